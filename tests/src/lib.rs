@@ -1,1 +1,10 @@
-//! x
+//! What the end-to-end tests, the development servers and the demo stand on.
+//!
+//! It speaks to apigw only as a user does: through files, flags, sockets and output. It shares no code with the
+//! programs, so that a mistake of theirs is not believed here as well.
+
+#![expect(clippy::missing_panics_doc, reason = "a test's footing panics where the test fails")]
+
+pub mod flags;
+pub mod serving;
+pub mod tokens;

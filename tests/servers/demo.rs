@@ -1,0 +1,3 @@
+//! The tour of apigw for a new user.
+
+fn main() {}
