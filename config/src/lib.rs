@@ -4,5 +4,14 @@
 //! knows of its configuration passes through [`model`], whose types can only hold what is legal; a file and a peer are
 //! read by the same constructors, so nothing downstream checks again. This crate opens no socket and judges no request.
 
+pub mod admin_key;
 pub mod model;
 pub mod names;
+pub mod problem;
+pub mod wire;
+
+#[cfg(test)]
+mod samples;
+
+pub use self::problem::{Position, Problem};
+pub mod pages;

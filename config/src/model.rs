@@ -3,10 +3,13 @@
 //! Fields are public where every combination of legal values is legal; where values depend on each other the fields are
 //! private and one constructor keeps the rule. Defaults are those of the Go model.
 
-use std::collections::HashSet;
+mod route;
 
+use std::collections::HashMap;
+
+pub use self::route::{CircuitBreaker, PolicyError, RateLimit, RateLimitScope, Route};
 use crate::names::{
-    AddressRange, Algorithm, ListenAddress, PathPrefix, Period, RouteName, UpstreamUrl, ValueError,
+    AddressRange, Algorithms, ListenAddress, Period, RouteName, ServerAddress, Span, UpstreamUrl, ValueError,
 };
 
 /// A whole legal configuration: at least one route, names unique, in the order of the file.
@@ -16,21 +19,27 @@ pub struct GatewayConfig {
     routes: Vec<Route>,
 }
 
-/// Why settings and routes do not make a configuration.
+/// A rule that no single part of a configuration can break by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A gateway without routes refuses everything, which nobody means to configure.
     #[error("at least one route is needed")]
     NoRoutes,
     /// Two routes have one name.
-    #[error("the name {name:?} is already taken by routes[{first}]")]
+    #[error("the name \"{name}\" is already taken by routes[{first}]")]
     DuplicateName {
         /// The name both have.
-        name: String,
+        name: RouteName,
         /// Index of the first of the two.
         first: usize,
         /// Index of the second.
         second: usize,
+    },
+    /// A route wants its callers known, and nothing says how.
+    #[error("needs an auth section: nothing says how callers are known")]
+    NoAuth {
+        /// Index of the route.
+        route: usize,
     },
 }
 
@@ -38,19 +47,14 @@ impl GatewayConfig {
     /// Puts a configuration together.
     ///
     /// # Errors
-    /// When there is no route, or two have the same name.
-    pub fn new(settings: Settings, routes: Vec<Route>) -> Result<Self, ConfigError> {
-        if routes.is_empty() {
-            return Err(ConfigError::NoRoutes);
-        }
-        let mut names = HashSet::with_capacity(routes.len());
-        for (second, route) in routes.iter().enumerate() {
-            if !names.insert(&route.name) {
-                let first = routes.iter().position(|other| other.name == route.name).unwrap_or(second);
-                return Err(ConfigError::DuplicateName { name: route.name.to_string(), first, second });
-            }
-        }
-        Ok(Self { settings, routes })
+    /// Every broken rule: no route at all, names given twice, callers to be known without a way to know them.
+    pub fn new(settings: Settings, routes: Vec<Route>) -> Result<Self, Vec<ConfigError>> {
+        let callers = if settings.auth.is_some() { Callers::Known } else { Callers::Unknown };
+        let facts = routes
+            .iter()
+            .map(|route| RouteFacts { name: Some(&route.name), needs_auth: route.auth_required });
+        let errors = conflicts(callers, facts);
+        if errors.is_empty() { Ok(Self { settings, routes }) } else { Err(errors) }
     }
 
     /// Everything that is not a route.
@@ -70,6 +74,46 @@ impl GatewayConfig {
     pub fn into_parts(self) -> (Settings, Vec<Route>) {
         (self.settings, self.routes)
     }
+}
+
+/// Whether a configuration says how callers are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Callers {
+    Known,
+    Unknown,
+}
+
+/// What the rules across routes look at. A part that could not be read breaks none of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouteFacts<'a> {
+    pub(crate) name: Option<&'a RouteName>,
+    pub(crate) needs_auth: bool,
+}
+
+/// The rules across routes, also for a configuration of which not everything could be read.
+pub(crate) fn conflicts<'a>(
+    callers: Callers,
+    routes: impl Iterator<Item = RouteFacts<'a>>,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut owners: HashMap<&RouteName, usize> = HashMap::with_capacity(routes.size_hint().0);
+    let mut count = 0;
+    for (index, route) in routes.enumerate() {
+        count += 1;
+        if let Some(name) = route.name {
+            let first = *owners.entry(name).or_insert(index);
+            if first != index {
+                errors.push(ConfigError::DuplicateName { name: name.clone(), first, second: index });
+            }
+        }
+        if route.needs_auth && callers == Callers::Unknown {
+            errors.push(ConfigError::NoAuth { route: index });
+        }
+    }
+    if count == 0 {
+        errors.push(ConfigError::NoRoutes);
+    }
+    errors
 }
 
 /// Everything that is not a route.
@@ -209,15 +253,17 @@ pub enum Auth {
     Hmac(Secret),
 }
 
-/// A text that must not appear in logs or answers.
-#[derive(Clone, PartialEq, Eq, Default)]
+/// A text that must not appear in logs or answers; not empty.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a secret; it may be empty where the place allows that.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
+    /// Takes a secret.
+    ///
+    /// # Errors
+    /// When it is empty: that keeps nobody out.
+    pub fn new(text: String) -> Result<Self, ValueError> {
+        if text.is_empty() { Err(ValueError::Empty) } else { Ok(Self(text)) }
     }
 
     /// The secret itself; the caller keeps it out of what people read.
@@ -242,14 +288,14 @@ pub struct Jwks {
     pub issuers: Vec<String>,
     /// Accepted `aud`; empty: any.
     pub audiences: Vec<String>,
-    /// At least one; RS256 where the file names none.
-    pub algorithms: Vec<Algorithm>,
+    /// RS256 where the file names none.
+    pub algorithms: Algorithms,
     /// How long a fetched key set counts as fresh.
     pub cache_ttl: Period,
     /// For one fetch.
     pub http_timeout: Period,
-    /// Allowance for clocks that differ, in microseconds; may be 0.
-    pub leeway_micros: u64,
+    /// Allowance for clocks that differ.
+    pub leeway: Span,
 }
 
 /// `rate_limit`: where rate limits are counted.
@@ -285,10 +331,10 @@ impl Default for MemoryBackend {
 /// `rate_limit.redis`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RedisBackend {
-    /// `HOST:PORT`, not empty.
-    pub address: String,
-    /// Empty: none is sent.
-    pub password: Secret,
+    /// Where it answers.
+    pub address: ServerAddress,
+    /// None: none is sent.
+    pub password: Option<Secret>,
     /// Number of the database.
     pub database: u32,
 }
@@ -298,235 +344,4 @@ pub struct RedisBackend {
 pub struct Admin {
     /// Where the admin endpoints and the gRPC API answer.
     pub address: ListenAddress,
-}
-
-/// One entry of `routes`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Route {
-    /// Unique in the configuration.
-    pub name: RouteName,
-    /// The paths it serves.
-    pub path_prefix: PathPrefix,
-    /// Where its requests go.
-    pub upstream: UpstreamUrl,
-    /// Removed from the path before it is sent.
-    pub strip_prefix: Option<PathPrefix>,
-    /// Whether a caller must be known.
-    pub auth_required: bool,
-    /// None: the file says nothing of it.
-    pub rate_limit: Option<RateLimit>,
-    /// Requests at once; 0: no limit.
-    pub max_in_flight: u32,
-    /// None: the file says nothing of it.
-    pub circuit_breaker: Option<CircuitBreaker>,
-}
-
-/// Whose requests a rate limit counts together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateLimitScope {
-    /// Of one client address.
-    Ip,
-    /// Of one token subject; without one, of the client address.
-    User,
-}
-
-impl RateLimitScope {
-    /// The word in the file.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ip => "ip",
-            Self::User => "user",
-        }
-    }
-}
-
-impl std::str::FromStr for RateLimitScope {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "ip" => Ok(Self::Ip),
-            "user" => Ok(Self::User),
-            _ => Err(ValueError::UnknownChoice { choices: "ip, user", text: text.into() }),
-        }
-    }
-}
-
-/// `routes[].rate_limit`. While disabled its numbers may be zero and its scope absent.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RateLimit {
-    enabled: bool,
-    requests_per_second: f64,
-    burst: f64,
-    scope: Option<RateLimitScope>,
-}
-
-/// Which part of a policy is not legal, and why.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {error}")]
-pub struct PolicyError {
-    /// The key beneath the policy's own.
-    pub key: &'static str,
-    /// What is wrong with its value.
-    pub error: ValueError,
-}
-
-impl RateLimit {
-    /// The highest rate and burst.
-    pub const MAX: f64 = 1e9;
-
-    /// An enabled limit.
-    ///
-    /// # Errors
-    /// All that is wrong: a rate or burst that is not above 0 and at most [`Self::MAX`], no scope.
-    pub fn enabled(
-        requests_per_second: f64,
-        burst: f64,
-        scope: Option<RateLimitScope>,
-    ) -> Result<Self, Vec<PolicyError>> {
-        let range =
-            ValueError::OutOfRange { range: "above 0 and at most 1000000000 while the limit is enabled" };
-        let legal = |number: f64| number > 0.0 && number <= Self::MAX;
-        let mut errors = Vec::new();
-        if !legal(requests_per_second) {
-            errors.push(PolicyError { key: "rps", error: range.clone() });
-        }
-        if !legal(burst) {
-            errors.push(PolicyError { key: "burst", error: range });
-        }
-        if scope.is_none() {
-            errors.push(PolicyError { key: "scope", error: ValueError::Empty });
-        }
-        if errors.is_empty() {
-            Ok(Self { enabled: true, requests_per_second, burst, scope })
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// A disabled limit, with what the file says of it all the same.
-    ///
-    /// # Errors
-    /// All that is wrong: a rate or burst below 0 or above [`Self::MAX`].
-    pub fn disabled(
-        requests_per_second: f64,
-        burst: f64,
-        scope: Option<RateLimitScope>,
-    ) -> Result<Self, Vec<PolicyError>> {
-        let numbers = [("rps", requests_per_second), ("burst", burst)];
-        let illegal = numbers.into_iter().filter(|(_, number)| !(0.0..=Self::MAX).contains(number));
-        let range = ValueError::OutOfRange { range: "from 0 to 1000000000" };
-        let errors: Vec<_> = illegal.map(|(key, _)| PolicyError { key, error: range.clone() }).collect();
-        if errors.is_empty() {
-            Ok(Self { enabled: false, requests_per_second, burst, scope })
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// Whether it is judged at all.
-    #[must_use]
-    pub fn is_enabled(&self) -> bool {
-        self.enabled
-    }
-
-    /// Requests a second; fractions are allowed.
-    #[must_use]
-    pub fn requests_per_second(&self) -> f64 {
-        self.requests_per_second
-    }
-
-    /// Requests that may come at once after a pause; fractions are allowed.
-    #[must_use]
-    pub fn burst(&self) -> f64 {
-        self.burst
-    }
-
-    /// Whose requests are counted together; always there while enabled.
-    #[must_use]
-    pub fn scope(&self) -> Option<RateLimitScope> {
-        self.scope
-    }
-}
-
-/// `routes[].circuit_breaker`. While disabled its numbers may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CircuitBreaker {
-    enabled: bool,
-    failure_threshold: u32,
-    open_micros: u64,
-    half_open_max_in_flight: u32,
-}
-
-impl CircuitBreaker {
-    const MAX_OPEN_MICROS: u64 = 86_400_000_000;
-
-    /// An enabled breaker that stays open for `open_micros` microseconds.
-    ///
-    /// # Errors
-    /// All that is wrong: each number must be above 0, the time at most a day.
-    pub fn enabled(
-        failure_threshold: u32,
-        open_micros: u64,
-        half_open_max_in_flight: u32,
-    ) -> Result<Self, Vec<PolicyError>> {
-        let above_zero = ValueError::OutOfRange { range: "above 0 while the breaker is enabled" };
-        let mut errors = Vec::new();
-        if failure_threshold == 0 {
-            errors.push(PolicyError { key: "failure_threshold", error: above_zero.clone() });
-        }
-        if !(1..=Self::MAX_OPEN_MICROS).contains(&open_micros) {
-            let range = "above 0 and at most 86400 seconds while the breaker is enabled";
-            errors.push(PolicyError { key: "open_seconds", error: ValueError::OutOfRange { range } });
-        }
-        if half_open_max_in_flight == 0 {
-            errors.push(PolicyError { key: "half_open_max_in_flight", error: above_zero });
-        }
-        if errors.is_empty() {
-            Ok(Self { enabled: true, failure_threshold, open_micros, half_open_max_in_flight })
-        } else {
-            Err(errors)
-        }
-    }
-
-    /// A disabled breaker, with what the file says of it all the same.
-    ///
-    /// # Errors
-    /// When the time is above a day.
-    pub fn disabled(
-        failure_threshold: u32,
-        open_micros: u64,
-        half_open_max_in_flight: u32,
-    ) -> Result<Self, Vec<PolicyError>> {
-        if open_micros > Self::MAX_OPEN_MICROS {
-            let error = ValueError::OutOfRange { range: "at most 86400 seconds" };
-            return Err(vec![PolicyError { key: "open_seconds", error }]);
-        }
-        Ok(Self { enabled: false, failure_threshold, open_micros, half_open_max_in_flight })
-    }
-
-    /// Whether it is judged at all.
-    #[must_use]
-    pub fn is_enabled(&self) -> bool {
-        self.enabled
-    }
-
-    /// Consecutive failures that open it.
-    #[must_use]
-    pub fn failure_threshold(&self) -> u32 {
-        self.failure_threshold
-    }
-
-    /// How long it stays open, in microseconds.
-    #[must_use]
-    pub fn open_micros(&self) -> u64 {
-        self.open_micros
-    }
-
-    /// Trials at once while half open.
-    #[must_use]
-    pub fn half_open_max_in_flight(&self) -> u32 {
-        self.half_open_max_in_flight
-    }
 }

@@ -1,0 +1,167 @@
+//! Where requests are sent to. Names are resolved elsewhere, while the gateway runs.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{PathPrefix, ValueError};
+
+/// How bytes travel to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain TCP.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The port where a URL of this scheme names none.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// The host of an upstream: an address, or a name that is resolved while the gateway runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UpstreamHost {
+    /// A literal address.
+    Address(IpAddr),
+    /// A DNS name, in lower case.
+    Name(Arc<str>),
+}
+
+/// Where a route's requests go: an absolute `http` or `https` URL without user, query and fragment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamUrl {
+    text: Arc<str>,
+    scheme: Scheme,
+    host: UpstreamHost,
+    port: u16,
+    /// Without the last `/`: empty for `http://h` and `http://h/`.
+    base_path: Arc<str>,
+}
+
+impl UpstreamUrl {
+    /// The most bytes of a URL.
+    pub const MAX_BYTES: usize = 8_192;
+
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// When it is not absolute, of another scheme, too long, or has a user name, a query or a fragment.
+    pub fn new(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() {
+            return Err(ValueError::Empty);
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
+        }
+        let not_a_url = || ValueError::NotAnUpstream { text: without_user(text) };
+        let has = |part| ValueError::UpstreamPart { part, text: without_user(text) };
+        let (scheme, rest) = text.split_once("://").ok_or_else(not_a_url)?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return Err(not_a_url()),
+        };
+        if rest.contains('?') {
+            return Err(has("a query"));
+        }
+        if rest.contains('#') {
+            return Err(has("a fragment"));
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(has("a user name"));
+        }
+        if !path.is_empty() {
+            PathPrefix::new(path).map_err(|_| not_a_url())?;
+        }
+        let authority: http::uri::Authority = authority.parse().map_err(|_| not_a_url())?;
+        let port_is_written =
+            authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, port)| port);
+        let port = match (authority.port_u16(), port_is_written.contains(':')) {
+            (Some(0), _) | (None, true) => return Err(not_a_url()),
+            (Some(port), _) => port,
+            (None, false) => scheme.default_port(),
+        };
+        let host = authority.host();
+        let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+            Some(address) => UpstreamHost::Address(IpAddr::V6(address.parse().map_err(|_| not_a_url())?)),
+            None => match host.parse() {
+                Ok(address) => UpstreamHost::Address(IpAddr::V4(address)),
+                Err(_) if is_dns_name(host) => UpstreamHost::Name(host.to_ascii_lowercase().into()),
+                Err(_) => return Err(not_a_url()),
+            },
+        };
+        let base_path = path.strip_suffix('/').unwrap_or(path).into();
+        Ok(Self { text: text.into(), scheme, host, port, base_path })
+    }
+
+    /// The URL as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// How bytes travel.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host to connect to.
+    #[must_use]
+    pub fn host(&self) -> &UpstreamHost {
+        &self.host
+    }
+
+    /// The port to connect to.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What stands before every path sent: empty, or a path that starts with `/` and does not end in it.
+    #[must_use]
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// The `Host` that the upstream sees (RFC 9110 section 7.2): without the port when it is the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = match &self.host {
+            UpstreamHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
+            UpstreamHost::Address(address) => address.to_string(),
+            UpstreamHost::Name(name) => name.to_string(),
+        };
+        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// A text for people to read: what may be a password before an `@` does not belong in logs and answers.
+fn without_user(text: &str) -> String {
+    match text.rsplit_once('@') {
+        None => text.to_owned(),
+        Some((user, host)) => {
+            let scheme = user.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://...@{host}")
+        }
+    }
+}
+
+/// Letters, digits, `-` and `_` in labels of 1 to 63 bytes, 253 bytes together (RFC 1035 section 2.3.4; the underscore
+/// is common in service names). A last label of digits only is a mistyped address (RFC 1123 section 2.1).
+pub(super) fn is_dns_name(text: &str) -> bool {
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    let legal = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    let last = labels.rsplit('.').next().unwrap_or_default();
+    labels.len() <= 253 && labels.split('.').all(legal) && !last.bytes().all(|b| b.is_ascii_digit())
+}
