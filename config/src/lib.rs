@@ -7,11 +7,12 @@
 pub mod admin_key;
 pub mod model;
 pub mod names;
+pub mod pages;
 pub mod problem;
+pub mod watch;
 pub mod wire;
 
 #[cfg(test)]
 mod samples;
 
 pub use self::problem::{Position, Problem};
-pub mod pages;

@@ -1,0 +1,125 @@
+//! Follows one file: its content now, and again each time it has changed and settled.
+//!
+//! Editors, deployment tools and Kubernetes save in different ways: in place, by renaming over the file, by swapping a
+//! symbolic link above it. So what is watched are the directories of every link and of the file at the end, and what
+//! decides is the content, not the event: an event only says when to look. Where events are missing a slow look at the
+//! file's metadata takes their place. This module does not know what the content means.
+
+mod follower;
+mod links;
+mod reading;
+mod settle;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use tokio::sync::mpsc;
+
+use self::follower::Follower;
+
+/// The most bytes of a file; a larger one is not read.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// What a file holds.
+#[derive(Debug)]
+pub enum Content {
+    /// All its bytes, read while it did not change.
+    Text(Vec<u8>),
+    /// It cannot be read, or is not there.
+    Unreadable(io::Error),
+    /// It has more than [`MAX_FILE_BYTES`].
+    TooLarge,
+}
+
+/// Why a file cannot be followed at all. That it does not exist is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The path does not name a file.
+    #[error("{} does not name a file", path.display())]
+    NoFileName {
+        /// As given.
+        path: PathBuf,
+    },
+    /// A relative path, and nothing to relate it to.
+    #[error("finding the current directory")]
+    NoCurrentDirectory(#[source] io::Error),
+    /// The system gives no thread.
+    #[error("starting the thread that follows the file")]
+    NoThread(#[source] io::Error),
+}
+
+/// A file that is being followed; it ends when this is dropped.
+#[derive(Debug)]
+pub struct FileWatch {
+    contents: mpsc::Receiver<Content>,
+    wake: Wake,
+    reload: Arc<AtomicBool>,
+}
+
+impl FileWatch {
+    /// Begins to follow the file at `path`.
+    ///
+    /// # Errors
+    /// When the path can be no file's, or the system gives no thread.
+    pub fn start(path: &Path) -> Result<Self, WatchError> {
+        if path.file_name().is_none() {
+            return Err(WatchError::NoFileName { path: path.to_owned() });
+        }
+        let path = std::path::absolute(path).map_err(WatchError::NoCurrentDirectory)?;
+        let (contents, received) = mpsc::channel(1);
+        let (wake, signals) = sync_channel(1);
+        let wake = Wake(wake);
+        let reload = Arc::new(AtomicBool::new(false));
+        let follower = Follower::new(path, &wake, signals, Arc::clone(&reload), contents);
+        thread::Builder::new()
+            .name("config-watch".into())
+            .spawn(move || follower.run())
+            .map_err(WatchError::NoThread)?;
+        Ok(Self { contents: received, wake, reload })
+    }
+
+    /// The present content at the first call; afterwards each new content, once it has settled. May be cancelled.
+    ///
+    /// # Panics
+    /// When the thread that follows the file has panicked.
+    pub async fn next(&mut self) -> Content {
+        self.contents.recv().await.expect("the follower ends only after this receiver")
+    }
+
+    /// Makes [`Self::next`] yield the content again, changed or not.
+    pub fn reload(&self) {
+        self.reload.store(true, Ordering::Release);
+        self.wake.up();
+    }
+}
+
+impl Drop for FileWatch {
+    fn drop(&mut self) {
+        // The follower finds the channel closed when it wakes.
+        self.contents.close();
+        self.wake.up();
+    }
+}
+
+/// Tells the follower to look. Any number of calls before it does are one: nothing queues up, and none is lost, because
+/// it looks after it took the signal.
+#[derive(Debug, Clone)]
+struct Wake(SyncSender<()>);
+
+impl Wake {
+    fn up(&self) {
+        // Full: a signal is already waiting. Closed: nobody is left to look.
+        let _already_signalled = self.0.try_send(());
+    }
+}
+
+#[cfg(test)]
+mod tests;
