@@ -26,7 +26,7 @@ struct Flags {
     aud: String,
 }
 
-const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

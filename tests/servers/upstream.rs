@@ -22,7 +22,7 @@ use hyper::{
 };
 use serde_json::json;
 
-/// Answers every request with JSON: {service, method, path, query, headers, host, body_bytes}.
+/// Answers every request with JSON of what it saw: method, path, query, headers, host and the size of the body.
 #[derive(clap::Parser)]
 struct Flags {
     /// Where to listen.

@@ -5,6 +5,23 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a test's footing panics where the test fails")]
 
+// For the development servers.
 pub mod flags;
 pub mod serving;
 pub mod tokens;
+
+// Processes: started, listened to, ended.
+pub mod lines;
+pub mod log;
+pub mod programs;
+pub mod waiting;
+
+// What a gateway stands between.
+pub mod client;
+pub mod message;
+pub mod origin;
+
+// Gateways, their files and their traffic.
+pub mod configuration;
+pub mod gateway;
+pub mod load;

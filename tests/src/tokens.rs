@@ -113,7 +113,7 @@ mod tests {
         subject: "alice",
         issuer: Some("http://issuer"),
         audience: None,
-        lifetime: Duration::from_secs(60),
+        lifetime: Duration::from_mins(1),
     };
 
     fn parts(token: &str) -> (Value, Value, &str, Vec<u8>) {

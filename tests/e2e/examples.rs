@@ -1,0 +1,59 @@
+//! The example files, as they are.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+};
+
+use apigw_tests::{
+    client,
+    gateway::{DataPlane, Source, gwctl_json},
+    origin::{Origin, ok},
+    programs::Programs,
+    waiting::eventually,
+};
+
+fn examples() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/examples"))
+}
+
+#[test]
+fn example_of_the_model_runs_unchanged() {
+    let data_plane = DataPlane::start(Source::File(&examples().join("config.example.yaml")));
+    let address = data_plane.traffic();
+    eventually("it serves", || {
+        client::try_get(address, "/healthz").ok().filter(|answer| answer.status() == 200)
+    });
+    assert_eq!(client::get(address, "/nowhere").json()["error"], "no_route");
+    // Its upstream is on a fixed port, where nothing of this test may listen.
+    let is_up = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 9999))).is_err();
+    let public = client::get(address, "/public/hello");
+    assert!(is_up || public.status() == 502, "{public:?}");
+    let routes = gwctl_json(data_plane.admin(), &["routes"]);
+    assert_eq!(routes[0]["rate_limit"]["scope"], "user");
+    assert_eq!(routes[0]["circuit_breaker"]["half_open_max_in_flight"], 1);
+    assert_eq!(routes[1]["upstream"], "http://127.0.0.1:9999");
+}
+
+#[test]
+fn example_of_the_model_forwards() {
+    let origin = Origin::answering(|request| ok(request.line()));
+    let text = fs::read_to_string(examples().join("config.example.yaml")).expect("the example is there");
+    let moved = text.replace("http://127.0.0.1:9999", &origin.url());
+    assert_ne!(moved, text);
+    let file = apigw_tests::configuration::ConfigFile::new(moved);
+    let data_plane = DataPlane::start(Source::File(file.path()));
+    assert_eq!(data_plane.serves("/public/hello?a=1").text(), "GET /public/hello?a=1");
+}
+
+#[test]
+fn every_example_is_valid() {
+    let files = fs::read_dir(examples()).expect("there are examples").map_while(Result::ok);
+    let files: Vec<_> = files.map(|entry| entry.path().display().to_string()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let validated = Programs::built().output("gwctl", &["validate", &file]);
+        assert_eq!(validated.code, Some(0), "{file}: {validated:?}");
+    }
+}

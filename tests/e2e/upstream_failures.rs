@@ -1,0 +1,210 @@
+//! Upstreams that misbehave.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use apigw_tests::{
+    client::{self, Connection, Response},
+    configuration::Document,
+    gateway::Gateway,
+    origin::{Origin, ok, refusing},
+};
+
+fn gateway(upstream: &str) -> Gateway {
+    Gateway::standalone(Document::new().route("all", "/", upstream))
+}
+
+fn is_bad_gateway(answer: &Response, address: std::net::SocketAddr) {
+    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+    let body = answer.json();
+    assert!(body["error"].is_string() && body["request_id"].is_string(), "{body}");
+    let port = address.port().to_string();
+    assert!(
+        !answer.text().contains(&port) && !answer.text().contains("127.0.0.1"),
+        "an address leaks: {body}"
+    );
+}
+
+#[test]
+fn refused_connection_is_502() {
+    let address = refusing();
+    let gateway = gateway(&format!("http://{address}"));
+    let answer = client::get_with(gateway.address(), "/", "X-Request-Id: refused\r\n");
+    is_bad_gateway(&answer, address);
+    let line = gateway.data_plane.access("refused");
+    assert_eq!((&line["status"], &line["route"]), (&502.into(), &"all".into()));
+    assert!(line["why"].is_string(), "{line}");
+}
+
+#[test]
+fn name_that_does_not_resolve_is_502() {
+    let gateway = gateway("http://does-not-exist.invalid:9");
+    let answer = client::get(gateway.address(), "/");
+    assert_eq!(answer.status(), 502);
+    assert!(!answer.text().contains("does-not-exist"), "a name leaks: {}", answer.text());
+}
+
+#[test]
+fn upstream_that_comes_back_is_used_again() {
+    let address = refusing();
+    let gateway = gateway(&format!("http://{address}"));
+    let mut connection = Connection::open(gateway.address());
+    assert_eq!(connection.get("/").status(), 502);
+    let listener = std::net::TcpListener::bind(address).expect("the port is still free");
+    let upstream = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the gateway connects");
+        std::io::Write::write_all(&mut stream, ok("back").as_bytes()).expect("the gateway reads");
+        stream
+    });
+    assert_eq!(connection.get("/").text(), "back");
+    assert!(upstream.join().is_ok());
+}
+
+#[test]
+fn pooled_connection_closed_in_between_never_costs_a_502() {
+    let origin = Origin::saying("ok");
+    let gateway = gateway(&origin.url());
+    let mut connection = Connection::open(gateway.address());
+    for round in 0..100 {
+        assert_eq!(connection.get("/").status(), 200, "round {round}");
+        origin.close_connections();
+    }
+    assert_eq!(origin.requests().len(), 100, "each request arrived once");
+}
+
+#[test]
+fn idempotent_request_is_repeated_when_a_reused_connection_dies_without_an_answer() {
+    // Every connection answers once; at the second request it is gone, as after a silent restart.
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.send(ok("ok"))?;
+        peer.request().map(|_| ())
+    });
+    let gateway = gateway(&origin.url());
+    let mut connection = Connection::open(gateway.address());
+    for round in 0..10 {
+        assert_eq!(connection.get("/").status(), 200, "round {round}");
+    }
+}
+
+#[test]
+fn request_with_a_body_is_sent_once() {
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.send(ok("ok"))?;
+        peer.request().map(|_| ())
+    });
+    let gateway = gateway(&origin.url());
+    let mut connection = Connection::open(gateway.address());
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody";
+    connection.send(post);
+    assert_eq!(connection.response().status(), 200);
+    connection.send(post);
+    is_bad_gateway(&connection.response(), origin.address());
+    assert_eq!(origin.requests().len(), 2);
+}
+
+#[test]
+fn request_on_a_new_connection_that_dies_is_not_repeated_for_ever() {
+    let origin = Origin::scripted(|peer| peer.request().map(|_| ()));
+    let gateway = gateway(&origin.url());
+    is_bad_gateway(&client::get(gateway.address(), "/"), origin.address());
+    assert!(origin.requests().len() <= 2, "{} tries", origin.requests().len());
+}
+
+#[test]
+fn answer_that_is_not_http_is_502() {
+    for garbage in [
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "HTTP/1.1 banana\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
+        "\u{0}\u{1}\u{2}\r\n\r\n",
+    ] {
+        let origin = Origin::scripted(move |peer| {
+            peer.request()?;
+            peer.send(garbage)?;
+            peer.until_closed()
+        });
+        let gateway = gateway(&origin.url());
+        is_bad_gateway(&client::get(gateway.address(), "/"), origin.address());
+    }
+}
+
+#[test]
+fn answer_cut_off_before_its_head_ends_is_502() {
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Le")
+    });
+    let gateway = gateway(&origin.url());
+    is_bad_gateway(&client::get(gateway.address(), "/"), origin.address());
+}
+
+#[test]
+fn body_cut_off_is_visibly_cut_off() {
+    for beginning in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ] {
+        let origin = Origin::scripted(move |peer| {
+            peer.request()?;
+            peer.send(beginning)
+        });
+        let gateway = gateway(&origin.url());
+        let mut connection = Connection::open(gateway.address());
+        connection.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        match connection.try_response_to("GET") {
+            Err(_) => {}
+            Ok(answer) => {
+                assert!(answer.status() == 502, "half an answer passed for a whole one: {answer:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_an_answer_are_nobodys_answer() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::answering(move |_| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        format!("{}{}", ok(&number.to_string()), ok("surplus"))
+    });
+    let gateway = gateway(&origin.url());
+    let mut connection = Connection::open(gateway.address());
+    for number in 0..20 {
+        assert_eq!(connection.get("/").text(), number.to_string());
+    }
+}
+
+#[test]
+fn early_answer_to_an_upload_reaches_the_client() {
+    let origin = Origin::scripted(|peer| {
+        peer.head()?;
+        peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")?;
+        peer.until_closed()
+    });
+    let gateway = gateway(&origin.url());
+    let mut connection = Connection::open(gateway.address());
+    connection.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nbeginning");
+    let answer = connection.response();
+    assert_eq!((answer.status(), answer.text().as_str()), (403, "no"));
+}
+
+#[test]
+fn upstream_is_told_when_the_client_leaves() {
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.until_closed()
+    });
+    let gateway = gateway(&origin.url());
+    let mut connection = Connection::open(gateway.address());
+    connection.send("GET /wait HTTP/1.1\r\nHost: h\r\nX-Request-Id: gone\r\n\r\n");
+    origin.await_request(0);
+    drop(connection);
+    apigw_tests::waiting::eventually("the upstream's connection ends", || {
+        (origin.ended() == 1).then_some(())
+    });
+    assert!(gateway.data_plane.access("gone")["why"].is_string());
+}

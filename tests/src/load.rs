@@ -1,0 +1,166 @@
+//! Steady traffic while something else happens, with every answer judged.
+
+use std::{
+    fmt::Write as _,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use crate::client::{Connection, Response};
+
+/// Whether a client may send a request again whose kept-alive connection ended before the first byte of an answer, as
+/// RFC 9112 section 9.3.1 allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// No: the gateway has no reason to close a connection in this test.
+    MustSucceed,
+    /// Yes: the gateway says goodbye to idle connections in this test.
+    MayBeClosed,
+}
+
+/// Clients that send GETs one after the other, each on a kept-alive connection, until stopped.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    address: Mutex<SocketAddr>,
+    path: String,
+    reuse: Reuse,
+    is_over: AtomicBool,
+    answered: AtomicU64,
+    failures: Mutex<Vec<String>>,
+}
+
+/// What came of a load.
+#[derive(Debug)]
+pub struct Report {
+    /// Requests that were answered as they should.
+    pub answered: u64,
+    /// What went wrong, in words.
+    pub failures: Vec<String>,
+}
+
+impl Report {
+    /// # Panics
+    /// When there was a failure, or no traffic.
+    pub fn is_flawless(&self) {
+        let mut text = String::new();
+        for failure in self.failures.iter().take(10) {
+            let _ = writeln!(text, "  {failure}");
+        }
+        let count = self.failures.len();
+        assert!(self.failures.is_empty(), "{count} failures beside {} answers:\n{text}", self.answered);
+        assert!(self.answered > 0, "there was no traffic");
+    }
+}
+
+impl Load {
+    /// Starts so many clients; each answer must be a 200 that satisfies the judge, who names what is wrong.
+    #[must_use]
+    pub fn start(
+        address: SocketAddr,
+        path: &str,
+        clients: usize,
+        reuse: Reuse,
+        judge: impl Fn(&Response) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            address: Mutex::new(address),
+            path: path.into(),
+            reuse,
+            is_over: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            failures: Mutex::new(Vec::new()),
+        });
+        let judge = Arc::new(judge);
+        let client = |_| {
+            let (shared, judge) = (Arc::clone(&shared), Arc::clone(&judge));
+            thread::spawn(move || shared.send_until_over(&*judge))
+        };
+        let clients = (0..clients).map(client).collect();
+        Self { shared, clients }
+    }
+
+    /// How many requests were answered so far.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed)
+    }
+
+    /// Sends new connections to another address from now on.
+    pub fn move_to(&self, address: SocketAddr) {
+        *self.shared.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// Ends the load.
+    #[must_use]
+    pub fn stop(self) -> Report {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            // A client that panicked has said why; its failure shows in what is missing.
+            let _ = client.join();
+        }
+        let failures =
+            std::mem::take(&mut *self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner));
+        Report { answered: self.shared.answered.load(Ordering::Relaxed), failures }
+    }
+}
+
+impl Shared {
+    fn send_until_over(&self, judge: &dyn Fn(&Response) -> Result<(), String>) {
+        let mut kept: Option<Connection> = None;
+        while !self.is_over.load(Ordering::Relaxed) {
+            let outcome = self.exchange(&mut kept).map_err(|error| format!("no answer: {error}"));
+            let judged = outcome.and_then(|answer| match answer.status() {
+                200 => judge(&answer),
+                status => Err(format!("{status}: {}", answer.text())),
+            });
+            match judged {
+                Ok(()) => {
+                    self.answered.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(failure) => {
+                    kept = None;
+                    self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                }
+            }
+        }
+    }
+
+    fn exchange(&self, kept: &mut Option<Connection>) -> io::Result<Response> {
+        let request = format!("GET {} HTTP/1.1\r\nHost: gateway.example\r\n\r\n", self.path);
+        if let Some(mut connection) = kept.take() {
+            let sent = connection.try_send(&request);
+            match sent.and_then(|()| connection.try_response_to("GET")) {
+                Err(_) if self.reuse == Reuse::MayBeClosed => {}
+                outcome => return Self::keep(kept, connection, outcome),
+            }
+        }
+        let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = Connection::try_open(address)?;
+        let sent = connection.try_send(&request);
+        let outcome = sent.and_then(|()| connection.try_response_to("GET"));
+        Self::keep(kept, connection, outcome)
+    }
+
+    /// Keeps a connection for the next request unless its answer says that it ends.
+    fn keep(
+        kept: &mut Option<Connection>,
+        connection: Connection,
+        outcome: io::Result<Response>,
+    ) -> io::Result<Response> {
+        if outcome.as_ref().is_ok_and(|answer| !answer.head.lists("connection", "close")) {
+            *kept = Some(connection);
+        }
+        outcome
+    }
+}
