@@ -35,7 +35,7 @@ struct Flags {
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
     /// The answers' status.
-    #[arg(long, default_value_t = StatusCode::OK)]
+    #[arg(long, default_value = "200")]
     status: StatusCode,
     /// How many of a hundred answers are a 500 instead, evenly spread.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]

@@ -25,3 +25,8 @@ pub mod origin;
 pub mod configuration;
 pub mod gateway;
 pub mod load;
+
+// The demo.
+pub mod stage;
+pub mod story;
+pub mod tour;

@@ -102,10 +102,16 @@ impl Programs {
         }
     }
 
+    /// Where a program is, or another file beside the programs.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     /// A program, with nothing of apigw's in its environment.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.directory.join(program));
+        let mut command = Command::new(self.path(program));
         for (name, _) in env::vars_os() {
             let bytes = name.as_encoded_bytes();
             if bytes.starts_with(b"APIGW_") || bytes == b"RUST_LOG" || bytes == b"NO_COLOR" {
