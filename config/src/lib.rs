@@ -12,7 +12,13 @@ pub mod problem;
 pub mod watch;
 pub mod wire;
 
+mod reader;
+mod yaml;
+
 #[cfg(test)]
 mod samples;
 
-pub use self::problem::{Position, Problem};
+pub use self::{
+    problem::{Position, Problem},
+    reader::{known_keys, read},
+};

@@ -345,3 +345,9 @@ pub struct Admin {
     /// Where the admin endpoints and the gRPC API answer.
     pub address: ListenAddress,
 }
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { address: "127.0.0.1:9901".parse().expect("the default address is one") }
+    }
+}

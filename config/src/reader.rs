@@ -1,0 +1,57 @@
+//! From the text of a file to the checked configuration, with every problem at once.
+//!
+//! Each type of the model says here, beside the others of its section, which keys it has in a file and how they are
+//! read; there is no other list of keys. What is legal is decided by the model's constructors and by nothing here. A bad
+//! value is reported where it stands and then left aside, so that it neither hides other problems nor causes more.
+
+mod auth;
+mod gateway;
+mod keys;
+mod mapping;
+mod policy;
+mod rate_limit;
+mod route;
+mod server;
+mod values;
+
+pub use self::keys::known as known_keys;
+use self::mapping::Mapping;
+use crate::{
+    model::GatewayConfig,
+    problem::{KeyPath, Problem, Problems},
+    yaml::{self, Node},
+};
+
+/// Reads a configuration file that was found under the name `file`.
+///
+/// # Errors
+/// Everything wrong with it, in the order of the file; at least one problem.
+pub fn read(file: &str, content: &[u8]) -> Result<GatewayConfig, Vec<Problem>> {
+    let mut problems = Problems::of(file);
+    let Some(document) = yaml::parse(content, &mut problems) else { return Err(problems.into_sorted()) };
+    let mut reader = Reader { problems, asked: None };
+    let config = gateway::read(Place { node: &document, path: KeyPath::Top }, &mut reader);
+    reader.problems.or(config)
+}
+
+/// What one reading of a document gathers beside the values.
+struct Reader {
+    problems: Problems,
+    /// Every key that was asked for; only while the keys are being listed.
+    asked: Option<Vec<String>>,
+}
+
+/// A value of the document and the way to it.
+#[derive(Clone, Copy)]
+struct Place<'n> {
+    node: &'n Node<'n>,
+    path: KeyPath<'n>,
+}
+
+/// What can be read from a document. None: it could not, and the problem is reported.
+trait Read: Sized {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self>;
+}
+
+#[cfg(test)]
+mod tests;

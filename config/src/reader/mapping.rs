@@ -1,0 +1,134 @@
+//! Reads a mapping key by key. The keys that were asked for are the keys there are; any other is a problem.
+
+use std::collections::HashMap;
+
+use super::{Place, Read, Reader, keys};
+use crate::{
+    model::PolicyError,
+    problem::Position,
+    yaml::{Node, Pair, Value},
+};
+
+pub(super) struct Mapping<'n, 'r> {
+    place: Place<'n>,
+    pairs: &'n [Pair<'n>],
+    /// Where to look first: keys are mostly written in the order in which they are asked for.
+    next: usize,
+    /// How many pairs were asked for.
+    taken: usize,
+    asked: Vec<&'static str>,
+    reader: &'r mut Reader,
+}
+
+impl<'n, 'r> Mapping<'n, 'r> {
+    /// Begins to read a mapping.
+    pub(super) fn open(place: Place<'n>, reader: &'r mut Reader) -> Option<Self> {
+        let pairs = match &place.node.value {
+            Value::Mapping(pairs) => pairs.as_slice(),
+            Value::Probe => &[],
+            _ => {
+                reader.expected("a mapping", place);
+                return None;
+            }
+        };
+        Some(Self { place, pairs, next: 0, taken: 0, asked: Vec::with_capacity(8), reader })
+    }
+
+    /// The value of a key that may be absent; null counts as absent. The outer none is a value that cannot be read.
+    pub(super) fn optional<T: Read>(&mut self, key: &'static str) -> Option<Option<T>> {
+        if let Some(asked) = &mut self.reader.asked {
+            asked.push(self.place.path.key(key).to_string());
+        }
+        self.asked.push(key);
+        match self.find(key) {
+            None => Some(None),
+            Some(node) => {
+                let parent = self.place.path;
+                T::read(Place { node, path: parent.key(key) }, self.reader).map(Some)
+            }
+        }
+    }
+
+    /// The value of a key, or what is meant where it is absent.
+    pub(super) fn or<T: Read>(&mut self, key: &'static str, default: T) -> Option<T> {
+        self.optional(key).map(|value| value.unwrap_or(default))
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required<T: Read>(&mut self, key: &'static str) -> Option<T> {
+        let value = self.optional(key)?;
+        if value.is_none() && !matches!(self.place.node.value, Value::Probe) {
+            self.report(key, "missing");
+        }
+        value
+    }
+
+    /// Adds a problem with a key's value; where there is none, with the mapping that lacks it.
+    pub(super) fn report(&mut self, key: &str, message: impl std::fmt::Display) {
+        let parent = self.place.path;
+        let position = self.position_of(key);
+        self.reader.problems.report(Some(position), &parent.key(key), message);
+    }
+
+    /// Adds a problem with a key of the mapping that is a key's value.
+    pub(super) fn report_beneath(&mut self, key: &str, inner: &str, message: &str) {
+        let parent = self.place.path;
+        let position = self.position_of(key);
+        self.reader.problems.report(Some(position), &parent.key(key).key(inner), message);
+    }
+
+    /// Where a key's value is, or the mapping that lacks it.
+    pub(super) fn position_of(&self, key: &str) -> Position {
+        let pair = self.pairs.iter().find(|pair| pair.key == key);
+        pair.map_or(self.place.node.position, |pair| pair.value.position)
+    }
+
+    /// A policy as its constructor judged it.
+    pub(super) fn judged<T>(&mut self, result: Result<T, Vec<PolicyError>>) -> Option<T> {
+        match result {
+            Ok(policy) => Some(policy),
+            Err(errors) => {
+                for PolicyError { key, error } in errors {
+                    self.report(key, error);
+                }
+                None
+            }
+        }
+    }
+
+    /// Ends the reading: whatever was not asked for is a problem.
+    pub(super) fn finish(self) {
+        if self.taken < self.pairs.len() {
+            self.report_unasked();
+        }
+    }
+
+    fn find(&mut self, key: &str) -> Option<&'n Node<'n>> {
+        if matches!(self.place.node.value, Value::Probe) {
+            return Some(self.place.node);
+        }
+        let (before, after) = self.pairs.split_at(self.next.min(self.pairs.len()));
+        let place = after.iter().position(|pair| pair.key == key).map(|place| self.next + place);
+        let place = place.or_else(|| before.iter().position(|pair| pair.key == key))?;
+        self.next = place + 1;
+        self.taken += 1;
+        Some(&self.pairs[place].value).filter(|node| !node.is_null())
+    }
+
+    /// Out of the way of mappings that are as they should be: keys written twice, and keys that do not exist here.
+    fn report_unasked(self) {
+        let mut first_places: HashMap<&str, Position> = HashMap::new();
+        for pair in self.pairs {
+            let path = self.place.path.key(&pair.key);
+            let first = *first_places.entry(&pair.key).or_insert(pair.position);
+            if first != pair.position {
+                let Position { line, column } = first;
+                let message = format_args!("written twice, first in line {line}, column {column}");
+                self.reader.problems.report(Some(pair.position), &path, message);
+            } else if !self.asked.contains(&pair.key.as_ref()) {
+                let message = keys::advice(&self.place.path, &pair.key, &self.asked);
+                self.reader.problems.report(Some(pair.position), &path, message);
+            }
+        }
+    }
+}

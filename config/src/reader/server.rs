@@ -1,0 +1,84 @@
+//! Reads `server`, `upstream` and `admin`.
+
+use super::{Mapping, Place, Read, Reader};
+use crate::{
+    model::{Admin, Server, Upstream},
+    names::ListenAddress,
+    yaml::Value,
+};
+
+impl Read for Server {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let defaults = Self::default();
+        let mut keys = Mapping::open(place, reader)?;
+        let addresses = keys.or("addr", Addresses(defaults.addresses().to_vec()));
+        let trusted_proxies = keys.or("trusted_proxies", defaults.trusted_proxies.clone());
+        let max_header_bytes = keys.or("max_header_bytes", defaults.max_header_bytes);
+        let max_body_bytes = keys.or("max_body_bytes", defaults.max_body_bytes);
+        let read_header_timeout = keys.or("read_header_timeout_seconds", defaults.read_header_timeout);
+        let read_timeout = keys.or("read_timeout_seconds", defaults.read_timeout);
+        let write_timeout = keys.or("write_timeout_seconds", defaults.write_timeout);
+        let idle_timeout = keys.or("idle_timeout_seconds", defaults.idle_timeout);
+        let server = addresses.and_then(|Addresses(addresses)| {
+            defaults.with_addresses(addresses).map_err(|error| keys.report("addr", error)).ok()
+        });
+        keys.finish();
+
+        let mut server = server?;
+        server.trusted_proxies = trusted_proxies?;
+        server.max_header_bytes = max_header_bytes?;
+        server.max_body_bytes = max_body_bytes?;
+        server.read_header_timeout = read_header_timeout?;
+        server.read_timeout = read_timeout?;
+        server.write_timeout = write_timeout?;
+        server.idle_timeout = idle_timeout?;
+        Some(server)
+    }
+}
+
+/// One address, or a list of them.
+struct Addresses(Vec<ListenAddress>);
+
+impl Read for Addresses {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        match place.node.value {
+            Value::List(_) => Vec::read(place, reader).map(Self),
+            _ => ListenAddress::read(place, reader).map(|address| Self(vec![address])),
+        }
+    }
+}
+
+impl Read for Upstream {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let defaults = Self::default();
+        let mut keys = Mapping::open(place, reader)?;
+        let dial_timeout = keys.or("dial_timeout_seconds", defaults.dial_timeout);
+        let tls_handshake_timeout = keys.or("tls_handshake_timeout_seconds", defaults.tls_handshake_timeout);
+        let response_header_timeout =
+            keys.or("response_header_timeout_seconds", defaults.response_header_timeout);
+        let idle_connection_timeout = keys.or("idle_conn_timeout_seconds", defaults.idle_connection_timeout);
+        let max_idle_connections = keys.or("max_idle_conns", defaults.max_idle_connections);
+        let per_host = keys.or("max_idle_conns_per_host", defaults.max_idle_connections_per_host);
+        keys.finish();
+
+        Some(Self {
+            dial_timeout: dial_timeout?,
+            tls_handshake_timeout: tls_handshake_timeout?,
+            response_header_timeout: response_header_timeout?,
+            idle_connection_timeout: idle_connection_timeout?,
+            max_idle_connections: max_idle_connections?,
+            max_idle_connections_per_host: per_host?,
+        })
+    }
+}
+
+impl Read for Admin {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let defaults = Self::default();
+        let mut keys = Mapping::open(place, reader)?;
+        let address = keys.or("addr", defaults.address);
+        keys.finish();
+
+        Some(Self { address: address? })
+    }
+}

@@ -1,0 +1,94 @@
+//! What comes out of a file that is as it should be.
+
+use super::EXAMPLE;
+use crate::{
+    model::{Auth, GatewayConfig, RateLimitBackend, RateLimitScope, Settings},
+    read, samples,
+    wire::{Resource, decode, encode},
+};
+
+#[track_caller]
+fn legal(text: &str) -> GatewayConfig {
+    read("g.yaml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+/// A configuration of one small route and these sections.
+fn with(sections: &str) -> GatewayConfig {
+    legal(&format!("{sections}\nroutes:\n  - {{name: a, match: {{path_prefix: /}}, upstream: 'http://h'}}\n"))
+}
+
+#[test]
+fn the_models_example_means_what_it_says() {
+    let (settings, routes) = legal(EXAMPLE).into_parts();
+    let (expected, [users, public]) = (samples::full().into_parts(), [&routes[0], &routes[1]]);
+    assert_eq!(Settings { admin: expected.0.admin.clone(), ..settings }, expected.0);
+    assert_eq!(users, &expected.1[0]);
+    assert_eq!((public.name.as_str(), public.max_in_flight, public.auth_required), ("public", 50, false));
+    let limit = public.rate_limit.expect("it has one");
+    assert!(limit.is_enabled());
+    assert_eq!(
+        (limit.requests_per_second(), limit.burst(), limit.scope()),
+        (20.0, 40.0, Some(RateLimitScope::Ip))
+    );
+}
+
+#[test]
+fn what_a_file_says_survives_the_wire() {
+    for text in [EXAMPLE, include_str!("../../../examples/everything.yaml")] {
+        let config = legal(text);
+        let resources: Vec<Resource> = encode(&config).unwrap();
+        assert_eq!(decode(&resources), Ok(config));
+    }
+}
+
+#[test]
+fn what_is_absent_or_null_has_its_default() {
+    for sections in
+        ["", "server:\nupstream: ~\nauth: null\nrate_limit: {}\nadmin:", "server: {addr: }\nupstream: {}"]
+    {
+        assert_eq!(with(sections).settings(), &Settings::default(), "{sections}");
+    }
+    assert_eq!(with("admin: {}").settings().admin.as_ref().unwrap().address.to_string(), "127.0.0.1:9901");
+    let route = &with("").routes()[0].clone();
+    assert_eq!((route.auth_required, route.max_in_flight, &route.strip_prefix), (false, 0, &None));
+    assert_eq!((route.rate_limit, route.circuit_breaker), (None, None));
+}
+
+#[test]
+fn addresses_are_one_or_a_list() {
+    let addresses = |sections| {
+        let config = with(sections);
+        config.settings().server.addresses().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses("server: {addr: ':80'}"), [":80"]);
+    assert_eq!(addresses("server: {addr: [':80', '[::1]:81']}"), [":80", "[::1]:81"]);
+}
+
+#[test]
+fn modes_and_backends_choose_their_section() {
+    let jwks = "auth: {mode: jwks, jwks: {url: 'http://h/k', algorithms: [ES256, EdDSA]}}";
+    let Some(Auth::Jwks(jwks)) = with(jwks).into_parts().0.auth else { panic!("the mode is jwks") };
+    assert_eq!(jwks.algorithms.as_slice().iter().map(|a| a.name()).collect::<Vec<_>>(), ["ES256", "EdDSA"]);
+
+    let hmac = "auth: {mode: hmac, hmac_secret: s, jwks: {url: ''}}";
+    let Some(Auth::Hmac(secret)) = with(hmac).into_parts().0.auth else { panic!("the mode is hmac") };
+    assert_eq!(secret.reveal(), "s");
+
+    let redis = "rate_limit: {backend: redis, redis: {addr: 'h:1', password: p, db: 3}}";
+    let RateLimitBackend::Redis(redis) = with(redis).into_parts().0.rate_limit else { panic!("it is redis") };
+    assert_eq!((redis.address.as_str(), redis.database), ("h:1", 3));
+    assert_eq!(redis.password.unwrap().reveal(), "p");
+}
+
+#[test]
+fn disabled_policies_may_be_empty() {
+    let config = legal(
+        "routes:\n  - {name: a, match: {path_prefix: /}, upstream: 'http://h', strip_prefix: '', \
+         rate_limit: {rps: 0.5, scope: ''}, circuit_breaker: {open_seconds: 0}}",
+    );
+    let route = &config.routes()[0];
+    let limit = route.rate_limit.unwrap();
+    assert_eq!((limit.is_enabled(), limit.requests_per_second(), limit.scope()), (false, 0.5, None));
+    assert!(!route.circuit_breaker.unwrap().is_enabled());
+    assert_eq!(route.strip_prefix, None);
+}

@@ -1,0 +1,234 @@
+//! Reads single values: texts, numbers, lists of them. The wrong kind of value is told apart here, the wrong value by the
+//! type's own constructor.
+
+use std::{fmt, str::FromStr as _};
+
+use super::{Place, Read, Reader, auth::Mode, rate_limit::Kind};
+use crate::{
+    model::{ByteCount, RateLimitScope, Secret},
+    names::{
+        AddressRange, Algorithm, Algorithms, ListenAddress, PathPrefix, Period, RouteName, ServerAddress,
+        Span, UpstreamUrl, ValueError,
+    },
+    yaml::{Meaning, Value},
+};
+
+impl Reader {
+    /// Adds the problem that a value is of the wrong kind.
+    pub(super) fn expected(&mut self, what: &str, place: Place<'_>) {
+        let message = format_args!("expected {what}, found {}", Found(&place.node.value));
+        self.problems.report(Some(place.node.position), &place.path, message);
+    }
+
+    /// A value as its constructor judged it.
+    fn take<T>(&mut self, place: Place<'_>, result: Result<T, ValueError>) -> Option<T> {
+        result.map_err(|error| self.problems.report(Some(place.node.position), &place.path, error)).ok()
+    }
+}
+
+/// Names what stands in a document, for people.
+struct Found<'a>(&'a Value<'a>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::List(_) => f.write_str("a list"),
+            Value::Mapping(_) | Value::Probe => f.write_str("a mapping"),
+            Value::Scalar(scalar) => match scalar.meaning() {
+                Meaning::Null => f.write_str("nothing"),
+                Meaning::Bool(value) => write!(f, "{value}"),
+                // As written: 1e3 is not to be answered with 1000.
+                Meaning::Whole(_) | Meaning::Fraction(_) => write!(f, "the number {}", scalar.text),
+                Meaning::Text(text) => write!(f, "the text {text:?}"),
+            },
+        }
+    }
+}
+
+/// What a scalar means; none for anything else. The probe has no value, and that is no problem.
+fn meaning<'n>(place: Place<'n>) -> Option<Meaning<'n>> {
+    match &place.node.value {
+        Value::Scalar(scalar) => Some(scalar.meaning()),
+        _ => None,
+    }
+}
+
+fn is_probe(place: Place<'_>) -> bool {
+    matches!(place.node.value, Value::Probe)
+}
+
+fn text<'n>(place: Place<'n>, reader: &mut Reader) -> Option<&'n str> {
+    match meaning(place) {
+        Some(Meaning::Text(text)) => Some(text),
+        _ if is_probe(place) => None,
+        Some(Meaning::Whole(_) | Meaning::Fraction(_) | Meaning::Bool(_)) => {
+            reader.expected("a text (in quotes, as it looks like something else)", place);
+            None
+        }
+        _ => {
+            reader.expected("a text", place);
+            None
+        }
+    }
+}
+
+fn number(place: Place<'_>, reader: &mut Reader) -> Option<f64> {
+    match meaning(place) {
+        // Above 2^53 a float is not exact, but every number that is legal anywhere is far below.
+        #[expect(clippy::cast_precision_loss, reason = "see above")]
+        Some(Meaning::Whole(number)) => Some(number as f64),
+        Some(Meaning::Fraction(number)) => Some(number),
+        _ if is_probe(place) => None,
+        _ => {
+            reader.expected("a number", place);
+            None
+        }
+    }
+}
+
+fn whole(place: Place<'_>, reader: &mut Reader) -> Option<i128> {
+    match meaning(place) {
+        Some(Meaning::Whole(number)) => Some(number),
+        _ if is_probe(place) => None,
+        _ => {
+            reader.expected("a whole number", place);
+            None
+        }
+    }
+}
+
+impl Read for bool {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        match meaning(place) {
+            Some(Meaning::Bool(value)) => return Some(value),
+            _ if is_probe(place) => {}
+            Some(Meaning::Text("yes" | "Yes" | "no" | "No" | "on" | "On" | "off" | "Off")) => {
+                reader.expected("true or false (since YAML 1.2 other words for them are texts)", place);
+            }
+            _ => reader.expected("true or false", place),
+        }
+        None
+    }
+}
+
+impl Read for u32 {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        reader.take(
+            place,
+            Self::try_from(number).map_err(|_| ValueError::OutOfRange { range: "from 0 to 4294967295" }),
+        )
+    }
+}
+
+impl Read for f64 {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        number(place, reader)
+    }
+}
+
+impl Read for ByteCount {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        // What no counter can hold is as illegal as zero.
+        reader.take(place, Self::new(u64::try_from(number).unwrap_or(0)))
+    }
+}
+
+impl Read for Period {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let seconds = number(place, reader)?;
+        reader.take(place, Self::from_seconds(seconds))
+    }
+}
+
+impl Read for Span {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let seconds = number(place, reader)?;
+        reader.take(place, Self::from_seconds(seconds))
+    }
+}
+
+impl Read for String {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        text(place, reader).map(Into::into)
+    }
+}
+
+/// Types that are made from a text by one constructor.
+macro_rules! read_from_text {
+    ($($type:ty: $constructor:expr),+ $(,)?) => {
+        $(impl Read for $type {
+            fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+                let text = text(place, reader)?;
+                reader.take(place, $constructor(text))
+            }
+        })+
+    };
+}
+
+read_from_text! {
+    RouteName: Self::new,
+    PathPrefix: Self::new,
+    UpstreamUrl: Self::new,
+    ServerAddress: Self::new,
+    ListenAddress: Self::from_str,
+    AddressRange: Self::from_str,
+    Algorithm: Self::from_str,
+    RateLimitScope: Self::from_str,
+    Mode: Self::from_str,
+    Kind: Self::from_str,
+}
+
+impl Read for Secret {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        match meaning(place) {
+            Some(Meaning::Text(text)) => reader.take(place, Self::new(text.into())),
+            _ if is_probe(place) => None,
+            // Not through `expected`: what was found may be the secret.
+            _ => {
+                let message = "expected a text; a number needs quotes";
+                reader.problems.report(Some(place.node.position), &place.path, message);
+                None
+            }
+        }
+    }
+}
+
+/// A text that may be empty, which is as good as absent.
+pub(super) struct IfFilled<T>(pub(super) Option<T>);
+
+impl<T: Read> Read for IfFilled<T> {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        match meaning(place) {
+            Some(Meaning::Text("")) => Some(Self(None)),
+            _ => T::read(place, reader).map(|value| Self(Some(value))),
+        }
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let items = match &place.node.value {
+            Value::List(items) => items.as_slice(),
+            Value::Probe => std::slice::from_ref(place.node),
+            _ => {
+                reader.expected("a list", place);
+                return None;
+            }
+        };
+        let mut values = Self::with_capacity(items.len());
+        for (index, node) in items.iter().enumerate() {
+            let path = place.path;
+            values.extend(T::read(Place { node, path: path.index(index) }, reader));
+        }
+        (values.len() == items.len()).then_some(values)
+    }
+}
+
+impl Read for Algorithms {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let algorithms = Vec::read(place, reader)?;
+        reader.take(place, Self::new(algorithms))
+    }
+}
