@@ -1,2 +1,179 @@
-//! x
-fn main() {}
+//! The data plane: the proxy of apigw.
+//!
+//! [`main`] reads the options and starts what lives: the [`gateway`] with its [`worker`]s, the [`admin`] address, and the
+//! source of configurations, a file or a control plane. How a request is served begins in [`exchange`].
+
+mod options;
+// What a request meets:
+mod connection;
+mod exchange;
+mod listeners;
+mod resolver;
+mod upstream;
+mod worker;
+// What is told of it:
+mod access_log;
+mod metrics;
+// How a configuration comes into force:
+mod admin;
+mod delivery;
+mod file_source;
+mod gateway;
+mod installation;
+// What an operator asks:
+mod api;
+mod status;
+
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apigw_config::{admin_key::AdminKey, problem::Problem, watch::FileWatch};
+use apigw_proto::v1::ConfigSource;
+use clap::Parser;
+use prometheus::{Registry, core::Collector};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    access_log::LogQueue,
+    admin::AdminServer,
+    delivery::{Delivery, Identity, NotAControlPlane},
+    gateway::{Gateway, Parameters},
+    installation::{FromStream, History, Installation},
+    metrics::Metrics,
+    options::Options,
+    status::OwnStatus,
+};
+
+/// How long requests under way may take after the signal to end.
+const DRAIN: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let (queue, writer) = access_log::new();
+    let writing = match writer.start() {
+        Ok(writing) => writing,
+        Err(error) => return fail(&error),
+    };
+    let ended = runtime.block_on(run(options, queue));
+    // Nothing of the runtime may outlive the log: what still runs there is of no use to anybody.
+    runtime.shutdown_background();
+    let _ = writing.join();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("dataplane: {error}");
+    ExitCode::FAILURE
+}
+
+/// Why the data plane did not run, or did not go on.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    AdminKey(#[from] apigw_config::admin_key::AdminKeyError),
+    #[error("{0}")]
+    Admin(Problem),
+    #[error(transparent)]
+    ControlPlane(#[from] NotAControlPlane),
+    #[error(transparent)]
+    Watch(#[from] apigw_config::watch::WatchError),
+    #[error("{}", lines(.0))]
+    FirstConfiguration(Vec<Problem>),
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    format!("the configuration cannot run\n{}", lines.join("\n"))
+}
+
+/// Runs until a signal ends it.
+async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
+    let key = AdminKey::from_env()?;
+    let metrics = Metrics::default();
+    let registry = Registry::new();
+    for collector in [Box::new(metrics.clone()) as Box<dyn Collector>, Box::new(log.dropped())] {
+        registry.register(collector).expect("no two collectors have a metric in common");
+    }
+    let parameters = Parameters { workers: options.workers(), listen: options.listen.clone(), log, metrics };
+    let gateway = Arc::new(Gateway::new(parameters));
+    let (history, name) = (Arc::<History>::default(), Arc::default());
+    let status = OwnStatus { gateway: Arc::clone(&gateway), history, name: Arc::clone(&name) };
+    let router = admin::http_router(Arc::clone(&gateway), registry);
+    let router = router.merge(api::routes(Arc::new(status.clone()), key.clone()).into_axum_router());
+    let admin = AdminServer::new(router, options.admin_listen.clone(), key.clone(), name);
+
+    let freshening = tokio::spawn(Arc::clone(&gateway).keep_addresses_fresh());
+    let ended = tokio::select! {
+        ended = follow(&options, admin, status, key) => ended,
+        ended = wait_for_signal() => ended,
+    };
+    freshening.abort();
+    ended?;
+    drain(gateway).await
+}
+
+/// Follows the source of configurations, for ever.
+async fn follow(
+    options: &Options,
+    admin: AdminServer,
+    status: OwnStatus,
+    key: Option<AdminKey>,
+) -> Result<(), Failure> {
+    let (gateway, history) = (Arc::clone(&status.gateway), Arc::clone(&status.history));
+    if let Some(path) = &options.config {
+        let installation = Installation::new(gateway, admin, ConfigSource::File, Arc::clone(&history));
+        let watch = FileWatch::start(path)?;
+        match file_source::follow(path, watch, installation, history, epoch()).await {
+            Err(problems) => return Err(Failure::FirstConfiguration(problems)),
+        }
+    }
+    let mut installation = Installation::new(gateway, admin, ConfigSource::Stream, history);
+    installation.open_admin().map_err(Failure::Admin)?;
+    let name = status.name.get().cloned().unwrap_or_default();
+    let identity = Identity { name, instance: fastrand::u64(..) };
+    let delivery = Delivery::new(&options.control_plane, identity, key)?;
+    match delivery.run(FromStream { installation, status }).await {}
+}
+
+/// When this process began to count its configurations.
+fn epoch() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Lets requests under way finish, for a while.
+async fn drain(gateway: Arc<Gateway>) -> Result<(), Failure> {
+    tracing::info!("draining");
+    tokio::select! {
+        _ = tokio::task::spawn_blocking(move || gateway.drain()) => tracing::info!("drained"),
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("requests under way are cut off"),
+        ended = wait_for_signal() => {
+            ended?;
+            tracing::warn!("requests under way are cut off");
+        }
+    }
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn wait_for_signal() -> Result<(), Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Who sent a request, as far as the proxies in front of the gateway can be believed.
+
+use std::net::IpAddr;
+
+use apigw_config::names::AddressRange;
+
+/// Whether a peer's forwarding headers are believed.
+#[must_use]
+pub fn is_trusted(address: IpAddr, trusted_proxies: &[AddressRange]) -> bool {
+    trusted_proxies.iter().any(|range| range.contains(address))
+}
+
+/// The client's address: the rightmost one that is not a trusted proxy.
+///
+/// `forwarded_for` holds the values of the X-Forwarded-For fields in the order received. Each proxy appends the peer it
+/// saw, so from the right every entry is as good as the proxy that wrote it; the first that is not a trusted proxy is the
+/// last that can be believed. What cannot be read as an address ends the walk: its writer is the client as far as known.
+#[must_use]
+pub fn client_address<'a>(
+    peer: IpAddr,
+    forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+    trusted_proxies: &[AddressRange],
+) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !is_trusted(peer, trusted_proxies) {
+        return peer;
+    }
+    let mut client = peer;
+    for entry in forwarded_for.rev().flat_map(|value| value.rsplit(',')) {
+        let Some(address) = parse_entry(entry.trim()) else { return client };
+        client = address;
+        if !is_trusted(client, trusted_proxies) {
+            return client;
+        }
+    }
+    client
+}
+
+/// An address, with the port that some proxies add.
+fn parse_entry(entry: &str) -> Option<IpAddr> {
+    let bracketed = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']'));
+    let address = bracketed.unwrap_or(entry).parse::<IpAddr>();
+    let address = address.or_else(|_| entry.parse::<std::net::SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(peer: &str, forwarded_for: &[&str], trusted: &[&str], expected: &str) {
+        let trusted: Vec<_> = trusted.iter().map(|range| range.parse().unwrap()).collect();
+        let client = client_address(peer.parse().unwrap(), forwarded_for.iter().copied(), &trusted);
+        assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded_for:?}");
+    }
+
+    #[test]
+    fn untrusted_peers_are_the_client_whatever_they_claim() {
+        check("192.0.2.1", &["10.0.0.1"], &[], "192.0.2.1");
+        check("192.0.2.1", &["10.0.0.1"], &["127.0.0.1/32"], "192.0.2.1");
+    }
+
+    #[test]
+    fn the_rightmost_address_that_is_no_trusted_proxy_is_the_client() {
+        let trusted = ["10.0.0.0/8", "2001:db8::/32"];
+        check("10.0.0.1", &["198.51.100.7"], &trusted, "198.51.100.7");
+        check("10.0.0.1", &["1.1.1.1, 198.51.100.7, 10.0.0.2"], &trusted, "198.51.100.7");
+        check("10.0.0.1", &["1.1.1.1", "198.51.100.7,10.9.9.9"], &trusted, "198.51.100.7");
+        check("10.0.0.1", &["10.0.0.3, 10.0.0.2"], &trusted, "10.0.0.3");
+        check("10.0.0.1", &[], &trusted, "10.0.0.1");
+        check("::ffff:10.0.0.1", &["198.51.100.7"], &trusted, "198.51.100.7");
+        check("2001:db8::1", &["[2001:db9::5]:443"], &trusted, "2001:db9::5");
+        check("10.0.0.1", &["198.51.100.7:1234"], &trusted, "198.51.100.7");
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_walk() {
+        check("10.0.0.1", &["198.51.100.7, unknown, 10.0.0.2"], &["10.0.0.0/8"], "10.0.0.2");
+        check("10.0.0.1", &["198.51.100.7,"], &["10.0.0.0/8"], "10.0.0.1");
+    }
+}

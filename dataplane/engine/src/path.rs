@@ -1,0 +1,302 @@
+//! The one form of a request's path: what is matched, judged, logged and forwarded.
+//!
+//! A path that two programs could read differently is either brought to the form both agree on or refused; it is never
+//! forwarded as it came.
+
+use std::{borrow::Cow, fmt};
+
+/// A normalised path: starts with `/`; only `pchar` (RFC 3986 section 3.3) and `/`; escapes in upper case and only where
+/// needed; no empty segment but perhaps the last; no dot segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalPath<'a>(Cow<'a, str>);
+
+/// Why a path has no single meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// `*`, an authority, or nothing at all: only a path can be routed.
+    #[error("the target is not a path")]
+    NotAPath,
+    /// A `%` without two hexadecimal digits.
+    #[error("invalid percent escape")]
+    InvalidEscape,
+    /// An escaped `/` or `\`: some upstreams decode it, some do not.
+    #[error("escaped path separator")]
+    EscapedSeparator,
+    /// A backslash: some upstreams take it for `/`.
+    #[error("backslash in the path")]
+    Backslash,
+    /// A control character or space, escaped or not (an escaped space is legal).
+    #[error("control character in the path")]
+    ControlCharacter,
+    /// `..;` or `.;`: some upstreams strip the parameter and see a dot segment.
+    #[error("dot segment with a parameter")]
+    DotSegmentParameter,
+}
+
+impl PathError {
+    /// The stable reason code for logs and metrics.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotAPath => "path_not_absolute",
+            Self::InvalidEscape => "path_invalid_escape",
+            Self::EscapedSeparator => "path_escaped_separator",
+            Self::Backslash => "path_backslash",
+            Self::ControlCharacter => "path_control_character",
+            Self::DotSegmentParameter => "path_dot_segment_parameter",
+        }
+    }
+}
+
+impl<'a> NormalPath<'a> {
+    /// Normalises a path as received: RFC 3986 section 6.2.2 (case of escapes, escaped unreserved characters, dot
+    /// segments), and empty segments merged. A path that is normal already is borrowed.
+    ///
+    /// # Errors
+    /// When the path could mean different things to different programs.
+    pub fn new(path: &'a str) -> Result<Self, PathError> {
+        if !path.starts_with('/') {
+            return Err(PathError::NotAPath);
+        }
+        if is_normal(path.as_bytes()) {
+            return Ok(Self(Cow::Borrowed(path)));
+        }
+        let unescaped = normalize_escapes(path.as_bytes())?;
+        resolve_segments(&unescaped).map(|path| Self(Cow::Owned(path)))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether normalising changed nothing.
+    #[must_use]
+    pub fn is_as_received(&self) -> bool {
+        matches!(self.0, Cow::Borrowed(_))
+    }
+}
+
+impl fmt::Display for NormalPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a byte of a path is to the quick check.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stands for itself anywhere.
+    Plain,
+    Slash,
+    Dot,
+    /// Needs the thorough way.
+    Other,
+}
+
+/// `pchar` without `%`: unreserved, sub-delims, `:` and `@`.
+const fn is_pchar(byte: u8) -> bool {
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@'
+        )
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'/' => Class::Slash,
+            b'.' => Class::Dot,
+            pchar if is_pchar(pchar) => Class::Plain,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Whether the path needs no work. May say no to a normal path (one with a segment that starts with a dot).
+fn is_normal(path: &[u8]) -> bool {
+    let mut previous = Class::Plain;
+    path.iter().all(|&byte| {
+        let class = CLASSES[usize::from(byte)];
+        let after_slash = previous == Class::Slash && matches!(class, Class::Slash | Class::Dot);
+        previous = class;
+        class != Class::Other && !after_slash
+    })
+}
+
+/// Escapes what must be escaped, unescapes what need not be, refuses what has no single meaning.
+fn normalize_escapes(path: &[u8]) -> Result<String, PathError> {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'%' => {
+                let (escaped, after) = read_escape(rest).ok_or(PathError::InvalidEscape)?;
+                rest = after;
+                match escaped {
+                    b'/' | b'\\' => return Err(PathError::EscapedSeparator),
+                    0..=0x1f | 0x7f => return Err(PathError::ControlCharacter),
+                    _ if is_unreserved(escaped) => out.push(char::from(escaped)),
+                    _ => push_escape(&mut out, escaped),
+                }
+            }
+            b'\\' => return Err(PathError::Backslash),
+            0..=0x20 | 0x7f => return Err(PathError::ControlCharacter),
+            b'/' => out.push('/'),
+            _ if is_pchar(byte) => out.push(char::from(byte)),
+            _ => push_escape(&mut out, byte),
+        }
+    }
+    Ok(out)
+}
+
+fn read_escape(after_percent: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = after_percent.split_at_checked(2)?;
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some((digit(digits[0])? << 4 | digit(digits[1])?, rest))
+}
+
+fn push_escape(out: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push('%');
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+/// Removes dot segments (RFC 3986 section 5.2.4) and merges empty ones; a final slash stays.
+fn resolve_segments(path: &str) -> Result<String, PathError> {
+    let mut out = String::with_capacity(path.len());
+    let mut segments = path[1..].split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            "" if !is_last => {}
+            "." if !is_last => {}
+            "" | "." => out.push('/'),
+            ".." => {
+                out.truncate(out.rfind('/').unwrap_or(0));
+                if is_last {
+                    out.push('/');
+                }
+            }
+            _ if segment.starts_with("..;") || segment.starts_with(".;") => {
+                return Err(PathError::DotSegmentParameter);
+            }
+            _ => {
+                out.push('/');
+                out.push_str(segment);
+            }
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(received: &str, expected: Result<&str, PathError>) {
+        let normal = NormalPath::new(received);
+        assert_eq!(normal.as_ref().map(NormalPath::as_str).map_err(|error| *error), expected, "{received:?}");
+    }
+
+    #[test]
+    fn paths_come_to_one_form() {
+        for (received, expected) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/a//b", "/a/b"),
+            ("//a", "/a"),
+            ("/a//", "/a/"),
+            ("/a/./b", "/a/b"),
+            ("/a/.", "/a/"),
+            ("/a/..", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/../c", "/a/c"),
+            ("/public/../admin", "/admin"),
+            ("/public/%2e%2E/admin", "/admin"),
+            ("/public//../admin", "/admin"),
+            ("/..", "/"),
+            ("/../../x", "/x"),
+            ("/.hidden", "/.hidden"),
+            ("/a/...", "/a/..."),
+            ("/%7Euser", "/~user"),
+            ("/%7euser/%c3%bc", "/~user/%C3%BC"),
+            ("/a%20b", "/a%20b"),
+            ("/a|b^{c}", "/a%7Cb%5E%7Bc%7D"),
+            ("/ü", "/%C3%BC"),
+            ("/a;v=1/b", "/a;v=1/b"),
+            ("/a%3Fb", "/a%3Fb"),
+            ("/a%23b", "/a%23b"),
+            ("/a%25b", "/a%25b"),
+            ("/a%252e", "/a%252e"),
+        ] {
+            check(received, Ok(expected));
+        }
+    }
+
+    #[test]
+    fn paths_without_a_single_meaning_are_refused() {
+        for (received, error) in [
+            ("", PathError::NotAPath),
+            ("*", PathError::NotAPath),
+            ("a/b", PathError::NotAPath),
+            ("/a%", PathError::InvalidEscape),
+            ("/a%2", PathError::InvalidEscape),
+            ("/a%zz", PathError::InvalidEscape),
+            ("/a%+1", PathError::InvalidEscape),
+            ("/a%2fb", PathError::EscapedSeparator),
+            ("/a%5Cb", PathError::EscapedSeparator),
+            ("/a\\b", PathError::Backslash),
+            ("/a%00", PathError::ControlCharacter),
+            ("/a%0d%0a", PathError::ControlCharacter),
+            ("/a\u{1}", PathError::ControlCharacter),
+            ("/a b", PathError::ControlCharacter),
+            ("/a/..;/b", PathError::DotSegmentParameter),
+            ("/a/%2e%2e;x/b", PathError::DotSegmentParameter),
+            ("/a/.;/b", PathError::DotSegmentParameter),
+        ] {
+            check(received, Err(error));
+        }
+    }
+
+    #[test]
+    fn normal_paths_are_borrowed() {
+        assert!(NormalPath::new("/api/users/7").unwrap().is_as_received());
+        assert!(!NormalPath::new("/api//users/7").unwrap().is_as_received());
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_is_normalising_once(path in "/(\\.|\\.\\.|[a-z%;/\\\\]|%2[eEfF]|%[0-9a-f]{2}|\\PC){0,12}") {
+            if let Ok(once) = NormalPath::new(&path) {
+                let twice = NormalPath::new(once.as_str());
+                prop_assert_eq!(twice.as_ref().map(NormalPath::as_str), Ok(once.as_str()));
+            }
+        }
+
+        #[test]
+        fn no_normal_path_has_dot_or_inner_empty_segments(path in "/(\\.|/|%2e|a|;){0,12}") {
+            if let Ok(normal) = NormalPath::new(&path) {
+                let segments: Vec<_> = normal.as_str()[1..].split('/').collect();
+                prop_assert!(normal.as_str().starts_with('/'));
+                prop_assert!(!segments.iter().any(|segment| matches!(*segment, "." | "..")));
+                prop_assert!(!segments[..segments.len() - 1].contains(&""));
+            }
+        }
+    }
+}

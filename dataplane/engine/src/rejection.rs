@@ -1,0 +1,185 @@
+//! Why the gateway itself answers a request, and what the client is told.
+//!
+//! Only a [`Rejection`] reaches a client, through the one match of [`Rejection::answer`]. What it tells is separate from
+//! what the log is told: bodies name no address and no cause inside the gateway.
+
+use std::fmt::Write;
+
+use http::StatusCode;
+
+use crate::path::PathError;
+
+/// The gateway's decision not to pass on an upstream's answer. In the order a request can meet them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The head did not arrive in time.
+    #[error("the request's head did not arrive in time")]
+    HeaderTimeout,
+    /// The head is not HTTP as the gateway reads it.
+    #[error("the request's head is malformed")]
+    MalformedHead,
+    /// The head is larger than allowed.
+    #[error("the request's head is larger than {max_bytes} bytes")]
+    HeadersTooLarge {
+        /// The most that is allowed.
+        max_bytes: u64,
+    },
+    /// The method is not one a gateway may forward.
+    #[error("the method is not allowed")]
+    MethodNotAllowed,
+    /// The path has no single meaning.
+    #[error("{0}")]
+    Path(#[from] PathError),
+    /// No route serves the path.
+    #[error("no route matches")]
+    NoRoute,
+    /// The route wants a known caller.
+    #[error("the caller is not known")]
+    Unauthorized,
+    /// The body is, or turned out to be, larger than allowed.
+    #[error("the request's body is larger than {max_bytes} bytes")]
+    BodyTooLarge {
+        /// The most that is allowed.
+        max_bytes: u64,
+    },
+    /// The body did not arrive in time.
+    #[error("the request's body did not arrive in time")]
+    ReadTimeout,
+    /// The body is not one: its framing broke midway.
+    #[error("the request's body is malformed")]
+    MalformedBody,
+    /// No usable answer came from the upstream.
+    #[error("{0}")]
+    Upstream(#[from] UpstreamFailure),
+    /// A fault of the gateway.
+    #[error("internal error")]
+    Internal,
+}
+
+/// How an upstream failed. All of these, and nothing a client does, are the upstream's failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamFailure {
+    /// Its name has no address.
+    #[error("the upstream's name does not resolve")]
+    Unresolved,
+    /// No connection could be made.
+    #[error("no connection to the upstream")]
+    Connect,
+    /// No connection was made in time.
+    #[error("no connection to the upstream in time")]
+    ConnectTimeout,
+    /// The connection ended, or broke, before an answer.
+    #[error("the upstream's connection broke")]
+    Reset,
+    /// What came was not HTTP.
+    #[error("the upstream's answer is malformed")]
+    Malformed,
+    /// No answer began in time.
+    #[error("the upstream did not answer in time")]
+    ResponseTimeout,
+}
+
+/// What a client is told, and under which code it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Status of the response.
+    pub status: StatusCode,
+    /// Stable code for logs and metrics.
+    pub reason: &'static str,
+    /// The body's `error`.
+    error: &'static str,
+    /// Another member of the body.
+    max_bytes: Option<u64>,
+    /// Whether the client's connection must end with this answer, because what follows on it is unknown.
+    pub closes: bool,
+}
+
+impl Rejection {
+    /// What the client is told.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let answer = |status, reason, error| Answer { status, reason, error, max_bytes: None, closes: false };
+        let last = |answer: Answer| Answer { closes: true, ..answer };
+        match *self {
+            Self::HeaderTimeout => {
+                last(answer(StatusCode::REQUEST_TIMEOUT, "header_timeout", "request_timeout"))
+            }
+            Self::MalformedHead => last(answer(StatusCode::BAD_REQUEST, "malformed_head", "bad_request")),
+            Self::HeadersTooLarge { max_bytes } => {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                let answer = answer(status, "headers_too_large", "request_headers_too_large");
+                last(Answer { max_bytes: Some(max_bytes), ..answer })
+            }
+            Self::MethodNotAllowed => {
+                last(answer(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method_not_allowed"))
+            }
+            Self::Path(error) => answer(StatusCode::BAD_REQUEST, error.reason(), "bad_path"),
+            Self::NoRoute => answer(StatusCode::NOT_FOUND, "no_route", "no_route"),
+            Self::Unauthorized => answer(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized"),
+            Self::BodyTooLarge { max_bytes } => {
+                let answer = answer(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "request_too_large");
+                last(Answer { max_bytes: Some(max_bytes), ..answer })
+            }
+            Self::ReadTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "read_timeout", "request_timeout")),
+            Self::MalformedBody => last(answer(StatusCode::BAD_REQUEST, "malformed_body", "bad_request")),
+            Self::Upstream(failure) => match failure {
+                UpstreamFailure::Unresolved => {
+                    answer(StatusCode::BAD_GATEWAY, "upstream_unresolved", "bad_gateway")
+                }
+                UpstreamFailure::Connect => {
+                    answer(StatusCode::BAD_GATEWAY, "upstream_unreachable", "bad_gateway")
+                }
+                UpstreamFailure::ConnectTimeout => {
+                    answer(StatusCode::GATEWAY_TIMEOUT, "connect_timeout", "gateway_timeout")
+                }
+                UpstreamFailure::Reset => answer(StatusCode::BAD_GATEWAY, "upstream_reset", "bad_gateway"),
+                UpstreamFailure::Malformed => {
+                    answer(StatusCode::BAD_GATEWAY, "upstream_malformed", "bad_gateway")
+                }
+                UpstreamFailure::ResponseTimeout => {
+                    answer(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "gateway_timeout")
+                }
+            },
+            Self::Internal => {
+                last(answer(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "internal_error"))
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// The body: JSON with `error` first. `request_id` holds only visible ASCII without `"` and `\`.
+    #[must_use]
+    pub fn body(&self, request_id: &str) -> String {
+        let mut body = format!("{{\"error\":\"{}\"", self.error);
+        if let Some(max_bytes) = self.max_bytes {
+            // Writing to a String cannot fail.
+            let _ = write!(body, ",\"max_bytes\":{max_bytes}");
+        }
+        body + ",\"request_id\":\"" + request_id + "\"}"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rejection: impl Into<Rejection>, status: u16, body: &str) {
+        let answer = rejection.into().answer();
+        assert_eq!((answer.status.as_u16(), answer.body("r1").as_str()), (status, body));
+    }
+
+    #[test]
+    fn bodies_are_those_of_the_contract_with_the_request_id() {
+        check(Rejection::Unauthorized, 401, r#"{"error":"unauthorized","request_id":"r1"}"#);
+        check(Rejection::NoRoute, 404, r#"{"error":"no_route","request_id":"r1"}"#);
+        check(
+            Rejection::BodyTooLarge { max_bytes: 1_048_576 },
+            413,
+            r#"{"error":"request_too_large","max_bytes":1048576,"request_id":"r1"}"#,
+        );
+        check(UpstreamFailure::Connect, 502, r#"{"error":"bad_gateway","request_id":"r1"}"#);
+        check(UpstreamFailure::ResponseTimeout, 504, r#"{"error":"gateway_timeout","request_id":"r1"}"#);
+        check(PathError::Backslash, 400, r#"{"error":"bad_path","request_id":"r1"}"#);
+    }
+}

@@ -1,0 +1,245 @@
+//! What runs: a configuration made ready to judge requests by.
+//!
+//! A snapshot never changes. State that must outlive it hangs on the stable ids that [`Snapshot::compile`] carries over
+//! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use apigw_config::{
+    model::{self, GatewayConfig, Settings},
+    names::{RouteName, Scheme, UpstreamHost, UpstreamUrl},
+    problem::Problem,
+    wire::Revision,
+};
+use http::HeaderValue;
+
+use crate::{path::NormalPath, routing::RouteTable};
+
+/// Identity of a route's state: as long as a route of that name is configured. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(u64);
+
+/// Identity of an upstream's state (its connections and addresses): as long as a route uses that scheme, host and port.
+/// Never used twice; the default is no upstream's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct UpstreamId(u64);
+
+/// A compiled configuration and its identity.
+#[derive(Debug)]
+pub struct Snapshot {
+    revision: Revision,
+    config: GatewayConfig,
+    /// Parallel to the configuration's routes.
+    routes: Vec<CompiledRoute>,
+    table: RouteTable,
+    route_ids: HashMap<RouteName, RouteId>,
+    upstreams: HashMap<UpstreamKey, Arc<Upstream>>,
+    /// The next id of either kind.
+    next_id: u64,
+}
+
+/// What compiling adds to a route.
+#[derive(Debug)]
+struct CompiledRoute {
+    id: RouteId,
+    upstream: Arc<Upstream>,
+}
+
+/// A place to send requests to, shared by the routes that name it.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Identity of its state.
+    pub id: UpstreamId,
+    /// An address or a name.
+    pub host: UpstreamHost,
+    /// TCP port.
+    pub port: u16,
+    /// The `Host` it sees.
+    pub authority: HeaderValue,
+}
+
+/// What makes two URLs the same upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct UpstreamKey {
+    scheme: Scheme,
+    host: UpstreamHost,
+    port: u16,
+}
+
+impl UpstreamKey {
+    fn new(url: &UpstreamUrl) -> Self {
+        Self { scheme: url.scheme(), host: url.host().clone(), port: url.port() }
+    }
+}
+
+/// A route of a snapshot: what the file says of it and what compiling added.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    /// Its place in the configuration.
+    pub index: usize,
+    /// As configured.
+    pub config: &'a model::Route,
+    /// Identity of its state.
+    pub id: RouteId,
+    /// Where its requests go.
+    pub upstream: &'a Arc<Upstream>,
+}
+
+impl Snapshot {
+    /// Makes a configuration ready to run, keeping the ids of what the previous snapshot had already.
+    ///
+    /// # Errors
+    /// All that keeps the configuration from running.
+    pub fn compile(
+        config: GatewayConfig,
+        revision: Revision,
+        previous: Option<&Self>,
+    ) -> Result<Self, Vec<Problem>> {
+        let problems: Vec<_> = unsupported(&config).collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut next_id = previous.map_or(0, |previous| previous.next_id);
+        let mut new_id = || {
+            next_id += 1;
+            next_id
+        };
+        let mut upstreams = HashMap::new();
+        let mut route_ids = HashMap::with_capacity(config.routes().len());
+        let mut routes = Vec::with_capacity(config.routes().len());
+        for route in config.routes() {
+            let known = previous.and_then(|previous| previous.route_ids.get(&route.name));
+            let id = known.copied().unwrap_or_else(|| RouteId(new_id()));
+            route_ids.insert(route.name.clone(), id);
+            let key = UpstreamKey::new(&route.upstream);
+            let upstream = upstreams.entry(key).or_insert_with_key(|key| {
+                let known = previous.and_then(|previous| previous.upstreams.get(key));
+                known.map_or_else(
+                    || Arc::new(Upstream::new(&route.upstream, UpstreamId(new_id()))),
+                    Arc::clone,
+                )
+            });
+            routes.push(CompiledRoute { id, upstream: Arc::clone(upstream) });
+        }
+        let table = RouteTable::new(config.routes().iter().map(|route| &route.path_prefix));
+        Ok(Self { revision, config, routes, table, route_ids, upstreams, next_id })
+    }
+
+    /// Identity of what runs.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The configuration it was compiled from.
+    #[must_use]
+    pub fn config(&self) -> &GatewayConfig {
+        &self.config
+    }
+
+    /// Everything of the configuration that is not a route.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        self.config.settings()
+    }
+
+    /// The route that serves a path.
+    #[must_use]
+    pub fn route(&self, path: &NormalPath<'_>) -> Option<Route<'_>> {
+        let index = self.table.find(path.as_str())?.get();
+        let CompiledRoute { id, upstream } = &self.routes[index];
+        Some(Route { index, config: &self.config.routes()[index], id: *id, upstream })
+    }
+
+    /// Identity of the state of the route at a place in the configuration.
+    #[must_use]
+    pub fn route_id(&self, index: usize) -> RouteId {
+        self.routes[index].id
+    }
+
+    /// All upstreams, in no order.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.values()
+    }
+
+    /// The identities of all routes' states, in the order of the file.
+    pub fn route_ids(&self) -> impl Iterator<Item = RouteId> {
+        self.routes.iter().map(|route| route.id)
+    }
+}
+
+impl Upstream {
+    fn new(url: &UpstreamUrl, id: UpstreamId) -> Self {
+        let authority = HeaderValue::from_str(&url.authority())
+            .expect("an upstream's host holds only letters, digits and -_.:[]");
+        Self { id, host: url.host().clone(), port: url.port(), authority }
+    }
+}
+
+/// What a legal file may ask for and this version cannot do yet.
+fn unsupported(config: &GatewayConfig) -> impl Iterator<Item = Problem> {
+    let https = |route: &model::Route| route.upstream.scheme() == Scheme::Https;
+    let routes = config.routes().iter().enumerate().filter(move |(_, route)| https(route));
+    routes.map(|(index, _)| Problem {
+        file: String::new(),
+        position: None,
+        path: format!("routes[{index}].upstream"),
+        message: "https upstreams are not supported by this version".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(routes: &[(&str, &str)], previous: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {
+        let mut text = "routes:\n".to_owned();
+        for (name, upstream) in routes {
+            text +=
+                &format!("  - {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"{upstream}\"}}\n");
+        }
+        let config = apigw_config::read("test.yaml", text.as_bytes()).unwrap();
+        let resources = apigw_config::wire::encode(&config).unwrap();
+        let root_hash = apigw_config::wire::root_hash(resources.iter().map(|resource| resource.entry()));
+        Snapshot::compile(config, Revision { epoch: 1, seq: 1, root_hash }, previous)
+    }
+
+    fn route<'a>(snapshot: &'a Snapshot, path: &str) -> Route<'a> {
+        snapshot.route(&NormalPath::new(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn ids_outlive_a_change_of_other_routes() {
+        let first = snapshot(&[("a", "http://h:1"), ("b", "http://h:2")], None).unwrap();
+        let routes = [("new", "http://h:3"), ("b", "http://h:2/base"), ("a", "http://h:2")];
+        let second = snapshot(&routes, Some(&first)).unwrap();
+        for path in ["/a", "/b"] {
+            assert_eq!(route(&second, path).id, route(&first, path).id, "{path}");
+        }
+        assert_eq!(route(&second, "/b").upstream.id, route(&first, "/b").upstream.id);
+        assert_eq!(route(&second, "/a").upstream.id, route(&first, "/b").upstream.id);
+        assert_ne!(route(&second, "/new").id, route(&first, "/a").id);
+    }
+
+    #[test]
+    fn ids_are_never_used_twice() {
+        let first = snapshot(&[("a", "http://h:1")], None).unwrap();
+        let without = snapshot(&[("b", "http://h:2")], Some(&first)).unwrap();
+        let again = snapshot(&[("a", "http://h:1")], Some(&without)).unwrap();
+        assert_ne!(route(&again, "/a").id, route(&first, "/a").id);
+        assert_ne!(route(&again, "/a").upstream.id, route(&first, "/a").upstream.id);
+    }
+
+    #[test]
+    fn upstreams_are_shared_by_the_routes_that_name_them() {
+        let snapshot = snapshot(&[("a", "http://h:1"), ("b", "http://h:1/base")], None).unwrap();
+        assert_eq!(snapshot.upstreams().count(), 1);
+    }
+
+    #[test]
+    fn https_upstreams_are_refused_with_their_place() {
+        let problems = snapshot(&[("a", "http://h:1"), ("b", "https://h")], None).unwrap_err();
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].path, "routes[1].upstream");
+    }
+}

@@ -1,0 +1,290 @@
+//! The access log: JSON lines on stdout, which no request ever waits for.
+//!
+//! Each worker gathers lines in a buffer of its own and hands full buffers to one writing thread over a bounded queue.
+//! When stdout cannot keep up the queue fills, and what does not fit is dropped and counted.
+
+use std::{
+    cell::RefCell,
+    fmt::{self, Write as _},
+    io::Write as _,
+    net::IpAddr,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::JoinHandle,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use jiff::Timestamp;
+use prometheus::IntCounter;
+
+/// A worker hands its buffer over when it has this many bytes, or with the worker's next tick.
+const BUFFER_BYTES: usize = 64 * 1_024;
+
+/// The most buffers that wait for the writer.
+const QUEUED_BUFFERS: usize = 64;
+
+/// One line.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) request_id: &'a str,
+    /// Empty: no route was found.
+    pub(crate) route: &'a str,
+    /// Empty: the head could not be read.
+    pub(crate) method: &'a str,
+    /// Without the query, which may hold secrets.
+    pub(crate) path: &'a str,
+    pub(crate) client: IpAddr,
+    /// 499: the client went before there was one.
+    pub(crate) status: u16,
+    /// `ok`, or a stable reason code.
+    pub(crate) why: &'static str,
+    /// Of the body sent to the client.
+    pub(crate) bytes: u64,
+    pub(crate) duration: Duration,
+    /// Empty: no upstream was asked.
+    pub(crate) upstream: &'a str,
+    /// Until the head of its answer.
+    pub(crate) upstream_duration: Option<Duration>,
+    pub(crate) revision: &'a str,
+}
+
+/// One worker's end of the log.
+pub(crate) struct LogBuffer {
+    lines: RefCell<Lines>,
+    queue: SyncSender<Vec<u8>>,
+    dropped: IntCounter,
+}
+
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    count: u64,
+    second: SecondText,
+}
+
+/// The writing end. Ends when all buffers are gone.
+pub(crate) struct LogWriter {
+    queue: Receiver<Vec<u8>>,
+}
+
+/// Makes a log: the queue that buffers are made from, and its writer.
+pub(crate) fn new() -> (LogQueue, LogWriter) {
+    let (sender, receiver) = sync_channel(QUEUED_BUFFERS);
+    let dropped =
+        IntCounter::new("apigw_access_log_lines_dropped_total", "Lines that stdout was too slow for.");
+    let dropped = dropped.expect("the metric's name is a legal one");
+    (LogQueue { sender, dropped }, LogWriter { queue: receiver })
+}
+
+/// What workers' buffers are handed to.
+#[derive(Clone)]
+pub(crate) struct LogQueue {
+    sender: SyncSender<Vec<u8>>,
+    dropped: IntCounter,
+}
+
+impl LogQueue {
+    /// A buffer for one worker.
+    pub(crate) fn buffer(&self) -> LogBuffer {
+        LogBuffer { lines: RefCell::default(), queue: self.sender.clone(), dropped: self.dropped.clone() }
+    }
+
+    /// Lines that were not written, counted since the start.
+    pub(crate) fn dropped(&self) -> IntCounter {
+        self.dropped.clone()
+    }
+}
+
+impl LogBuffer {
+    /// Adds a line.
+    pub(crate) fn write(&self, line: &Line<'_>) {
+        let mut lines = self.lines.borrow_mut();
+        lines.append(line, SystemTime::now());
+        if lines.bytes.len() >= BUFFER_BYTES {
+            self.hand_over(&mut lines);
+        }
+    }
+
+    /// Hands over what has gathered.
+    pub(crate) fn flush(&self) {
+        let mut lines = self.lines.borrow_mut();
+        if !lines.bytes.is_empty() {
+            self.hand_over(&mut lines);
+        }
+    }
+
+    fn hand_over(&self, lines: &mut Lines) {
+        let empty = Vec::with_capacity(BUFFER_BYTES + 1_024);
+        let full = std::mem::replace(&mut lines.bytes, empty);
+        let count = std::mem::take(&mut lines.count);
+        if self.queue.try_send(full).is_err() {
+            self.dropped.inc_by(count);
+        }
+    }
+}
+
+impl LogWriter {
+    /// Starts the writing thread.
+    pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("access-log".into()).spawn(move || {
+            let mut stdout = std::io::stdout().lock();
+            for buffer in self.queue {
+                // A reader that is gone is not the requests' concern, and there is nobody left to tell.
+                let _ = stdout.write_all(&buffer).and_then(|()| stdout.flush());
+            }
+        })
+    }
+}
+
+impl Lines {
+    fn append(&mut self, line: &Line<'_>, now: SystemTime) {
+        self.count += 1;
+        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut text = Json(&mut self.bytes);
+        // Writing to a buffer cannot fail.
+        let _ = write!(
+            text,
+            r#"{{"time":"{}.{:03}Z","rid":"{}","route":"{}","method":"{}","path":""#,
+            self.second.of(since_epoch.as_secs()),
+            since_epoch.subsec_millis(),
+            line.request_id,
+            line.route,
+            line.method,
+        );
+        text.push_escaped(line.path);
+        let _ = write!(
+            text,
+            r#"","remote":"{}","status":{},"why":"{}","bytes":{},"duration":{}"#,
+            line.client,
+            line.status,
+            line.why,
+            line.bytes,
+            Seconds(line.duration),
+        );
+        if let Some(duration) = line.upstream_duration {
+            let _ =
+                write!(text, r#","upstream":"{}","upstream_duration":{}"#, line.upstream, Seconds(duration));
+        } else if !line.upstream.is_empty() {
+            let _ = write!(text, r#","upstream":"{}""#, line.upstream);
+        }
+        let _ = writeln!(text, r#","revision":"{}"}}"#, line.revision);
+    }
+}
+
+/// Text going into a buffer of JSON.
+struct Json<'a>(&'a mut Vec<u8>);
+
+impl Json<'_> {
+    /// Adds text of any origin as the inside of a JSON string (RFC 8259 section 7).
+    fn push_escaped(&mut self, text: &str) {
+        let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        if !text.bytes().any(needs_escape) {
+            self.0.extend_from_slice(text.as_bytes());
+            return;
+        }
+        for character in text.chars() {
+            match u8::try_from(character) {
+                Ok(byte) if needs_escape(byte) => {
+                    let _ = write!(self, "\\u{byte:04x}");
+                }
+                _ => {
+                    let _ = self.write_char(character);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Write for Json<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// A duration in seconds with six decimals.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0.as_secs(), self.0.subsec_micros())
+    }
+}
+
+/// The text of a second, written once for all lines of that second.
+#[derive(Default)]
+struct SecondText {
+    second: u64,
+    text: String,
+}
+
+impl SecondText {
+    /// Such as `2026-01-31T23:59:59`, in UTC.
+    fn of(&mut self, second: u64) -> &str {
+        if self.second != second || self.text.is_empty() {
+            self.second = second;
+            self.text.clear();
+            let timestamp = i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok());
+            let _ = write!(self.text, "{:.0}", timestamp.unwrap_or_default());
+            self.text.truncate("0000-00-00T00:00:00".len());
+        }
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(path: &str) -> Line<'_> {
+        Line {
+            request_id: "r1",
+            route: "users",
+            method: "GET",
+            path,
+            client: [192, 0, 2, 1].into(),
+            status: 200,
+            why: "ok",
+            bytes: 48,
+            duration: Duration::from_micros(1_234),
+            upstream: "127.0.0.1:9001",
+            upstream_duration: Some(Duration::from_micros(900)),
+            revision: "1.2",
+        }
+    }
+
+    #[test]
+    fn lines_are_json_with_the_models_keys() {
+        let mut lines = Lines::default();
+        lines.append(&line("/x"), UNIX_EPOCH + Duration::from_millis(1_000_000_000_007));
+        let expected = concat!(
+            r#"{"time":"2001-09-09T01:46:40.007Z","rid":"r1","route":"users","method":"GET","path":"/x","#,
+            r#""remote":"192.0.2.1","status":200,"why":"ok","bytes":48,"duration":0.001234,"#,
+            r#""upstream":"127.0.0.1:9001","upstream_duration":0.000900,"revision":"1.2"}"#,
+            "\n",
+        );
+        assert_eq!(String::from_utf8(lines.bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn paths_cannot_break_a_line() {
+        let mut lines = Lines::default();
+        lines.append(&line("/\"\\\n\u{1}ü"), UNIX_EPOCH);
+        let text = String::from_utf8(lines.bytes).unwrap();
+        assert!(text.contains(r#""path":"/\u0022\u005c\u000a\u0001ü""#), "{text}");
+    }
+
+    #[test]
+    fn what_the_queue_cannot_take_is_dropped_and_counted() {
+        let (queue, _writer) = new();
+        let buffer = queue.buffer();
+        for _ in 0..QUEUED_BUFFERS {
+            buffer.write(&line("/x"));
+            buffer.flush();
+        }
+        assert_eq!(queue.dropped().get(), 0);
+        buffer.write(&line("/x"));
+        buffer.write(&line("/x"));
+        buffer.flush();
+        assert_eq!(queue.dropped().get(), 2);
+    }
+}

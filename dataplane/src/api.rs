@@ -1,0 +1,88 @@
+//! The `Gateway` service of a data plane: the same questions that a control plane answers, answered for itself.
+//!
+//! It only tells; what runs, and what it is told from, is the [`Runtime`]'s. Answers are bounded.
+
+use std::{pin::Pin, sync::Arc};
+
+use apigw_config::{admin_key::AdminKey, pages};
+use apigw_engine::Snapshot;
+use apigw_proto::{
+    MAX_MESSAGE_BYTES, v1,
+    v1::gateway_server::{Gateway, GatewayServer},
+};
+use tokio_stream::Stream;
+use tonic::{
+    Request, Response, Status,
+    service::{Interceptor, Routes, interceptor::InterceptedService},
+};
+
+/// What can be told of a running data plane.
+pub(crate) trait Runtime: Send + Sync + 'static {
+    /// Who it is and what it runs. Never has more problems than [`pages::leading_problems`] makes.
+    fn status(&self) -> v1::DataPlaneStatus;
+
+    /// What runs; none before the first configuration.
+    fn snapshot(&self) -> Option<Arc<Snapshot>>;
+
+    /// The live state of each route, under this data plane's name.
+    fn limits(&self) -> Vec<v1::RouteLimits>;
+}
+
+/// The service, behind the key if there is one.
+pub(crate) fn routes(runtime: Arc<dyn Runtime>, key: Option<AdminKey>) -> Routes {
+    let server = GatewayServer::new(GatewayService { runtime })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    Routes::new(InterceptedService::new(server, Door(key)))
+}
+
+struct GatewayService {
+    runtime: Arc<dyn Runtime>,
+}
+
+type Paged<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Gateway for GatewayService {
+    type RoutesStream = Paged<v1::RoutesResponse>;
+    type LimitsStream = Paged<v1::LimitsResponse>;
+
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+        let data_planes = vec![self.runtime.status()];
+        Ok(Response::new(v1::StatusResponse { control_plane: None, data_planes }))
+    }
+
+    async fn routes(&self, _: Request<v1::RoutesRequest>) -> Result<Response<Self::RoutesStream>, Status> {
+        let snapshot = self.runtime.snapshot();
+        let count = snapshot.as_ref().map_or(0, |snapshot| snapshot.config().routes().len());
+        let routes = (0..count).filter_map(move |index| {
+            let routes = snapshot.as_ref()?.config().routes();
+            Some(v1::Route::from(&routes[index]))
+        });
+        let answers = pages::pages(routes).map(|routes| Ok(v1::RoutesResponse { routes }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
+
+    async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
+        let answers = pages::pages(self.runtime.limits()).map(|rows| Ok(v1::LimitsResponse { rows }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
+}
+
+/// Lets through who has the key; everybody where there is none.
+#[derive(Debug, Clone)]
+struct Door(Option<AdminKey>);
+
+impl Interceptor for Door {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        let Some(key) = &self.0 else { return Ok(request) };
+        match request.metadata().get("authorization") {
+            Some(value) if key.opens_bearer(value.as_encoded_bytes()) => Ok(request),
+            Some(_) => Err(Status::unauthenticated("wrong admin key")),
+            None => Err(Status::unauthenticated("an admin key is needed")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

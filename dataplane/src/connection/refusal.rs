@@ -1,0 +1,79 @@
+//! The end of a connection whose next request could not be read: an answer all the same, and time for it to arrive.
+
+use std::{io, rc::Rc, time::Duration};
+
+use apigw_engine::rejection::Rejection;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::Client;
+use crate::{
+    exchange::{
+        forwarding,
+        record::{Ending, Record},
+    },
+    worker::Worker,
+};
+
+/// How long a client may take to accept the answer, and how long what it still sends is taken and thrown away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most that is taken and thrown away.
+const MOST_DISCARDED_BYTES: usize = 8 << 20;
+
+/// Answers a request whose head could not be read.
+pub(super) async fn answer(worker: &Rc<Worker>, client: &Client, stream: &TcpStream, rejection: &Rejection) {
+    let request_id = forwarding::new_request_id(&mut worker.random.borrow_mut());
+    let mut record = Record::new(worker, &worker.view(), client, request_id);
+    let answer = rejection.answer();
+    record.set_answer(&answer);
+    let id = record.request_id().to_str().unwrap_or("");
+    let body = answer.body(id);
+    let text = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
+         x-request-id: {id}\r\n\r\n{body}",
+        answer.status,
+        body.len(),
+    );
+    if let Ok(Ok(())) = timeout(PATIENCE, write_all(stream, text.as_bytes())).await {
+        record.add_bytes(body.len() as u64);
+        record.end(Ending::Complete);
+    }
+}
+
+async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Ends our side and waits for the client to end its own. A socket closed while bytes arrive resets the connection, and
+/// the client may lose an answer it has not read yet (RFC 9112 section 9.6).
+pub(super) async fn linger(stream: &TcpStream) {
+    if socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write).is_err() {
+        return;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let mut discarded = 0;
+    // On the heap: on the stack it would be part of every idle connection.
+    let mut buffer = vec![0; 4_096];
+    while discarded < MOST_DISCARDED_BYTES {
+        if !matches!(timeout_at(deadline, stream.readable()).await, Ok(Ok(()))) {
+            return;
+        }
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(bytes) => discarded += bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The data plane's side of a stream as a state machine: messages in, messages out, no I/O and no clock.
+//!
+//! [`Session::receive`] takes a message and says what to do: messages to send, a configuration to apply, a question to
+//! answer, in that order. Applying happens outside; [`Session::conclude`] makes the report of it.
+//!
+//! | state    | Offer                        | Entries                        | Chunk                          |
+//! |----------|------------------------------|--------------------------------|--------------------------------|
+//! | Settled  | Listing                      | breach                         | breach                         |
+//! | Refused  | Listing                      | passed over                    | passed over                    |
+//! | Listing  | superseded, Listing          | the last one: Fetching (Need)  | breach                         |
+//! | Fetching | superseded, Listing          | breach                         | the last one: Settled (apply)  |
+//!
+//! A refused offer is reported at once, and what was under way of it then passes by in Refused. Whatever else comes out
+//! of order is a breach: this side ends the stream, and dials again.
+
+use apigw_config::{
+    pages,
+    problem::Problem,
+    wire::{IdentityError, Revision},
+};
+use apigw_proto::v1::{self, follow_request, follow_response};
+
+use super::{
+    Applied,
+    assembly::{Candidate, Fetch, Holdings, Listing, of_delivery},
+};
+
+/// What this build can enforce beyond what every build can. A configuration that requires something else is refused,
+/// rather than run without a policy that this build does not know.
+pub(super) const FEATURES: [&str; 0] = [];
+
+/// What a control plane did that the protocol does not allow. The stream ends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Breach {
+    #[error("the control plane sent a message without content, or of an unknown kind")]
+    Empty,
+    #[error("the control plane sent an offer without a revision")]
+    RevisionMissing,
+    #[error("the control plane offered no revision: {0}")]
+    Revision(#[from] IdentityError),
+    #[error("the control plane sent entries of nothing that it offered")]
+    UnaskedEntries,
+    #[error("the control plane sent resources that were not needed")]
+    UnaskedChunk,
+    #[error("the control plane sent a chunk or a list without content")]
+    Void,
+}
+
+/// What is to be done about a message.
+#[derive(Debug)]
+pub(super) enum Reaction {
+    Send(v1::FollowRequest),
+    /// To be reported: this offer is not brought into force.
+    Refuse(Revision, Vec<Problem>),
+    /// To be brought into force, and then concluded.
+    Apply(Box<Candidate>),
+    /// The live state is asked for; the answer has this number.
+    Observe(u64),
+}
+
+/// What this data plane runs, and what is on its way.
+#[derive(Debug)]
+pub(super) struct Session {
+    running: Option<Revision>,
+    /// Where traffic is accepted; empty before the first configuration.
+    listen_address: String,
+    /// What `running` was made of.
+    holdings: Holdings,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Settled,
+    Refused,
+    Listing(Listing),
+    Fetching(Fetch),
+}
+
+impl Session {
+    /// Of a data plane that runs nothing yet.
+    pub(super) fn new() -> Self {
+        Self {
+            running: None,
+            listen_address: String::new(),
+            holdings: Holdings::new(),
+            state: State::Settled,
+        }
+    }
+
+    /// Begins a new stream: what was under way on the one before is forgotten, what runs is not.
+    pub(super) fn restart(&mut self) {
+        self.state = State::Settled;
+    }
+
+    pub(super) fn running(&self) -> Option<Revision> {
+        self.running
+    }
+
+    pub(super) fn listen_address(&self) -> &str {
+        &self.listen_address
+    }
+
+    /// Takes a message of the control plane.
+    pub(super) fn receive(&mut self, response: v1::FollowResponse) -> Result<Vec<Reaction>, Breach> {
+        match response.message.ok_or(Breach::Empty)? {
+            follow_response::Message::Offer(offer) => self.offered(offer),
+            follow_response::Message::Entries(entries) => self.listed(entries.entries),
+            follow_response::Message::Chunk(chunk) => self.delivered(chunk),
+            follow_response::Message::Query(query) => Ok(vec![asked(&query)]),
+        }
+    }
+
+    /// Takes note of what came of a candidate, and makes the report of it.
+    pub(super) fn conclude(
+        &mut self,
+        candidate: Revision,
+        holdings: Holdings,
+        outcome: Result<Applied, Vec<Problem>>,
+    ) -> v1::FollowRequest {
+        match outcome {
+            Ok(Applied { listen_address }) => {
+                self.running = Some(candidate);
+                self.holdings = holdings;
+                self.listen_address.clone_from(&listen_address);
+                let report = v1::Report { listen_address, ..report(candidate, v1::Outcome::Applied) };
+                request(follow_request::Message::Report(report))
+            }
+            Err(problems) => rejected(candidate, &problems),
+        }
+    }
+
+    fn offered(&mut self, offer: v1::Offer) -> Result<Vec<Reaction>, Breach> {
+        let revision = Revision::try_from(offer.revision.ok_or(Breach::RevisionMissing)?)?;
+        let mut reactions = Vec::new();
+        if let Some(superseded) = self.under_way() {
+            let report = report(superseded, v1::Outcome::Superseded);
+            reactions.push(Reaction::Send(request(follow_request::Message::Report(report))));
+        }
+        let unknown: Vec<_> = offer
+            .required_features
+            .iter()
+            .filter(|feature| !FEATURES.contains(&feature.as_str()))
+            .map(|feature| {
+                of_delivery(format!("this build ({}) does not know {feature:?}", env!("CARGO_PKG_VERSION")))
+            })
+            .collect();
+        if !unknown.is_empty() {
+            reactions.push(self.refuse(revision, unknown));
+            return Ok(reactions);
+        }
+        match Listing::new(revision, offer.entry_count) {
+            Ok(listing) => self.state = State::Listing(listing),
+            Err(refusal) => reactions.push(self.refuse(revision, refusal)),
+        }
+        Ok(reactions)
+    }
+
+    fn under_way(&self) -> Option<Revision> {
+        match &self.state {
+            State::Settled | State::Refused => None,
+            State::Listing(listing) => Some(listing.revision()),
+            State::Fetching(fetch) => Some(fetch.revision()),
+        }
+    }
+
+    fn listed(&mut self, entries: Vec<v1::Entry>) -> Result<Vec<Reaction>, Breach> {
+        if entries.is_empty() {
+            return Err(Breach::Void);
+        }
+        match std::mem::replace(&mut self.state, State::Settled) {
+            State::Listing(listing) => Ok(self.list(listing, entries)),
+            State::Refused => {
+                self.state = State::Refused;
+                Ok(Vec::new())
+            }
+            State::Settled | State::Fetching(_) => Err(Breach::UnaskedEntries),
+        }
+    }
+
+    fn list(&mut self, mut listing: Listing, entries: Vec<v1::Entry>) -> Vec<Reaction> {
+        let revision = listing.revision();
+        if let Err(refusal) = listing.extend(entries) {
+            return vec![self.refuse(revision, refusal)];
+        }
+        if !listing.is_whole() {
+            self.state = State::Listing(listing);
+            return Vec::new();
+        }
+        match listing.fetch(&self.holdings) {
+            Ok(mut fetch) => {
+                let need = Reaction::Send(needed(&mut fetch));
+                let mut reactions = vec![need];
+                reactions.extend(self.go_on(fetch));
+                reactions
+            }
+            Err(refusal) => vec![self.refuse(revision, refusal)],
+        }
+    }
+
+    fn delivered(&mut self, chunk: v1::Chunk) -> Result<Vec<Reaction>, Breach> {
+        if chunk.resources.is_empty() {
+            return Err(Breach::Void);
+        }
+        match std::mem::replace(&mut self.state, State::Settled) {
+            State::Fetching(mut fetch) => {
+                let revision = fetch.revision();
+                Ok(match fetch.extend(chunk.resources) {
+                    Ok(()) if fetch.is_met() && !fetch.is_whole() => {
+                        let need = Reaction::Send(needed(&mut fetch));
+                        self.state = State::Fetching(fetch);
+                        vec![need]
+                    }
+                    Ok(()) => self.go_on(fetch).into_iter().collect(),
+                    Err(refusal) => vec![self.refuse(revision, refusal)],
+                })
+            }
+            State::Refused => {
+                self.state = State::Refused;
+                Ok(Vec::new())
+            }
+            State::Settled | State::Listing(_) => Err(Breach::UnaskedChunk),
+        }
+    }
+
+    /// Waits for more, or makes a candidate of what is whole.
+    fn go_on(&mut self, fetch: Fetch) -> Option<Reaction> {
+        if !fetch.is_whole() {
+            self.state = State::Fetching(fetch);
+            return None;
+        }
+        let revision = fetch.revision();
+        Some(match fetch.finish() {
+            Ok(candidate) => Reaction::Apply(Box::new(candidate)),
+            Err(refusal) => self.refuse(revision, refusal),
+        })
+    }
+
+    fn refuse(&mut self, revision: Revision, problems: impl Into<Vec<Problem>>) -> Reaction {
+        self.state = State::Refused;
+        Reaction::Refuse(revision, problems.into())
+    }
+}
+
+fn asked(query: &v1::Query) -> Reaction {
+    match &query.question {
+        Some(v1::query::Question::Limits(_)) => Reaction::Observe(query.id),
+        // A question of a newer control plane: there is an answer, but nothing in it.
+        None => {
+            let observation = v1::Observation { query: query.id, answer: None, last: true };
+            Reaction::Send(request(follow_request::Message::Observation(observation)))
+        }
+    }
+}
+
+/// The answer to a question about the live state, in as many messages as it takes.
+pub(super) fn observations(
+    query: u64,
+    rows: Vec<v1::RouteLimits>,
+) -> impl Iterator<Item = v1::FollowRequest> {
+    let observation = move |rows, last| {
+        let answer = Some(v1::observation::Answer::Limits(v1::LimitsResponse { rows }));
+        request(follow_request::Message::Observation(v1::Observation { query, answer, last }))
+    };
+    let rows = pages::pages(rows).map(move |page| observation(page, false));
+    rows.chain(std::iter::once_with(move || observation(Vec::new(), true)))
+}
+
+fn needed(fetch: &mut Fetch) -> v1::FollowRequest {
+    let need = v1::Need { revision: Some(fetch.revision().into()), indexes: fetch.need() };
+    request(follow_request::Message::Need(need))
+}
+
+/// The report of an offer that is not in force, with as many problems as a message holds.
+pub(super) fn rejected(revision: Revision, problems: &[Problem]) -> v1::FollowRequest {
+    let problems = pages::leading_problems(problems);
+    let report = v1::Report { problems, ..report(revision, v1::Outcome::Rejected) };
+    request(follow_request::Message::Report(report))
+}
+
+fn report(revision: Revision, outcome: v1::Outcome) -> v1::Report {
+    v1::Report { revision: Some(revision.into()), outcome: outcome.into(), ..v1::Report::default() }
+}
+
+fn request(message: follow_request::Message) -> v1::FollowRequest {
+    v1::FollowRequest { message: Some(message) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! The data plane's side of the protocol, driven by a scripted control plane without any I/O.
+
+use apigw_config::wire::{Hash, Resource, ResourceKind};
+use apigw_proto::v1::Outcome;
+
+use super::{
+    super::{
+        assembly::{MAX_BYTES, MAX_ENTRIES, MAX_NEED},
+        script::{Revised, chunk, entries, of_resources, offer, response, revised},
+    },
+    *,
+};
+
+/// What the session does about a message, as a word for each reaction.
+fn told(session: &mut Session, message: v1::FollowResponse) -> Result<Vec<String>, Breach> {
+    let word = |reaction: &Reaction| match reaction {
+        Reaction::Send(request) => match request.message.as_ref().unwrap() {
+            follow_request::Message::Need(need) => format!("need {:?}", need.indexes),
+            follow_request::Message::Report(report) => {
+                let seq = report.revision.as_ref().unwrap().seq;
+                format!("{:?} {seq}", report.outcome()).to_lowercase()
+            }
+            other => format!("{other:?}"),
+        },
+        Reaction::Refuse(revision, problems) => format!("refuse {}: {}", revision.seq, problems[0].message),
+        Reaction::Apply(candidate) => format!("apply {}", candidate.revision.seq),
+        Reaction::Observe(query) => format!("observe {query}"),
+    };
+    Ok(session.receive(message)?.iter().map(word).collect())
+}
+
+/// A session that runs a revision.
+fn running(revised: &Revised) -> Session {
+    let mut session = Session::new();
+    session.receive(offer(revised)).unwrap();
+    session.receive(entries(revised)).unwrap();
+    let all: Vec<_> = (0..revised.resources.len()).collect();
+    let mut reactions = session.receive(chunk(revised, &all)).unwrap();
+    let Some(Reaction::Apply(candidate)) = reactions.pop() else { unreachable!("everything has come") };
+    session.conclude(candidate.revision, candidate.holdings, Ok(Applied { listen_address: "a:1".into() }));
+    session
+}
+
+#[test]
+fn a_configuration_is_put_together_and_applied() {
+    let first = revised(1, &["a", "b"]);
+    let mut session = Session::new();
+    assert_eq!(told(&mut session, offer(&first)).unwrap(), Vec::<String>::new());
+    assert_eq!(told(&mut session, entries(&first)).unwrap(), ["need [0, 1, 2]"]);
+    assert_eq!(told(&mut session, chunk(&first, &[0, 1])).unwrap(), Vec::<String>::new());
+    let mut reactions = session.receive(chunk(&first, &[2])).unwrap();
+    let Some(Reaction::Apply(candidate)) = reactions.pop() else {
+        panic!("everything has come: {reactions:?}")
+    };
+    let names: Vec<_> = candidate.config.routes().iter().map(|route| route.name.to_string()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(session.running(), None, "nothing runs before it was applied");
+    session.conclude(candidate.revision, candidate.holdings, Ok(Applied { listen_address: "a:1".into() }));
+    assert_eq!((session.running(), session.listen_address()), (Some(first.revision), "a:1"));
+}
+
+#[test]
+fn only_what_is_not_here_travels() {
+    let mut session = running(&revised(1, &["a", "b"]));
+    let second = revised(2, &["a", "c", "b"]);
+    told(&mut session, offer(&second)).unwrap();
+    assert_eq!(told(&mut session, entries(&second)).unwrap(), ["need [2]"]);
+    assert_eq!(told(&mut session, chunk(&second, &[2])).unwrap(), ["apply 2"]);
+}
+
+#[test]
+fn the_same_content_under_another_revision_needs_nothing() {
+    let mut session = running(&revised(1, &["a"]));
+    let again = revised(2, &["a"]);
+    told(&mut session, offer(&again)).unwrap();
+    assert_eq!(told(&mut session, entries(&again)).unwrap(), ["need []", "apply 2"]);
+}
+
+#[test]
+fn what_could_not_be_applied_does_not_run_and_is_reported_with_its_problems() {
+    let first = revised(1, &["a"]);
+    let mut session = running(&first);
+    let report = session.conclude(
+        revised(2, &["b"]).revision,
+        Holdings::new(),
+        Err(vec![of_delivery("port taken".into())]),
+    );
+    let Some(follow_request::Message::Report(report)) = report.message else { unreachable!() };
+    assert_eq!((report.outcome(), report.problems[0].message.as_str()), (Outcome::Rejected, "port taken"));
+    assert_eq!(session.running(), Some(first.revision));
+    told(&mut session, offer(&first)).unwrap();
+    assert_eq!(
+        told(&mut session, entries(&first)).unwrap(),
+        ["need []", "apply 1"],
+        "what runs is still held"
+    );
+}
+
+#[test]
+fn a_newer_offer_supersedes_at_any_point_of_a_push() {
+    let (first, second) = (revised(1, &["a"]), revised(2, &["b"]));
+    let before = [offer(&first), entries(&first), chunk(&first, &[0])];
+    for messages in 1..=before.len() {
+        let mut session = Session::new();
+        for message in &before[..messages] {
+            session.receive(message.clone()).unwrap();
+        }
+        assert_eq!(told(&mut session, offer(&second)).unwrap(), ["superseded 1"], "after {messages}");
+        assert_eq!(told(&mut session, entries(&second)).unwrap(), ["need [0, 1]"]);
+        assert_eq!(told(&mut session, chunk(&second, &[0, 1])).unwrap(), ["apply 2"]);
+    }
+}
+
+#[test]
+fn a_new_stream_forgets_what_was_under_way_but_not_what_runs() {
+    let mut session = running(&revised(1, &["a"]));
+    let second = revised(2, &["a", "b"]);
+    told(&mut session, offer(&second)).unwrap();
+    session.restart();
+    assert_eq!(told(&mut session, offer(&second)).unwrap(), Vec::<String>::new());
+    assert_eq!(told(&mut session, entries(&second)).unwrap(), ["need [2]"]);
+}
+
+#[test]
+fn lies_are_refused_and_what_follows_of_them_passes_by() {
+    let honest = revised(1, &["a", "b"]);
+    let refused = |messages: Vec<v1::FollowResponse>, reason: &str| {
+        let mut session = Session::new();
+        let mut words = Vec::new();
+        for message in messages {
+            words.extend(told(&mut session, message).unwrap());
+        }
+        let last = words.pop().unwrap();
+        assert!(last.starts_with("refuse 1: ") && last.contains(reason), "{last:?} is not about {reason:?}");
+        for leftover in [entries(&honest), chunk(&honest, &[0])] {
+            assert_eq!(told(&mut session, leftover).unwrap(), Vec::<String>::new());
+        }
+        let next = revised(2, &["c"]);
+        assert_eq!(told(&mut session, offer(&next)).unwrap(), Vec::<String>::new());
+        assert_eq!(told(&mut session, entries(&next)).unwrap(), ["need [0, 1]"]);
+    };
+    let other_root = Revision { root_hash: Hash::of(b"other"), ..honest.revision };
+    let other_root = Revised { revision: other_root, resources: honest.resources.clone() };
+    let count_of = |entry_count: usize| {
+        let mut offer = offer(&honest);
+        let Some(follow_response::Message::Offer(message)) = &mut offer.message else { unreachable!() };
+        message.entry_count = u32::try_from(entry_count).unwrap();
+        offer
+    };
+    let mut featured = offer(&honest);
+    if let Some(follow_response::Message::Offer(message)) = &mut featured.message {
+        message.required_features = vec!["time-travel".into()];
+    }
+    let bad_entry = v1::Entry { kind: 9, ..v1::Entry::default() };
+    let bad_entry = response(follow_response::Message::Entries(v1::Entries { entries: vec![bad_entry] }));
+    refused(vec![featured], "does not know \"time-travel\"");
+    refused(vec![count_of(0)], "no resources");
+    refused(vec![count_of(MAX_ENTRIES + 1)], "more than 1000000");
+    refused(vec![count_of(2), entries(&honest)], "more entries than the 2");
+    refused(vec![offer(&honest), bad_entry], "entry 0: ");
+    refused(vec![offer(&other_root), entries(&other_root)], "do not have the hash");
+    refused(
+        vec![offer(&honest), entries(&honest), chunk(&honest, &[1])],
+        "resource 0 does not have the hash",
+    );
+    let too_many = chunk(&honest, &[0, 1, 2, 2]);
+    refused(vec![offer(&honest), entries(&honest), too_many], "nobody needed");
+}
+
+#[test]
+fn what_is_no_configuration_is_refused_with_every_problem() {
+    let good = revised(1, &["a", "b"]);
+    let doubled = [0, 1, 1, 1].map(|index: usize| good.resources[index].clone()).to_vec();
+    let doubled = of_resources(1, doubled);
+    let mut session = Session::new();
+    session.receive(offer(&doubled)).unwrap();
+    session.receive(entries(&doubled)).unwrap();
+    let reactions = session.receive(chunk(&doubled, &[0, 1, 2, 3])).unwrap();
+    let [Reaction::Refuse(_, problems)] = reactions.as_slice() else { panic!("refused: {reactions:?}") };
+    assert_eq!(problems.len(), 2, "{problems:?}");
+}
+
+#[test]
+fn a_need_above_its_bound_is_told_in_parts() {
+    let bytes = bytes::Bytes::from_static(b"x");
+    let resource = |index: usize| Resource::new(ResourceKind::Route, index.to_string(), bytes.clone());
+    let many = of_resources(1, (0..=MAX_NEED).map(resource).collect());
+    let mut session = Session::new();
+    session.receive(offer(&many)).unwrap();
+    let needs = |reactions: Vec<Reaction>| match reactions.as_slice() {
+        [Reaction::Send(v1::FollowRequest { message: Some(follow_request::Message::Need(need)) })] => {
+            assert!(prost::Message::encoded_len(need) <= apigw_proto::MAX_MESSAGE_BYTES);
+            need.indexes.clone()
+        }
+        other => panic!("a need: {other:?}"),
+    };
+    assert_eq!(needs(session.receive(entries(&many)).unwrap()).len(), MAX_NEED);
+    let first: Vec<_> = (0..MAX_NEED).collect();
+    let last = u32::try_from(MAX_NEED).unwrap();
+    assert_eq!(needs(session.receive(chunk(&many, &first)).unwrap()), [last]);
+}
+
+#[test]
+fn more_bytes_than_the_bound_are_refused() {
+    let bytes = bytes::Bytes::from(vec![0; 1 << 20]);
+    let whole = MAX_BYTES / bytes.len();
+    let resource = |index: usize| Resource::new(ResourceKind::Route, index.to_string(), bytes.clone());
+    let large = of_resources(1, (0..=whole).map(resource).collect());
+    let mut session = Session::new();
+    session.receive(offer(&large)).unwrap();
+    session.receive(entries(&large)).unwrap();
+    for index in 0..whole {
+        assert_eq!(told(&mut session, chunk(&large, &[index])).unwrap(), Vec::<String>::new(), "{index}");
+    }
+    let refused = told(&mut session, chunk(&large, &[whole])).unwrap();
+    assert_eq!(refused, [format!("refuse 1: resources of more than {MAX_BYTES} bytes")]);
+}
+
+#[test]
+fn disorder_is_a_breach() {
+    let first = revised(1, &["a"]);
+    let nothing_listed = response(follow_response::Message::Entries(v1::Entries::default()));
+    let nothing_sent = response(follow_response::Message::Chunk(v1::Chunk::default()));
+    let no_revision = response(follow_response::Message::Offer(v1::Offer::default()));
+    let half = v1::Revision { root_hash: vec![0; 16], ..v1::Revision::default() };
+    let half =
+        response(follow_response::Message::Offer(v1::Offer { revision: Some(half), ..v1::Offer::default() }));
+    let cases = [
+        (vec![v1::FollowResponse { message: None }], Breach::Empty),
+        (vec![no_revision], Breach::RevisionMissing),
+        (vec![half], Breach::Revision(IdentityError::HashLength { length: 16 })),
+        (vec![entries(&first)], Breach::UnaskedEntries),
+        (vec![chunk(&first, &[0])], Breach::UnaskedChunk),
+        (vec![offer(&first), chunk(&first, &[0])], Breach::UnaskedChunk),
+        (vec![offer(&first), entries(&first), entries(&first)], Breach::UnaskedEntries),
+        (vec![offer(&first), nothing_listed], Breach::Void),
+        (vec![offer(&first), entries(&first), nothing_sent], Breach::Void),
+    ];
+    for (mut messages, expected) in cases {
+        let mut session = Session::new();
+        let last = messages.pop().unwrap();
+        for message in messages {
+            session.receive(message).unwrap();
+        }
+        assert_eq!(told(&mut session, last), Err(expected));
+    }
+}
+
+#[test]
+fn questions_are_answered_in_pages_with_an_end() {
+    let question = Some(v1::query::Question::Limits(v1::LimitsRequest {}));
+    let query = response(follow_response::Message::Query(v1::Query { id: 7, question }));
+    assert_eq!(told(&mut Session::new(), query).unwrap(), ["observe 7"]);
+    let row = v1::RouteLimits { data_plane: "dp".into(), route: "r".repeat(200) };
+    let answers: Vec<_> = observations(7, vec![row; 20_000]).collect();
+    let mut rows = 0;
+    for (index, answer) in answers.iter().enumerate() {
+        assert!(prost::Message::encoded_len(answer) <= apigw_proto::MAX_MESSAGE_BYTES);
+        let Some(follow_request::Message::Observation(observation)) = &answer.message else { unreachable!() };
+        assert_eq!((observation.query, observation.last), (7, index + 1 == answers.len()));
+        let Some(v1::observation::Answer::Limits(limits)) = &observation.answer else { unreachable!() };
+        rows += limits.rows.len();
+    }
+    assert_eq!(rows, 20_000);
+    assert!(answers.len() > 4, "4 MB are several messages");
+}

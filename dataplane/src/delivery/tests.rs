@@ -1,0 +1,195 @@
+//! The real client against a scripted control plane over loopback.
+
+use std::sync::{Arc, Mutex};
+
+use apigw_proto::v1::{
+    delivery_server::{Delivery as DeliveryRpc, DeliveryServer},
+    follow_request,
+};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    script::{chunk, entries, offer, revised},
+    *,
+};
+
+/// One stream, as the control plane sees it.
+struct Accepted {
+    authorization: Option<String>,
+    requests: Streaming<v1::FollowRequest>,
+    responses: mpsc::Sender<Result<v1::FollowResponse, Status>>,
+}
+
+impl Accepted {
+    async fn next(&mut self) -> follow_request::Message {
+        self.requests.message().await.unwrap().expect("the stream goes on").message.unwrap()
+    }
+
+    async fn hello(&mut self) -> v1::Hello {
+        match self.next().await {
+            follow_request::Message::Hello(hello) => hello,
+            other => panic!("the first message is {other:?}"),
+        }
+    }
+
+    async fn send(&self, response: v1::FollowResponse) {
+        self.responses.send(Ok(response)).await.unwrap();
+    }
+}
+
+/// Hands each stream to the test.
+struct ScriptedControlPlane(mpsc::Sender<Accepted>);
+
+#[tonic::async_trait]
+impl DeliveryRpc for ScriptedControlPlane {
+    type FollowStream = ReceiverStream<Result<v1::FollowResponse, Status>>;
+
+    async fn follow(
+        &self,
+        request: Request<Streaming<v1::FollowRequest>>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let authorization =
+            request.metadata().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let (responses, receiver) = mpsc::channel(1);
+        self.0.send(Accepted { authorization, requests: request.into_inner(), responses }).await.unwrap();
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// Notes what it is told to apply; refuses configurations with a route named "bad".
+#[derive(Clone, Default)]
+struct Notebook(Arc<Mutex<Vec<u64>>>);
+
+impl Applier for Notebook {
+    async fn apply(&mut self, config: GatewayConfig, revision: Revision) -> Result<Applied, Vec<Problem>> {
+        if config.routes().iter().any(|route| route.name.as_str() == "bad") {
+            return Err(vec![assembly::of_delivery("it is bad".into())]);
+        }
+        self.0.lock().unwrap().push(revision.seq);
+        Ok(Applied { listen_address: "127.0.0.1:8080".into() })
+    }
+
+    fn limits(&self) -> Vec<v1::RouteLimits> {
+        vec![v1::RouteLimits { data_plane: "dp-1".into(), route: "a".into() }]
+    }
+}
+
+async fn control_plane() -> (String, mpsc::Receiver<Accepted>, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, accepted) = mpsc::channel(1);
+    let serving = tonic::transport::Server::builder()
+        .add_service(DeliveryServer::new(ScriptedControlPlane(sender)))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    (url, accepted, tokio::spawn(async { serving.await.unwrap() }))
+}
+
+fn data_plane(urls: &[String], notebook: Notebook) -> JoinHandle<()> {
+    let identity = Identity { name: "dp-1".into(), instance: 42 };
+    let key = AdminKey::new("secret".into()).unwrap();
+    let delivery = Delivery::new(urls, identity, Some(key)).unwrap();
+    tokio::spawn(async { match delivery.run(notebook).await {} })
+}
+
+fn outcome(message: &follow_request::Message) -> v1::Outcome {
+    match message {
+        follow_request::Message::Report(report) => report.outcome(),
+        other => panic!("a report is due, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_travels_and_a_new_stream_goes_on_from_it() {
+    let (url, mut streams, _serving) = control_plane().await;
+    let notebook = Notebook::default();
+    // The first one is away; the next in turn is dialled.
+    let _following = data_plane(&["http://127.0.0.1:1".into(), url], notebook.clone());
+
+    let mut stream = streams.recv().await.unwrap();
+    assert_eq!(stream.authorization.as_deref(), Some("Bearer secret"));
+    let hello = stream.hello().await;
+    assert_eq!((hello.data_plane.as_str(), hello.instance, hello.running), ("dp-1", 42, None));
+    let first = revised(1, &["a"]);
+    stream.send(offer(&first)).await;
+    stream.send(entries(&first)).await;
+    let need = v1::Need { revision: Some(first.revision.into()), indexes: vec![0, 1] };
+    assert_eq!(stream.next().await, follow_request::Message::Need(need));
+    stream.send(chunk(&first, &[0, 1])).await;
+    assert_eq!(outcome(&stream.next().await), v1::Outcome::Applied);
+    assert_eq!(*notebook.0.lock().unwrap(), [1]);
+    stream.responses.send(Err(Status::unavailable("the control plane is stopping"))).await.unwrap();
+
+    let mut stream = streams.recv().await.unwrap();
+    let hello = stream.hello().await;
+    assert_eq!(hello.running, Some(first.revision.into()));
+    assert_eq!((hello.source(), hello.listen_address.as_str()), (v1::ConfigSource::Stream, "127.0.0.1:8080"));
+    let second = revised(2, &["a", "bad"]);
+    stream.send(offer(&second)).await;
+    stream.send(entries(&second)).await;
+    let need = v1::Need { revision: Some(second.revision.into()), indexes: vec![2] };
+    assert_eq!(stream.next().await, follow_request::Message::Need(need), "only what is new travels");
+    stream.send(chunk(&second, &[2])).await;
+    assert_eq!(outcome(&stream.next().await), v1::Outcome::Rejected);
+    assert_eq!(*notebook.0.lock().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn questions_are_answered_over_the_stream() {
+    let (url, mut streams, _serving) = control_plane().await;
+    let _following = data_plane(&[url], Notebook::default());
+    let mut stream = streams.recv().await.unwrap();
+    stream.hello().await;
+    let question = Some(v1::query::Question::Limits(v1::LimitsRequest {}));
+    let query = v1::follow_response::Message::Query(v1::Query { id: 7, question });
+    stream.send(v1::FollowResponse { message: Some(query) }).await;
+    let mut routes = Vec::new();
+    loop {
+        let follow_request::Message::Observation(observation) = stream.next().await else {
+            panic!("an answer is due")
+        };
+        let Some(v1::observation::Answer::Limits(limits)) = observation.answer else {
+            panic!("limits are due")
+        };
+        routes.extend(limits.rows.into_iter().map(|row| row.route));
+        if observation.last {
+            break;
+        }
+    }
+    assert_eq!(routes, ["a"]);
+}
+
+#[tokio::test]
+async fn a_confused_control_plane_is_left_and_dialled_again() {
+    let (url, mut streams, _serving) = control_plane().await;
+    let _following = data_plane(&[url], Notebook::default());
+    let mut stream = streams.recv().await.unwrap();
+    stream.hello().await;
+    stream.send(v1::FollowResponse { message: None }).await;
+    streams.recv().await.unwrap().hello().await;
+}
+
+#[test]
+fn a_loss_is_told_once_for_each_reason() {
+    let mut link = Link::Unknown;
+    link.down("http://h:1", &Lost::Closed);
+    let told = Link::Down { reason: Lost::Closed.to_string() };
+    assert_eq!(link, told);
+    link.down("http://h:1", &Lost::Unauthenticated);
+    assert_ne!(link, told);
+    link.up("http://h:1");
+    assert_eq!(link, Link::Up);
+}
+
+#[test]
+fn only_plain_urls_of_a_host_name_a_control_plane() {
+    let identity = || Identity { name: "dp-1".into(), instance: 1 };
+    for good in ["http://127.0.0.1:9090", "http://[::1]:9090", "http://control.internal:9090/"] {
+        assert!(Delivery::new(&[good.into()], identity(), None).is_ok(), "{good}");
+    }
+    for bad in ["", "127.0.0.1:9090", "https://h:1", "http://h:1/path", "ftp://h:1"] {
+        assert!(Delivery::new(&[bad.into()], identity(), None).is_err(), "{bad}");
+    }
+    assert!(Delivery::new(&[], identity(), None).is_err());
+}

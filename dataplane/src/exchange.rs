@@ -1,0 +1,182 @@
+//! One request and its answer, in two functions: [`serve`] observes and renders, [`answer`] is the story.
+
+// In the order a request meets them:
+pub(crate) mod forwarding;
+pub(crate) mod record;
+pub(crate) mod request_body;
+pub(crate) mod response_body;
+
+use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+
+use apigw_engine::{
+    path::NormalPath,
+    rejection::{Rejection, UpstreamFailure},
+    snapshot::{Route, Snapshot},
+    target,
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE},
+    uri::PathAndQuery,
+};
+use hyper::body::Incoming;
+
+use self::{
+    forwarding::X_REQUEST_ID,
+    record::Record,
+    request_body::{BodyFault, RequestBody},
+    response_body::{ResponseBody, Source},
+};
+use crate::{
+    connection::{
+        Client,
+        deadlines::{Deadlines, Expired, Phase},
+    },
+    upstream::connection::UpstreamBody,
+    worker::Worker,
+};
+
+/// Serves one request: takes the snapshot that judges it to its end, has it answered, turns a rejection into a response
+/// and sees that whatever happens to it is counted and logged.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    client.deadlines.head_complete();
+    let view = worker.view();
+    let snapshot = view.snapshot();
+    client.deadlines.set_timeouts(&snapshot.settings().server, &snapshot.settings().upstream);
+    let request_id = forwarding::request_id(request.headers(), &mut worker.random.borrow_mut());
+    let mut record = Record::new(&worker, &view, &client, request_id);
+    let address = client.peer.client(request.headers(), &snapshot.settings().server.trusted_proxies);
+    record.set_target(request.method(), request.uri(), address);
+    let is_head = request.method() == Method::HEAD;
+
+    let mut response = match answer(&worker, &client, snapshot, &mut record, request).await {
+        Ok(response) => response.map(Source::Upstream),
+        Err(rejection) => render(&rejection, &mut record, is_head),
+    };
+    if client.is_draining() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
+    client.deadlines.response_begins();
+    Ok(response.map(|source| ResponseBody::new(source, record)))
+}
+
+/// The story of a request. The order is fixed; it is a security property, not a setting:
+///
+/// normalise, so that all that follows judges one path; find the route, which says what holds; then the judgements, cheap
+/// and sweeping ones first, those that need to know the caller after the one that makes him known, those that hold a
+/// place upstream last, so that nobody who is refused occupies one.
+async fn answer(
+    worker: &Worker,
+    client: &Client,
+    snapshot: &Snapshot,
+    record: &mut Record,
+    request: Request<Incoming>,
+) -> Result<Response<UpstreamBody>, Rejection> {
+    let (mut head, body) = request.into_parts();
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        return Err(Rejection::MethodNotAllowed);
+    }
+    let path = NormalPath::new(head.uri.path())?;
+    record.set_path(&path);
+    let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
+    record.set_route(&route);
+
+    // Here stand, in this order: address lists, authentication, rate limit, concurrency limit, circuit breaker.
+    if route.config.auth_required {
+        // This version cannot verify a caller, so a route that wants one known serves nobody.
+        return Err(Rejection::Unauthorized);
+    }
+
+    let server = &snapshot.settings().server;
+    let fault = Rc::default();
+    let body = RequestBody::new(body, server.max_body_bytes.get(), &client.deadlines, &fault)?;
+    head.uri = upstream_uri(&head.uri, &path, &route);
+    head.version = Version::HTTP_11;
+    let authority = &route.upstream.authority;
+    let (peer, trusted) = (&client.peer, &server.trusted_proxies);
+    forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
+    record.set_upstream(route.upstream);
+
+    let request = Request::from_parts(head, body);
+    let mut response = send(worker, client, snapshot, &route, request, &fault).await?;
+    record.set_forwarded(response.status());
+    forwarding::remove_hop_by_hop(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    Ok(response)
+}
+
+/// Sends a request upstream, until the head of an answer comes or a deadline passes.
+async fn send(
+    worker: &Worker,
+    client: &Client,
+    snapshot: &Snapshot,
+    route: &Route<'_>,
+    request: Request<RequestBody>,
+    fault: &BodyFault,
+) -> Result<Response<UpstreamBody>, Rejection> {
+    let deadlines = &client.deadlines;
+    let mut sent = pin!(worker.upstreams.send(snapshot, route.upstream, request, deadlines));
+    let response = poll_fn(|context| match sent.as_mut().poll(context) {
+        // A body that failed broke the upstream's connection, not the other way round.
+        Poll::Ready(response) => Poll::Ready(
+            response.map_err(|failure| fault.found().map_or(Rejection::Upstream(failure), Rejection::from)),
+        ),
+        Poll::Pending => passed(deadlines).map_or(Poll::Pending, |rejection| Poll::Ready(Err(rejection))),
+    })
+    .await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // Nobody asked for it: the request's `Upgrade` did not pass (RFC 9110 section 7.8).
+        return Err(UpstreamFailure::Malformed.into());
+    }
+    Ok(response)
+}
+
+/// The rejection that a passed deadline asks for.
+fn passed(deadlines: &Deadlines) -> Option<Rejection> {
+    match deadlines.expired()? {
+        Expired::Phase(Phase::Body) => Some(Rejection::ReadTimeout),
+        Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
+        // The connection ends without an answer.
+        Expired::Write => None,
+    }
+}
+
+/// The target an upstream is asked for, in origin form (RFC 9112 section 3.2.1); the query is not looked at.
+fn upstream_uri(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Uri {
+    let (config, base_path) = (route.config, route.config.upstream.base_path());
+    let rewritten = target::rewritten_path(path.as_str(), config.strip_prefix.as_ref(), base_path);
+    let changed = match rewritten {
+        Some(path) => path,
+        None if path.is_as_received() && received.authority().is_none() => return received.clone(),
+        None => path.as_str().to_owned(),
+    };
+    let target = match received.query() {
+        Some(query) => [changed.as_str(), "?", query].concat(),
+        None => changed,
+    };
+    let target = PathAndQuery::from_maybe_shared(Bytes::from(target));
+    Uri::from(target.expect("a normal path behind a checked base path, and a query that was one already"))
+}
+
+/// The gateway's own answer.
+fn render(rejection: &Rejection, record: &mut Record, is_head: bool) -> Response<Source> {
+    let answer = rejection.answer();
+    record.set_answer(&answer);
+    let body = Bytes::from(answer.body(record.request_id().to_str().unwrap_or("")));
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(Source::Own(if is_head { Bytes::new() } else { body }));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, length);
+    if answer.closes {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

@@ -1,0 +1,273 @@
+//! Header fields that stop at the gateway, and those it writes, in both directions.
+
+use std::net::IpAddr;
+
+use apigw_config::names::AddressRange;
+use apigw_engine::client;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRANSFER_ENCODING, UPGRADE,
+    },
+};
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+
+/// The longest request id taken from a client, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// The peer at the other end of a client connection, and what is written of it.
+pub(crate) struct Peer {
+    address: IpAddr,
+    /// As X-Forwarded-For has it.
+    text: HeaderValue,
+}
+
+impl Peer {
+    pub(crate) fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let text = HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII");
+        Self { address, text }
+    }
+
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The client's address, as far as trusted proxies tell.
+    pub(crate) fn client(&self, headers: &HeaderMap, trusted_proxies: &[AddressRange]) -> IpAddr {
+        let forwarded_for = headers.get_all(X_FORWARDED_FOR).iter();
+        // Only visible ASCII can be an address; other values are no address in any reading.
+        let forwarded_for = forwarded_for.map(|value| value.to_str().unwrap_or(""));
+        client::client_address(self.address, forwarded_for, trusted_proxies)
+    }
+}
+
+/// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<_> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .collect();
+        for name in named {
+            // What frames and addresses the message is not the client's to remove.
+            if !matches!(name, HOST | CONTENT_LENGTH) {
+                headers.remove(name);
+            }
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Turns the header fields a client sent into those its upstream is to see.
+pub(crate) fn prepare_request(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    trusted_proxies: &[AddressRange],
+    authority: &HeaderValue,
+    request_id: &HeaderValue,
+) {
+    // Asked for before `TE` is removed: trailers pass through the gateway (RFC 9110 section 10.1.4).
+    let takes_trailers = accepts_trailers(headers);
+    remove_hop_by_hop(headers);
+    if takes_trailers {
+        headers.insert(TE, TRAILERS);
+    }
+    // The gateway itself says 100 when it begins to read the body.
+    headers.remove(EXPECT);
+    write_forwarded(headers, peer, trusted_proxies);
+    headers.insert(HOST, authority.clone());
+    headers.insert(X_REQUEST_ID, request_id.clone());
+}
+
+/// X-Forwarded-*: what a trusted proxy wrote is continued, what anybody else wrote is replaced.
+fn write_forwarded(headers: &mut HeaderMap, peer: &Peer, trusted_proxies: &[AddressRange]) {
+    let host = headers.get(HOST).cloned();
+    if client::is_trusted(peer.address, trusted_proxies) {
+        headers.append(X_FORWARDED_FOR, peer.text.clone());
+        join(headers, &X_FORWARDED_FOR);
+        headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
+        if let Some(host) = host {
+            headers.entry(X_FORWARDED_HOST).or_insert(host);
+        }
+    } else {
+        headers.remove(FORWARDED);
+        headers.insert(X_FORWARDED_FOR, peer.text.clone());
+        headers.insert(X_FORWARDED_PROTO, HTTP);
+        match host {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
+    }
+}
+
+/// Makes one list of all fields of a name, since readers differ in which of several they take.
+fn join(headers: &mut HeaderMap, name: &HeaderName) {
+    let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    if values.len() > 1 {
+        let joined =
+            HeaderValue::from_bytes(&values.join(&b", "[..])).expect("header values make a header value");
+        headers.insert(name, joined);
+    }
+}
+
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(TE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    codings.into_iter().any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// The request's id: the client's, if it can stand in a log and a header as it is; otherwise a new one.
+pub(crate) fn request_id(headers: &HeaderMap, random: &mut fastrand::Rng) -> HeaderValue {
+    let is_usable = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        (1..=MAX_REQUEST_ID_BYTES).contains(&bytes.len())
+            && bytes.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(byte))
+    };
+    match headers.get(X_REQUEST_ID).filter(is_usable) {
+        Some(id) => id.clone(),
+        None => new_request_id(random),
+    }
+}
+
+/// 24 hexadecimal digits.
+pub(crate) fn new_request_id(random: &mut fastrand::Rng) -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bits = random.u128(..);
+    let digits: [u8; 24] = std::array::from_fn(|_| {
+        let digit = DIGITS[(bits & 15) as usize];
+        bits >>= 4;
+        digit
+    });
+    HeaderValue::from_bytes(&digits).expect("hexadecimal digits are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let parse =
+            |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields.iter().map(parse) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    /// Checks what an upstream sees of these fields, apart from those the gateway always writes.
+    fn check(received: &[(&str, &str)], trusted: &[&str], expected: &[(&str, &str)]) {
+        let trusted: Vec<_> = trusted.iter().map(|range| range.parse().unwrap()).collect();
+        let mut sent = headers(received);
+        let peer = Peer::new([192, 0, 2, 7].into());
+        let (authority, id) = (HeaderValue::from_static("up"), HeaderValue::from_static("id"));
+        prepare_request(&mut sent, &peer, &trusted, &authority, &id);
+        assert_eq!(sent.remove(HOST), Some(authority));
+        assert_eq!(sent.remove(X_REQUEST_ID), Some(id));
+        assert_eq!(sent, headers(expected), "{received:?}");
+    }
+
+    const FORWARDED_BY_US: [(&str, &str); 2] =
+        [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http")];
+
+    #[test]
+    fn hop_by_hop_fields_stop_here() {
+        let received = [
+            ("connection", "close, X-Named , x-other"),
+            ("connection", "x-third"),
+            ("x-named", "1"),
+            ("x-other", "2"),
+            ("x-third", "3"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("expect", "100-continue"),
+            ("x-kept", "4"),
+        ];
+        check(&received, &[], &[&FORWARDED_BY_US[..], &[("x-kept", "4")]].concat());
+    }
+
+    #[test]
+    fn fields_that_frame_a_message_cannot_be_named_away() {
+        let received = [("connection", "content-length, host"), ("content-length", "5")];
+        check(&received, &[], &[&FORWARDED_BY_US[..], &[("content-length", "5")]].concat());
+    }
+
+    #[test]
+    fn trailers_are_asked_for_in_the_gateways_own_name() {
+        let received = [("te", "deflate, Trailers"), ("connection", "te")];
+        check(&received, &[], &[&FORWARDED_BY_US[..], &[("te", "trailers")]].concat());
+    }
+
+    #[test]
+    fn forwarding_fields_of_strangers_are_replaced() {
+        let received = [
+            ("host", "api.example.com"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=1.1.1.1"),
+        ];
+        check(&received, &[], &[&FORWARDED_BY_US[..], &[("x-forwarded-host", "api.example.com")]].concat());
+    }
+
+    #[test]
+    fn forwarding_fields_of_trusted_proxies_are_continued() {
+        let received = [
+            ("host", "inner"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "api.example.com"),
+        ];
+        let expected = [
+            ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 192.0.2.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "api.example.com"),
+        ];
+        check(&received, &["192.0.2.0/24"], &expected);
+    }
+
+    #[test]
+    fn request_ids_that_could_break_a_log_line_are_replaced() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut id = |value: &str| {
+            let headers = headers(&[("x-request-id", value)]);
+            request_id(&headers, &mut random).to_str().unwrap().to_owned()
+        };
+        assert_eq!(id("abc-123"), "abc-123");
+        assert_eq!(id(&"x".repeat(128)), "x".repeat(128));
+        for unusable in ["", "a b", "a\"b", "a\\b", &"x".repeat(129)] {
+            let made = id(unusable);
+            assert!(
+                made.len() == 24 && made.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{unusable:?}: {made}"
+            );
+        }
+    }
+}

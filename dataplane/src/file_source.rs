@@ -1,0 +1,103 @@
+//! A data plane by itself: its configurations come from a file, through the same steps as a control plane's.
+
+use std::{path::Path, sync::Arc};
+
+use apigw_config::{
+    model::GatewayConfig,
+    problem::Problem,
+    watch::{Content, FileWatch},
+    wire::{self, Revision},
+};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    gateway::problem,
+    installation::{History, Installation},
+};
+
+/// A configuration and the seq it is to have.
+struct Next {
+    config: GatewayConfig,
+    revision: Revision,
+}
+
+/// Reads a content of the file; none when it means what runs already.
+fn read(
+    file: &str,
+    content: Content,
+    running: Option<Revision>,
+    epoch: u64,
+) -> Result<Option<Next>, Vec<Problem>> {
+    let text = match content {
+        Content::Text(text) => text,
+        Content::Unreadable(error) => {
+            return Err(vec![unreadable(file, format!("cannot read the file: {error}"))]);
+        }
+        Content::TooLarge => return Err(vec![unreadable(file, "the file is too large".into())]),
+    };
+    let config = apigw_config::read(file, &text)?;
+    let resources = wire::encode(&config).map_err(|error| vec![unreadable(file, error.to_string())])?;
+    let root_hash = wire::root_hash(resources.iter().map(|resource| resource.entry()));
+    if running.is_some_and(|running| running.root_hash == root_hash) {
+        return Ok(None);
+    }
+    let seq = running.map_or(0, |running| running.seq) + 1;
+    Ok(Some(Next { config, revision: Revision { epoch, seq, root_hash } }))
+}
+
+fn unreadable(file: &str, message: String) -> Problem {
+    Problem { file: file.into(), ..problem("", message) }
+}
+
+/// Applies the file's content, and each further one, for ever. A content that cannot run changes nothing.
+///
+/// # Errors
+/// When the first content cannot run: then there is nothing to fall back on, and somebody is there to read why.
+pub(crate) async fn follow(
+    path: &Path,
+    mut watch: FileWatch,
+    mut installation: Installation,
+    history: Arc<History>,
+    epoch: u64,
+) -> Result<std::convert::Infallible, Vec<Problem>> {
+    let file = path.display().to_string();
+    let mut hangups = signal(SignalKind::hangup()).ok();
+    let mut running = None;
+    loop {
+        let content = tokio::select! {
+            content = watch.next() => content,
+            () = next_hangup(&mut hangups) => {
+                watch.reload();
+                continue;
+            }
+        };
+        let file = file.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&file, content, running, epoch));
+        let outcome = match reading.await {
+            Ok(Ok(Some(Next { config, revision }))) => {
+                installation.install(config, revision).await.map(|()| running = Some(revision))
+            }
+            Ok(Ok(None)) => {
+                history.unchanged();
+                Ok(())
+            }
+            Ok(Err(problems)) => {
+                history.refused(&problems);
+                Err(problems)
+            }
+            Err(panicked) => Err(vec![problem("", format!("reading the file failed: {panicked}"))]),
+        };
+        if let (Err(problems), None) = (outcome, running) {
+            return Err(problems);
+        }
+    }
+}
+
+/// Waits for a SIGHUP; for ever, if the system does not tell of them.
+async fn next_hangup(hangups: &mut Option<Signal>) {
+    match hangups {
+        Some(hangups) => drop(hangups.recv().await),
+        None => std::future::pending().await,
+    }
+}

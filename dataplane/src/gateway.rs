@@ -1,0 +1,229 @@
+//! The running gateway: its workers, its listeners, and the one way a configuration comes into force.
+//!
+//! Architecture invariant: [`Gateway::prepare`] does all that can fail and changes nothing; [`Gateway::commit`] changes
+//! everything and cannot fail. A configuration is in force whole or not at all.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use apigw_config::{
+    model::{GatewayConfig, Server},
+    names::ListenAddress,
+    problem::Problem,
+    wire::Revision,
+};
+use apigw_engine::Snapshot;
+use arc_swap::ArcSwap;
+
+use crate::{
+    access_log::LogQueue,
+    listeners::{self, Listeners},
+    metrics::Metrics,
+    resolver::Addresses,
+    worker::{Command, ListenerId, Shared, WorkerHandle},
+};
+
+/// What a gateway is started with.
+pub(crate) struct Parameters {
+    pub(crate) workers: usize,
+    /// Listen here, whatever the configuration says.
+    pub(crate) listen: Option<ListenAddress>,
+    pub(crate) log: LogQueue,
+    pub(crate) metrics: Metrics,
+}
+
+/// The gateway. Before its first configuration it has neither workers nor listeners.
+pub(crate) struct Gateway {
+    parameters: Parameters,
+    addresses: Arc<Addresses>,
+    running: OnceLock<Arc<ArcSwap<Snapshot>>>,
+    active: Mutex<Active>,
+}
+
+#[derive(Default)]
+struct Active {
+    workers: Vec<WorkerHandle>,
+    listening: HashMap<ListenAddress, Listening>,
+    last_listener: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Listening {
+    id: ListenerId,
+    bound: SocketAddr,
+}
+
+/// A configuration that can come into force. Dropped instead, it leaves no trace.
+pub(crate) struct Prepared {
+    snapshot: Arc<Snapshot>,
+    /// With the first configuration.
+    started: Option<Started>,
+    opened: Vec<(ListenAddress, Listeners)>,
+    closed: Vec<ListenAddress>,
+}
+
+/// Workers that have begun to live, and what they read their snapshot from.
+struct Started {
+    running: Arc<ArcSwap<Snapshot>>,
+    workers: Vec<WorkerHandle>,
+}
+
+impl Gateway {
+    pub(crate) fn new(parameters: Parameters) -> Self {
+        let (addresses, running, active) = Default::default();
+        Self { parameters, addresses, running, active }
+    }
+
+    /// What runs; none before the first configuration.
+    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.running.get().map(|running| running.load_full())
+    }
+
+    /// Where traffic is accepted, as a person would write it; empty before the first configuration.
+    pub(crate) fn listen_address(&self) -> String {
+        let active = self.active();
+        let mut addresses: Vec<_> =
+            active.listening.iter().map(|(address, l)| written(address, l.bound)).collect();
+        addresses.sort_unstable();
+        addresses.join(",")
+    }
+
+    /// Makes a configuration ready: compiled, its listeners bound, its upstreams' names looked up.
+    ///
+    /// # Errors
+    /// All that keeps it from running.
+    pub(crate) async fn prepare(
+        &self,
+        config: GatewayConfig,
+        revision: Revision,
+    ) -> Result<Prepared, Vec<Problem>> {
+        let previous = self.snapshot();
+        let compiled =
+            tokio::task::spawn_blocking(move || Snapshot::compile(config, revision, previous.as_deref()));
+        let snapshot = match compiled.await {
+            Ok(compiled) => Arc::new(compiled?),
+            Err(panicked) => return Err(vec![problem("", format!("compiling failed: {panicked}"))]),
+        };
+        let (opened, closed) = self.open_listeners(&snapshot.settings().server)?;
+        self.addresses.prepare(&snapshot).await;
+        let started = if self.running.get().is_none() { Some(self.start_workers(&snapshot)?) } else { None };
+        Ok(Prepared { snapshot, started, opened, closed })
+    }
+
+    /// Brings a configuration into force.
+    pub(crate) fn commit(&self, prepared: Prepared) {
+        let Prepared { snapshot, started, opened, closed } = prepared;
+        let mut active = self.active();
+        if let Some(started) = started {
+            active.workers = started.workers;
+            self.running.get_or_init(|| started.running);
+        }
+        if let Some(running) = self.running.get() {
+            running.store(Arc::clone(&snapshot));
+        }
+        for (address, listeners) in opened {
+            let bound = listeners.bound;
+            active.last_listener += 1;
+            let id = ListenerId(active.last_listener);
+            for (worker, socket) in active.workers.iter().zip(listeners.sockets) {
+                worker.send(Command::Listen(id, socket));
+            }
+            tracing::info!(purpose = "traffic", address = %written(&address, bound), "listening");
+            active.listening.insert(address, Listening { id, bound });
+        }
+        for address in closed {
+            active.close(&address);
+        }
+        drop(active);
+        self.addresses.forget_all_but(&snapshot);
+        self.parameters.metrics.forget_all_but(&snapshot);
+    }
+
+    /// Keeps the addresses of upstreams' names fresh, for ever.
+    pub(crate) async fn keep_addresses_fresh(self: Arc<Self>) {
+        Arc::clone(&self.addresses).keep_fresh(move || self.snapshot()).await;
+    }
+
+    /// Stops listening and lets the workers finish what they are at. Blocks until they have.
+    pub(crate) fn drain(&self) {
+        let mut active = std::mem::take(&mut *self.active());
+        let addresses: Vec<_> = active.listening.keys().cloned().collect();
+        for address in addresses {
+            active.close(&address);
+        }
+        for worker in &active.workers {
+            worker.send(Command::Finish);
+        }
+        active.workers.into_iter().for_each(WorkerHandle::join);
+    }
+
+    /// Binds what is new of the wanted addresses; gives those, and the addresses that are no longer wanted.
+    #[expect(clippy::type_complexity, reason = "the two halves of a difference, taken apart at once")]
+    fn open_listeners(
+        &self,
+        server: &Server,
+    ) -> Result<(Vec<(ListenAddress, Listeners)>, Vec<ListenAddress>), Vec<Problem>> {
+        let wanted = self.parameters.listen.as_ref().map_or(server.addresses(), std::slice::from_ref);
+        let active = self.active();
+        let own_ports: Vec<_> = active.listening.values().map(|listening| listening.bound.port()).collect();
+        let (mut opened, mut problems) = (Vec::new(), Vec::new());
+        for address in wanted.iter().filter(|address| !active.listening.contains_key(address)) {
+            match listeners::bind(address, self.parameters.workers, &own_ports) {
+                Ok(listeners) => opened.push((address.clone(), listeners)),
+                Err(error) => {
+                    problems.push(problem("server.addr", format!("cannot listen on {address}: {error}")))
+                }
+            }
+        }
+        let unwanted = active.listening.keys().filter(|address| !wanted.contains(address)).cloned();
+        if problems.is_empty() { Ok((opened, unwanted.collect())) } else { Err(problems) }
+    }
+
+    fn start_workers(&self, snapshot: &Arc<Snapshot>) -> Result<Started, Vec<Problem>> {
+        let running = Arc::new(ArcSwap::new(Arc::clone(snapshot)));
+        let shared = Shared {
+            running: Arc::clone(&running),
+            addresses: Arc::clone(&self.addresses),
+            log: self.parameters.log.clone(),
+            metrics: self.parameters.metrics.clone(),
+            workers: self.parameters.workers,
+        };
+        let workers = (0..self.parameters.workers).map(|index| WorkerHandle::start(index, shared.clone()));
+        match workers.collect() {
+            Ok(workers) => Ok(Started { running, workers }),
+            Err(error) => Err(vec![problem("", format!("cannot start a worker: {error}"))]),
+        }
+    }
+
+    fn active(&self) -> MutexGuard<'_, Active> {
+        // Nothing that can panic runs while it is held.
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Active {
+    fn close(&mut self, address: &ListenAddress) {
+        if let Some(Listening { id, bound }) = self.listening.remove(address) {
+            for worker in &self.workers {
+                worker.send(Command::Close(id));
+            }
+            tracing::info!(purpose = "traffic", address = %written(address, bound), "listener closing");
+        }
+    }
+}
+
+/// An address as configured, with the port that was really bound.
+fn written(address: &ListenAddress, bound: SocketAddr) -> String {
+    match address.address() {
+        Some(_) => bound.to_string(),
+        None => format!(":{}", bound.port()),
+    }
+}
+
+/// A problem of no file: of the machine, seen when a configuration was to come into force.
+pub(crate) fn problem(path: &str, message: String) -> Problem {
+    Problem { file: String::new(), position: None, path: path.into(), message }
+}

@@ -1,0 +1,81 @@
+//! What this data plane says of itself when an operator, or the control plane on an operator's behalf, asks.
+
+use std::sync::{Arc, OnceLock};
+
+use apigw_config::pages;
+use apigw_engine::Snapshot;
+use apigw_proto::v1;
+
+use crate::{
+    api::Runtime,
+    gateway::Gateway,
+    installation::{History, Newest},
+};
+
+/// A data plane as an operator sees it.
+#[derive(Clone)]
+pub(crate) struct OwnStatus {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) history: Arc<History>,
+    /// This data plane's name; known once the admin address is.
+    pub(crate) name: Arc<OnceLock<String>>,
+}
+
+/// The name of the data plane whose admin API answers on this port: the same after a restart, and no other's on this
+/// machine. Characters that names do not have become `-`.
+pub(crate) fn name_of(host: &str, admin_port: u16) -> String {
+    const MAX_HOST_BYTES: usize = 64;
+    let legal = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
+    let host: String =
+        host.chars().take(MAX_HOST_BYTES).map(|c| if c == '.' { c } else { legal(c) }).collect();
+    format!("{host}:{admin_port}")
+}
+
+impl OwnStatus {
+    fn name(&self) -> String {
+        self.name.get().cloned().unwrap_or_default()
+    }
+}
+
+impl Runtime for OwnStatus {
+    fn status(&self) -> v1::DataPlaneStatus {
+        let Newest { source, problems } = self.history.newest();
+        let revision = self.gateway.snapshot().map(|snapshot| snapshot.revision());
+        let state = match (&revision, problems.is_empty()) {
+            (_, false) => v1::DataPlaneState::Rejected,
+            (None, true) => v1::DataPlaneState::Updating,
+            (Some(_), true) => v1::DataPlaneState::InSync,
+        };
+        v1::DataPlaneStatus {
+            id: self.name(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            listen_address: self.gateway.listen_address(),
+            state: state.into(),
+            revision: revision.map(v1::Revision::from),
+            source: source.into(),
+            problems: pages::leading_problems(&problems),
+        }
+    }
+
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.gateway.snapshot()
+    }
+
+    fn limits(&self) -> Vec<v1::RouteLimits> {
+        let Some(snapshot) = self.gateway.snapshot() else { return Vec::new() };
+        let row = |name: &str| v1::RouteLimits { data_plane: self.name(), route: name.into() };
+        snapshot.config().routes().iter().map(|route| row(route.name.as_str())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_hold_only_what_the_protocol_allows() {
+        assert_eq!(name_of("web-1.example.com", 9_901), "web-1.example.com:9901");
+        assert_eq!(name_of("wéb 1", 9_901), "w-b-1:9901");
+        assert_eq!(name_of(&"x".repeat(300), 1).len(), 66);
+    }
+}

@@ -1,0 +1,126 @@
+//! Sending a request to an upstream: a connection from the pool or a new one, and one repetition where that is safe.
+
+// In the order a request meets them:
+pub(crate) mod connection;
+pub(crate) mod connector;
+pub(crate) mod pool;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+};
+
+use apigw_engine::{
+    rejection::UpstreamFailure,
+    snapshot::{Snapshot, Upstream},
+};
+use http::{Method, Request, Response};
+use http_body::Body;
+
+use self::{
+    connection::{Connection, SendError, UpstreamBody},
+    connector::Connector,
+    pool::{Limits, Pool},
+};
+use crate::{connection::deadlines::Deadlines, exchange::request_body::RequestBody};
+
+/// One worker's way to the upstreams.
+pub(crate) struct Upstreams {
+    pool: Rc<Pool>,
+    connector: Connector,
+    workers: usize,
+}
+
+impl Upstreams {
+    /// Of one worker among `workers`, which share what the file allows.
+    pub(crate) fn new(snapshot: &Snapshot, connector: Connector, workers: usize) -> Self {
+        let limits = Limits::new(&snapshot.settings().upstream, workers);
+        Self { pool: Rc::new(Pool::new(limits)), connector, workers }
+    }
+
+    /// Takes the limits of a new snapshot.
+    pub(crate) fn reconfigure(&self, snapshot: &Snapshot) {
+        self.pool.set_limits(Limits::new(&snapshot.settings().upstream, self.workers));
+    }
+
+    /// Connections that wait for a request.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Sends a request; the upstream's time to answer begins when it is sent. Dropping the future closes the connection it was sent on.
+    ///
+    /// A pooled connection may be closed by the upstream at the moment it is taken. Then the request is sent once more,
+    /// on a new connection, if nothing of it was sent, or if it is idempotent (RFC 9110 section 9.2.2) and has no body.
+    ///
+    /// # Errors
+    /// When no answer that can be passed on begins.
+    pub(crate) async fn send(
+        &self,
+        snapshot: &Snapshot,
+        upstream: &Upstream,
+        request: Request<RequestBody>,
+        deadlines: &Deadlines,
+    ) -> Result<Response<UpstreamBody>, UpstreamFailure> {
+        let pooled = poll_fn(|context| Poll::Ready(self.pool.take(upstream.id, context))).await;
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => self.open(snapshot, upstream, deadlines).await?,
+        };
+        let mut request = request;
+        // Ends with the second round at the latest: what is opened is not reused.
+        loop {
+            let is_reused = connection.is_reused();
+            let copy = if is_reused { repeatable(&request) } else { None };
+            deadlines.upstream_awaited();
+            let SendError { error, unsent } = match connection.send(request, Rc::clone(&self.pool)).await {
+                Ok(response) => return Ok(response),
+                Err(error) => *error,
+            };
+            let failure = failure(&error);
+            request = match unsent.or(copy) {
+                Some(again) if is_reused && failure == UpstreamFailure::Reset => again,
+                _ => return Err(failure),
+            };
+            connection = self.open(snapshot, upstream, deadlines).await?;
+        }
+    }
+
+    /// Opens a connection. Boxed, so that the requests that need none do not carry the room for it.
+    fn open<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        upstream: &'a Upstream,
+        deadlines: &'a Deadlines,
+    ) -> Pin<Box<dyn Future<Output = Result<Connection, UpstreamFailure>> + 'a>> {
+        Box::pin(async move {
+            deadlines.connecting();
+            let timeout = snapshot.settings().upstream.dial_timeout.duration();
+            let stream = self.connector.connect(upstream, timeout).await?;
+            Connection::new(stream, upstream.id).await.map_err(|error| failure(&error))
+        })
+    }
+}
+
+/// A copy of a request that may be sent twice; none of one that may not.
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let is_idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    );
+    if !is_idempotent || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(RequestBody::Empty);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}
+
+/// Whose fault it was that a sent request got no answer. A fault of the request's body is known to the body itself.
+fn failure(error: &hyper::Error) -> UpstreamFailure {
+    if error.is_parse() { UpstreamFailure::Malformed } else { UpstreamFailure::Reset }
+}

@@ -1,0 +1,186 @@
+//! Connections to upstreams that wait for their next request: one pool for each worker, never locked.
+//!
+//! Bounds: what the file allows, divided among the workers. Whoever takes a connection finds out whether it still lives;
+//! those that nobody takes are looked after by [`Pool::sweep`].
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use apigw_config::model::Upstream;
+use apigw_engine::snapshot::UpstreamId;
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+
+/// How many connections may wait, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    total: usize,
+    per_upstream: usize,
+    idle: Duration,
+}
+
+impl Limits {
+    /// One worker's part of what the file allows: at least one connection where the file allows any.
+    pub(crate) fn new(upstream: &Upstream, workers: usize) -> Self {
+        let part = |all: u32| (all as usize).div_ceil(workers);
+        Self {
+            total: part(upstream.max_idle_connections),
+            per_upstream: part(upstream.max_idle_connections_per_host),
+            idle: upstream.idle_connection_timeout.duration(),
+        }
+    }
+}
+
+/// The unused connections of one worker.
+pub(crate) struct Pool {
+    limits: Cell<Limits>,
+    /// Oldest first. An upstream without connections has no entry.
+    waiting: RefCell<FxHashMap<UpstreamId, VecDeque<Connection>>>,
+    count: Cell<usize>,
+}
+
+impl Pool {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits: Cell::new(limits), waiting: RefCell::default(), count: Cell::new(0) }
+    }
+
+    /// Takes other limits; what is over them goes with the next sweep.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+    }
+
+    /// The connection used last, if one is left that can send a request now.
+    pub(crate) fn take(&self, upstream: UpstreamId, context: &mut Context<'_>) -> Option<Connection> {
+        loop {
+            let mut connection = self.pop(upstream)?;
+            if connection.is_usable(context) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection. The upstream's oldest one makes room where the upstream has too many; where there are too
+    /// many altogether, this one is closed.
+    pub(crate) fn put(&self, connection: Connection) {
+        let limits = self.limits.get();
+        let mut waiting = self.waiting.borrow_mut();
+        let of_upstream = waiting.entry(connection.upstream()).or_default();
+        while of_upstream.len() >= limits.per_upstream.max(1) {
+            of_upstream.pop_front();
+            self.count.set(self.count.get() - 1);
+        }
+        if self.count.get() < limits.total && limits.per_upstream > 0 {
+            of_upstream.push_back(connection);
+            self.count.set(self.count.get() + 1);
+        }
+    }
+
+    /// Closes what has waited too long, what the upstream closed, and what is over the limits.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let limits = self.limits.get();
+        // Nobody waits for these connections: what wakes their driver is looked at in the next sweep.
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waiting = self.waiting.borrow_mut();
+        let mut count = 0;
+        waiting.retain(|_, connections| {
+            connections.retain_mut(|connection| {
+                let is_fresh = now.duration_since(connection.last_used()) < limits.idle;
+                is_fresh && connection.is_usable(&mut context)
+            });
+            while connections.len() > limits.per_upstream || count + connections.len() > limits.total {
+                connections.pop_front();
+            }
+            count += connections.len();
+            !connections.is_empty()
+        });
+        self.count.set(count);
+    }
+
+    fn pop(&self, upstream: UpstreamId) -> Option<Connection> {
+        let connection = self.waiting.borrow_mut().get_mut(&upstream)?.pop_back()?;
+        self.count.set(self.count.get() - 1);
+        Some(connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Connections of one upstream, with the far ends that keep them open.
+    async fn connections(count: usize) -> (Vec<Connection>, Vec<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut near, mut far) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            near.push(Connection::new(stream, UpstreamId::default()).await.unwrap());
+            far.push(listener.accept().await.unwrap().0);
+        }
+        (near, far)
+    }
+
+    fn pool(total: u32, per_upstream: u32) -> Pool {
+        let upstream = Upstream {
+            max_idle_connections: total,
+            max_idle_connections_per_host: per_upstream,
+            ..Upstream::default()
+        };
+        Pool::new(Limits::new(&upstream, 1))
+    }
+
+    fn take(pool: &Pool) -> Option<Connection> {
+        pool.take(UpstreamId::default(), &mut Context::from_waker(Waker::noop()))
+    }
+
+    async fn kept(total: u32, per_upstream: u32, put: usize) -> usize {
+        let pool = pool(total, per_upstream);
+        let (near, _far) = connections(put).await;
+        near.into_iter().for_each(|connection| pool.put(connection));
+        std::iter::from_fn(|| take(&pool)).count()
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_the_limits_say() {
+        assert_eq!(kept(100, 3, 3).await, 3);
+        assert_eq!(kept(100, 3, 4).await, 3);
+        assert_eq!(kept(2, 3, 4).await, 2);
+        assert_eq!(kept(0, 3, 1).await, 0);
+        assert_eq!(kept(100, 0, 1).await, 0);
+    }
+
+    #[tokio::test]
+    async fn closed_connections_are_not_given_out() {
+        let pool = pool(10, 10);
+        let (near, mut far) = connections(2).await;
+        near.into_iter().for_each(|connection| pool.put(connection));
+        drop(far.pop());
+        // The end of the newest reaches the pool with the runtime's next events.
+        while pool.count.get() == 2 {
+            tokio::task::yield_now().await;
+            pool.sweep(Instant::now());
+        }
+        assert!(take(&pool).is_some());
+        assert!(take(&pool).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_closes_what_waited_too_long() {
+        let pool = pool(10, 10);
+        let (near, _far) = connections(2).await;
+        let now = Instant::now();
+        near.into_iter().for_each(|connection| pool.put(connection));
+        pool.sweep(now + Duration::from_secs(89));
+        assert_eq!(pool.count.get(), 2);
+        pool.sweep(now + Duration::from_secs(91));
+        assert_eq!(pool.count.get(), 0);
+        assert!(take(&pool).is_none());
+    }
+}

@@ -1,0 +1,295 @@
+//! A worker: one thread, one single-threaded runtime, and everything a request needs, shared with nobody.
+//!
+//! Architecture invariant: what a request touches on its way is this worker's own. The exceptions are read without a
+//! lock (the snapshot) or only when a connection is opened (the addresses of names).
+
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, mpsc::sync_channel},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use apigw_engine::Snapshot;
+use arc_swap::{ArcSwap, Cache};
+use rustc_hash::FxHashMap;
+use tokio::{
+    net::TcpListener,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::{AbortHandle, LocalSet},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::{
+    access_log::{LogBuffer, LogQueue},
+    connection::{self, Control},
+    metrics::{Counted, Metrics, RouteCounters},
+    resolver::Addresses,
+    upstream::{Upstreams, connector::Connector},
+};
+
+/// How often a worker writes out its log and looks after its pool.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long accepting pauses after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all workers are given.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) running: Arc<ArcSwap<Snapshot>>,
+    pub(crate) addresses: Arc<Addresses>,
+    pub(crate) log: LogQueue,
+    pub(crate) metrics: Metrics,
+    /// How many workers there are.
+    pub(crate) workers: usize,
+}
+
+/// Names one listener of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ListenerId(pub(crate) u64);
+
+/// What the gateway tells a worker. Few, and sent by the gateway alone, so their queue needs no bound.
+pub(crate) enum Command {
+    /// Accept connections here as well.
+    Listen(ListenerId, std::net::TcpListener),
+    /// Accept what has been established here, then close; its connections end when they are idle.
+    Close(ListenerId),
+    /// End when the last connection has; the listeners are closed before.
+    Finish,
+}
+
+/// The gateway's handle on a worker. Dropping it ends the worker at once.
+pub(crate) struct WorkerHandle {
+    commands: UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl WorkerHandle {
+    /// Starts a worker.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no runtime.
+    pub(crate) fn start(index: usize, shared: Shared) -> std::io::Result<Self> {
+        let (commands, received) = unbounded_channel();
+        let (started, starting) = sync_channel(1);
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let _ = started.send(Ok(()));
+            LocalSet::new().block_on(&runtime, run(Rc::new(Worker::new(index, &shared)), received));
+        })?;
+        starting.recv().unwrap_or_else(|_| Err(std::io::Error::other("the worker ended while starting")))?;
+        Ok(Self { commands, thread })
+    }
+
+    /// Tells the worker something; one that has ended does not mind.
+    pub(crate) fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Waits for the worker's end.
+    pub(crate) fn join(self) {
+        drop(self.commands);
+        let _ = self.thread.join();
+    }
+}
+
+/// Everything a request needs.
+pub(crate) struct Worker {
+    shared: Shared,
+    running: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    view: RefCell<Rc<View>>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) log: LogBuffer,
+    pub(crate) random: RefCell<fastrand::Rng>,
+    connections: RefCell<FxHashMap<u64, (ListenerId, Rc<Control>)>>,
+    /// Of the routes that this worker has met in the present snapshot.
+    counters: RefCell<FxHashMap<Counted, Arc<RouteCounters>>>,
+    /// This worker among all.
+    index: usize,
+}
+
+/// A snapshot as one worker holds it.
+pub(crate) struct View {
+    snapshot: Arc<Snapshot>,
+    revision: String,
+}
+
+impl View {
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        let revision = format!("{}.{}", snapshot.revision().epoch, snapshot.revision().seq);
+        Self { snapshot, revision }
+    }
+
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// As logs name it.
+    pub(crate) fn revision(&self) -> &str {
+        &self.revision
+    }
+}
+
+impl Worker {
+    fn new(index: usize, shared: &Shared) -> Self {
+        let running = Cache::new(Arc::clone(&shared.running));
+        let snapshot = shared.running.load_full();
+        let connector = Connector::new(Arc::clone(&shared.addresses));
+        Self {
+            upstreams: Upstreams::new(&snapshot, connector, shared.workers),
+            view: RefCell::new(Rc::new(View::new(snapshot))),
+            running: RefCell::new(running),
+            log: shared.log.buffer(),
+            random: RefCell::new(fastrand::Rng::new()),
+            connections: RefCell::default(),
+            counters: RefCell::default(),
+            index,
+            shared: shared.clone(),
+        }
+    }
+
+    /// The newest snapshot. A request asks once and keeps what it got.
+    pub(crate) fn view(&self) -> Rc<View> {
+        let mut running = self.running.borrow_mut();
+        let newest = running.load();
+        let mut view = self.view.borrow_mut();
+        if !Arc::ptr_eq(newest, &view.snapshot) {
+            self.upstreams.reconfigure(newest);
+            self.counters.borrow_mut().clear();
+            *view = Rc::new(View::new(Arc::clone(newest)));
+        }
+        Rc::clone(&view)
+    }
+
+    /// The counters of the route at a place of the snapshot; of none, those of requests without a route.
+    pub(crate) fn counters(&self, view: &View, route: Option<usize>) -> Arc<RouteCounters> {
+        let counted = route.map_or(Counted::NoRoute, |index| Counted::Route(view.snapshot.route_id(index)));
+        let mut counters = self.counters.borrow_mut();
+        let known = counters.entry(counted).or_insert_with(|| {
+            let name = route.map_or("", |index| view.snapshot.config().routes()[index].name.as_str());
+            self.shared.metrics.counters(counted, name, self.index)
+        });
+        Arc::clone(known)
+    }
+
+    fn drain(&self, listener: ListenerId) {
+        for (_, control) in self.connections.borrow().values().filter(|(of, _)| *of == listener) {
+            control.drain();
+        }
+    }
+}
+
+/// Follows the gateway's commands until there are no more.
+async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
+    let mut listeners = FxHashMap::default();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_finishing = false;
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Listen(id, listener)) => match listen(&worker, id, listener) {
+                    Ok(accepting) => drop(listeners.insert(id, accepting)),
+                    Err(error) => tracing::error!(%error, "listener not started"),
+                },
+                Some(Command::Close(id)) => {
+                    if let Some(accepting) = listeners.remove(&id) {
+                        accepting.close(&worker);
+                    }
+                    worker.drain(id);
+                }
+                Some(Command::Finish) => is_finishing = true,
+                None => break,
+            },
+            _ = ticks.tick() => {
+                worker.log.flush();
+                worker.upstreams.pool().sweep(Instant::now());
+                if is_finishing && worker.connections.borrow().is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+    worker.log.flush();
+}
+
+/// A listener and the task that accepts from it.
+struct Accepting {
+    id: ListenerId,
+    listener: Rc<TcpListener>,
+    task: AbortHandle,
+}
+
+fn listen(
+    worker: &Rc<Worker>,
+    id: ListenerId,
+    listener: std::net::TcpListener,
+) -> std::io::Result<Accepting> {
+    listener.set_nonblocking(true)?;
+    let listener = Rc::new(TcpListener::from_std(listener)?);
+    let task = tokio::task::spawn_local(accept_all(Rc::clone(worker), id, Rc::clone(&listener)));
+    Ok(Accepting { id, listener, task: task.abort_handle() })
+}
+
+impl Accepting {
+    /// Takes the connections that clients believe established, so that closing resets none of them.
+    fn close(self, worker: &Rc<Worker>) {
+        self.task.abort();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        while let std::task::Poll::Ready(Ok((stream, peer))) = self.listener.poll_accept(&mut context) {
+            start_connection(worker, self.id, stream, peer);
+        }
+    }
+}
+
+async fn accept_all(worker: Rc<Worker>, id: ListenerId, listener: Rc<TcpListener>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => start_connection(&worker, id, stream, peer),
+            Err(error) => {
+                // A connection that ended before it was accepted is nobody's loss; anything else will take a while.
+                if error.kind() != std::io::ErrorKind::ConnectionAborted {
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn start_connection(
+    worker: &Rc<Worker>,
+    listener: ListenerId,
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+) {
+    if stream.set_nodelay(true).is_err() {
+        return; // It is gone already.
+    }
+    let number = worker.random.borrow_mut().u64(..);
+    let control = Rc::new(Control::default());
+    worker.connections.borrow_mut().insert(number, (listener, Rc::clone(&control)));
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let _registration = Registration { worker: Rc::clone(&worker), number };
+        connection::serve(worker, stream, peer, control).await;
+    });
+}
+
+/// A connection's entry in its worker's table; gone with the connection, also by a panic.
+struct Registration {
+    worker: Rc<Worker>,
+    number: u64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(&self.number);
+    }
+}
