@@ -1,0 +1,61 @@
+//! The command line as typed. It is read once, here; nothing else looks at flags or their variables.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Format;
+
+/// Asks a running gateway what it does, and checks configuration files.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "The admin key, where one is needed, is taken from APIGW_ADMIN_KEY.")]
+pub(crate) struct Arguments {
+    /// The control plane, or the admin address of one data plane.
+    #[arg(
+        long,
+        global = true,
+        env = "APIGW_ENDPOINT",
+        default_value = "http://127.0.0.1:9090",
+        value_name = "URL"
+    )]
+    pub(crate) endpoint: String,
+    /// The form of the answer.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM")]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What runs where: revisions, data planes, and what was refused and why.
+    Status,
+    /// The routes, in the order of the file.
+    Routes,
+    /// The live state of each route on each data plane.
+    Limits,
+    /// Checks a file by the code that would run it, without a server.
+    Validate {
+        /// The configuration file; "-" reads standard input.
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_may_stand_behind_the_command() {
+        let arguments =
+            Arguments::try_parse_from(["gwctl", "routes", "-o", "json", "--endpoint", "http://h:1"]).unwrap();
+        assert_eq!((arguments.endpoint.as_str(), arguments.output), ("http://h:1", Format::Json));
+    }
+}

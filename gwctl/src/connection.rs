@@ -1,0 +1,230 @@
+//! One connection to a control plane or a data plane, and the questions it answers.
+//!
+//! Every wait ends: 3 s to connect, 10 s for an answer. Every answer is bounded in rows and bytes. Nothing is retried; a
+//! person who sees the failure decides.
+
+use std::{future::Future, io, time::Duration};
+
+use apigw_config::admin_key::AdminKey;
+use apigw_proto::{
+    MAX_MESSAGE_BYTES,
+    v1::{self, gateway_client::GatewayClient},
+};
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tokio::net::{self, TcpStream};
+use tonic::{
+    Request, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{self, Channel},
+};
+
+use crate::{
+    endpoint::Endpoint,
+    failure::{Credentials, Failure, Progress},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most rows of one answer.
+const MAX_ROWS: usize = 1_000_000;
+/// The most bytes of one answer, as encoded.
+const MAX_ANSWER_BYTES: usize = 512 << 20;
+
+/// An open connection. It is used for one question.
+pub(crate) struct Connection {
+    endpoint: Endpoint,
+    credentials: Credentials,
+    client: GatewayClient<InterceptedService<Channel, Bearer>>,
+}
+
+/// The rows of an answer, and why there are no more, when the other side did not finish.
+pub(crate) struct Gathered<T> {
+    pub(crate) rows: Vec<T>,
+    pub(crate) cut_short: Option<Failure>,
+}
+
+impl Connection {
+    /// Connects; nothing is asked yet.
+    pub(crate) async fn open(endpoint: Endpoint, key: Option<&AdminKey>) -> Result<Self, Failure> {
+        // The name is resolved and dialled here, rather than by the gRPC client, so that each way to fail can be told.
+        let mut stream = Some(dial(&endpoint).await?);
+        let connector = tower::service_fn(move |_: http::Uri| {
+            let stream = stream.take().map(TokioIo::new);
+            async { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
+        });
+        let channel = transport::Endpoint::from(endpoint.uri().clone())
+            .connect_with_connector(connector)
+            .await
+            .map_err(|_| Failure::NotOurs { endpoint: endpoint.clone() })?;
+        let client = GatewayClient::with_interceptor(channel, Bearer::of(key))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let credentials = key.map_or(Credentials::None, |_| Credentials::Sent);
+        Ok(Self { endpoint, credentials, client })
+    }
+
+    /// What runs where.
+    pub(crate) async fn status(mut self) -> Result<v1::StatusResponse, Failure> {
+        let call = self.client.status(v1::StatusRequest {});
+        match in_time(&self.endpoint, call).await? {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.failure(Progress::Asked, &status)),
+        }
+    }
+
+    /// The routes, in their order.
+    pub(crate) async fn routes(mut self) -> Result<Vec<v1::Route>, Failure> {
+        let endpoint = self.endpoint.clone();
+        let gathered = in_time(&endpoint, async {
+            match self.client.routes(v1::RoutesRequest {}).await {
+                Ok(pages) => self.gather(pages.into_inner(), |page| page.routes).await,
+                Err(status) => Err(self.failure(Progress::Asked, &status)),
+            }
+        });
+        let gathered = gathered.await??;
+        gathered.cut_short.map_or(Ok(gathered.rows), Err)
+    }
+
+    /// The live state of each route on each data plane.
+    pub(crate) async fn limits(mut self) -> Result<Gathered<v1::RouteLimits>, Failure> {
+        let endpoint = self.endpoint.clone();
+        in_time(&endpoint, async {
+            match self.client.limits(v1::LimitsRequest {}).await {
+                Ok(pages) => self.gather(pages.into_inner(), |page| page.rows).await,
+                Err(status) => Err(self.failure(Progress::Asked, &status)),
+            }
+        })
+        .await?
+    }
+
+    /// Puts pages together. What had come before the other side gave up is kept.
+    async fn gather<P: Message, T>(
+        &self,
+        mut pages: Streaming<P>,
+        rows_of: impl Fn(P) -> Vec<T>,
+    ) -> Result<Gathered<T>, Failure> {
+        let mut rows = Vec::new();
+        let mut budget = Budget::new(MAX_ROWS, MAX_ANSWER_BYTES);
+        let mut progress = Progress::Asked;
+        loop {
+            match pages.message().await {
+                Ok(Some(page)) => {
+                    progress = Progress::Answering;
+                    let bytes = page.encoded_len();
+                    let page = rows_of(page);
+                    budget.spend(page.len(), bytes).map_err(|over| over.failure(&self.endpoint))?;
+                    rows.extend(page);
+                }
+                Ok(None) => return Ok(Gathered { rows, cut_short: None }),
+                Err(status) => {
+                    let failure = self.failure(progress, &status);
+                    return match progress {
+                        Progress::Asked => Err(failure),
+                        Progress::Answering => Ok(Gathered { rows, cut_short: Some(failure) }),
+                    };
+                }
+            }
+        }
+    }
+
+    fn failure(&self, progress: Progress, status: &Status) -> Failure {
+        Failure::of_call(&self.endpoint, self.credentials, progress, status)
+    }
+}
+
+async fn in_time<F: Future>(endpoint: &Endpoint, call: F) -> Result<F::Output, Failure> {
+    tokio::time::timeout(CALL_TIMEOUT, call)
+        .await
+        .map_err(|_| Failure::TimedOut { endpoint: endpoint.clone(), seconds: CALL_TIMEOUT.as_secs() })
+}
+
+/// Resolves and connects, trying each address a name has.
+async fn dial(endpoint: &Endpoint) -> Result<TcpStream, Failure> {
+    let no_host = |error| Failure::NoSuchHost { endpoint: endpoint.clone(), error };
+    let dialling = async {
+        let addresses: Vec<_> =
+            net::lookup_host((endpoint.host(), endpoint.port())).await.map_err(no_host)?.collect();
+        TcpStream::connect(addresses.as_slice())
+            .await
+            .map_err(|error| Failure::Unreachable { endpoint: endpoint.clone(), error })
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, dialling)
+        .await
+        .map_err(|_| Failure::TimedOut { endpoint: endpoint.clone(), seconds: CONNECT_TIMEOUT.as_secs() })?
+}
+
+/// Presents the key with every call.
+#[derive(Clone)]
+struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Bearer {
+    fn of(key: Option<&AdminKey>) -> Self {
+        Self(key.map(|key| {
+            let mut value: MetadataValue<Ascii> =
+                key.to_bearer().parse().expect("an admin key is visible ASCII, which a header may hold");
+            value.set_sensitive(true);
+            value
+        }))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// What an answer may still hold.
+struct Budget {
+    rows: usize,
+    bytes: usize,
+}
+
+/// Which bound was passed.
+#[derive(Debug, PartialEq, Eq)]
+enum Over {
+    Rows,
+    Bytes,
+}
+
+impl Budget {
+    fn new(rows: usize, bytes: usize) -> Self {
+        Self { rows, bytes }
+    }
+
+    fn spend(&mut self, rows: usize, bytes: usize) -> Result<(), Over> {
+        self.rows = self.rows.checked_sub(rows).ok_or(Over::Rows)?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(Over::Bytes)?;
+        Ok(())
+    }
+}
+
+impl Over {
+    fn failure(&self, endpoint: &Endpoint) -> Failure {
+        let (limit, what) = match self {
+            Self::Rows => (MAX_ROWS, "rows"),
+            Self::Bytes => (MAX_ANSWER_BYTES, "bytes"),
+        };
+        Failure::TooMuch { endpoint: endpoint.clone(), limit, what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_at_its_bounds() {
+        let mut budget = Budget::new(3, 100);
+        assert_eq!(budget.spend(2, 60), Ok(()));
+        assert_eq!(budget.spend(1, 40), Ok(()));
+        assert_eq!(budget.spend(1, 0), Err(Over::Rows));
+        assert_eq!(Budget::new(3, 100).spend(1, 101), Err(Over::Bytes));
+    }
+}

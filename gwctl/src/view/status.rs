@@ -1,0 +1,313 @@
+//! `gwctl status`: what runs where.
+
+use std::fmt::Write;
+
+use apigw_proto::v1;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::ProblemView;
+use crate::output::{Cell, Colour, Grid, Style, Table};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusView {
+    /// Null when a data plane answers.
+    control_plane: Option<ControlPlaneView>,
+    data_planes: Vec<DataPlaneView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ControlPlaneView {
+    version: String,
+    uptime_seconds: u64,
+    config_file: String,
+    revision: Option<RevisionView>,
+    /// RFC 3339, in UTC.
+    published_at: Option<String>,
+    rejected_file: Option<RejectedFileView>,
+}
+
+#[derive(Debug, Serialize)]
+struct RejectedFileView {
+    /// RFC 3339, in UTC.
+    at: String,
+    problems: Vec<ProblemView>,
+}
+
+#[derive(Debug, Serialize)]
+struct DataPlaneView {
+    id: String,
+    version: String,
+    listen_addr: String,
+    state: &'static str,
+    revision: Option<RevisionView>,
+    config_source: Option<&'static str>,
+    problems: Vec<ProblemView>,
+}
+
+#[derive(Debug, Serialize)]
+struct RevisionView {
+    epoch: u64,
+    seq: u64,
+    /// Lower-case hexadecimal digits.
+    hash: String,
+}
+
+impl From<v1::StatusResponse> for StatusView {
+    fn from(status: v1::StatusResponse) -> Self {
+        Self {
+            control_plane: status.control_plane.map(ControlPlaneView::from),
+            data_planes: status.data_planes.into_iter().map(DataPlaneView::from).collect(),
+        }
+    }
+}
+
+impl From<v1::ControlPlaneStatus> for ControlPlaneView {
+    fn from(status: v1::ControlPlaneStatus) -> Self {
+        Self {
+            version: status.version,
+            uptime_seconds: status.uptime_seconds,
+            config_file: status.config_file,
+            published_at: status.revision.as_ref().map(|_| timestamp(status.published_at_ms)),
+            revision: status.revision.map(RevisionView::from),
+            rejected_file: status.rejected_file.map(|rejected| RejectedFileView {
+                at: timestamp(rejected.at_ms),
+                problems: rejected.problems.into_iter().map(ProblemView::from).collect(),
+            }),
+        }
+    }
+}
+
+impl From<v1::DataPlaneStatus> for DataPlaneView {
+    fn from(status: v1::DataPlaneStatus) -> Self {
+        Self {
+            state: state_word(status.state()),
+            config_source: source_word(status.source()),
+            id: status.id,
+            version: status.version,
+            listen_addr: status.listen_address,
+            revision: status.revision.map(RevisionView::from),
+            problems: status.problems.into_iter().map(ProblemView::from).collect(),
+        }
+    }
+}
+
+impl From<v1::Revision> for RevisionView {
+    fn from(revision: v1::Revision) -> Self {
+        let mut hash = String::with_capacity(revision.root_hash.len() * 2);
+        for byte in &revision.root_hash {
+            write!(hash, "{byte:02x}").expect("a string takes any text");
+        }
+        Self { epoch: revision.epoch, seq: revision.seq, hash }
+    }
+}
+
+impl RevisionView {
+    /// The sequence number and the first 8 digits: enough to tell two revisions on a screen apart.
+    fn short(&self) -> String {
+        format!("{}-{}", self.seq, self.hash.chars().take(8).collect::<String>())
+    }
+}
+
+fn state_word(state: v1::DataPlaneState) -> &'static str {
+    match state {
+        v1::DataPlaneState::InSync => "in_sync",
+        // A server that says nothing of it does not know yet.
+        v1::DataPlaneState::Updating | v1::DataPlaneState::Unspecified => "updating",
+        v1::DataPlaneState::Rejected => "rejected",
+        v1::DataPlaneState::Disconnected => "disconnected",
+    }
+}
+
+fn source_word(source: v1::ConfigSource) -> Option<&'static str> {
+    match source {
+        v1::ConfigSource::Unspecified => None,
+        v1::ConfigSource::Stream => Some("stream"),
+        v1::ConfigSource::Disk => Some("disk"),
+        v1::ConfigSource::File => Some("file"),
+    }
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC; a time that is too far to be written is the last one that is not.
+fn timestamp(milliseconds: u64) -> String {
+    let timestamp = i64::try_from(milliseconds).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
+    format!("{:.3}", timestamp.unwrap_or(Timestamp::MAX))
+}
+
+impl Table for StatusView {
+    fn table(&self, style: Style) -> String {
+        let mut text = String::new();
+        if let Some(control_plane) = &self.control_plane {
+            text += &control_plane.grid().render(style);
+            text.push('\n');
+        }
+        text += &data_plane_grid(&self.data_planes).render(style);
+        if let Some(rejected) = self.control_plane.as_ref().and_then(|status| status.rejected_file.as_ref()) {
+            let head = format!("THE FILE WAS REJECTED at {}; the revision above still runs", rejected.at);
+            push_problems(&mut text, &head, &rejected.problems);
+        }
+        for data_plane in self.data_planes.iter().filter(|data_plane| !data_plane.problems.is_empty()) {
+            let id = crate::failure::printable(&data_plane.id);
+            push_problems(&mut text, &format!("PROBLEMS OF {id}"), &data_plane.problems);
+        }
+        text
+    }
+}
+
+impl ControlPlaneView {
+    fn grid(&self) -> Grid<5> {
+        let mut grid = Grid::new(["CONTROL PLANE", "UPTIME", "REVISION", "PUBLISHED", "FILE"]);
+        let uptime = i64::try_from(self.uptime_seconds).unwrap_or(i64::MAX);
+        let uptime = format!("{:#}", SignedDuration::from_secs(uptime));
+        grid.push([
+            self.version.as_str().into(),
+            uptime.into(),
+            Cell::optional(self.revision.as_ref().map(RevisionView::short)),
+            Cell::optional(self.published_at.as_deref()),
+            match &self.rejected_file {
+                Some(_) => Cell::coloured(&format!("{} (rejected)", self.config_file), Colour::Bad),
+                None => self.config_file.as_str().into(),
+            },
+        ]);
+        grid
+    }
+}
+
+fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<6> {
+    let mut grid = Grid::new(["DATA PLANE", "VERSION", "LISTENS ON", "STATE", "REVISION", "SOURCE"]);
+    for data_plane in data_planes {
+        let colour = match data_plane.state {
+            "in_sync" => Colour::Good,
+            "updating" => Colour::Waiting,
+            _ => Colour::Bad,
+        };
+        grid.push([
+            data_plane.id.as_str().into(),
+            data_plane.version.as_str().into(),
+            data_plane.listen_addr.as_str().into(),
+            Cell::coloured(data_plane.state, colour),
+            Cell::optional(data_plane.revision.as_ref().map(RevisionView::short)),
+            Cell::optional(data_plane.config_source),
+        ]);
+    }
+    grid
+}
+
+fn push_problems(text: &mut String, head: &str, problems: &[ProblemView]) {
+    writeln!(text, "\n{head}:").expect("a string takes any text");
+    for problem in problems {
+        writeln!(text, "  {}", problem.text()).expect("a string takes any text");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status() -> StatusView {
+        let revision = v1::Revision { epoch: 1_700_000_000_000, seq: 7, root_hash: vec![0xab; 32] };
+        let problem = v1::Problem {
+            file: "gateway.yaml".into(),
+            line: 31,
+            column: 15,
+            path: "routes[3].upstream".into(),
+            message: "wrong".into(),
+        };
+        StatusView::from(v1::StatusResponse {
+            control_plane: Some(v1::ControlPlaneStatus {
+                version: "0.1.0".into(),
+                uptime_seconds: 200,
+                config_file: "gateway.yaml".into(),
+                revision: Some(revision.clone()),
+                published_at_ms: 1_700_000_000_123,
+                rejected_file: Some(v1::RejectedFile {
+                    at_ms: 1_700_000_001_000,
+                    problems: vec![problem.clone()],
+                }),
+            }),
+            data_planes: vec![
+                v1::DataPlaneStatus {
+                    id: "dp-1".into(),
+                    version: "0.1.0".into(),
+                    listen_address: "0.0.0.0:8080".into(),
+                    state: v1::DataPlaneState::InSync.into(),
+                    revision: Some(revision),
+                    source: v1::ConfigSource::Stream.into(),
+                    problems: vec![],
+                },
+                v1::DataPlaneStatus {
+                    id: "dp-2".into(),
+                    state: v1::DataPlaneState::Rejected.into(),
+                    problems: vec![v1::Problem { message: "port taken".into(), ..v1::Problem::default() }],
+                    ..v1::DataPlaneStatus::default()
+                },
+            ],
+        })
+    }
+
+    #[test]
+    fn json_has_the_documented_fields() {
+        let revision = json!({ "epoch": 1_700_000_000_000_u64, "seq": 7, "hash": "ab".repeat(32) });
+        let expected = json!({
+            "control_plane": {
+                "version": "0.1.0", "uptime_seconds": 200, "config_file": "gateway.yaml", "revision": revision,
+                "published_at": "2023-11-14T22:13:20.123Z",
+                "rejected_file": {
+                    "at": "2023-11-14T22:13:21.000Z",
+                    "problems": [{
+                        "file": "gateway.yaml", "line": 31, "column": 15, "path": "routes[3].upstream",
+                        "message": "wrong",
+                    }],
+                },
+            },
+            "data_planes": [
+                {
+                    "id": "dp-1", "version": "0.1.0", "listen_addr": "0.0.0.0:8080", "state": "in_sync",
+                    "revision": revision, "config_source": "stream", "problems": [],
+                },
+                {
+                    "id": "dp-2", "version": "", "listen_addr": "", "state": "rejected", "revision": null,
+                    "config_source": null,
+                    "problems": [{
+                        "file": null, "line": null, "column": null, "path": null, "message": "port taken",
+                    }],
+                },
+            ],
+        });
+        assert_eq!(serde_json::to_value(status()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_data_plane_answers_without_a_control_plane() {
+        let view = StatusView::from(v1::StatusResponse::default());
+        assert_eq!(serde_json::to_value(&view).unwrap(), json!({ "control_plane": null, "data_planes": [] }));
+        assert!(view.table(Style::Plain).starts_with("DATA PLANE"));
+    }
+
+    #[test]
+    fn table_shows_short_revisions_and_every_problem_in_full() {
+        let expected = "\
+CONTROL PLANE  UPTIME  REVISION    PUBLISHED                 FILE
+0.1.0          3m 20s  7-abababab  2023-11-14T22:13:20.123Z  gateway.yaml (rejected)
+
+DATA PLANE  VERSION  LISTENS ON    STATE     REVISION    SOURCE
+dp-1        0.1.0    0.0.0.0:8080  in_sync   7-abababab  stream
+dp-2        -        -             rejected  -           -
+
+THE FILE WAS REJECTED at 2023-11-14T22:13:21.000Z; the revision above still runs:
+  gateway.yaml:31:15 routes[3].upstream: wrong
+
+PROBLEMS OF dp-2:
+  port taken
+";
+        assert_eq!(status().table(Style::Plain), expected);
+    }
+
+    #[test]
+    fn any_number_of_milliseconds_is_a_time() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(timestamp(u64::MAX), "9999-12-30T22:00:00.999Z");
+    }
+}
