@@ -1,2 +1,148 @@
-//! x
-fn main() {}
+//! `controlplane`: watches a configuration file, and sees to it that every data plane runs what it says.
+//!
+//! It carries no traffic and no data plane needs it to keep running: what it knows is the file, what it keeps is in
+//! memory. From the file to a data plane: [`publication`], then for each stream [`delivery`] around a [`session`].
+
+/// The same, over gRPC.
+mod delivery;
+/// What is known of each data plane.
+mod fleet;
+/// What an operator asks.
+mod gateway;
+/// The first message of a data plane.
+mod greeting;
+/// Content of the file to revision.
+mod publication;
+/// Both services on one port, behind the key.
+mod server;
+/// One data plane's stream, as a state machine.
+mod session;
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use apigw_config::{
+    admin_key::AdminKey,
+    names::ListenAddress,
+    problem::Problem,
+    watch::{Content, FileWatch},
+};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    delivery::DeliveryService,
+    fleet::Fleet,
+    gateway::GatewayService,
+    publication::{Publisher, Verdict},
+    server::Server,
+};
+
+/// The most problems of one content that are logged.
+const MAX_LOGGED_PROBLEMS: usize = 100;
+
+/// Watches a configuration file, checks it and delivers it to data planes.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "The admin key, where one is needed, is taken from APIGW_ADMIN_KEY.")]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, env = "APIGW_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// Where data planes and gwctl connect; port 0 lets the system choose.
+    #[arg(long, env = "APIGW_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    listen: ListenAddress,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(%error, "cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// JSON lines on standard error; `APIGW_LOG` takes a filter such as `debug`.
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("APIGW_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr);
+    lines.with_env_filter(filter).init();
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let started = Instant::now();
+    let file = arguments.config.display().to_string();
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let server = Server::bind(arguments.listen, AdminKey::from_env()?).await?;
+    info!(purpose = "grpc", address = %server.address(), version = env!("CARGO_PKG_VERSION"), config = file, "listening");
+    let mut publisher = Publisher::new(file.clone(), unix_milliseconds());
+    let fleet = Arc::new(Fleet::default());
+    let desired = publisher.subscribe();
+    let serving = tokio::spawn(server.serve(
+        DeliveryService::new(desired.clone(), Arc::clone(&fleet)),
+        GatewayService::new(file, started, desired.clone(), fleet),
+        desired,
+    ));
+    let mut watch = FileWatch::start(&arguments.config)?;
+    loop {
+        tokio::select! {
+            content = watch.next() => consider(&mut publisher, content),
+            _ = hangup.recv() => watch.reload(),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    info!("stopping");
+    // Without a publisher there is nothing to follow: every stream ends, and with the last one the server.
+    drop(publisher);
+    serving.await??;
+    Ok(())
+}
+
+fn consider(publisher: &mut Publisher, content: Content) {
+    // Reading and compiling a large file takes a while; meanwhile other tasks of this thread go on.
+    let verdict = tokio::task::block_in_place(|| publisher.consider(content, unix_milliseconds()));
+    match verdict {
+        Verdict::Published(published) => {
+            let revision = published.revision();
+            let routes = published.snapshot().config().routes().len();
+            info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, routes, "published");
+        }
+        Verdict::Unchanged => info!("the file means what is published already"),
+        Verdict::Rejected(rejected) => log_problems(&rejected.problems),
+    }
+}
+
+fn log_problems(problems: &[Problem]) {
+    warn!(problems = problems.len(), "the file was rejected; nothing changes");
+    for problem in problems.iter().take(MAX_LOGGED_PROBLEMS) {
+        warn!(%problem, "problem of the file");
+    }
+    if problems.len() > MAX_LOGGED_PROBLEMS {
+        warn!(others = problems.len() - MAX_LOGGED_PROBLEMS, "more problems of the file");
+    }
+}
+
+/// The time, for people and for telling one run of this program from the next.
+fn unix_milliseconds() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}

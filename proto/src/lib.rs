@@ -7,6 +7,9 @@
 #[expect(
     missing_docs,
     unused_qualifications,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::clone_on_ref_ptr,
     clippy::pedantic,
     reason = "generated; what there is to say stands in the .proto files"
 )]

@@ -890,7 +890,9 @@ pub struct Entry {
     #[prost(bytes = "vec", tag = "3")]
     pub hash: ::prost::alloc::vec::Vec<u8>,
 }
-/// Which entries' bytes the data plane lacks, as indexes into the offer, ascending.
+/// Which entries' bytes the data plane lacks, as indexes into the offer, ascending. The first Need of an offer is empty
+/// when nothing lacks. One that would be larger than a message may be comes in parts: when everything needed so far has
+/// arrived, a further Need asks for higher indexes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Need {
     #[prost(message, optional, tag = "1")]

@@ -1,0 +1,144 @@
+//! The `Gateway` service of a control plane: what runs where, for whoever asks.
+//!
+//! Answers are bounded, and asking changes nothing.
+
+mod limits;
+
+use std::{pin::Pin, sync::Arc, time::Instant};
+
+use apigw_config::pages;
+use apigw_proto::{MAX_MESSAGE_BYTES, v1, v1::gateway_server::Gateway};
+use prost::Message;
+use tokio::sync::{Semaphore, watch};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use crate::{fleet::Fleet, publication::Desired};
+
+/// The most answers to `Limits` that are gathered at once.
+const MAX_GATHERINGS: usize = 4;
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct GatewayService {
+    config_file: String,
+    started: Instant,
+    desired: watch::Receiver<Desired>,
+    fleet: Arc<Fleet>,
+    gatherings: Semaphore,
+}
+
+type Paged<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl GatewayService {
+    /// Of a program that started at `started` to watch a file of that name.
+    pub(crate) fn new(
+        config_file: String,
+        started: Instant,
+        desired: watch::Receiver<Desired>,
+        fleet: Arc<Fleet>,
+    ) -> Self {
+        Self { config_file, started, desired, fleet, gatherings: Semaphore::new(MAX_GATHERINGS) }
+    }
+
+    fn control_plane(&self, desired: &Desired) -> v1::ControlPlaneStatus {
+        let newest = desired.newest.as_ref();
+        v1::ControlPlaneStatus {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            config_file: self.config_file.clone(),
+            revision: newest.map(|newest| newest.revision().into()),
+            published_at_ms: newest.map_or(0, |newest| newest.at_ms),
+            rejected_file: desired.rejected.as_ref().map(|rejected| v1::RejectedFile {
+                at_ms: rejected.at_ms,
+                problems: pages::leading_problems(&rejected.problems),
+            }),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Gateway for GatewayService {
+    type RoutesStream = Paged<v1::RoutesResponse>;
+    type LimitsStream = Paged<v1::LimitsResponse>;
+
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
+        let desired = self.desired.borrow().clone();
+        let control_plane = self.control_plane(&desired);
+        let data_planes = self.fleet.statuses(desired.newest.map(|newest| newest.revision()));
+        fit(v1::StatusResponse { control_plane: Some(control_plane), data_planes }).map(Response::new)
+    }
+
+    async fn routes(&self, _: Request<v1::RoutesRequest>) -> Result<Response<Self::RoutesStream>, Status> {
+        let newest = self.desired.borrow().newest.clone();
+        let count = newest.as_ref().map_or(0, |newest| newest.snapshot().config().routes().len());
+        let routes = (0..count).filter_map(move |index| {
+            let routes = newest.as_ref()?.snapshot().config().routes();
+            Some(v1::Route::from(&routes[index]))
+        });
+        let answers = pages::pages(routes).map(|routes| Ok(v1::RoutesResponse { routes }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
+
+    async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
+        let _permit = self.gatherings.try_acquire().map_err(|_| {
+            Status::resource_exhausted(format!("{MAX_GATHERINGS} others ask for limits already; ask again"))
+        })?;
+        let gathered = limits::gather(self.fleet.listeners()).await;
+        let answers = pages::pages(gathered.rows).map(|rows| Ok(v1::LimitsResponse { rows }));
+        let answers = answers.chain(gathered.shortfall.map(|shortfall| Err(shortfall.into())));
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
+}
+
+/// Makes an answer fit into one message: of problems that do not, a data plane's own log has the rest.
+fn fit(mut status: v1::StatusResponse) -> Result<v1::StatusResponse, Status> {
+    if status.encoded_len() > pages::MAX_ITEM_BYTES {
+        for data_plane in status.data_planes.iter_mut().filter(|data_plane| data_plane.problems.len() > 1) {
+            let others = data_plane.problems.len() - 1;
+            data_plane.problems.truncate(1);
+            let message = format!("and {others} more, which its log names");
+            data_plane.problems.push(v1::Problem { message, ..v1::Problem::default() });
+        }
+    }
+    let bytes = status.encoded_len();
+    if bytes > MAX_MESSAGE_BYTES {
+        let text =
+            format!("the status of so many data planes takes {bytes} bytes, more than {MAX_MESSAGE_BYTES}");
+        return Err(Status::resource_exhausted(text));
+    }
+    Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected_by(count: usize, problems: usize) -> v1::StatusResponse {
+        let problem = v1::Problem { message: "x".repeat(1_000), ..v1::Problem::default() };
+        let data_plane =
+            v1::DataPlaneStatus { problems: vec![problem; problems], ..v1::DataPlaneStatus::default() };
+        v1::StatusResponse { control_plane: None, data_planes: vec![data_plane; count] }
+    }
+
+    #[test]
+    fn a_status_that_fits_is_left_as_it_is() {
+        assert_eq!(fit(rejected_by(10, 100)).unwrap(), rejected_by(10, 100));
+    }
+
+    #[test]
+    fn problems_are_cut_and_counted_when_a_status_does_not_fit() {
+        let status = fit(rejected_by(20, 100)).unwrap();
+        assert_eq!(status.data_planes.len(), 20);
+        for data_plane in status.data_planes {
+            assert_eq!(data_plane.problems.len(), 2);
+            assert_eq!(data_plane.problems[1].message, "and 99 more, which its log names");
+        }
+    }
+
+    #[test]
+    fn a_status_that_cannot_fit_is_refused_and_not_cut_silently() {
+        let refused = fit(rejected_by(2_000, 1)).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    }
+}
