@@ -6,7 +6,7 @@ use apigw_config::{
     model::GatewayConfig,
     problem::Problem,
     watch::{Content, FileWatch},
-    wire::{self, Revision},
+    wire::{self, Resource, Revision},
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,7 +38,7 @@ fn read(
     };
     let config = apigw_config::read(file, &text)?;
     let resources = wire::encode(&config).map_err(|error| vec![unreadable(file, error.to_string())])?;
-    let root_hash = wire::root_hash(resources.iter().map(|resource| resource.entry()));
+    let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
     if running.is_some_and(|running| running.root_hash == root_hash) {
         return Ok(None);
     }

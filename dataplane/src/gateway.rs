@@ -174,7 +174,7 @@ impl Gateway {
             match listeners::bind(address, self.parameters.workers, &own_ports) {
                 Ok(listeners) => opened.push((address.clone(), listeners)),
                 Err(error) => {
-                    problems.push(problem("server.addr", format!("cannot listen on {address}: {error}")))
+                    problems.push(problem("server.addr", format!("cannot listen on {address}: {error}")));
                 }
             }
         }

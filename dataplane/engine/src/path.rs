@@ -110,9 +110,10 @@ const fn is_unreserved(byte: u8) -> bool {
 
 const CLASSES: [Class; 256] = {
     let mut classes = [Class::Other; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
+    // Only ASCII can be anything else.
+    let mut byte = 0u8;
+    while byte.is_ascii() {
+        classes[byte as usize] = match byte {
             b'/' => Class::Slash,
             b'.' => Class::Dot,
             pchar if is_pchar(pchar) => Class::Plain,
@@ -181,9 +182,8 @@ fn resolve_segments(path: &str) -> Result<String, PathError> {
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
         match segment {
-            "" if !is_last => {}
-            "." if !is_last => {}
-            "" | "." => out.push('/'),
+            "" | "." if is_last => out.push('/'),
+            "" | "." => {}
             ".." => {
                 out.truncate(out.rfind('/').unwrap_or(0));
                 if is_last {

@@ -190,17 +190,20 @@ fn unsupported(config: &GatewayConfig) -> impl Iterator<Item = Problem> {
 
 #[cfg(test)]
 mod tests {
+    use apigw_config::wire::{Resource, root_hash};
+
     use super::*;
 
     fn snapshot(routes: &[(&str, &str)], previous: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {
-        let mut text = "routes:\n".to_owned();
-        for (name, upstream) in routes {
-            text +=
-                &format!("  - {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"{upstream}\"}}\n");
-        }
+        let route = |(name, upstream): &(&str, &str)| {
+            format!("  - {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"{upstream}\"}}
+")
+        };
+        let text = ["routes:
+".to_owned()].into_iter().chain(routes.iter().map(route)).collect::<String>();
         let config = apigw_config::read("test.yaml", text.as_bytes()).unwrap();
         let resources = apigw_config::wire::encode(&config).unwrap();
-        let root_hash = apigw_config::wire::root_hash(resources.iter().map(|resource| resource.entry()));
+        let root_hash = root_hash(resources.iter().map(Resource::entry));
         Snapshot::compile(config, Revision { epoch: 1, seq: 1, root_hash }, previous)
     }
 
