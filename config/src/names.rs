@@ -198,3 +198,6 @@ impl fmt::Display for PathPrefix {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

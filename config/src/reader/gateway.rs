@@ -16,9 +16,9 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<GatewayConfi
     let defaults = Settings::default();
     let server = keys.or("server", defaults.server);
     let upstream = keys.or("upstream", defaults.upstream);
-    let auth = keys.optional("auth");
+    let auth = keys.or("auth", None);
     let rate_limit = keys.or("rate_limit", defaults.rate_limit);
-    let admin = keys.optional("admin");
+    let admin = keys.or("admin", None);
     let routes: Option<Vec<RouteInFile>> = keys.or("routes", Vec::new());
     keys.finish();
 

@@ -34,33 +34,23 @@ impl<'n, 'r> Mapping<'n, 'r> {
         Some(Self { place, pairs, next: 0, taken: 0, asked: Vec::with_capacity(8), reader })
     }
 
-    /// The value of a key that may be absent; null counts as absent. The outer none is a value that cannot be read.
-    pub(super) fn optional<T: Read>(&mut self, key: &'static str) -> Option<Option<T>> {
-        if let Some(asked) = &mut self.reader.asked {
-            asked.push(self.place.path.key(key).to_string());
-        }
-        self.asked.push(key);
+    /// The value of a key, or what is meant where it is absent; null counts as absent.
+    pub(super) fn or<T: Read>(&mut self, key: &'static str, absent: T) -> Option<T> {
         match self.find(key) {
-            None => Some(None),
-            Some(node) => {
-                let parent = self.place.path;
-                T::read(Place { node, path: parent.key(key) }, self.reader).map(Some)
-            }
+            None => Some(absent),
+            Some(node) => self.read(key, node),
         }
-    }
-
-    /// The value of a key, or what is meant where it is absent.
-    pub(super) fn or<T: Read>(&mut self, key: &'static str, default: T) -> Option<T> {
-        self.optional(key).map(|value| value.unwrap_or(default))
     }
 
     /// The value of a key that must be there.
     pub(super) fn required<T: Read>(&mut self, key: &'static str) -> Option<T> {
-        let value = self.optional(key)?;
-        if value.is_none() && !matches!(self.place.node.value, Value::Probe) {
-            self.report(key, "missing");
+        match self.find(key) {
+            None => {
+                self.report(key, "missing");
+                None
+            }
+            Some(node) => self.read(key, node),
         }
-        value
     }
 
     /// Adds a problem with a key's value; where there is none, with the mapping that lacks it.
@@ -103,7 +93,17 @@ impl<'n, 'r> Mapping<'n, 'r> {
         }
     }
 
-    fn find(&mut self, key: &str) -> Option<&'n Node<'n>> {
+    fn read<T: Read>(&mut self, key: &str, node: &Node<'_>) -> Option<T> {
+        let parent = self.place.path;
+        T::read(Place { node, path: parent.key(key) }, self.reader)
+    }
+
+    /// The value of a key, which exists from now on.
+    fn find(&mut self, key: &'static str) -> Option<&'n Node<'n>> {
+        if let Some(asked) = &mut self.reader.asked {
+            asked.push(self.place.path.key(key).to_string());
+        }
+        self.asked.push(key);
         if matches!(self.place.node.value, Value::Probe) {
             return Some(self.place.node);
         }

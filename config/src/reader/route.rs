@@ -2,7 +2,7 @@
 
 use super::{Mapping, Place, Read, Reader, values::IfFilled};
 use crate::{
-    model::{CircuitBreaker, RateLimit, Route},
+    model::Route,
     names::{PathPrefix, RouteName},
     problem::Position,
 };
@@ -34,9 +34,9 @@ impl Read for RouteInFile {
         let upstream = keys.required("upstream");
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
         let auth_required = keys.or("auth_required", false);
-        let rate_limit: Option<Option<RateLimit>> = keys.optional("rate_limit");
+        let rate_limit = keys.or("rate_limit", None);
         let concurrency = keys.or("concurrency", Concurrency { max_in_flight: 0 });
-        let circuit_breaker: Option<Option<CircuitBreaker>> = keys.optional("circuit_breaker");
+        let circuit_breaker = keys.or("circuit_breaker", None);
         let name_position = keys.position_of("name");
         let needs_auth_position = keys.position_of("auth_required");
         keys.finish();

@@ -46,7 +46,7 @@ impl fmt::Display for Found<'_> {
 }
 
 /// What a scalar means; none for anything else. The probe has no value, and that is no problem.
-fn meaning<'n>(place: Place<'n>) -> Option<Meaning<'n>> {
+fn meaning(place: Place<'_>) -> Option<Meaning<'_>> {
     match &place.node.value {
         Value::Scalar(scalar) => Some(scalar.meaning()),
         _ => None,
@@ -192,6 +192,13 @@ impl Read for Secret {
                 None
             }
         }
+    }
+}
+
+impl<T: Read> Read for Option<T> {
+    /// For values that may be absent. What is there must be readable.
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        T::read(place, reader).map(Some)
     }
 }
 

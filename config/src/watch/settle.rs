@@ -83,7 +83,7 @@ mod tests {
         let start = Instant::now();
         let mut settling = Settling::since(start);
         assert_eq!(settling.be_patient(start + QUIET), Patience::Left);
-        assert_eq!(settling.wait(start + QUIET), Some(LIMIT - QUIET));
+        assert_eq!(settling.wait(start + QUIET), LIMIT.checked_sub(QUIET));
         assert_eq!(settling.be_patient(start + LIMIT), Patience::Ended);
     }
 }

@@ -218,12 +218,11 @@ fn merge<'a>(node: Node<'a>, position: Position, merged: &mut Vec<Pair<'a>>, pro
         value => vec![Node { position: node.position, value }],
     };
     for source in sources {
-        match source.value {
-            Value::Mapping(pairs) => merged.extend(pairs),
-            _ => {
-                let message = "only a mapping, or a list of mappings, can be merged in by \"<<\"";
-                problems.report(Some(position), &KeyPath::Top, message);
-            }
+        if let Value::Mapping(pairs) = source.value {
+            merged.extend(pairs);
+        } else {
+            let message = "only a mapping, or a list of mappings, can be merged in by \"<<\"";
+            problems.report(Some(position), &KeyPath::Top, message);
         }
     }
 }

@@ -51,7 +51,7 @@ fn a_route_has_a_name_a_prefix_and_an_upstream() {
     check_route(
         "{name: a b, match: {path_prefix: a}, upstream: 'locahost:9001', strip_prefix: b}",
         &[
-            r#"18 routes[0].name: contains ' '; letters, digits and -_.:/@ are allowed"#,
+            "18 routes[0].name: contains ' '; letters, digits and -_.:/@ are allowed",
             r#"44 routes[0].match.path_prefix: must start with "/": "a""#,
             r#"58 routes[0].upstream: not an absolute http or https URL: "locahost:9001""#,
             r#"89 routes[0].strip_prefix: must start with "/": "b""#,
