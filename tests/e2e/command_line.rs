@@ -221,7 +221,7 @@ fn admin_endpoints_exist_with_a_key_only() {
     let file = ConfigFile::new(document(&upstream));
     let state = tempfile::tempdir().expect("a temporary directory");
     let mut command = Programs::built().command("dataplane");
-    command.arg("--config").arg(file.path()).arg("--state-dir").arg(state.path());
+    command.arg("--config").arg(file.path()).env("APIGW_STATE_DIR", state.path());
     command
         .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
         .env("APIGW_ADMIN_KEY", "right");

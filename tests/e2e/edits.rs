@@ -115,6 +115,25 @@ fn two_hundred_edits_under_load_cost_nothing() {
 }
 
 #[test]
+fn upstreams_that_left_the_file_leave_their_room_to_others() {
+    let (even, odd) = (named("even"), named("odd"));
+    let upstream = |number: usize| if number.is_multiple_of(2) { &even } else { &odd };
+    let file = |number| numbered(number, upstream(number)).upstream("max_idle_conns: 4");
+    let gateway = Gateway::standalone(file(0));
+    for number in 1..=12 {
+        gateway.file.save(file(number));
+        runs(gateway.address(), number);
+    }
+    let mut connection = Connection::open(gateway.address());
+    assert_eq!(connection.get("/").status(), 200);
+    let opened = even.connections();
+    for _ in 0..50 {
+        assert_eq!(connection.get("/").status(), 200);
+    }
+    assert!(even.connections() <= opened + 1, "{} connections for 50 requests", even.connections() - opened);
+}
+
+#[test]
 fn request_is_judged_by_one_file_to_its_end() {
     let before = Origin::scripted(|peer| {
         let head = peer.head()?;

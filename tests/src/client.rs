@@ -107,7 +107,7 @@ impl Connection {
     /// # Panics
     /// When none comes.
     pub fn head(&mut self) -> Head {
-        read_head(&mut self.reader).unwrap_or_else(|error| panic!("no head came: {error}"))
+        self.try_head().unwrap_or_else(|error| panic!("no head came: {error}"))
     }
 
     /// Reads the whole response to a GET or the like.
@@ -131,10 +131,18 @@ impl Connection {
     /// # Errors
     /// `UnexpectedEof` where the connection ends before the response does.
     pub fn try_response_to(&mut self, method: &str) -> io::Result<Response> {
-        let head = read_head(&mut self.reader)?;
+        let head = self.try_head()?;
         let mut body = Vec::new();
         let trailers = self.read_body(&head, method, &mut body)?;
         Ok(Response { head, body, trailers })
+    }
+
+    /// Reads a head only, where none is an answer too.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where the connection ends before the head does.
+    pub fn try_head(&mut self) -> io::Result<Head> {
+        read_head(&mut self.reader)
     }
 
     /// Reads the body behind a head into a sink; gives the trailers.

@@ -127,7 +127,7 @@ fn data_plane(source: Source<'_>, state: &Path) -> Command {
         Source::File(path) => command.arg("--config").arg(path),
         Source::ControlPlane(address) => command.args(["--control-plane", &format!("http://{address}")]),
     };
-    command.args(["--admin-listen", "127.0.0.1:0"]).arg("--state-dir").arg(state);
+    command.args(["--admin-listen", "127.0.0.1:0"]).env("APIGW_STATE_DIR", state);
     command
 }
 

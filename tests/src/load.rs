@@ -11,15 +11,19 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::client::{Connection, Response};
+use crate::{
+    client::{Connection, Response},
+    message::Head,
+    waiting::{DEADLINE, within},
+};
 
-/// Whether a client may send a request again whose kept-alive connection ended before the first byte of an answer, as
-/// RFC 9112 section 9.3.1 allows.
+/// Whether a client may send a request again whose connection ended before the first byte of an answer, as RFC 9112
+/// section 9.3.1 allows; an answer that has begun must be whole in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
     /// No: the gateway has no reason to close a connection in this test.
     MustSucceed,
-    /// Yes: the gateway says goodbye to idle connections in this test.
+    /// Yes: the gateway leaves the address in this test.
     MayBeClosed,
 }
 
@@ -136,31 +140,28 @@ impl Shared {
         }
     }
 
+    /// One request and its whole answer.
     fn exchange(&self, kept: &mut Option<Connection>) -> io::Result<Response> {
-        let request = format!("GET {} HTTP/1.1\r\nHost: gateway.example\r\n\r\n", self.path);
-        if let Some(mut connection) = kept.take() {
-            let sent = connection.try_send(&request);
-            match sent.and_then(|()| connection.try_response_to("GET")) {
-                Err(_) if self.reuse == Reuse::MayBeClosed => {}
-                outcome => return Self::keep(kept, connection, outcome),
-            }
-        }
-        let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut connection = Connection::try_open(address)?;
-        let sent = connection.try_send(&request);
-        let outcome = sent.and_then(|()| connection.try_response_to("GET"));
-        Self::keep(kept, connection, outcome)
-    }
-
-    /// Keeps a connection for the next request unless its answer says that it ends.
-    fn keep(
-        kept: &mut Option<Connection>,
-        connection: Connection,
-        outcome: io::Result<Response>,
-    ) -> io::Result<Response> {
-        if outcome.as_ref().is_ok_and(|answer| !answer.head.lists("connection", "close")) {
+        let (mut connection, head) = match (self.begin(kept.take()), self.reuse) {
+            (Err(error), Reuse::MustSucceed) => return Err(error),
+            // As if the address were looked up again, until somebody answers there.
+            (Err(error), Reuse::MayBeClosed) => within(DEADLINE, || self.begin(None).ok()).ok_or(error)?,
+            (Ok(begun), _) => begun,
+        };
+        let mut body = Vec::new();
+        let trailers = connection.read_body(&head, "GET", &mut body)?;
+        if !head.lists("connection", "close") {
             *kept = Some(connection);
         }
-        outcome
+        Ok(Response { head, body, trailers })
+    }
+
+    /// Sends a request, on a kept connection or a new one, and waits for the head of its answer.
+    fn begin(&self, kept: Option<Connection>) -> io::Result<(Connection, Head)> {
+        let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = kept.map_or_else(|| Connection::try_open(address), Ok)?;
+        connection.try_send(format!("GET {} HTTP/1.1\r\nHost: gateway.example\r\n\r\n", self.path))?;
+        let head = connection.try_head()?;
+        Ok((connection, head))
     }
 }

@@ -1,6 +1,7 @@
 //! A scripted upstream: it records what it is sent and answers exactly the bytes it is told to.
 
 use std::{
+    collections::HashMap,
     io::{self, BufReader, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -50,7 +51,9 @@ struct Seen {
     is_over: AtomicBool,
     ended: AtomicUsize,
     requests: Mutex<Vec<Request>>,
-    connections: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
+    /// Those that are open, by number.
+    connections: Mutex<HashMap<usize, TcpStream>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,8 +94,9 @@ impl Origin {
                     if shared.is_over.load(Ordering::Acquire) {
                         return;
                     }
-                    connections.push(other_half);
-                    connections.len() - 1
+                    let number = shared.accepted.fetch_add(1, Ordering::AcqRel);
+                    connections.insert(number, other_half);
+                    number
                 };
                 let _ = stream.set_nodelay(true);
                 let mut peer = Peer { number, reader: BufReader::new(stream), seen: Arc::clone(&shared) };
@@ -101,6 +105,7 @@ impl Origin {
                     // A peer that leaves ends its own connection, which its test then sees.
                     let _ = script(&mut peer);
                     let _ = peer.reader.get_ref().shutdown(Shutdown::Both);
+                    lock(&peer.seen.connections).remove(&number);
                     peer.seen.ended.fetch_add(1, Ordering::Release);
                 });
             }
@@ -151,7 +156,7 @@ impl Origin {
     /// How many connections it has been given so far.
     #[must_use]
     pub fn connections(&self) -> usize {
-        lock(&self.seen.connections).len()
+        self.seen.accepted.load(Ordering::Acquire)
     }
 
     /// On how many connections the script has come to its end, or the peer has left.
@@ -162,7 +167,7 @@ impl Origin {
 
     /// Closes all connections, as an upstream does that is tired of idle ones.
     pub fn close_connections(&self) {
-        for connection in lock(&self.seen.connections).iter() {
+        for connection in lock(&self.seen.connections).values() {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }

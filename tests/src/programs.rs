@@ -33,7 +33,7 @@ pub enum ProgramError {
     #[error("cargo could not build the programs")]
     NotBuilt,
     /// The system did not start it.
-    #[error("cannot start {program}")]
+    #[error("cannot start {program}: {source}")]
     NotStarted {
         /// Its name.
         program: String,

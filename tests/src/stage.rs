@@ -114,17 +114,12 @@ impl Stage {
         let path = file.display().to_string();
         let control_plane = start("controlplane", &["--config", &path, "--listen", &ports.address(9090)])?;
         let control_plane_address = control_plane.listening("grpc")?;
-        let url = format!("http://{control_plane_address}");
-        let state_directory = directory.join("state").display().to_string();
-        let (traffic, admin) = (ports.address(8080), ports.address(9901));
-        let data_plane = start(
-            "dataplane",
-            &[
-                &["--control-plane", &url, "--state-dir", &state_directory][..],
-                &["--listen", &traffic, "--admin-listen", &admin],
-            ]
-            .concat(),
-        )?;
+        let mut data_plane = programs.command("dataplane");
+        data_plane
+            .args(["--control-plane", &format!("http://{control_plane_address}")])
+            .args(["--listen", &ports.address(8080), "--admin-listen", &ports.address(9901)])
+            .env("APIGW_STATE_DIR", directory.join("state"));
+        let data_plane = Running::start(data_plane)?;
         let stage = Self {
             file,
             gwctl: programs.path("gwctl"),
