@@ -1,10 +1,12 @@
 //! What a configuration file means.
 //!
-//! `YAML text -> Document -> GatewayConfig <-> wire resources`, and the watching of the file. Everything a gateway
-//! knows of its configuration passes through [`model`], whose types can only hold what is legal; a file and a peer are
-//! read by the same constructors, so nothing downstream checks again. This crate opens no socket and judges no request.
+//! `YAML text -> tree with positions -> GatewayConfig <-> wire resources`, and the watching of the file. Everything a
+//! gateway knows of its configuration passes through [`model`], whose types can only hold what is legal; a file and a
+//! peer are read by the same constructors, so nothing downstream checks again. This crate opens no socket and judges no
+//! request.
 
 pub mod admin_key;
+pub mod json;
 pub mod model;
 pub mod names;
 pub mod pages;

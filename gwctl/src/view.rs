@@ -8,7 +8,7 @@ mod routes;
 mod status;
 
 use apigw_config::problem::Problem;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 pub(crate) use self::{limits::LimitsView, routes::RoutesView, status::StatusView};
 
@@ -50,31 +50,4 @@ impl From<apigw_proto::v1::Problem> for ProblemView {
     fn from(problem: apigw_proto::v1::Problem) -> Self {
         Problem::from(problem).into()
     }
-}
-
-/// A number without trailing zeros: 5, not 5.0.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Number(pub(crate) f64);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[expect(clippy::cast_possible_truncation, reason = "whole numbers below 2^53 are exact")]
-        if self.0.fract() == 0.0 && self.0.abs() < 9_007_199_254_740_992.0 {
-            serializer.serialize_i64(self.0 as i64)
-        } else {
-            serializer.serialize_f64(self.0)
-        }
-    }
-}
-
-impl std::fmt::Display for Number {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Microseconds as seconds.
-#[expect(clippy::cast_precision_loss, reason = "a day in microseconds is far below 2^53")]
-pub(crate) fn seconds(micros: u64) -> Number {
-    Number(micros as f64 / 1e6)
 }

@@ -1,80 +1,19 @@
 //! `gwctl routes`: the array that the Go model's `/-/routes` answers.
 
+use apigw_config::json::{CircuitBreakerJson, RateLimitJson, RouteJson};
 use apigw_proto::v1;
 use serde::Serialize;
 
-use super::{Number, seconds};
 use crate::output::{Cell, Grid, Style, Table};
 
 /// In the order of the file.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct RoutesView(Vec<RouteView>);
-
-#[derive(Debug, Serialize)]
-struct RouteView {
-    name: String,
-    path_prefix: String,
-    upstream: String,
-    strip_prefix: Option<String>,
-    auth_required: bool,
-    rate_limit: Option<RateLimitView>,
-    concurrency: ConcurrencyView,
-    circuit_breaker: Option<CircuitBreakerView>,
-}
-
-#[derive(Debug, Serialize)]
-struct RateLimitView {
-    enabled: bool,
-    rps: Number,
-    burst: Number,
-    scope: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ConcurrencyView {
-    max_in_flight: u32,
-}
-
-#[derive(Debug, Serialize)]
-struct CircuitBreakerView {
-    enabled: bool,
-    failure_threshold: u32,
-    open_seconds: Number,
-    half_open_max_in_flight: u32,
-}
+pub(crate) struct RoutesView(Vec<RouteJson>);
 
 impl From<Vec<v1::Route>> for RoutesView {
     fn from(routes: Vec<v1::Route>) -> Self {
-        Self(routes.into_iter().map(RouteView::from).collect())
-    }
-}
-
-impl From<v1::Route> for RouteView {
-    fn from(route: v1::Route) -> Self {
-        let present = |text: String| (!text.is_empty()).then_some(text);
-        Self {
-            name: route.name,
-            path_prefix: route.path_prefix,
-            upstream: route.upstream,
-            strip_prefix: present(route.strip_prefix),
-            auth_required: route.auth_required,
-            rate_limit: route.rate_limit.map(|limit| RateLimitView {
-                enabled: limit.enabled,
-                rps: Number(limit.rps),
-                burst: Number(limit.burst),
-                scope: present(limit.scope),
-            }),
-            concurrency: ConcurrencyView {
-                max_in_flight: route.concurrency.map_or(0, |concurrency| concurrency.max_in_flight),
-            },
-            circuit_breaker: route.circuit_breaker.map(|breaker| CircuitBreakerView {
-                enabled: breaker.enabled,
-                failure_threshold: breaker.failure_threshold,
-                open_seconds: seconds(breaker.open_us),
-                half_open_max_in_flight: breaker.half_open_max_in_flight,
-            }),
-        }
+        Self(routes.into_iter().map(RouteJson::from).collect())
     }
 }
 
@@ -95,40 +34,30 @@ impl Table for RoutesView {
                 route.name.as_str().into(),
                 route.path_prefix.as_str().into(),
                 route.upstream.as_str().into(),
-                Cell::optional(route.strip_prefix.as_deref()),
+                Cell::optional(Some(route.strip_prefix.as_str()).filter(|prefix| !prefix.is_empty())),
                 if route.auth_required { "required" } else { "-" }.into(),
-                Cell::optional(route.rate_limit.as_ref().map(RateLimitView::summary)),
+                Cell::optional(rate_limit(&route.rate_limit)),
                 match route.concurrency.max_in_flight {
                     0 => "-".into(),
                     most => format!("at most {most}").into(),
                 },
-                Cell::optional(route.circuit_breaker.as_ref().map(CircuitBreakerView::summary)),
+                Cell::optional(circuit_breaker(&route.circuit_breaker)),
             ]);
         }
         grid.render(style)
     }
 }
 
-impl RateLimitView {
-    fn summary(&self) -> String {
-        if !self.enabled {
-            return "off".into();
-        }
-        let scope = self.scope.as_deref().unwrap_or("?");
-        format!("{}/s, burst {}, by {scope}", self.rps, self.burst)
-    }
+fn rate_limit(limit: &RateLimitJson) -> Option<String> {
+    let RateLimitJson { rps, burst, scope, .. } = limit;
+    limit.enabled.then(|| format!("{rps}/s, burst {burst}, by {scope}"))
 }
 
-impl CircuitBreakerView {
-    fn summary(&self) -> String {
-        if !self.enabled {
-            return "off".into();
-        }
-        format!(
-            "{} failures, {} s, {} at once",
-            self.failure_threshold, self.open_seconds, self.half_open_max_in_flight
-        )
-    }
+fn circuit_breaker(breaker: &CircuitBreakerJson) -> Option<String> {
+    let CircuitBreakerJson { failure_threshold, open_seconds, half_open_max_in_flight, .. } = breaker;
+    let summary =
+        || format!("{failure_threshold} failures, {open_seconds} s, {half_open_max_in_flight} at once");
+    breaker.enabled.then(summary)
 }
 
 #[cfg(test)]
@@ -164,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_models_fields_and_null_for_what_is_absent() {
+    fn json_has_every_member_of_the_model() {
         let expected = json!([
             {
                 "name": "users", "path_prefix": "/api/users/", "upstream": "http://127.0.0.1:9001",
@@ -176,9 +105,12 @@ mod tests {
                 },
             },
             {
-                "name": "bare", "path_prefix": "/", "upstream": "http://h", "strip_prefix": null,
-                "auth_required": false, "rate_limit": null, "concurrency": { "max_in_flight": 0 },
-                "circuit_breaker": null,
+                "name": "bare", "path_prefix": "/", "upstream": "http://h", "strip_prefix": "",
+                "auth_required": false, "rate_limit": { "enabled": false, "rps": 0, "burst": 0, "scope": "" },
+                "concurrency": { "max_in_flight": 0 },
+                "circuit_breaker": {
+                    "enabled": false, "failure_threshold": 0, "open_seconds": 0, "half_open_max_in_flight": 0,
+                },
             },
         ]);
         assert_eq!(serde_json::to_value(routes()).unwrap(), expected);
@@ -197,7 +129,7 @@ bare   /            http://h               -         -         -                
     #[test]
     fn yaml_says_what_json_says() {
         let yaml = render(&routes(), Format::Yaml, Style::Plain).unwrap();
-        for line in ["- name: users", "strip_prefix: null", "rps: 5", "burst: 2.5", "auth_required: true"] {
+        for line in ["- name: users", "strip_prefix: /api", "rps: 5", "burst: 2.5", "auth_required: true"] {
             assert!(yaml.contains(line), "{line:?} is missing in:\n{yaml}");
         }
     }
