@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The most data planes connected at once.
-pub(crate) const MAX_STREAMS: usize = 5_000;
+const MAX_STREAMS: usize = 5_000;
 /// How long a stream may be silent before its Hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a stream that ends may take to accept the reason.
@@ -38,7 +38,16 @@ pub(crate) struct DeliveryService {
 
 impl DeliveryService {
     pub(crate) fn new(desired: watch::Receiver<Desired>, fleet: Arc<Fleet>) -> Self {
-        Self { desired, fleet, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
+        Self::with_room_for(MAX_STREAMS, desired, fleet)
+    }
+
+    /// For at most so many data planes at once.
+    pub(crate) fn with_room_for(
+        streams: usize,
+        desired: watch::Receiver<Desired>,
+        fleet: Arc<Fleet>,
+    ) -> Self {
+        Self { desired, fleet, streams: Arc::new(Semaphore::new(streams)) }
     }
 }
 

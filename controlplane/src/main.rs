@@ -11,6 +11,8 @@ mod fleet;
 mod gateway;
 /// The first message of a data plane.
 mod greeting;
+#[cfg(test)]
+mod loopback;
 /// Content of the file to revision.
 mod publication;
 /// Both services on one port, behind the key.
@@ -121,9 +123,9 @@ fn consider(publisher: &mut Publisher, content: Content) {
     // Reading and compiling a large file takes a while; meanwhile other tasks of this thread go on.
     let verdict = tokio::task::block_in_place(|| publisher.consider(content, unix_milliseconds()));
     match verdict {
-        Verdict::Published(published) => {
-            let revision = published.revision();
-            let routes = published.snapshot().config().routes().len();
+        Verdict::Published(newest) => {
+            let revision = newest.revision();
+            let routes = newest.snapshot().config().routes().len();
             info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, routes, "published");
         }
         Verdict::Unchanged => info!("the file means what is published already"),

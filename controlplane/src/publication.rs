@@ -141,13 +141,11 @@ pub(crate) mod tests {
 
     /// A file with these routes.
     pub(crate) fn file_of(routes: &[&str]) -> Content {
-        let mut text = "routes:\n".to_owned();
-        for name in routes {
-            text += &format!(
-                "- {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"http://127.0.0.1:1\"}}\n"
-            );
-        }
-        Content::Text(text.into_bytes())
+        let route = |name: &&str| {
+            format!("- {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"http://127.0.0.1:1\"}}")
+        };
+        let lines: Vec<_> = std::iter::once("routes:".to_owned()).chain(routes.iter().map(route)).collect();
+        Content::Text((lines.join("\n") + "\n").into_bytes())
     }
 
     pub(crate) fn publisher() -> Publisher {

@@ -216,15 +216,4 @@ impl Over {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_ends_at_its_bounds() {
-        let mut budget = Budget::new(3, 100);
-        assert_eq!(budget.spend(2, 60), Ok(()));
-        assert_eq!(budget.spend(1, 40), Ok(()));
-        assert_eq!(budget.spend(1, 0), Err(Over::Rows));
-        assert_eq!(Budget::new(3, 100).spend(1, 101), Err(Over::Bytes));
-    }
-}
+mod tests;

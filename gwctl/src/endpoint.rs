@@ -1,12 +1,15 @@
 //! Where a server is, read from a URL. Nothing is resolved or dialled here.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use http::Uri;
 
-/// An `http://HOST[:PORT]` URL, with nothing behind it.
+/// An `http://HOST[:PORT]` URL, with nothing behind it. A clone is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint {
+pub(crate) struct Endpoint(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
     text: String,
     uri: Uri,
     host: String,
@@ -24,16 +27,16 @@ pub(crate) struct EndpointError {
 impl Endpoint {
     /// The whole, for HTTP.
     pub(crate) fn uri(&self) -> &Uri {
-        &self.uri
+        &self.0.uri
     }
 
     /// A name or an address, without the brackets of IPv6.
     pub(crate) fn host(&self) -> &str {
-        &self.host
+        &self.0.host
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.0.port
     }
 }
 
@@ -66,13 +69,13 @@ impl FromStr for Endpoint {
             (None, None) if authority.as_str().ends_with(':') => return Err(refused("its port is missing")),
             (None, None) => 80,
         };
-        Ok(Self { text: text.into(), uri, host, port })
+        Ok(Self(Arc::new(Parts { text: text.into(), uri, host, port })))
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0.text)
     }
 }
 

@@ -27,8 +27,7 @@ pub(crate) enum Failure {
     NoSuchHost { endpoint: Endpoint, error: io::Error },
     /// Nobody accepts connections there.
     #[error(
-        "nothing answers at {endpoint}: {error}; start it, or name another address with --endpoint ({ADDRESSES})"
-    )]
+        "nothing answers at {endpoint}: {}; start it, or name another address with --endpoint ({ADDRESSES})", error.kind())]
     Unreachable { endpoint: Endpoint, error: io::Error },
     /// Something is there, but it says nothing.
     #[error("no answer from {endpoint} within {seconds} s; is that the right address? {ADDRESSES}")]
@@ -46,7 +45,7 @@ pub(crate) enum Failure {
     #[error("the connection to {endpoint} broke in the middle of the answer; ask again")]
     Broken { endpoint: Endpoint },
     /// The server says why not.
-    #[error("{endpoint} refused: {message}")]
+    #[error("{endpoint} says: {message}")]
     Refused { endpoint: Endpoint, message: OneLine },
     /// More than a sound server would send.
     #[error("{endpoint} sent more than {limit} {what}; gave up")]

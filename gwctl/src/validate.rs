@@ -77,7 +77,7 @@ impl Table for Validation {
         if self.ok {
             return format!("{}: ok\n", crate::failure::printable(&self.file));
         }
-        self.problems.iter().map(|problem| format!("{}\n", problem.text())).collect()
+        self.problems.iter().flat_map(|problem| [problem.text(), "\n"]).collect()
     }
 }
 

@@ -49,12 +49,12 @@ impl From<Shortfall> for Status {
 }
 
 fn listed(names: &[String]) -> String {
-    let mut text =
-        names.iter().take(MAX_NAMES).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-    if names.len() > MAX_NAMES {
-        text += &format!(" and {} more", names.len() - MAX_NAMES);
-    }
-    text
+    let quoted: Vec<_> = names.iter().take(MAX_NAMES).map(|name| format!("{name:?}")).collect();
+    let more = match names.len() - quoted.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    quoted.join(", ") + &more
 }
 
 /// Asks every one of them and waits until all have answered or the time is up.

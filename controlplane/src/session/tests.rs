@@ -9,8 +9,8 @@ use crate::publication::{
     tests::{file_of, publisher},
 };
 
-fn publish(publisher: &mut Publisher, routes: &[&str]) -> Arc<Published> {
-    match publisher.consider(file_of(routes), 1) {
+fn publish(source: &mut Publisher, routes: &[&str]) -> Arc<Published> {
+    match source.consider(file_of(routes), 1) {
         Verdict::Published(published) => published,
         other => unreachable!("the file is good and new, but: {other:?}"),
     }
@@ -54,11 +54,11 @@ fn observe(session: &mut Session, query: u64, last: bool) -> Result<Event, Breac
 
 /// A session in which `routes` were offered and listed.
 fn listed(routes: &[&str]) -> (Publisher, Arc<Published>, Session) {
-    let mut publisher = publisher();
-    let published = publish(&mut publisher, routes);
+    let mut source = publisher();
+    let published = publish(&mut source, routes);
     let mut session = Session::new(None, None, Some(Arc::clone(&published)));
     assert_eq!(sent(&mut session), ["offer 1".to_owned(), format!("entries {}", routes.len() + 1)]);
-    (publisher, published, session)
+    (source, published, session)
 }
 
 #[test]
