@@ -1,4 +1,4 @@
-//! The example files, as they are.
+//! The example files and the demo, as they are.
 
 use std::{
     fs,
@@ -8,6 +8,7 @@ use std::{
 
 use apigw_tests::{
     client,
+    configuration::ConfigFile,
     gateway::{DataPlane, Source, gwctl_json},
     origin::{Origin, ok},
     programs::Programs,
@@ -42,7 +43,7 @@ fn example_of_the_model_forwards() {
     let text = fs::read_to_string(examples().join("config.example.yaml")).expect("the example is there");
     let moved = text.replace("http://127.0.0.1:9999", &origin.url());
     assert_ne!(moved, text);
-    let file = apigw_tests::configuration::ConfigFile::new(moved);
+    let file = ConfigFile::new(moved);
     let data_plane = DataPlane::start(Source::File(file.path()));
     assert_eq!(data_plane.serves("/public/hello?a=1").text(), "GET /public/hello?a=1");
 }
@@ -55,5 +56,23 @@ fn every_example_is_valid() {
     for file in files {
         let validated = Programs::built().output("gwctl", &["validate", &file]);
         assert_eq!(validated.code, Some(0), "{file}: {validated:?}");
+    }
+}
+
+#[test]
+fn first_configuration_of_the_readme_is_valid() {
+    let readme = fs::read_to_string(examples().join("../../README.md")).expect("there is a README");
+    let text = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let file = ConfigFile::new(text.expect("the README has a configuration"));
+    let validated = Programs::built().output("gwctl", &["validate", &file.path().display().to_string()]);
+    assert_eq!(validated.code, Some(0), "{validated:?}");
+}
+
+#[test]
+fn demo_keeps_its_promises() {
+    let checked = Programs::built().output("demo", &["--check"]);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    for step in &apigw_tests::tour::STEPS {
+        assert!(checked.stdout.contains(step.title), "{} was left out:\n{}", step.title, checked.stdout);
     }
 }

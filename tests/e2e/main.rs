@@ -20,7 +20,7 @@ mod edits;
 mod fleet;
 // What a person types and what comes back.
 mod command_line;
-// The example files run as they are.
+// The example files, the README and the demo are as good as their word.
 mod examples;
 // The rules of the repository that a machine can check.
 mod repository;

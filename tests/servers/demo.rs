@@ -45,7 +45,7 @@ fn check() -> Result<ExitCode, Box<dyn Error>> {
                 Err(seen) => {
                     broken += 1;
                     println!("   BROKEN  {}", action.command(&stage));
-                    println!("           promised: {}", action.expectation());
+                    println!("           promised: {}", action.expectation().unwrap_or_default());
                     println!("           seen: {}", seen.trim_end().replace('\n', "\n           "));
                 }
             }
@@ -109,7 +109,9 @@ fn introduce(stage: &Stage) {
         println!("\n{number}. {}", step.title);
         for action in step.actions {
             println!("     {}", action.command(stage));
-            println!("       {}", action.expectation());
+            if let Some(expectation) = action.expectation() {
+                println!("       {expectation}");
+            }
         }
     }
     println!("\nCtrl-C ends all of it. Requests as they come:\n");

@@ -137,19 +137,15 @@ impl Action {
         }
     }
 
-    /// What to expect of it, in words.
+    /// What it shows, in words; none for what shows with the next action only.
     #[must_use]
-    pub fn expectation(&self) -> String {
+    pub fn expectation(&self) -> Option<String> {
         match self {
-            Self::Request { shows, .. } => format!("answers  {}", shows.join("  ...  ")),
-            Self::Edit { .. } => "no answer: the next command shows it".into(),
+            Self::Request { shows, .. } => Some(format!("answers  {}", shows.join("  ...  "))),
+            Self::Edit { .. } => None,
+            Self::Ask { shows, hides: [], .. } => Some(format!("shows    {}", shows.join("  ...  "))),
             Self::Ask { shows, hides, .. } => {
-                let hidden = if hides.is_empty() {
-                    String::new()
-                } else {
-                    format!(", no longer {}", hides.join(", "))
-                };
-                format!("shows    {}{hidden}", shows.join("  ...  "))
+                Some(format!("shows    {}, and no longer {}", shows.join("  ...  "), hides.join(", ")))
             }
         }
     }
