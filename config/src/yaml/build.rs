@@ -20,8 +20,10 @@ use crate::problem::{KeyPath, Position, Problems};
 /// The most lists and mappings inside each other.
 const MAX_DEPTH: usize = 64;
 /// The most values and keys, each use of an alias counted as all that it stands for. 100,000 routes with every policy
-/// have 4,100,000.
+/// have 3,700,000.
 const MAX_NODES: usize = 10_000_000;
+/// A copy of a text counts as one value for each of these bytes: a few aliases of a long text are as dear as many values.
+const NODE_BYTES: usize = 64;
 /// The most bytes of a key.
 const MAX_KEY_BYTES: usize = 256;
 
@@ -244,17 +246,21 @@ struct Extent {
 
 /// Recurses no deeper than [`MAX_DEPTH`], which holds for every value that is in the tree.
 fn extent(node: &Node<'_>) -> Extent {
-    let inside = |extents: &mut dyn Iterator<Item = Extent>, keys| {
-        let start = Extent { nodes: 1 + keys, depth: 1 };
-        extents.fold(start, |sum, inner| Extent {
+    let of_text = |text: &str| 1 + text.len() / NODE_BYTES;
+    let inside = |extents: &mut dyn Iterator<Item = Extent>| {
+        extents.fold(Extent { nodes: 1, depth: 1 }, |sum, inner| Extent {
             nodes: sum.nodes + inner.nodes,
             depth: sum.depth.max(inner.depth + 1),
         })
     };
     match &node.value {
-        Value::Scalar(_) | Value::Probe => Extent { nodes: 1, depth: 0 },
-        Value::List(items) => inside(&mut items.iter().map(extent), 0),
-        Value::Mapping(pairs) => inside(&mut pairs.iter().map(|pair| extent(&pair.value)), pairs.len()),
+        Value::Scalar(Scalar { text, .. }) => Extent { nodes: of_text(text), depth: 0 },
+        Value::Probe => Extent { nodes: 1, depth: 0 },
+        Value::List(items) => inside(&mut items.iter().map(extent)),
+        Value::Mapping(pairs) => inside(&mut pairs.iter().map(|Pair { key, value, .. }| {
+            let Extent { nodes, depth } = extent(value);
+            Extent { nodes: nodes + of_text(key), depth }
+        })),
     }
 }
 
@@ -299,6 +305,13 @@ mod tests {
         check_nodes("[&a [1, 2]]", 4 + 3);
         check_nodes("[&a [1, 2], *a]", 4 + 3 + 3);
         check_nodes("[&a [1, 2], *a, *a]", 4 + 3 + 3 + 3);
+    }
+
+    #[test]
+    fn a_copy_of_a_long_text_counts_by_its_length() {
+        let text = "x".repeat(10 * NODE_BYTES);
+        check_nodes(&format!("[&a {text}, *a]"), 2 + 11 + 11);
+        check_nodes(&format!("[&a {{{}: 1}}, *a]", &text[..NODE_BYTES]), 4 + 4 + 4);
     }
 
     #[test]

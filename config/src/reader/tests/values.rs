@@ -3,6 +3,7 @@
 use super::EXAMPLE;
 use crate::{
     model::{Auth, GatewayConfig, RateLimitBackend, RateLimitScope, Settings},
+    names::{Algorithm, Period, Span},
     read, samples,
     wire::{Resource, decode, encode},
 };
@@ -52,6 +53,36 @@ fn what_is_absent_or_null_has_its_default() {
     let route = &with("").routes()[0].clone();
     assert_eq!((route.auth_required, route.max_in_flight, &route.strip_prefix), (false, 0, &None));
     assert_eq!((route.rate_limit, route.circuit_breaker), (None, None));
+}
+
+#[test]
+fn the_defaults_are_those_of_the_go_model() {
+    let (Settings { server, upstream, rate_limit, .. }, _) = with("").into_parts();
+    assert_eq!(server.addresses(), [":8080".parse().unwrap()]);
+    assert_eq!(server.trusted_proxies, []);
+    assert_eq!((server.max_header_bytes.get(), server.max_body_bytes.get()), (1 << 20, 1 << 20));
+    let timeouts =
+        [server.read_header_timeout, server.read_timeout, server.write_timeout, server.idle_timeout];
+    assert_eq!(timeouts, [5, 15, 60, 60].map(Period::seconds));
+    let timeouts = [
+        upstream.dial_timeout,
+        upstream.tls_handshake_timeout,
+        upstream.response_header_timeout,
+        upstream.idle_connection_timeout,
+    ];
+    assert_eq!(timeouts, [5, 5, 15, 90].map(Period::seconds));
+    assert_eq!((upstream.max_idle_connections, upstream.max_idle_connections_per_host), (100, 20));
+    let RateLimitBackend::Memory(memory) = rate_limit else { panic!("memory is the default") };
+    assert_eq!([memory.cleanup, memory.ttl], [60, 300].map(Period::seconds));
+}
+
+#[test]
+fn the_defaults_of_an_issuer_are_those_of_the_go_model() {
+    let settings = with("auth: {mode: jwks, jwks: {url: 'http://h/k'}}").into_parts().0;
+    let Some(Auth::Jwks(jwks)) = settings.auth else { panic!("the mode is jwks") };
+    assert_eq!([jwks.cache_ttl, jwks.http_timeout], [300, 3].map(Period::seconds));
+    assert_eq!((jwks.leeway, jwks.algorithms.as_slice()), (Span::seconds(30), &[Algorithm::Rs256][..]));
+    assert_eq!((jwks.issuers, jwks.audiences), (vec![], vec![]));
 }
 
 #[test]
