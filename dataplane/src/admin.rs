@@ -1,5 +1,7 @@
 //! The admin address: health, metrics and the gRPC API on one port, apart from the traffic.
 
+pub(crate) mod endpoints;
+
 use std::sync::{Arc, OnceLock};
 
 use apigw_config::{
@@ -8,14 +10,17 @@ use apigw_config::{
     names::ListenAddress,
     problem::Problem,
 };
-use axum::{Router, http::StatusCode, routing::get};
-use prometheus::{Registry, TextEncoder};
-use tokio::{net::TcpListener, task::AbortHandle};
-
-use crate::{
-    gateway::{Gateway, problem},
-    listeners, status,
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    middleware::{self, Next},
 };
+use tokio::{net::TcpListener, task::AbortHandle};
+use tonic::service::Routes;
+
+use self::endpoints::{Endpoints, Place, X_ADMIN_KEY};
+use crate::{gateway::problem, listeners, status};
 
 /// Where a data plane's admin address is unless the file or the command line says otherwise.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9901";
@@ -89,25 +94,19 @@ impl AdminServer {
     }
 }
 
-/// The HTTP part of the admin address.
-pub(crate) fn http_router(gateway: Arc<Gateway>, registry: Registry) -> Router {
-    let ready = move || async move {
-        match gateway.snapshot() {
-            Some(_) => (StatusCode::OK, "ready\n"),
-            None => (StatusCode::SERVICE_UNAVAILABLE, "no configuration yet\n"),
-        }
-    };
-    let metrics = move || async move {
-        match TextEncoder::new().encode_to_string(&registry.gather()) {
-            Ok(text) => Ok(([("content-type", prometheus::TEXT_FORMAT)], text)),
-            Err(error) => {
-                tracing::error!(%error, "metrics not encoded");
-                Err(StatusCode::INTERNAL_SERVER_ERROR)
+/// Everything that answers at the admin address: the endpoints, and the gRPC API behind them.
+pub(crate) fn router(endpoints: Arc<Endpoints>, api: Routes) -> Router {
+    let answer = move |request: Request, next: Next| {
+        let endpoints = Arc::clone(&endpoints);
+        async move {
+            match Place::at(request.uri().path()) {
+                Some(place) => {
+                    let presented = request.headers().get(X_ADMIN_KEY);
+                    endpoints.answer(place, presented).map(Body::from)
+                }
+                None => next.run(request).await,
             }
         }
     };
-    Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    api.into_axum_router().layer(middleware::from_fn(answer))
 }

@@ -1,7 +1,10 @@
 //! One client connection: hyper serves it, this module ends it when its time is up or its worker drains.
 
-mod client_io;
+/// What it waits for, and until when.
 pub(crate) mod deadlines;
+/// Its socket, as hyper sees it.
+mod client_io;
+/// Its end, when a request could not be read.
 mod refusal;
 
 use std::{

@@ -1,12 +1,16 @@
 //! One request and its answer, in two functions: [`serve`] observes and renders, [`answer`] is the story.
 
 // In the order a request meets them:
-pub(crate) mod forwarding;
+/// What is remembered of it.
 pub(crate) mod record;
+/// Its body on the way up.
 pub(crate) mod request_body;
+/// Header fields that stop here or are written here.
+pub(crate) mod forwarding;
+/// The answer's body on the way down.
 pub(crate) mod response_body;
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
 use apigw_engine::{
     path::NormalPath,
@@ -16,8 +20,9 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST},
+    request::Parts,
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
@@ -29,6 +34,7 @@ use self::{
     response_body::{ResponseBody, Source},
 };
 use crate::{
+    admin::endpoints::{Place, X_ADMIN_KEY},
     connection::{
         Client,
         deadlines::{Deadlines, Expired, Phase},
@@ -55,7 +61,7 @@ pub(crate) async fn serve(
     let is_head = request.method() == Method::HEAD;
 
     let mut response = match answer(&worker, &client, snapshot, &mut record, request).await {
-        Ok(response) => response.map(Source::Upstream),
+        Ok(response) => response,
         Err(rejection) => render(&rejection, &mut record, is_head),
     };
     if client.is_draining() {
@@ -77,13 +83,19 @@ async fn answer(
     snapshot: &Snapshot,
     record: &mut Record,
     request: Request<Incoming>,
-) -> Result<Response<UpstreamBody>, Rejection> {
+) -> Result<Response<Source>, Rejection> {
     let (mut head, body) = request.into_parts();
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Rejection::MethodNotAllowed);
     }
+    check_host(&head)?;
     let path = NormalPath::new(head.uri.path())?;
     record.set_path(&path);
+    if snapshot.settings().admin.is_none()
+        && let Some(place) = Place::at(path.as_str())
+    {
+        return ask_endpoints(worker, record, place, &head.headers).await;
+    }
     let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
 
@@ -108,7 +120,32 @@ async fn answer(
     record.set_forwarded(response.status());
     forwarding::remove_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
-    Ok(response)
+    Ok(response.map(Source::Upstream))
+}
+
+/// A request says once for whom it is (RFC 9112 section 3.2); before HTTP/1.1 it may leave that out.
+fn check_host(head: &Parts) -> Result<(), Rejection> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if !host.as_bytes().contains(&b',') => Ok(()),
+        (None, None) if head.version == Version::HTTP_10 => Ok(()),
+        _ => Err(Rejection::Host),
+    }
+}
+
+/// Asks the admin endpoints, which may take their time, without keeping this worker from its requests.
+async fn ask_endpoints(
+    worker: &Worker,
+    record: &mut Record,
+    place: Place,
+    headers: &HeaderMap,
+) -> Result<Response<Source>, Rejection> {
+    let endpoints = Arc::clone(worker.endpoints());
+    let presented = headers.get(X_ADMIN_KEY).cloned();
+    let asked = tokio::task::spawn_blocking(move || endpoints.answer(place, presented.as_ref()));
+    let response = asked.await.map_err(|_panicked| Rejection::Internal)?;
+    record.set_status(response.status());
+    Ok(response.map(Source::Own))
 }
 
 /// Sends a request upstream, until the head of an answer comes or a deadline passes.

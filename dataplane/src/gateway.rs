@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use apigw_config::{
@@ -20,9 +20,11 @@ use arc_swap::ArcSwap;
 
 use crate::{
     access_log::LogQueue,
+    admin::endpoints::Endpoints,
     listeners::{self, Listeners},
     metrics::Metrics,
     resolver::Addresses,
+    running::Running,
     worker::{Command, ListenerId, Shared, WorkerHandle},
 };
 
@@ -31,15 +33,17 @@ pub(crate) struct Parameters {
     pub(crate) workers: usize,
     /// Listen here, whatever the configuration says.
     pub(crate) listen: Option<ListenAddress>,
+    pub(crate) running: Arc<Running>,
     pub(crate) log: LogQueue,
     pub(crate) metrics: Metrics,
+    /// What answers at the admin places of the traffic addresses.
+    pub(crate) endpoints: Arc<Endpoints>,
 }
 
 /// The gateway. Before its first configuration it has neither workers nor listeners.
 pub(crate) struct Gateway {
     parameters: Parameters,
     addresses: Arc<Addresses>,
-    running: OnceLock<Arc<ArcSwap<Snapshot>>>,
     active: Mutex<Active>,
 }
 
@@ -73,22 +77,8 @@ struct Started {
 
 impl Gateway {
     pub(crate) fn new(parameters: Parameters) -> Self {
-        let (addresses, running, active) = Default::default();
-        Self { parameters, addresses, running, active }
-    }
-
-    /// What runs; none before the first configuration.
-    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.running.get().map(|running| running.load_full())
-    }
-
-    /// Where traffic is accepted, as a person would write it; empty before the first configuration.
-    pub(crate) fn listen_address(&self) -> String {
-        let active = self.active();
-        let mut addresses: Vec<_> =
-            active.listening.iter().map(|(address, l)| written(address, l.bound)).collect();
-        addresses.sort_unstable();
-        addresses.join(",")
+        let (addresses, active) = Default::default();
+        Self { parameters, addresses, active }
     }
 
     /// Makes a configuration ready: compiled, its listeners bound, its upstreams' names looked up.
@@ -100,7 +90,8 @@ impl Gateway {
         config: GatewayConfig,
         revision: Revision,
     ) -> Result<Prepared, Vec<Problem>> {
-        let previous = self.snapshot();
+        let previous = self.parameters.running.snapshot();
+        let is_first = previous.is_none();
         let compiled =
             tokio::task::spawn_blocking(move || Snapshot::compile(config, revision, previous.as_deref()));
         let snapshot = match compiled.await {
@@ -109,7 +100,7 @@ impl Gateway {
         };
         let (opened, closed) = self.open_listeners(&snapshot.settings().server)?;
         self.addresses.prepare(&snapshot).await;
-        let started = if self.running.get().is_none() { Some(self.start_workers(&snapshot)?) } else { None };
+        let started = if is_first { Some(self.start_workers(&snapshot)?) } else { None };
         Ok(Prepared { snapshot, started, opened, closed })
     }
 
@@ -117,13 +108,11 @@ impl Gateway {
     pub(crate) fn commit(&self, prepared: Prepared) {
         let Prepared { snapshot, started, opened, closed } = prepared;
         let mut active = self.active();
-        if let Some(started) = started {
-            active.workers = started.workers;
-            self.running.get_or_init(|| started.running);
-        }
-        if let Some(running) = self.running.get() {
-            running.store(Arc::clone(&snapshot));
-        }
+        let first = started.map(|Started { running, workers }| {
+            active.workers = workers;
+            running
+        });
+        self.parameters.running.set_snapshot(&snapshot, first);
         for (address, listeners) in opened {
             let bound = listeners.bound;
             active.last_listener += 1;
@@ -137,6 +126,7 @@ impl Gateway {
         for address in closed {
             active.close(&address);
         }
+        self.parameters.running.set_listen_address(active.listen_address());
         drop(active);
         self.addresses.forget_all_but(&snapshot);
         self.parameters.metrics.forget_all_but(&snapshot);
@@ -144,7 +134,7 @@ impl Gateway {
 
     /// Keeps the addresses of upstreams' names fresh, for ever.
     pub(crate) async fn keep_addresses_fresh(self: Arc<Self>) {
-        Arc::clone(&self.addresses).keep_fresh(move || self.snapshot()).await;
+        Arc::clone(&self.addresses).keep_fresh(move || self.parameters.running.snapshot()).await;
     }
 
     /// Stops listening and lets the workers finish what they are at. Blocks until they have.
@@ -189,6 +179,7 @@ impl Gateway {
             addresses: Arc::clone(&self.addresses),
             log: self.parameters.log.clone(),
             metrics: self.parameters.metrics.clone(),
+            endpoints: Arc::clone(&self.parameters.endpoints),
             workers: self.parameters.workers,
         };
         let workers = (0..self.parameters.workers).map(|index| WorkerHandle::start(index, shared.clone()));
@@ -205,6 +196,13 @@ impl Gateway {
 }
 
 impl Active {
+    fn listen_address(&self) -> String {
+        let listening = self.listening.iter().map(|(address, listening)| written(address, listening.bound));
+        let mut addresses: Vec<_> = listening.collect();
+        addresses.sort_unstable();
+        addresses.join(",")
+    }
+
     fn close(&mut self, address: &ListenAddress) {
         if let Some(Listening { id, bound }) = self.listening.remove(address) {
             for worker in &self.workers {

@@ -30,7 +30,7 @@ pub(crate) struct FromStream {
 impl Applier for FromStream {
     async fn apply(&mut self, config: GatewayConfig, revision: Revision) -> Result<Applied, Vec<Problem>> {
         self.installation.install(config, revision).await?;
-        Ok(Applied { listen_address: self.status.gateway.listen_address() })
+        Ok(Applied { listen_address: self.status.running.listen_address() })
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {

@@ -3,25 +3,47 @@
 //! [`main`] reads the options and starts what lives: the [`gateway`] with its [`worker`]s, the [`admin`] address, and the
 //! source of configurations, a file or a control plane. How a request is served begins in [`exchange`].
 
+/// The command line.
 mod options;
+
 // What a request meets:
-mod connection;
-mod exchange;
+/// Sockets that accept connections.
 mod listeners;
-mod resolver;
-mod upstream;
+/// A thread that serves them.
 mod worker;
+/// One client connection.
+mod connection;
+/// One request and its answer.
+mod exchange;
+/// Connections to upstreams.
+mod upstream;
+/// Addresses of upstreams' names.
+mod resolver;
+
 // What is told of it:
+/// A line for each request.
 mod access_log;
+/// Counters.
 mod metrics;
+
 // How a configuration comes into force:
-mod admin;
-mod delivery;
+/// From a file.
 mod file_source;
-mod gateway;
+/// From a control plane.
+mod delivery;
+/// On all parts at once.
 mod installation;
+/// On the workers.
+mod gateway;
+/// What runs, for those who look.
+mod running;
+
 // What an operator asks:
+/// The admin address.
+mod admin;
+/// The gRPC API.
 mod api;
+/// What both tell.
 mod status;
 
 use std::{
@@ -38,10 +60,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     access_log::LogQueue,
-    admin::AdminServer,
+    admin::{AdminServer, endpoints::Endpoints},
     delivery::{Delivery, Identity, NotAControlPlane},
     gateway::{Gateway, Parameters},
-    installation::{FromStream, History, Installation},
+    installation::{FromStream, Installation},
     metrics::Metrics,
     options::Options,
     status::OwnStatus,
@@ -107,17 +129,22 @@ async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
     for collector in [Box::new(metrics.clone()) as Box<dyn Collector>, Box::new(log.dropped())] {
         registry.register(collector).expect("no two collectors have a metric in common");
     }
-    let parameters = Parameters { workers: options.workers(), listen: options.listen.clone(), log, metrics };
-    let gateway = Arc::new(Gateway::new(parameters));
-    let (history, name) = (Arc::<History>::default(), Arc::default());
-    let status = OwnStatus { gateway: Arc::clone(&gateway), history, name: Arc::clone(&name) };
-    let router = admin::http_router(Arc::clone(&gateway), registry);
-    let router = router.merge(api::routes(Arc::new(status.clone()), key.clone()).into_axum_router());
-    let admin = AdminServer::new(router, options.admin_listen.clone(), key.clone(), name);
+    let status = OwnStatus::default();
+    let endpoints = Arc::new(Endpoints::new(status.clone(), registry, key.clone()));
+    let router = admin::router(Arc::clone(&endpoints), api::routes(Arc::new(status.clone()), key.clone()));
+    let admin = AdminServer::new(router, options.admin_listen.clone(), key.clone(), Arc::clone(&status.name));
+    let gateway = Arc::new(Gateway::new(Parameters {
+        workers: options.workers(),
+        listen: options.listen.clone(),
+        running: Arc::clone(&status.running),
+        log,
+        metrics,
+        endpoints,
+    }));
 
     let freshening = tokio::spawn(Arc::clone(&gateway).keep_addresses_fresh());
     let ended = tokio::select! {
-        ended = follow(&options, admin, status, key) => ended,
+        ended = follow(&options, Arc::clone(&gateway), admin, status, key) => ended,
         ended = wait_for_signal() => ended,
     };
     freshening.abort();
@@ -128,11 +155,12 @@ async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
 /// Follows the source of configurations, for ever.
 async fn follow(
     options: &Options,
+    gateway: Arc<Gateway>,
     admin: AdminServer,
     status: OwnStatus,
     key: Option<AdminKey>,
 ) -> Result<(), Failure> {
-    let (gateway, history) = (Arc::clone(&status.gateway), Arc::clone(&status.history));
+    let history = Arc::clone(&status.history);
     if let Some(path) = &options.config {
         let installation = Installation::new(gateway, admin, ConfigSource::File, Arc::clone(&history));
         let watch = FileWatch::start(path)?;
@@ -145,7 +173,14 @@ async fn follow(
     let name = status.name.get().cloned().unwrap_or_default();
     let identity = Identity { name, instance: fastrand::u64(..) };
     let delivery = Delivery::new(&options.control_plane, identity, key)?;
-    match delivery.run(FromStream { installation, status }).await {}
+    let follow = delivery.run(FromStream { installation, status });
+    let mut hangups = signal(SignalKind::hangup())?;
+    let ignore_hangups = async {
+        while hangups.recv().await.is_some() {
+            tracing::info!("nothing to read again: the configuration comes from a control plane");
+        }
+    };
+    match tokio::join!(follow, ignore_hangups).0 {}
 }
 
 /// When this process began to count its configurations.

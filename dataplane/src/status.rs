@@ -8,14 +8,14 @@ use apigw_proto::v1;
 
 use crate::{
     api::Runtime,
-    gateway::Gateway,
     installation::{History, Newest},
+    running::Running,
 };
 
 /// A data plane as an operator sees it.
-#[derive(Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct OwnStatus {
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) running: Arc<Running>,
     pub(crate) history: Arc<History>,
     /// This data plane's name; known once the admin address is.
     pub(crate) name: Arc<OnceLock<String>>,
@@ -40,7 +40,7 @@ impl OwnStatus {
 impl Runtime for OwnStatus {
     fn status(&self) -> v1::DataPlaneStatus {
         let Newest { source, problems } = self.history.newest();
-        let revision = self.gateway.snapshot().map(|snapshot| snapshot.revision());
+        let revision = self.running.snapshot().map(|snapshot| snapshot.revision());
         let state = match (&revision, problems.is_empty()) {
             (_, false) => v1::DataPlaneState::Rejected,
             (None, true) => v1::DataPlaneState::Updating,
@@ -49,7 +49,7 @@ impl Runtime for OwnStatus {
         v1::DataPlaneStatus {
             id: self.name(),
             version: env!("CARGO_PKG_VERSION").into(),
-            listen_address: self.gateway.listen_address(),
+            listen_address: self.running.listen_address(),
             state: state.into(),
             revision: revision.map(v1::Revision::from),
             source: source.into(),
@@ -58,11 +58,11 @@ impl Runtime for OwnStatus {
     }
 
     fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.gateway.snapshot()
+        self.running.snapshot()
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
-        let Some(snapshot) = self.gateway.snapshot() else { return Vec::new() };
+        let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
         let row = |name: &str| v1::RouteLimits { data_plane: self.name(), route: name.into() };
         snapshot.config().routes().iter().map(|route| row(route.name.as_str())).collect()
     }

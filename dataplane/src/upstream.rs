@@ -1,9 +1,12 @@
 //! Sending a request to an upstream: a connection from the pool or a new one, and one repetition where that is safe.
 
 // In the order a request meets them:
-pub(crate) mod connection;
-pub(crate) mod connector;
+/// Connections that wait.
 pub(crate) mod pool;
+/// New TCP connections.
+pub(crate) mod connector;
+/// HTTP over one of them.
+pub(crate) mod connection;
 
 use std::{
     future::{Future, poll_fn},

@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     access_log::{LogBuffer, LogQueue},
+    admin::endpoints::Endpoints,
     connection::{self, Control},
     metrics::{Counted, Metrics, RouteCounters},
     resolver::Addresses,
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) log: LogQueue,
     pub(crate) metrics: Metrics,
+    pub(crate) endpoints: Arc<Endpoints>,
     /// How many workers there are.
     pub(crate) workers: usize,
 }
@@ -61,7 +63,7 @@ pub(crate) enum Command {
     Finish,
 }
 
-/// The gateway's handle on a worker. Dropping it ends the worker at once.
+/// The gateway's handle on a worker. Dropping it ends the worker at once, unless it has been told to finish.
 pub(crate) struct WorkerHandle {
     commands: UnboundedSender<Command>,
     thread: JoinHandle<()>,
@@ -178,6 +180,11 @@ impl Worker {
         Arc::clone(known)
     }
 
+    /// What answers at the admin places.
+    pub(crate) fn endpoints(&self) -> &Arc<Endpoints> {
+        &self.shared.endpoints
+    }
+
     fn drain(&self, listener: ListenerId) {
         for (_, control) in self.connections.borrow().values().filter(|(of, _)| *of == listener) {
             control.drain();
@@ -193,7 +200,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     let mut is_finishing = false;
     loop {
         tokio::select! {
-            command = commands.recv() => match command {
+            command = commands.recv(), if !is_finishing => match command {
                 Some(Command::Listen(id, listener)) => match listen(&worker, id, listener) {
                     Ok(accepting) => drop(listeners.insert(id, accepting)),
                     Err(error) => tracing::error!(%error, "listener not started"),

@@ -3,12 +3,19 @@
 //! Everything here is pure: no sockets, no runtime, no clock (time is an argument), so that a decision can be asked for
 //! without sending traffic, and all three programs give the same answer.
 
+/// A configuration made ready to run.
 pub mod snapshot;
+
 // In the order a request meets them:
-pub mod client;
+/// The one form of its path.
 pub mod path;
-pub mod rejection;
+/// The route that serves it.
 pub mod routing;
+/// Who sent it.
+pub mod client;
+/// What the upstream is asked for.
 pub mod target;
+/// Why it is refused.
+pub mod rejection;
 
 pub use snapshot::Snapshot;

@@ -27,6 +27,9 @@ pub enum Rejection {
     /// The method is not one a gateway may forward.
     #[error("the method is not allowed")]
     MethodNotAllowed,
+    /// `Host` is missing, or there are several.
+    #[error("the request does not name one host")]
+    Host,
     /// The path has no single meaning.
     #[error("{0}")]
     Path(#[from] PathError),
@@ -113,6 +116,7 @@ impl Rejection {
             Self::MethodNotAllowed => {
                 last(answer(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method_not_allowed"))
             }
+            Self::Host => last(answer(StatusCode::BAD_REQUEST, "bad_host", "bad_host")),
             Self::Path(error) => answer(StatusCode::BAD_REQUEST, error.reason(), "bad_path"),
             Self::NoRoute => answer(StatusCode::NOT_FOUND, "no_route", "no_route"),
             Self::Unauthorized => answer(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized"),

@@ -196,11 +196,17 @@ mod tests {
 
     fn snapshot(routes: &[(&str, &str)], previous: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {
         let route = |(name, upstream): &(&str, &str)| {
-            format!("  - {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"{upstream}\"}}
-")
+            format!(
+                "  - {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"{upstream}\"}}
+"
+            )
         };
         let text = ["routes:
-".to_owned()].into_iter().chain(routes.iter().map(route)).collect::<String>();
+"
+        .to_owned()]
+        .into_iter()
+        .chain(routes.iter().map(route))
+        .collect::<String>();
         let config = apigw_config::read("test.yaml", text.as_bytes()).unwrap();
         let resources = apigw_config::wire::encode(&config).unwrap();
         let root_hash = root_hash(resources.iter().map(Resource::entry));

@@ -14,7 +14,7 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::Endpoint,
 };
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     Applier,
@@ -166,14 +166,8 @@ impl Stream {
             }
             Reaction::Apply(candidate) => {
                 let revision = candidate.revision;
+                // The applier tells the log what came of it.
                 let outcome = applier.apply(candidate.config, revision).await;
-                match &outcome {
-                    Ok(_) => {
-                        let (epoch, seq, hash) = (revision.epoch, revision.seq, revision.root_hash);
-                        info!(epoch, seq, %hash, "revision applied");
-                    }
-                    Err(problems) => log_rejected(revision, problems),
-                }
                 self.send(session.conclude(revision, candidate.holdings, outcome)).await
             }
         }

@@ -119,9 +119,14 @@ impl Record {
         self.upstream = Some(Arc::clone(upstream));
     }
 
+    /// Notes an answer that is no rejection.
+    pub(crate) fn set_status(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
     /// Notes that the upstream's answer begins.
     pub(crate) fn set_forwarded(&mut self, status: StatusCode) {
-        self.status = Some(status);
+        self.set_status(status);
         self.upstream_duration = Some(self.began.elapsed());
     }
 

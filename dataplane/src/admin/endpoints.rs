@@ -1,0 +1,169 @@
+//! The HTTP admin endpoints, wherever they are asked for: on the admin address, and on the traffic addresses of a file
+//! without an `admin` section, as the Go model has it.
+
+use std::time::{Duration, SystemTime};
+
+use apigw_config::{
+    admin_key::AdminKey,
+    json::RouteJson,
+    model::{Auth, RateLimitBackend, Settings},
+};
+use apigw_engine::Snapshot;
+use apigw_proto::v1;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use prometheus::{Registry, TextEncoder};
+use serde::Serialize;
+
+use crate::{api::Runtime, status::OwnStatus};
+
+/// What the endpoints answer from.
+pub(crate) struct Endpoints {
+    status: OwnStatus,
+    registry: Registry,
+    /// None: what needs a key does not exist.
+    key: Option<AdminKey>,
+    started: SystemTime,
+}
+
+/// The header that presents the admin key.
+pub(crate) const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+
+/// A place that the endpoints answer at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Health,
+    Readiness,
+    Metrics,
+    Status,
+    Routes,
+    Limits,
+}
+
+impl Place {
+    /// The place at a path; none: the path belongs to the routes.
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Readiness,
+            "/metrics" => Self::Metrics,
+            "/-/status" => Self::Status,
+            "/-/routes" => Self::Routes,
+            "/-/limits" => Self::Limits,
+            _ => return None,
+        })
+    }
+
+    fn needs_key(self) -> bool {
+        matches!(self, Self::Status | Self::Routes | Self::Limits)
+    }
+}
+
+/// `/-/status`.
+#[derive(Debug, Serialize)]
+struct StatusJson {
+    time_utc: String,
+    uptime_seconds: u64,
+    listen_addr: String,
+    version: &'static str,
+    auth_mode: &'static str,
+    rate_backend: &'static str,
+    routes_configured: usize,
+}
+
+/// A row of `/-/limits`.
+#[derive(Debug, Serialize)]
+struct LimitsJson {
+    route: String,
+}
+
+impl Endpoints {
+    pub(crate) fn new(status: OwnStatus, registry: Registry, key: Option<AdminKey>) -> Self {
+        Self { status, registry, key, started: SystemTime::now() }
+    }
+
+    /// Answers at a place to somebody who presents this value of `X-Admin-Key`. May take a while: with a large
+    /// configuration, many milliseconds.
+    pub(crate) fn answer(&self, place: Place, presented: Option<&HeaderValue>) -> Response<Bytes> {
+        if place.needs_key() {
+            let Some(key) = &self.key else { return text(StatusCode::NOT_FOUND, "not found\n") };
+            if !presented.is_some_and(|value| key.opens(value.as_bytes())) {
+                return json(StatusCode::UNAUTHORIZED, &serde_json::json!({"error": "unauthorized"}));
+            }
+        }
+        let snapshot = self.status.snapshot();
+        match (place, &snapshot) {
+            (Place::Health, _) => text(StatusCode::OK, "ok"),
+            (Place::Readiness, Some(_)) => text(StatusCode::OK, "ready\n"),
+            (Place::Readiness, None) => text(StatusCode::SERVICE_UNAVAILABLE, "no configuration yet\n"),
+            (Place::Metrics, _) => self.metrics(),
+            (Place::Status, _) => json(StatusCode::OK, &self.status(snapshot.as_deref())),
+            (Place::Routes, _) => json(StatusCode::OK, &routes(snapshot.as_deref())),
+            (Place::Limits, _) => json(StatusCode::OK, &self.limits()),
+        }
+    }
+
+    fn metrics(&self) -> Response<Bytes> {
+        match TextEncoder::new().encode_to_string(&self.registry.gather()) {
+            Ok(encoded) => respond(StatusCode::OK, prometheus::TEXT_FORMAT, encoded.into()),
+            Err(error) => {
+                tracing::error!(%error, "metrics not encoded");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "metrics not encoded\n")
+            }
+        }
+    }
+
+    fn status(&self, snapshot: Option<&Snapshot>) -> StatusJson {
+        let uptime = SystemTime::now().duration_since(self.started).unwrap_or(Duration::ZERO);
+        let settings = snapshot.map(Snapshot::settings);
+        StatusJson {
+            time_utc: format!("{:.0}", jiff::Timestamp::now()),
+            uptime_seconds: uptime.as_secs(),
+            listen_addr: self.status.running.listen_address(),
+            version: env!("CARGO_PKG_VERSION"),
+            auth_mode: settings.map_or("", auth_mode),
+            rate_backend: settings.map_or("", rate_backend),
+            routes_configured: snapshot.map_or(0, |snapshot| snapshot.config().routes().len()),
+        }
+    }
+
+    fn limits(&self) -> Vec<LimitsJson> {
+        self.status.limits().into_iter().map(|row| LimitsJson { route: row.route }).collect()
+    }
+}
+
+fn routes(snapshot: Option<&Snapshot>) -> Vec<RouteJson> {
+    let routes = snapshot.map_or(&[][..], |snapshot| snapshot.config().routes());
+    routes.iter().map(|route| v1::Route::from(route).into()).collect()
+}
+
+fn auth_mode(settings: &Settings) -> &'static str {
+    match &settings.auth {
+        Some(Auth::Jwks(_)) => "jwks",
+        Some(Auth::Hmac(_)) => "hmac",
+        None => "none",
+    }
+}
+
+fn rate_backend(settings: &Settings) -> &'static str {
+    match &settings.rate_limit {
+        RateLimitBackend::Memory(_) => "memory",
+        RateLimitBackend::Redis(_) => "redis",
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    respond(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Bytes> {
+    let encoded = serde_json::to_vec(value).expect("names, numbers and texts have a JSON form");
+    respond(status, "application/json", encoded.into())
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
