@@ -126,8 +126,7 @@ impl Follower {
                     }
                 }
                 message = self.incoming.message() => {
-                    // A connection that breaks is how most data planes go.
-                    let Ok(Some(message)) = message else { break };
+                    let Some(message) = unless_gone(message)? else { break };
                     let event = session
                         .receive(message)
                         .map_err(|breach| Status::invalid_argument(format!("protocol breach: {breach}")))?;
@@ -145,6 +144,17 @@ impl Follower {
         }
         info!(data_plane = %name, "data plane disconnected");
         Ok(())
+    }
+}
+
+/// A connection that breaks is how most data planes go, and no error; a message that cannot be read (too large, garbled)
+/// is one, and its sender is told. Only the former has a cause beneath it.
+fn unless_gone(
+    message: Result<Option<v1::FollowRequest>, Status>,
+) -> Result<Option<v1::FollowRequest>, Status> {
+    match message {
+        Err(status) if std::error::Error::source(&status).is_none() => Err(status),
+        message => Ok(message.unwrap_or_default()),
     }
 }
 

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Instant};
 
 use apigw_config::admin_key::AdminKey;
-use apigw_proto::v1::{
-    self, delivery_client::DeliveryClient, follow_request, follow_response, gateway_client::GatewayClient,
+use apigw_proto::{
+    MAX_MESSAGE_BYTES,
+    v1::{
+        self, delivery_client::DeliveryClient, follow_request, follow_response, gateway_client::GatewayClient,
+    },
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
@@ -169,6 +172,19 @@ async fn a_liars_stream_ends_with_the_reason() {
     let ending = liar.ending().await;
     assert_eq!(ending.code(), Code::InvalidArgument);
     assert_eq!(ending.message(), "protocol breach: a Report on a revision that is not under way");
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_ends_the_stream_with_the_reason() {
+    let running = start(None, 5).await;
+    let mut data_plane = running.follow().await.unwrap();
+    data_plane.say(follow_request::Message::Hello(hello("dp-1", 1))).await;
+    let listen_address = "x".repeat(MAX_MESSAGE_BYTES);
+    data_plane
+        .say(follow_request::Message::Report(v1::Report { listen_address, ..v1::Report::default() }))
+        .await;
+    let ending = data_plane.ending().await;
+    assert_eq!(ending.code(), Code::OutOfRange, "{ending}");
 }
 
 #[tokio::test]
