@@ -106,6 +106,8 @@ impl Installation {
         let admin = self.admin.prepare(Some(config.settings()));
         let installed = match (admin, self.gateway.prepare(config, revision).await) {
             (Ok(admin), Ok(gateway)) => {
+                // First what is told, then what runs: who sees the one sees the other.
+                self.history.applied(self.source);
                 self.gateway.commit(gateway);
                 self.admin.commit(admin);
                 Ok(())
@@ -117,7 +119,6 @@ impl Installation {
         match &installed {
             Ok(()) => {
                 tracing::info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, "configuration applied");
-                self.history.applied(self.source);
             }
             Err(problems) => self.history.refused(problems),
         }

@@ -39,8 +39,9 @@ impl OwnStatus {
 
 impl Runtime for OwnStatus {
     fn status(&self) -> v1::DataPlaneStatus {
-        let Newest { source, problems } = self.history.newest();
         let revision = self.running.snapshot().map(|snapshot| snapshot.revision());
+        let Newest { source, problems } = self.history.newest();
+        let source = if revision.is_some() { source } else { v1::ConfigSource::Unspecified };
         let state = match (&revision, problems.is_empty()) {
             (_, false) => v1::DataPlaneState::Rejected,
             (None, true) => v1::DataPlaneState::Updating,

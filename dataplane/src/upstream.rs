@@ -9,6 +9,7 @@ pub(crate) mod connector;
 pub(crate) mod connection;
 
 use std::{
+    collections::HashSet,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -43,9 +44,11 @@ impl Upstreams {
         Self { pool: Rc::new(Pool::new(limits)), connector, workers }
     }
 
-    /// Takes the limits of a new snapshot.
+    /// Takes the limits and the upstreams of a new snapshot.
     pub(crate) fn reconfigure(&self, snapshot: &Snapshot) {
-        self.pool.set_limits(Limits::new(&snapshot.settings().upstream, self.workers));
+        let used: HashSet<_> = snapshot.upstreams().map(|upstream| upstream.id).collect();
+        let limits = Limits::new(&snapshot.settings().upstream, self.workers);
+        self.pool.reconfigure(limits, |upstream| used.contains(&upstream));
     }
 
     /// Connections that wait for a request.

@@ -173,6 +173,49 @@ mod tests {
         assert_eq!((answer.status.as_u16(), answer.body("r1").as_str()), (status, body));
     }
 
+    /// One of each, so that a new one is not forgotten below.
+    fn all() -> Vec<Rejection> {
+        use PathError::{
+            Backslash, ControlCharacter, DotSegmentParameter, EscapedSeparator, InvalidEscape, NotAPath,
+        };
+        use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Unresolved};
+        let paths =
+            [NotAPath, InvalidEscape, EscapedSeparator, Backslash, ControlCharacter, DotSegmentParameter];
+        let upstreams = [Unresolved, Connect, ConnectTimeout, Reset, Malformed, ResponseTimeout];
+        let others = [
+            Rejection::HeaderTimeout,
+            Rejection::MalformedHead,
+            Rejection::HeadersTooLarge { max_bytes: 1 },
+            Rejection::MethodNotAllowed,
+            Rejection::Host,
+            Rejection::NoRoute,
+            Rejection::Unauthorized,
+            Rejection::BodyTooLarge { max_bytes: 1 },
+            Rejection::ReadTimeout,
+            Rejection::MalformedBody,
+            Rejection::Internal,
+        ];
+        let paths = paths.map(Rejection::Path);
+        others.into_iter().chain(paths).chain(upstreams.map(Rejection::Upstream)).collect()
+    }
+
+    #[test]
+    fn every_reason_has_a_row_in_the_documentation() {
+        let documented = include_str!("../../../docs/request-path.md");
+        for rejection in all() {
+            let Answer { reason, status, error, .. } = rejection.answer();
+            let row = format!("| `{reason}` | {} | `{error}` |", status.as_u16());
+            assert!(documented.contains(&row), "docs/request-path.md has no row {row}");
+        }
+    }
+
+    #[test]
+    fn every_rejection_has_a_reason_of_its_own() {
+        let reasons: std::collections::HashSet<_> =
+            all().iter().map(|rejection| rejection.answer().reason).collect();
+        assert_eq!(reasons.len(), all().len());
+    }
+
     #[test]
     fn bodies_are_those_of_the_contract_with_the_request_id() {
         check(Rejection::Unauthorized, 401, r#"{"error":"unauthorized","request_id":"r1"}"#);

@@ -50,9 +50,13 @@ impl Pool {
         Self { limits: Cell::new(limits), waiting: RefCell::default(), count: Cell::new(0) }
     }
 
-    /// Takes other limits; what is over them goes with the next sweep.
-    pub(crate) fn set_limits(&self, limits: Limits) {
+    /// Takes other limits, and closes what leads to upstreams that are no longer used, so that it takes no room from
+    /// others. What is over the limits goes with the next sweep.
+    pub(crate) fn reconfigure(&self, limits: Limits, is_used: impl Fn(UpstreamId) -> bool) {
         self.limits.set(limits);
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|upstream, _| is_used(*upstream));
+        self.count.set(waiting.values().map(VecDeque::len).sum());
     }
 
     /// The connection used last, if one is left that can send a request now.
@@ -65,20 +69,27 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection. The upstream's oldest one makes room where the upstream has too many; where there are too
-    /// many altogether, this one is closed.
+    /// Keeps a connection. Where there are too many, to this upstream or altogether, the one that has waited longest
+    /// makes room.
     pub(crate) fn put(&self, connection: Connection) {
         let limits = self.limits.get();
+        if limits.total == 0 || limits.per_upstream == 0 {
+            return;
+        }
         let mut waiting = self.waiting.borrow_mut();
         let of_upstream = waiting.entry(connection.upstream()).or_default();
-        while of_upstream.len() >= limits.per_upstream.max(1) {
+        let mut count = self.count.get() + 1;
+        of_upstream.push_back(connection);
+        if of_upstream.len() > limits.per_upstream {
             of_upstream.pop_front();
-            self.count.set(self.count.get() - 1);
+            count -= 1;
+        } else if count > limits.total {
+            let longest = waiting.values_mut().filter(|of_upstream| !of_upstream.is_empty());
+            let longest = longest.min_by_key(|of_upstream| of_upstream.front().map(Connection::last_used));
+            longest.map(VecDeque::pop_front);
+            count -= 1;
         }
-        if self.count.get() < limits.total && limits.per_upstream > 0 {
-            of_upstream.push_back(connection);
-            self.count.set(self.count.get() + 1);
-        }
+        self.count.set(count);
     }
 
     /// Closes what has waited too long, what the upstream closed, and what is over the limits.
@@ -154,6 +165,18 @@ mod tests {
         assert_eq!(kept(2, 3, 4).await, 2);
         assert_eq!(kept(0, 3, 1).await, 0);
         assert_eq!(kept(100, 0, 1).await, 0);
+    }
+
+    #[tokio::test]
+    async fn unused_upstreams_leave_their_room() {
+        let pool = pool(2, 2);
+        let (near, _far) = connections(2).await;
+        near.into_iter().for_each(|connection| pool.put(connection));
+        pool.reconfigure(pool.limits.get(), |_| true);
+        assert_eq!(pool.count.get(), 2);
+        pool.reconfigure(pool.limits.get(), |_| false);
+        assert_eq!(pool.count.get(), 0);
+        assert!(take(&pool).is_none());
     }
 
     #[tokio::test]
