@@ -174,3 +174,68 @@ fn may_change_content(event: EventKind) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, sync::mpsc::sync_channel};
+
+    use super::{super::settle::LIMIT, *};
+
+    /// Looks at a file as the thread would, one look after the other.
+    fn follower_of(path: &Path) -> Follower {
+        let (wake, signals) = sync_channel(1);
+        let (contents, _) = tokio::sync::mpsc::channel(1);
+        Follower::new(path.to_owned(), &Wake(wake), signals, Arc::default(), contents)
+    }
+
+    fn text(content: Option<Content>) -> Option<String> {
+        match content? {
+            Content::Text(bytes) => String::from_utf8(bytes).ok(),
+            other => Some(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_look_shows_only_what_is_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("g.yaml");
+        let mut follower = follower_of(&path);
+        for (content, shown) in [("one", Some("one")), ("one", None), ("two", Some("two")), ("two", None)] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(text(follower.look()).as_deref(), shown);
+        }
+    }
+
+    #[test]
+    fn absence_is_shown_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut follower = follower_of(&directory.path().join("g.yaml"));
+        assert!(matches!(follower.look(), Some(Content::Unreadable(_))));
+        assert!(follower.look().is_none());
+    }
+
+    #[test]
+    fn what_may_be_half_a_save_is_given_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("g.yaml");
+        let mut follower = follower_of(&path);
+        for prepare in [|_: &Path| (), |path: &Path| fs::write(path, "").unwrap()] {
+            prepare(&path);
+            let start = Instant::now();
+            assert!(follower.look().is_some());
+            assert!(start.elapsed() >= LIMIT, "{:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn a_wanted_look_shows_what_is_old() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("g.yaml");
+        fs::write(&path, "one").unwrap();
+        let mut follower = follower_of(&path);
+        for _ in 0..2 {
+            follower.reload.store(true, Ordering::Release);
+            assert_eq!(text(follower.look()).as_deref(), Some("one"));
+        }
+    }
+}

@@ -81,8 +81,13 @@ fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     if expected > limit {
         return Ok(None);
     }
+    take_bounded(file, expected, limit)
+}
+
+/// What comes out of `source`, which may be more than expected: somebody may be writing.
+fn take_bounded(source: impl io::Read, expected: u64, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::with_capacity(usize::try_from(expected + 1).unwrap_or_default());
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    source.take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
@@ -115,6 +120,12 @@ mod tests {
         fs::write(&path, "12345").unwrap();
         assert_eq!(read_bounded(&path, 5).unwrap(), Some(b"12345".to_vec()));
         assert_eq!(read_bounded(&path, 4).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_grows_beyond_the_bound_while_it_is_read_is_not_kept() {
+        assert_eq!(take_bounded(&b"12345"[..], 2, 5).unwrap(), Some(b"12345".to_vec()));
+        assert_eq!(take_bounded(&b"123456"[..], 2, 5).unwrap(), None);
     }
 
     #[test]

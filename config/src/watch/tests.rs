@@ -1,4 +1,4 @@
-//! Every way of saving a file, done to real files. What must not be yielded is shown by what is yielded next.
+//! Every way of saving a file, done to real files.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -105,25 +105,6 @@ async fn a_file_that_stays_empty_is_shown_empty() {
     let mut scene = Scene::with_file().await;
     File::create(&scene.path).unwrap();
     scene.expect("").await;
-}
-
-#[tokio::test]
-async fn the_same_content_again_is_not_shown() {
-    let mut scene = Scene::with_file().await;
-    fs::write(&scene.path, "one").unwrap();
-    fs::write(scene.sibling("new"), "one").unwrap();
-    fs::rename(scene.sibling("new"), &scene.path).unwrap();
-    fs::write(&scene.path, "two").unwrap();
-    scene.expect("two").await;
-}
-
-#[tokio::test]
-async fn other_files_of_the_directory_are_not_shown() {
-    let mut scene = Scene::with_file().await;
-    fs::write(scene.sibling("other"), "x").unwrap();
-    fs::remove_file(scene.sibling("other")).unwrap();
-    fs::write(&scene.path, "two").unwrap();
-    scene.expect("two").await;
 }
 
 #[tokio::test]
