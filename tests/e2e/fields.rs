@@ -90,13 +90,19 @@ fn request_id_is_taken_from_the_client() {
     assert_eq!(gateway.data_plane.access("mine-42")["status"], 200);
 }
 
+/// Whether an id is one of the gateway's own.
+fn is_made(id: Option<&str>) -> &str {
+    let id = id.unwrap_or_default();
+    assert!(id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id:?} is not 24 hex digits");
+    id
+}
+
 #[test]
 fn request_id_is_made_where_the_client_has_none() {
     let origin = Origin::saying("");
     let gateway = gateway(&origin, UNTRUSTED);
     let (first, second) = (client::get(gateway.address(), "/"), client::get(gateway.address(), "/"));
-    let id = first.field("x-request-id").unwrap_or_default();
-    assert!(id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id:?} is not 24 hex digits");
+    let id = is_made(first.field("x-request-id"));
     assert_ne!(first.field("x-request-id"), second.field("x-request-id"));
     assert_eq!(origin.request(0).head.field("x-request-id"), Some(id));
 }
@@ -109,7 +115,7 @@ fn request_id_that_could_forge_a_log_line_is_not_taken() {
     for id in ["", "\u{e9}", "a b\"c", &oversized] {
         let answer = client::get_with(gateway.address(), "/", &format!("X-Request-Id: {id}\r\n"));
         assert_eq!(answer.status(), 200);
-        assert_ne!(answer.field("x-request-id"), Some(id));
+        is_made(answer.field("x-request-id"));
     }
 }
 
@@ -117,7 +123,7 @@ fn request_id_that_could_forge_a_log_line_is_not_taken() {
 fn hop_by_hop_fields_of_a_request_stop_here() {
     let head = forwarded(
         UNTRUSTED,
-        "Connection: keep-alive, X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\n\
+        "Connection: X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: close\r\n\
          Proxy-Authorization: Basic c2VjcmV0\r\nTE: gzip\r\nUpgrade: h2c\r\nX-Public: 1\r\n",
     );
     for name in
