@@ -69,9 +69,11 @@ fn control_plane_that_starts_first_waits_for_data_planes() {
     let upstream = mirror();
     let file = ConfigFile::new(numbered(1, &upstream));
     let control_plane = ControlPlane::start(file.path());
-    let status = gwctl_json(control_plane.address(), &["status"]);
+    let status = eventually("the file is published", || {
+        let status = gwctl_json(control_plane.address(), &["status"]);
+        (status["control_plane"]["revision"]["seq"] == 1).then_some(status)
+    });
     assert_eq!(status["data_planes"], serde_json::json!([]));
-    assert_eq!(status["control_plane"]["revision"]["seq"], 1);
     let data_plane = DataPlane::start(Source::ControlPlane(control_plane.address()));
     runs(&data_plane, 1);
 }
