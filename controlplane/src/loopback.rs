@@ -1,6 +1,9 @@
 //! Both services as a data plane and an operator meet them: over gRPC, on loopback.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use apigw_config::admin_key::AdminKey;
 use apigw_proto::{
@@ -24,6 +27,9 @@ use crate::{
     },
     server::Server,
 };
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A control plane that listens.
 struct Running {
@@ -72,13 +78,20 @@ impl DataPlane {
         self.requests.send(v1::FollowRequest { message: Some(message) }).await.unwrap();
     }
 
+    /// What comes next. A control plane that says nothing fails the test instead of hanging it.
+    async fn next(&mut self) -> Result<Option<v1::FollowResponse>, Status> {
+        tokio::time::timeout(PATIENCE, self.responses.message())
+            .await
+            .expect("the control plane says something")
+    }
+
     async fn hear(&mut self) -> follow_response::Message {
-        self.responses.message().await.unwrap().expect("the stream goes on").message.unwrap()
+        self.next().await.unwrap().expect("the stream goes on").message.unwrap()
     }
 
     async fn ending(&mut self) -> Status {
         loop {
-            match self.responses.message().await {
+            match self.next().await {
                 Ok(Some(_)) => {}
                 Ok(None) => panic!("the stream ended without a reason"),
                 Err(status) => return status,

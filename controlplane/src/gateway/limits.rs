@@ -150,16 +150,20 @@ mod tests {
     async fn a_silent_one_delays_to_the_deadline_and_is_named() {
         let fleet = Arc::new(Fleet::default());
         let (a, mut a_asked) = join_fleet(&fleet, "a");
-        let (_silent, mut silent_asked) = join_fleet(&fleet, "silent");
+        let (silent, mut silent_asked) = join_fleet(&fleet, "silent");
         let answering = async {
             let question = a_asked.recv().await.unwrap();
             question.answers.send(Answer { from: a.id(), rows: vec![row("r1")], last: true }).await.unwrap();
-            silent_asked.recv().await.unwrap()
+            // It begins to answer, but does not finish.
+            let unfinished = silent_asked.recv().await.unwrap();
+            let begun = Answer { from: silent.id(), rows: vec![row("r1")], last: false };
+            unfinished.answers.send(begun).await.unwrap();
+            unfinished
         };
         let began = Instant::now();
         let (gathered, _unanswered) = tokio::join!(gather(fleet.listeners()), answering);
         assert_eq!(began.elapsed(), DEADLINE);
-        assert_eq!(routes(&gathered), [("a", "r1")]);
+        assert_eq!(routes(&gathered), [("a", "r1"), ("silent", "r1")]);
         assert_eq!(gathered.shortfall, Some(Shortfall::Silent { names: vec!["silent".into()] }));
     }
 

@@ -15,6 +15,9 @@ use super::{
     *,
 };
 
+/// Far longer than anything here takes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// One stream, as the control plane sees it.
 struct Accepted {
     authorization: Option<String>,
@@ -23,8 +26,11 @@ struct Accepted {
 }
 
 impl Accepted {
+    /// What comes next. A data plane that says nothing fails the test instead of hanging it.
     async fn next(&mut self) -> follow_request::Message {
-        self.requests.message().await.unwrap().expect("the stream goes on").message.unwrap()
+        let message = tokio::time::timeout(PATIENCE, self.requests.message()).await;
+        let message = message.expect("the data plane says something").unwrap();
+        message.expect("the stream goes on").message.unwrap()
     }
 
     async fn hello(&mut self) -> v1::Hello {
