@@ -284,6 +284,16 @@ fn validate_tells_all_problems_without_a_server() {
 }
 
 #[test]
+fn data_plane_alone_does_not_start_with_a_broken_file() {
+    let file = ConfigFile::new("routes: []\n");
+    let flags = ["--config", &file.path().display().to_string(), "--listen", "127.0.0.1:0"];
+    let ended =
+        Programs::built().output("dataplane", &[&flags[..], &["--admin-listen", "127.0.0.1:0"]].concat());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("gateway.yaml:1:9") && ended.stderr.contains("route"), "{ended:?}");
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     for arguments in [&["stauts"][..], &[], &["-o", "xml", "status"], &["validate"]] {
         fails(&Programs::built().output("gwctl", arguments), 2, "");

@@ -166,6 +166,20 @@ fn versions_stand_in_the_root_manifest_only() {
 }
 
 #[test]
+fn every_dependency_has_its_reason() {
+    let reasons = read(&root().join("docs/dependencies.md"));
+    let manifest = read(&root().join("Cargo.toml"));
+    let section = manifest.split("[workspace.dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
+    let names =
+        section.expect("the workspace has dependencies").lines().filter_map(|line| line.split_once(" = "));
+    let names: Vec<_> = names.map(|(name, _)| name).filter(|name| !name.starts_with("apigw-")).collect();
+    assert!(names.len() > 20, "{names:?}");
+    let unexplained: Vec<_> =
+        names.into_iter().filter(|name| !reasons.contains(&format!("`{name}`"))).map(str::to_owned).collect();
+    none("a dependency has a line in docs/dependencies.md", &unexplained);
+}
+
+#[test]
 fn tests_are_neither_ignored_nor_asleep_at_the_switch() {
     let mut broken = Vec::new();
     for path in files("rs") {

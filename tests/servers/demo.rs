@@ -6,7 +6,7 @@ use std::{error::Error, io::Write as _, process::ExitCode, sync::Arc, thread, ti
 
 use apigw_tests::{
     flags,
-    programs::Programs,
+    programs::{Programs, Progress},
     stage::{Ports, Stage},
     story,
     tour::{STEPS, shown},
@@ -65,6 +65,7 @@ fn check() -> Result<ExitCode, Box<dyn Error>> {
 async fn show() -> Result<ExitCode, Box<dyn Error>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let programs = build()?;
     let mut stage = Stage::set(&programs, &programs.path("demo-files"), Ports::Usual)?;
     introduce(&stage);
@@ -75,6 +76,7 @@ async fn show() -> Result<ExitCode, Box<dyn Error>> {
             biased;
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
+            _ = hang_up.recv() => break,
             () = tokio::time::sleep(Duration::from_millis(500)) => {
                 if let Some(fallen) = stage.fallen() {
                     eprintln!("{fallen}");
@@ -91,7 +93,7 @@ async fn show() -> Result<ExitCode, Box<dyn Error>> {
 
 fn build() -> Result<Programs, Box<dyn Error>> {
     eprintln!("Building the programs; the first time takes a few minutes.");
-    Ok(Programs::build()?)
+    Ok(Programs::build(Progress::Shown)?)
 }
 
 fn introduce(stage: &Stage) {

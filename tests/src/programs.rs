@@ -53,6 +53,15 @@ pub enum ProgramError {
     },
 }
 
+/// Whether cargo tells how far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// On stderr.
+    Shown,
+    /// Only what is wrong is told.
+    Hidden,
+}
+
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -66,14 +75,14 @@ impl Programs {
     /// When they cannot be built.
     pub fn built() -> &'static Self {
         static BUILT: OnceLock<Programs> = OnceLock::new();
-        BUILT.get_or_init(|| Self::build().unwrap_or_else(|error| panic!("{error}")))
+        BUILT.get_or_init(|| Self::build(Progress::Hidden).unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// Has cargo build the programs in the profile of the running executable.
     ///
     /// # Errors
     /// When the executable is not under a cargo target directory, or cargo fails.
-    pub fn build() -> Result<Self, ProgramError> {
+    pub fn build(progress: Progress) -> Result<Self, ProgramError> {
         let executable = env::current_exe().unwrap_or_default();
         let not_under_cargo = || ProgramError::NotUnderCargo { executable: executable.clone() };
         // TARGET/PROFILE/demo or TARGET/PROFILE/deps/e2e-HASH.
@@ -89,7 +98,8 @@ impl Programs {
         };
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let status = Command::new(cargo)
-            .args(["build", "--quiet", "--workspace", "--bins", "--locked", "--profile", profile])
+            .args(["build", "--workspace", "--bins", "--locked", "--profile", profile])
+            .args((progress == Progress::Hidden).then_some("--quiet"))
             .arg("--manifest-path")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
             .arg("--target-dir")
