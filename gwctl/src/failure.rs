@@ -166,6 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_breaks_is_told_by_what_had_come() {
+        let endpoint: Endpoint = "http://h:1".parse().unwrap();
+        let told = |progress, status: &Status| {
+            Failure::of_call(&endpoint, Credentials::None, progress, status).to_string()
+        };
+        let broken = Status::from_error(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
+        assert!(told(Progress::Asked, &broken).contains("does not speak apigw's API"));
+        assert!(told(Progress::Answering, &broken).contains("broke in the middle"));
+        let said = Status::unknown("out of luck");
+        assert!(told(Progress::Answering, &said).contains("says: out of luck"));
+    }
+
+    #[test]
     fn a_missing_key_and_a_wrong_key_are_told_apart() {
         let endpoint: Endpoint = "http://h:1".parse().unwrap();
         let told = |credentials| {

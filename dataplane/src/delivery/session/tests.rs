@@ -198,6 +198,13 @@ fn a_need_above_its_bound_is_told_in_parts() {
     let first: Vec<_> = (0..MAX_NEED).collect();
     let last = u32::try_from(MAX_NEED).unwrap();
     assert_eq!(needs(session.receive(chunk(&many, &first)).unwrap()), [last]);
+
+    let mut session = Session::new();
+    session.receive(offer(&many)).unwrap();
+    session.receive(entries(&many)).unwrap();
+    let all: Vec<_> = (0..=MAX_NEED).collect();
+    let refused = told(&mut session, chunk(&many, &all)).unwrap();
+    assert_eq!(refused, ["refuse 1: a resource that nobody needed"], "it lacks, but was not needed yet");
 }
 
 #[test]
@@ -205,7 +212,9 @@ fn more_bytes_than_the_bound_are_refused() {
     let bytes = bytes::Bytes::from(vec![0; 1 << 20]);
     let whole = MAX_BYTES / bytes.len();
     let resource = |index: usize| Resource::new(ResourceKind::Route, index.to_string(), bytes.clone());
-    let large = of_resources(1, (0..=whole).map(resource).collect());
+    // Exactly the bound, and one byte more.
+    let one_byte = Resource::new(ResourceKind::Route, "one".into(), bytes::Bytes::from_static(b"x"));
+    let large = of_resources(1, (0..whole).map(resource).chain([one_byte]).collect());
     let mut session = Session::new();
     session.receive(offer(&large)).unwrap();
     session.receive(entries(&large)).unwrap();
