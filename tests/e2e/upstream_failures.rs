@@ -1,11 +1,15 @@
 //! Upstreams that misbehave.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    io::{BufReader, Write as _},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use apigw_tests::{
     client::{self, Connection, Response},
     configuration::Document,
     gateway::Gateway,
+    message::read_head,
     origin::{Origin, ok, refusing},
 };
 
@@ -52,9 +56,11 @@ fn upstream_that_comes_back_is_used_again() {
     assert_eq!(connection.get("/").status(), 502);
     let listener = std::net::TcpListener::bind(address).expect("the port is still free");
     let upstream = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("the gateway connects");
-        std::io::Write::write_all(&mut stream, ok("back").as_bytes()).expect("the gateway reads");
-        stream
+        let (stream, _) = listener.accept().expect("the gateway connects");
+        let mut reader = BufReader::new(stream);
+        read_head(&mut reader).expect("the gateway sends a request");
+        reader.get_mut().write_all(ok("back").as_bytes()).expect("the gateway reads");
+        reader
     });
     assert_eq!(connection.get("/").text(), "back");
     assert!(upstream.join().is_ok());
