@@ -14,12 +14,14 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
+    http::StatusCode,
     middleware::{self, Next},
+    response::IntoResponse,
 };
 use tokio::{net::TcpListener, task::AbortHandle};
 use tonic::service::Routes;
 
-use self::endpoints::{Endpoints, Place, X_ADMIN_KEY};
+use self::endpoints::{Endpoints, Place};
 use crate::{gateway::problem, listeners, status};
 
 /// Where a data plane's admin address is unless the file or the command line says otherwise.
@@ -69,7 +71,6 @@ impl AdminServer {
         let cannot = |error| problem("admin.addr", format!("cannot listen on {address}: {error}"));
         let mut bound = listeners::bind(address, 1, &[]).map_err(cannot)?;
         let socket = bound.sockets.pop().expect("one socket was asked for");
-        socket.set_nonblocking(true).map_err(cannot)?;
         let listener = TcpListener::from_std(socket).map_err(cannot)?;
         Ok(Prepared(Some((address.clone(), listener))))
     }
@@ -99,12 +100,11 @@ pub(crate) fn router(endpoints: Arc<Endpoints>, api: Routes) -> Router {
     let answer = move |request: Request, next: Next| {
         let endpoints = Arc::clone(&endpoints);
         async move {
-            match Place::at(request.uri().path()) {
-                Some(place) => {
-                    let presented = request.headers().get(X_ADMIN_KEY);
-                    endpoints.answer(place, presented).map(Body::from)
-                }
-                None => next.run(request).await,
+            let Some(place) = Place::at(request.uri().path()) else { return next.run(request).await };
+            let (head, _) = request.into_parts();
+            match endpoints.ask(place, &head).await {
+                Some(response) => response.map(Body::from),
+                None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             }
         }
     };

@@ -102,10 +102,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     let end = drive(&mut hyper, &client).await;
     let stream = hyper.into_parts().io.into_stream();
     let rejection = match end {
-        End::Hyper(Err(error)) if is_in_head(&deadlines) && error.is_parse_too_large() => {
+        End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse_too_large() => {
             Some(Rejection::HeadersTooLarge { max_bytes: max_header_bytes })
         }
-        End::Hyper(Err(error)) if is_in_head(&deadlines) && error.is_parse() => {
+        End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse() => {
             Some(Rejection::MalformedHead)
         }
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeaderTimeout),
@@ -117,10 +117,6 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         refusal::answer(&worker, &client, &stream, &rejection).await;
     }
     refusal::linger(&stream).await;
-}
-
-fn is_in_head(deadlines: &Deadlines) -> bool {
-    matches!(deadlines.phase(), Phase::Idle | Phase::Head)
 }
 
 /// Polls hyper until it has ended, or a deadline that ends the connection has passed.

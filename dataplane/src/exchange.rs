@@ -20,7 +20,7 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST},
     request::Parts,
     uri::PathAndQuery,
@@ -34,7 +34,7 @@ use self::{
     response_body::{ResponseBody, Source},
 };
 use crate::{
-    admin::endpoints::{Place, X_ADMIN_KEY},
+    admin::endpoints::Place,
     connection::{
         Client,
         deadlines::{Deadlines, Expired, Phase},
@@ -62,8 +62,15 @@ pub(crate) async fn serve(
 
     let mut response = match answer(&worker, &client, snapshot, &mut record, request).await {
         Ok(response) => response,
-        Err(rejection) => render(&rejection, &mut record, is_head),
+        Err(rejection) => render(&rejection, &mut record),
     };
+    if let Source::Own(body) = response.body_mut() {
+        let length = HeaderValue::from(body.len());
+        if is_head {
+            body.clear();
+        }
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
     if client.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -94,7 +101,7 @@ async fn answer(
     if snapshot.settings().admin.is_none()
         && let Some(place) = Place::at(path.as_str())
     {
-        return ask_endpoints(worker, record, place, &head.headers).await;
+        return ask_endpoints(worker, record, place, &head).await;
     }
     let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
@@ -138,12 +145,10 @@ async fn ask_endpoints(
     worker: &Worker,
     record: &mut Record,
     place: Place,
-    headers: &HeaderMap,
+    head: &Parts,
 ) -> Result<Response<Source>, Rejection> {
     let endpoints = Arc::clone(worker.endpoints());
-    let presented = headers.get(X_ADMIN_KEY).cloned();
-    let asked = tokio::task::spawn_blocking(move || endpoints.answer(place, presented.as_ref()));
-    let response = asked.await.map_err(|_panicked| Rejection::Internal)?;
+    let response = endpoints.ask(place, head).await.ok_or(Rejection::Internal)?;
     record.set_status(response.status());
     Ok(response.map(Source::Own))
 }
@@ -202,16 +207,14 @@ fn upstream_uri(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Uri
 }
 
 /// The gateway's own answer.
-fn render(rejection: &Rejection, record: &mut Record, is_head: bool) -> Response<Source> {
+fn render(rejection: &Rejection, record: &mut Record) -> Response<Source> {
     let answer = rejection.answer();
     record.set_answer(&answer);
     let body = Bytes::from(answer.body(record.request_id().to_str().unwrap_or("")));
-    let length = HeaderValue::from(body.len());
-    let mut response = Response::new(Source::Own(if is_head { Bytes::new() } else { body }));
+    let mut response = Response::new(Source::Own(body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, length);
     if answer.closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

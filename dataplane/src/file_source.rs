@@ -9,14 +9,14 @@ use apigw_config::{
     wire::{self, Resource, Revision},
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use crate::{
     gateway::problem,
     installation::{History, Installation},
 };
 
-/// A configuration and the seq it is to have.
+/// A configuration and the revision it is to have.
 struct Next {
     config: GatewayConfig,
     revision: Revision,
@@ -59,15 +59,15 @@ pub(crate) async fn follow(
     mut watch: FileWatch,
     mut installation: Installation,
     history: Arc<History>,
+    mut hangups: Signal,
     epoch: u64,
 ) -> Result<std::convert::Infallible, Vec<Problem>> {
     let file = path.display().to_string();
-    let mut hangups = signal(SignalKind::hangup()).ok();
     let mut running = None;
     loop {
         let content = tokio::select! {
             content = watch.next() => content,
-            () = next_hangup(&mut hangups) => {
+            _ = hangups.recv() => {
                 watch.reload();
                 continue;
             }
@@ -82,11 +82,10 @@ pub(crate) async fn follow(
                 history.unchanged();
                 Ok(())
             }
-            Ok(Err(problems)) => {
-                history.refused(&problems);
-                Err(problems)
+            Ok(Err(problems)) => refuse(&history, problems),
+            Err(panicked) => {
+                refuse(&history, vec![problem("", format!("reading the file failed: {panicked}"))])
             }
-            Err(panicked) => Err(vec![problem("", format!("reading the file failed: {panicked}"))]),
         };
         if let (Err(problems), None) = (outcome, running) {
             return Err(problems);
@@ -94,10 +93,7 @@ pub(crate) async fn follow(
     }
 }
 
-/// Waits for a SIGHUP; for ever, if the system does not tell of them.
-async fn next_hangup(hangups: &mut Option<Signal>) {
-    match hangups {
-        Some(hangups) => drop(hangups.recv().await),
-        None => std::future::pending().await,
-    }
+fn refuse(history: &History, problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
+    history.refused(&problems);
+    Err(problems)
 }

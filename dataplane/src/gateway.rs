@@ -1,7 +1,8 @@
 //! The running gateway: its workers, its listeners, and the one way a configuration comes into force.
 //!
-//! Architecture invariant: [`Gateway::prepare`] does all that can fail and changes nothing; [`Gateway::commit`] changes
-//! everything and cannot fail. A configuration is in force whole or not at all.
+//! Architecture invariant: [`Gateway::prepare`] does all that can fail and changes nothing that a request meets;
+//! [`Gateway::commit`] changes everything and cannot fail. A configuration is in force whole or not at all. (One thing is
+//! left to a worker: telling its event queue of a new socket. A system that refuses that is out of memory.)
 
 use std::{
     collections::HashMap,
@@ -23,7 +24,7 @@ use crate::{
     admin::endpoints::Endpoints,
     listeners::{self, Listeners},
     metrics::Metrics,
-    resolver::Addresses,
+    resolver::{self, Addresses},
     running::Running,
     worker::{Command, ListenerId, Shared, WorkerHandle},
 };
@@ -65,6 +66,12 @@ pub(crate) struct Prepared {
     snapshot: Arc<Snapshot>,
     /// With the first configuration.
     started: Option<Started>,
+    names: resolver::Prepared,
+    changes: ListenerChanges,
+}
+
+/// The difference between where the gateway listens and where it is to.
+struct ListenerChanges {
     opened: Vec<(ListenAddress, Listeners)>,
     closed: Vec<ListenAddress>,
 }
@@ -77,8 +84,7 @@ struct Started {
 
 impl Gateway {
     pub(crate) fn new(parameters: Parameters) -> Self {
-        let (addresses, active) = Default::default();
-        Self { parameters, addresses, active }
+        Self { parameters, addresses: Arc::default(), active: Mutex::default() }
     }
 
     /// Makes a configuration ready: compiled, its listeners bound, its upstreams' names looked up.
@@ -98,22 +104,24 @@ impl Gateway {
             Ok(compiled) => Arc::new(compiled?),
             Err(panicked) => return Err(vec![problem("", format!("compiling failed: {panicked}"))]),
         };
-        let (opened, closed) = self.open_listeners(&snapshot.settings().server)?;
-        self.addresses.prepare(&snapshot).await;
+        let changes = self.open_listeners(&snapshot.settings().server)?;
+        let names = self.addresses.prepare(&snapshot).await;
         let started = if is_first { Some(self.start_workers(&snapshot)?) } else { None };
-        Ok(Prepared { snapshot, started, opened, closed })
+        Ok(Prepared { snapshot, names, started, changes })
     }
 
     /// Brings a configuration into force.
     pub(crate) fn commit(&self, prepared: Prepared) {
-        let Prepared { snapshot, started, opened, closed } = prepared;
+        let Prepared { snapshot, started, names, changes } = prepared;
+        // First the names: a worker that takes the snapshot finds them.
+        self.addresses.commit(names);
         let mut active = self.active();
         let first = started.map(|Started { running, workers }| {
             active.workers = workers;
             running
         });
         self.parameters.running.set_snapshot(&snapshot, first);
-        for (address, listeners) in opened {
+        for (address, listeners) in changes.opened {
             let bound = listeners.bound;
             active.last_listener += 1;
             let id = ListenerId(active.last_listener);
@@ -123,18 +131,17 @@ impl Gateway {
             tracing::info!(purpose = "traffic", address = %written(&address, bound), "listening");
             active.listening.insert(address, Listening { id, bound });
         }
-        for address in closed {
+        for address in changes.closed {
             active.close(&address);
         }
         self.parameters.running.set_listen_address(active.listen_address());
         drop(active);
-        self.addresses.forget_all_but(&snapshot);
         self.parameters.metrics.forget_all_but(&snapshot);
     }
 
     /// Keeps the addresses of upstreams' names fresh, for ever.
     pub(crate) async fn keep_addresses_fresh(self: Arc<Self>) {
-        Arc::clone(&self.addresses).keep_fresh(move || self.parameters.running.snapshot()).await;
+        self.addresses.keep_fresh().await;
     }
 
     /// Stops listening and lets the workers finish what they are at. Blocks until they have.
@@ -150,12 +157,8 @@ impl Gateway {
         active.workers.into_iter().for_each(WorkerHandle::join);
     }
 
-    /// Binds what is new of the wanted addresses; gives those, and the addresses that are no longer wanted.
-    #[expect(clippy::type_complexity, reason = "the two halves of a difference, taken apart at once")]
-    fn open_listeners(
-        &self,
-        server: &Server,
-    ) -> Result<(Vec<(ListenAddress, Listeners)>, Vec<ListenAddress>), Vec<Problem>> {
+    /// Binds what is new of the wanted addresses. Until this is committed or dropped, clients of those addresses wait.
+    fn open_listeners(&self, server: &Server) -> Result<ListenerChanges, Vec<Problem>> {
         let wanted = self.parameters.listen.as_ref().map_or(server.addresses(), std::slice::from_ref);
         let active = self.active();
         let own_ports: Vec<_> = active.listening.values().map(|listening| listening.bound.port()).collect();
@@ -169,7 +172,8 @@ impl Gateway {
             }
         }
         let unwanted = active.listening.keys().filter(|address| !wanted.contains(address)).cloned();
-        if problems.is_empty() { Ok((opened, unwanted.collect())) } else { Err(problems) }
+        let closed = unwanted.collect();
+        if problems.is_empty() { Ok(ListenerChanges { opened, closed }) } else { Err(problems) }
     }
 
     fn start_workers(&self, snapshot: &Arc<Snapshot>) -> Result<Started, Vec<Problem>> {

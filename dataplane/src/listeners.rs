@@ -49,6 +49,7 @@ fn bind_all(mut address: SocketAddr, workers: usize, own_ports: &[u16]) -> io::R
     for _ in 0..workers {
         let socket = socket(address)?;
         socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from(socket);

@@ -164,7 +164,8 @@ async fn follow(
     if let Some(path) = &options.config {
         let installation = Installation::new(gateway, admin, ConfigSource::File, Arc::clone(&history));
         let watch = FileWatch::start(path)?;
-        match file_source::follow(path, watch, installation, history, epoch()).await {
+        let hangups = signal(SignalKind::hangup())?;
+        match file_source::follow(path, watch, installation, history, hangups, epoch()).await {
             Err(problems) => return Err(Failure::FirstConfiguration(problems)),
         }
     }
@@ -183,7 +184,7 @@ async fn follow(
     match tokio::join!(follow, ignore_hangups).0 {}
 }
 
-/// When this process began to count its configurations.
+/// When this process began to count its configurations, in milliseconds since 1970.
 fn epoch() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use apigw_engine::{Snapshot, snapshot::RouteId};
+use apigw_engine::{
+    Snapshot,
+    snapshot::{Route, RouteId},
+};
 use http::{Method, StatusCode};
 use prometheus::{
     core::{Collector, Desc},
@@ -22,17 +25,17 @@ use prometheus::{
 /// Upper bounds of the duration histogram, in seconds: those of Prometheus's own clients.
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The methods counted by name (RFC 9110 section 9); any other is `OTHER`.
-const METHODS: [(Method, &str); 9] = [
-    (Method::GET, "GET"),
-    (Method::POST, "POST"),
-    (Method::PUT, "PUT"),
-    (Method::DELETE, "DELETE"),
-    (Method::PATCH, "PATCH"),
-    (Method::HEAD, "HEAD"),
-    (Method::OPTIONS, "OPTIONS"),
-    (Method::TRACE, "TRACE"),
-    (Method::CONNECT, "CONNECT"),
+/// The methods counted by name (RFC 9110 section 9, RFC 5789); any other is `OTHER`.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::PATCH,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::CONNECT,
 ];
 
 /// What is counted of one route by one worker.
@@ -57,7 +60,7 @@ struct Codes([AtomicU64; 100]);
 impl RouteCounters {
     /// Counts a request; `method` is none where the head could not be read. Only the worker that owns these counters may call this.
     pub(crate) fn count(&self, method: Option<&Method>, status: StatusCode, duration: Duration) {
-        let index = METHODS.iter().position(|(known, _)| Some(known) == method).unwrap_or(METHODS.len());
+        let index = METHODS.iter().position(|known| Some(known) == method).unwrap_or(METHODS.len());
         let counters = self.methods[index].get_or_init(Box::default);
         let (class, code) = (status.as_u16() / 100, status.as_u16() % 100);
         let class = usize::from(class.clamp(1, 5) - 1);
@@ -78,42 +81,42 @@ fn add(counter: &AtomicU64, amount: u64) {
 /// All workers' counters. Locked when a worker meets a route for the first time and when somebody asks; never for a
 /// request that only counts.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Metrics(Arc<Mutex<BTreeMap<Counted, Counters>>>);
+pub(crate) struct Metrics(Arc<Mutex<BTreeMap<Option<RouteId>, Counters>>>);
 
-/// Whose requests: of a route, or of no route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Counted {
-    /// No route was found.
-    NoRoute,
-    /// Of this route.
-    Route(RouteId),
-}
-
+/// The counters of a route; under no id, those of requests that met no route.
 #[derive(Debug)]
 struct Counters {
+    /// Its name; empty for none.
     route: String,
     /// By worker; each makes its own when it meets the route.
     of_workers: BTreeMap<usize, Arc<RouteCounters>>,
 }
 
 impl Metrics {
-    /// The counters of a route for one worker. `route` is its name, empty for none.
-    pub(crate) fn counters(&self, counted: Counted, route: &str, worker: usize) -> Arc<RouteCounters> {
+    /// A worker's counters of a route.
+    pub(crate) fn of_route(&self, route: &Route<'_>, worker: usize) -> Arc<RouteCounters> {
+        self.counters(Some(route.id), route.config.name.as_str(), worker)
+    }
+
+    /// A worker's counters of requests that met no route.
+    pub(crate) fn without_route(&self, worker: usize) -> Arc<RouteCounters> {
+        self.counters(None, "", worker)
+    }
+
+    fn counters(&self, id: Option<RouteId>, route: &str, worker: usize) -> Arc<RouteCounters> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let counters = all.entry(counted);
+        let counters = all.entry(id);
         let counters =
             counters.or_insert_with(|| Counters { route: route.into(), of_workers: BTreeMap::new() });
         Arc::clone(counters.of_workers.entry(worker).or_default())
     }
 
-    /// Forgets the routes that a snapshot does not have, so that series stay within the configuration.
+    /// Forgets the routes that a snapshot does not have, so that series stay within the configuration. A request of such
+    /// a route that is still under way counts where nobody looks.
     pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
         let configured: HashSet<_> = snapshot.route_ids().collect();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|counted, _| match counted {
-            Counted::NoRoute => true,
-            Counted::Route(id) => configured.contains(id),
-        });
+        all.retain(|id, _| id.is_none_or(|id| configured.contains(&id)));
     }
 }
 
@@ -163,7 +166,7 @@ impl Collector for Metrics {
                 if sum.codes.is_empty() {
                     continue;
                 }
-                let name = METHODS.get(method).map_or("OTHER", |(_, name)| name);
+                let name = METHODS.get(method).map_or("OTHER", Method::as_str);
                 let labels = [("route", counters.route.as_str()), ("method", name)];
                 for (code, count) in &sum.codes {
                     let code = code.to_string();
@@ -250,7 +253,7 @@ mod tests {
     fn counters_of_workers_are_added_up() {
         let metrics = Metrics::default();
         for worker in 0..2 {
-            let counters = metrics.counters(Counted::NoRoute, "users", worker);
+            let counters = metrics.counters(None, "users", worker);
             counters.count(Some(&Method::GET), StatusCode::OK, Duration::from_millis(3));
             counters.count(Some(&Method::GET), StatusCode::OK, Duration::from_secs(60));
             counters.count(Some(&"BREW".parse().unwrap()), StatusCode::IM_A_TEAPOT, Duration::ZERO);

@@ -4,7 +4,7 @@
 //! [`REFRESH`]; a lookup that fails keeps what is known.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -13,6 +13,7 @@ use std::{
 use apigw_config::names::UpstreamHost;
 use apigw_engine::Snapshot;
 use tokio::{
+    sync::Notify,
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
@@ -20,74 +21,114 @@ use tokio::{
 /// How often names are looked up again.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// How long a new configuration waits for the names it brings; later answers are taken all the same.
+/// How long a new configuration waits for the names it brings; those without an answer are looked up again right after.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
 /// A lookup that takes longer is given up.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// Known addresses by name. As large as the configuration has names.
+/// Addresses by name; none for a name that no lookup has found yet.
+type Names = HashMap<Arc<str>, Option<Arc<[IpAddr]>>>;
+
+/// Addresses of the names in use. As large as two configurations have names.
 #[derive(Debug, Default)]
-pub(crate) struct Addresses(RwLock<HashMap<Arc<str>, Arc<[IpAddr]>>>);
+pub(crate) struct Addresses {
+    names: RwLock<Generations>,
+    /// Told when names came into use without an address.
+    unanswered: Notify,
+}
+
+/// The names of what runs, and of what ran before it: requests that it judged may still want to connect.
+#[derive(Debug, Default)]
+struct Generations {
+    current: Names,
+    previous: Names,
+}
+
+/// The names of a configuration that is not in force yet.
+#[derive(Debug)]
+pub(crate) struct Prepared(Names);
 
 impl Addresses {
     /// The addresses of a name, at least one; none while no lookup has succeeded.
     pub(crate) fn of(&self, name: &str) -> Option<Arc<[IpAddr]>> {
         // Read only when a connection is opened, written only when an answer differs.
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.current.get(name).or_else(|| names.previous.get(name)).cloned().flatten()
     }
 
     /// Looks up the names that a snapshot brings, and waits a moment for the answers.
-    pub(crate) async fn prepare(self: &Arc<Self>, snapshot: &Snapshot) {
-        let mut lookups = self.look_up(names(snapshot).filter(|name| self.of(name).is_none()));
+    pub(crate) async fn prepare(&self, snapshot: &Snapshot) -> Prepared {
+        let mut prepared: Names = names(snapshot).map(|name| (Arc::clone(&name), self.of(&name))).collect();
+        let unknown = prepared.iter().filter(|(_, addresses)| addresses.is_none());
+        let mut lookups = look_up(unknown.map(|(name, _)| Arc::clone(name)));
         let deadline = Instant::now() + FIRST_ANSWER;
-        while let Ok(Some(_)) = timeout_at(deadline, lookups.join_next()).await {}
-        lookups.detach_all();
+        while let Ok(Some(found)) = timeout_at(deadline, lookups.join_next()).await {
+            if let Ok((name, addresses)) = found {
+                prepared.insert(name, addresses);
+            }
+        }
+        Prepared(prepared)
     }
 
-    /// Forgets the names that a snapshot does not use.
-    pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let used: HashMap<_, _> = names(snapshot).filter_map(|name| known.remove_entry(&name)).collect();
-        *known = used;
+    /// Brings prepared names into use.
+    pub(crate) fn commit(&self, prepared: Prepared) {
+        if prepared.0.values().any(Option::is_none) {
+            self.unanswered.notify_one();
+        }
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.previous = std::mem::replace(&mut names.current, prepared.0);
     }
 
-    /// Looks up again what is used, for ever.
-    pub(crate) async fn keep_fresh(self: Arc<Self>, running: impl Fn() -> Option<Arc<Snapshot>>) {
+    /// Looks up again what is in use, for ever.
+    pub(crate) async fn keep_fresh(&self) {
         loop {
-            tokio::time::sleep(REFRESH).await;
-            if let Some(snapshot) = running() {
-                self.look_up(names(&snapshot)).join_all().await;
+            // Either way it is time.
+            let _ = timeout(REFRESH, self.unanswered.notified()).await;
+            let mut lookups = look_up(self.used().into_iter());
+            while let Some(found) = lookups.join_next().await {
+                if let Ok((name, Some(addresses))) = found {
+                    self.learn(&name, addresses);
+                }
             }
         }
     }
 
-    fn look_up(self: &Arc<Self>, names: impl Iterator<Item = Arc<str>>) -> JoinSet<()> {
-        let mut lookups = JoinSet::new();
-        for name in names {
-            let known = Arc::clone(self);
-            lookups.spawn(async move {
-                let answer = timeout(GIVE_UP, tokio::net::lookup_host((&*name, 0))).await;
-                let addresses =
-                    answer.map(|found| found.map(|found| found.map(|address| address.ip()).collect()));
-                match addresses {
-                    Ok(Ok(addresses)) => known.learn(name, addresses),
-                    Ok(Err(error)) => tracing::warn!(%name, %error, "upstream name not resolved"),
-                    Err(_elapsed) => tracing::warn!(%name, "upstream name not resolved in time"),
-                }
-            });
-        }
-        lookups
+    fn used(&self) -> Vec<Arc<str>> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).current.keys().cloned().collect()
     }
 
-    fn learn(&self, name: Arc<str>, mut addresses: Vec<IpAddr>) {
-        addresses.sort_unstable();
-        addresses.dedup();
-        if !addresses.is_empty() && self.of(&name).as_deref() != Some(&addresses) {
-            tracing::info!(%name, ?addresses, "upstream name resolved");
-            self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, addresses.into());
+    /// Takes an answer, if the name is still in use.
+    fn learn(&self, name: &str, addresses: Arc<[IpAddr]>) {
+        if self.of(name).as_ref() == Some(&addresses) {
+            return;
+        }
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.current.get_mut(name) {
+            tracing::info!(name, ?addresses, "upstream name resolved");
+            *known = Some(addresses);
         }
     }
+}
+
+/// Starts a lookup of each name. A name that is not found has no addresses.
+fn look_up(names: impl Iterator<Item = Arc<str>>) -> JoinSet<(Arc<str>, Option<Arc<[IpAddr]>>)> {
+    let look_up = |name: Arc<str>| async move {
+        let found = match timeout(GIVE_UP, tokio::net::lookup_host((&*name, 0))).await {
+            Ok(Ok(addresses)) => addresses.map(|address| address.ip()).collect(),
+            Ok(Err(error)) => {
+                tracing::warn!(%name, %error, "upstream name not resolved");
+                BTreeSet::new()
+            }
+            Err(_elapsed) => {
+                tracing::warn!(%name, "upstream name not resolved in time");
+                BTreeSet::new()
+            }
+        };
+        let addresses = (!found.is_empty()).then(|| found.into_iter().collect());
+        (name, addresses)
+    };
+    names.map(look_up).collect()
 }
 
 fn names(snapshot: &Snapshot) -> impl Iterator<Item = Arc<str>> {
@@ -95,4 +136,26 @@ fn names(snapshot: &Snapshot) -> impl Iterator<Item = Arc<str>> {
         UpstreamHost::Name(name) => Some(Arc::clone(name)),
         UpstreamHost::Address(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(last: u8) -> Option<Arc<[IpAddr]>> {
+        Some(Arc::new([IpAddr::from([127, 0, 0, last])]))
+    }
+
+    #[test]
+    fn names_that_left_are_known_for_one_more_configuration_and_then_forgotten() {
+        let known = Addresses::default();
+        known.commit(Prepared([("used".into(), None), ("left".into(), addresses(1))].into()));
+        known.commit(Prepared([("used".into(), None)].into()));
+        for name in ["used", "left"] {
+            known.learn(name, addresses(2).unwrap());
+        }
+        assert_eq!((known.of("used"), known.of("left")), (addresses(2), addresses(1)));
+        known.commit(Prepared([("used".into(), addresses(2))].into()));
+        assert_eq!((known.of("used"), known.of("left")), (addresses(2), None));
+    }
 }

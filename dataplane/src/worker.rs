@@ -4,7 +4,7 @@
 //! lock (the snapshot) or only when a connection is opened (the addresses of names).
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     net::SocketAddr,
     rc::Rc,
     sync::{Arc, mpsc::sync_channel},
@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use apigw_engine::Snapshot;
+use apigw_engine::{
+    Snapshot,
+    snapshot::{Route, RouteId},
+};
 use arc_swap::{ArcSwap, Cache};
 use rustc_hash::FxHashMap;
 use tokio::{
@@ -26,7 +29,7 @@ use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
     connection::{self, Control},
-    metrics::{Counted, Metrics, RouteCounters},
+    metrics::{Metrics, RouteCounters},
     resolver::Addresses,
     upstream::{Upstreams, connector::Connector},
 };
@@ -110,8 +113,11 @@ pub(crate) struct Worker {
     pub(crate) log: LogBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
     connections: RefCell<FxHashMap<u64, (ListenerId, Rc<Control>)>>,
+    last_connection: Cell<u64>,
     /// Of the routes that this worker has met in the present snapshot.
-    counters: RefCell<FxHashMap<Counted, Arc<RouteCounters>>>,
+    counters: RefCell<FxHashMap<RouteId, Arc<RouteCounters>>>,
+    /// Of requests that met no route.
+    without_route: Arc<RouteCounters>,
     /// This worker among all.
     index: usize,
 }
@@ -150,7 +156,9 @@ impl Worker {
             log: shared.log.buffer(),
             random: RefCell::new(fastrand::Rng::new()),
             connections: RefCell::default(),
+            last_connection: Cell::new(0),
             counters: RefCell::default(),
+            without_route: shared.metrics.without_route(index),
             index,
             shared: shared.clone(),
         }
@@ -169,15 +177,17 @@ impl Worker {
         Rc::clone(&view)
     }
 
-    /// The counters of the route at a place of the snapshot; of none, those of requests without a route.
-    pub(crate) fn counters(&self, view: &View, route: Option<usize>) -> Arc<RouteCounters> {
-        let counted = route.map_or(Counted::NoRoute, |index| Counted::Route(view.snapshot.route_id(index)));
+    /// The counters of a route of the newest snapshot; a request asks when it meets its route, and keeps what it got.
+    pub(crate) fn counters_of(&self, route: &Route<'_>) -> Arc<RouteCounters> {
         let mut counters = self.counters.borrow_mut();
-        let known = counters.entry(counted).or_insert_with(|| {
-            let name = route.map_or("", |index| view.snapshot.config().routes()[index].name.as_str());
-            self.shared.metrics.counters(counted, name, self.index)
-        });
+        let known =
+            counters.entry(route.id).or_insert_with(|| self.shared.metrics.of_route(route, self.index));
         Arc::clone(known)
+    }
+
+    /// The counters of requests that met no route.
+    pub(crate) fn counters_without_route(&self) -> Arc<RouteCounters> {
+        Arc::clone(&self.without_route)
     }
 
     /// What answers at the admin places.
@@ -238,7 +248,6 @@ fn listen(
     id: ListenerId,
     listener: std::net::TcpListener,
 ) -> std::io::Result<Accepting> {
-    listener.set_nonblocking(true)?;
     let listener = Rc::new(TcpListener::from_std(listener)?);
     let task = tokio::task::spawn_local(accept_all(Rc::clone(worker), id, Rc::clone(&listener)));
     Ok(Accepting { id, listener, task: task.abort_handle() })
@@ -279,7 +288,8 @@ fn start_connection(
     if stream.set_nodelay(true).is_err() {
         return; // It is gone already.
     }
-    let number = worker.random.borrow_mut().u64(..);
+    let number = worker.last_connection.get() + 1;
+    worker.last_connection.set(number);
     let control = Rc::new(Control::default());
     worker.connections.borrow_mut().insert(number, (listener, Rc::clone(&control)));
     let worker = Rc::clone(worker);

@@ -34,8 +34,8 @@ pub struct Snapshot {
     table: RouteTable,
     route_ids: HashMap<RouteName, RouteId>,
     upstreams: HashMap<UpstreamKey, Arc<Upstream>>,
-    /// The next id of either kind.
-    next_id: u64,
+    /// The last id given, of either kind.
+    last_id: u64,
 }
 
 /// What compiling adds to a route.
@@ -99,10 +99,10 @@ impl Snapshot {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut next_id = previous.map_or(0, |previous| previous.next_id);
+        let mut last_id = previous.map_or(0, |previous| previous.last_id);
         let mut new_id = || {
-            next_id += 1;
-            next_id
+            last_id += 1;
+            last_id
         };
         let mut upstreams = HashMap::new();
         let mut route_ids = HashMap::with_capacity(config.routes().len());
@@ -122,7 +122,7 @@ impl Snapshot {
             routes.push(CompiledRoute { id, upstream: Arc::clone(upstream) });
         }
         let table = RouteTable::new(config.routes().iter().map(|route| &route.path_prefix));
-        Ok(Self { revision, config, routes, table, route_ids, upstreams, next_id })
+        Ok(Self { revision, config, routes, table, route_ids, upstreams, last_id })
     }
 
     /// Identity of what runs.
@@ -149,12 +149,6 @@ impl Snapshot {
         let index = self.table.find(path.as_str())?.get();
         let CompiledRoute { id, upstream } = &self.routes[index];
         Some(Route { index, config: &self.config.routes()[index], id: *id, upstream })
-    }
-
-    /// Identity of the state of the route at a place in the configuration.
-    #[must_use]
-    pub fn route_id(&self, index: usize) -> RouteId {
-        self.routes[index].id
     }
 
     /// All upstreams, in no order.

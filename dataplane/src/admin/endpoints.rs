@@ -1,7 +1,10 @@
 //! The HTTP admin endpoints, wherever they are asked for: on the admin address, and on the traffic addresses of a file
 //! without an `admin` section, as the Go model has it.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use apigw_config::{
     admin_key::AdminKey,
@@ -11,7 +14,11 @@ use apigw_config::{
 use apigw_engine::Snapshot;
 use apigw_proto::v1;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+    request::Parts,
+};
 use prometheus::{Registry, TextEncoder};
 use serde::Serialize;
 
@@ -27,7 +34,7 @@ pub(crate) struct Endpoints {
 }
 
 /// The header that presents the admin key.
-pub(crate) const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+const X_ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
 
 /// A place that the endpoints answer at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +89,20 @@ impl Endpoints {
         Self { status, registry, key, started: SystemTime::now() }
     }
 
-    /// Answers at a place to somebody who presents this value of `X-Admin-Key`. May take a while: with a large
-    /// configuration, many milliseconds.
-    pub(crate) fn answer(&self, place: Place, presented: Option<&HeaderValue>) -> Response<Bytes> {
+    /// Answers at a place, on a thread where it may take its time: with a large configuration, many milliseconds. None:
+    /// answering failed.
+    pub(crate) async fn ask(self: Arc<Self>, place: Place, head: &Parts) -> Option<Response<Bytes>> {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(response);
+        }
+        let presented = head.headers.get(X_ADMIN_KEY).cloned();
+        tokio::task::spawn_blocking(move || self.answer(place, presented.as_ref())).await.ok()
+    }
+
+    /// Answers somebody who presents this value of `X-Admin-Key`.
+    fn answer(&self, place: Place, presented: Option<&HeaderValue>) -> Response<Bytes> {
         if place.needs_key() {
             let Some(key) = &self.key else { return text(StatusCode::NOT_FOUND, "not found\n") };
             if !presented.is_some_and(|value| key.opens(value.as_bytes())) {

@@ -4,7 +4,6 @@
 //! ever written while no request is at work) and swallowed, so that the connection can answer as it answers everything.
 
 use std::{
-    cell::Cell,
     io,
     pin::Pin,
     rc::Rc,
@@ -15,7 +14,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::deadlines::{Deadlines, Phase};
+use super::deadlines::Deadlines;
 
 /// A client's socket.
 #[derive(Debug)]
@@ -23,23 +22,22 @@ pub(crate) struct ClientIo {
     stream: TokioIo<TcpStream>,
     deadlines: Rc<Deadlines>,
     /// Whether an answer of hyper's own was swallowed; then its end of the connection is not written either.
-    swallowed: Cell<bool>,
+    swallows: bool,
 }
 
 impl ClientIo {
     pub(crate) fn new(stream: TcpStream, deadlines: Rc<Deadlines>) -> Self {
-        Self { stream: TokioIo::new(stream), deadlines, swallowed: Cell::new(false) }
+        Self { stream: TokioIo::new(stream), deadlines, swallows: false }
     }
 
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream.into_inner()
     }
 
-    fn keeps_back(&self) -> bool {
-        if matches!(self.deadlines.phase(), Phase::Idle | Phase::Head) {
-            self.swallowed.set(true);
-        }
-        self.swallowed.get()
+    /// Whether what hyper writes now is an answer of its own.
+    fn swallows(&mut self) -> bool {
+        self.swallows |= self.deadlines.is_before_request();
+        self.swallows
     }
 
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
@@ -71,7 +69,7 @@ impl Write for ClientIo {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.keeps_back() {
+        if self.swallows() {
             return Poll::Ready(Ok(bytes.len()));
         }
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
@@ -84,7 +82,7 @@ impl Write for ClientIo {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.keeps_back() {
+        if self.swallows() {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
@@ -103,7 +101,7 @@ impl Write for ClientIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.swallowed.get() {
+        if self.swallows {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(context)

@@ -8,10 +8,12 @@ use std::{cell::Cell, time::Duration};
 use apigw_config::model::{Server, Upstream};
 use tokio::time::Instant;
 
-/// What a client connection is doing. Each phase but the last two has a deadline of its own.
+/// What a client connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// No byte of a request has come yet.
+    /// It has just been accepted: its first head must come within the time for a head, silence included.
+    New,
+    /// No byte of the next request has come yet.
     Idle,
     /// A request's head is arriving.
     Head,
@@ -65,13 +67,13 @@ pub(crate) struct Deadlines {
 const MINIMUM_BODY_BYTES_PER_SECOND: u64 = 1_024;
 
 impl Deadlines {
-    /// Of a connection just accepted: its first head must come within the time for a head, however little of it came.
+    /// Creates the deadlines of a connection just accepted.
     pub(crate) fn new(server: &Server, upstream: &Upstream, now: Instant) -> Self {
         let timeouts = Timeouts::new(server, upstream);
         Self {
             timeouts: Cell::new(timeouts),
-            phase: Cell::new(Phase::Idle),
-            deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
+            phase: Cell::new(Phase::New),
+            deadline: Cell::new(Some(now + timeouts.read_header)),
             write_deadline: Cell::new(None),
             expired: Cell::new(None),
             body_since: Cell::new(now),
@@ -84,8 +86,9 @@ impl Deadlines {
         self.timeouts.set(Timeouts::new(server, upstream));
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase.get()
+    /// Whether no request is at work: its head is still to come, or could not be read.
+    pub(crate) fn is_before_request(&self) -> bool {
+        matches!(self.phase.get(), Phase::New | Phase::Idle | Phase::Head)
     }
 
     /// The deadline that was found to have passed, if any.
@@ -95,8 +98,11 @@ impl Deadlines {
 
     /// Bytes came from the client.
     pub(crate) fn bytes_read(&self) {
-        if self.phase.get() == Phase::Idle {
-            self.enter(Phase::Head, Some(self.timeouts.get().read_header));
+        match self.phase.get() {
+            // The deadline stays.
+            Phase::New => self.phase.set(Phase::Head),
+            Phase::Idle => self.enter(Phase::Head, Some(self.timeouts.get().read_header)),
+            _ => {}
         }
     }
 
@@ -228,7 +234,15 @@ mod tests {
     async fn a_new_connection_has_the_time_of_a_head() {
         let deadlines = deadlines();
         assert_eq!(expires_after(&deadlines, 4).await, None);
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Idle)));
+        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::New)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_first_byte_does_not_extend_the_time_of_a_head() {
+        let deadlines = deadlines();
+        advance(Duration::from_secs(4)).await;
+        deadlines.bytes_read();
+        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Head)));
     }
 
     #[tokio::test(start_paused = true)]

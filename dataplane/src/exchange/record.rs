@@ -16,6 +16,7 @@ use crate::{
         Client,
         deadlines::{Deadlines, Expired},
     },
+    metrics::RouteCounters,
     worker::{View, Worker},
 };
 
@@ -48,6 +49,8 @@ pub(crate) struct Record {
     target: Option<Target>,
     /// Place of the route in the snapshot.
     route: Option<usize>,
+    /// Of the route, once it is known.
+    counters: Arc<RouteCounters>,
     upstream: Option<Arc<Upstream>>,
     upstream_duration: Option<Duration>,
     /// None: there is no answer yet.
@@ -82,6 +85,7 @@ impl Record {
             request_id,
             target: None,
             route: None,
+            counters: worker.counters_without_route(),
             upstream: None,
             upstream_duration: None,
             status: None,
@@ -112,6 +116,7 @@ impl Record {
 
     pub(crate) fn set_route(&mut self, route: &Route<'_>) {
         self.route = Some(route.index);
+        self.counters = self.worker.counters_of(route);
     }
 
     /// Notes that an upstream is asked.
@@ -158,7 +163,7 @@ impl Record {
         let route = config.map_or("", |route| route.name.as_str());
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let method = self.target.as_ref().map(|target| &target.method);
-        self.worker.counters(&self.view, self.route).count(method, status, duration);
+        self.counters.count(method, status, duration);
         self.worker.log.write(&Line {
             request_id: self.request_id.to_str().unwrap_or(""),
             route,
