@@ -35,7 +35,7 @@ use apigw_config::{
 };
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -66,18 +66,24 @@ fn main() -> ExitCode {
     start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            error!(%error, "cannot start");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(&error),
     };
     match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(%error, "cannot go on");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&*error),
     }
+}
+
+/// Tells a person what failed, down to the first cause.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    eprintln!("controlplane: {text}");
+    ExitCode::FAILURE
 }
 
 /// JSON lines on standard error; `APIGW_LOG` takes a filter such as `debug`.

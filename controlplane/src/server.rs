@@ -39,7 +39,7 @@ pub(crate) enum BindError {
     #[error("{address} can be reached from other machines: set APIGW_ADMIN_KEY, or listen on 127.0.0.1")]
     Unguarded { address: ListenAddress },
     /// The system does not give it.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen { address: ListenAddress, source: io::Error },
 }
 

@@ -103,12 +103,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     let stream = hyper.into_parts().io.into_stream();
     let rejection = match end {
         End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse_too_large() => {
-            Some(Rejection::HeadersTooLarge { max_bytes: max_header_bytes })
+            Some(Rejection::HeadTooLarge { max_bytes: max_header_bytes })
         }
         End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse() => {
-            Some(Rejection::MalformedHead)
+            Some(Rejection::HeadMalformed)
         }
-        End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeaderTimeout),
+        End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
         End::Hyper(_) => None,
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
         End::Expired(_) => return,

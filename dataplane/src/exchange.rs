@@ -182,7 +182,7 @@ async fn send(
 /// The rejection that a passed deadline asks for.
 fn passed(deadlines: &Deadlines) -> Option<Rejection> {
     match deadlines.expired()? {
-        Expired::Phase(Phase::Body) => Some(Rejection::ReadTimeout),
+        Expired::Phase(Phase::Body) => Some(Rejection::BodyTimeout),
         Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
         // The connection ends without an answer.
         Expired::Write => None,

@@ -47,6 +47,7 @@ mod api;
 mod status;
 
 use std::{
+    error::Error,
     process::ExitCode,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -57,6 +58,7 @@ use apigw_proto::v1::ConfigSource;
 use clap::Parser;
 use prometheus::{Registry, core::Collector};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     access_log::LogQueue,
@@ -74,7 +76,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).init();
+    start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -94,9 +96,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("dataplane: {error}");
+/// Tells a person what failed, down to the first cause.
+fn fail(error: &dyn Error) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    eprintln!("dataplane: {text}");
     ExitCode::FAILURE
+}
+
+/// JSON lines on standard error; `APIGW_LOG` takes a filter such as `debug`.
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("APIGW_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr);
+    lines.with_env_filter(filter).init();
 }
 
 /// Why the data plane did not run, or did not go on.
@@ -112,7 +128,7 @@ enum Failure {
     Watch(#[from] apigw_config::watch::WatchError),
     #[error("{}", lines(.0))]
     FirstConfiguration(Vec<Problem>),
-    #[error("cannot wait for signals: {0}")]
+    #[error("waiting for signals")]
     Signals(#[from] std::io::Error),
 }
 

@@ -57,7 +57,7 @@ fn dial_timeout_is_504() {
     let gateway = with_upstream_timeout("dial_timeout_seconds", &format!("http://{}", upstream.address()));
     let answer = client::get_with(gateway.address(), "/", "X-Request-Id: dial\r\n");
     is_answer_of_the_gateway(&answer, 504, "dial", upstream.address().port());
-    assert_eq!(reason(&gateway, "dial"), "connect_timeout");
+    assert_eq!(reason(&gateway, "dial"), "upstream_connect_timeout");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn body_that_stops_is_408() {
     assert_eq!(answer.status(), 408);
     assert_eq!(answer.json()["request_id"], "stuck");
     assert_eq!(connection.until_closed(), b"");
-    assert_eq!(reason(&gateway, "stuck"), "read_timeout");
+    assert_eq!(reason(&gateway, "stuck"), "body_timeout");
 }
 
 #[test]

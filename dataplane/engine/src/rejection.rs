@@ -14,13 +14,13 @@ use crate::path::PathError;
 pub enum Rejection {
     /// The head did not arrive in time.
     #[error("the request's head did not arrive in time")]
-    HeaderTimeout,
+    HeadTimeout,
     /// The head is not HTTP as the gateway reads it.
     #[error("the request's head is malformed")]
-    MalformedHead,
+    HeadMalformed,
     /// The head is larger than allowed.
     #[error("the request's head is larger than {max_bytes} bytes")]
-    HeadersTooLarge {
+    HeadTooLarge {
         /// The most that is allowed.
         max_bytes: u64,
     },
@@ -47,10 +47,10 @@ pub enum Rejection {
     },
     /// The body did not arrive in time.
     #[error("the request's body did not arrive in time")]
-    ReadTimeout,
+    BodyTimeout,
     /// The body is not one: its framing broke midway.
     #[error("the request's body is malformed")]
-    MalformedBody,
+    BodyMalformed,
     /// No usable answer came from the upstream.
     #[error("{0}")]
     Upstream(#[from] UpstreamFailure),
@@ -104,13 +104,13 @@ impl Rejection {
         let answer = |status, reason, error| Answer { status, reason, error, max_bytes: None, closes: false };
         let last = |answer: Answer| Answer { closes: true, ..answer };
         match *self {
-            Self::HeaderTimeout => {
-                last(answer(StatusCode::REQUEST_TIMEOUT, "header_timeout", "request_timeout"))
+            Self::HeadTimeout => {
+                last(answer(StatusCode::REQUEST_TIMEOUT, "head_timeout", "request_timeout"))
             }
-            Self::MalformedHead => last(answer(StatusCode::BAD_REQUEST, "malformed_head", "bad_request")),
-            Self::HeadersTooLarge { max_bytes } => {
+            Self::HeadMalformed => last(answer(StatusCode::BAD_REQUEST, "head_malformed", "bad_request")),
+            Self::HeadTooLarge { max_bytes } => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-                let answer = answer(status, "headers_too_large", "request_headers_too_large");
+                let answer = answer(status, "head_too_large", "request_headers_too_large");
                 last(Answer { max_bytes: Some(max_bytes), ..answer })
             }
             Self::MethodNotAllowed => {
@@ -124,8 +124,8 @@ impl Rejection {
                 let answer = answer(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "request_too_large");
                 last(Answer { max_bytes: Some(max_bytes), ..answer })
             }
-            Self::ReadTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "read_timeout", "request_timeout")),
-            Self::MalformedBody => last(answer(StatusCode::BAD_REQUEST, "malformed_body", "bad_request")),
+            Self::BodyTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "body_timeout", "request_timeout")),
+            Self::BodyMalformed => last(answer(StatusCode::BAD_REQUEST, "body_malformed", "bad_request")),
             Self::Upstream(failure) => match failure {
                 UpstreamFailure::Unresolved => {
                     answer(StatusCode::BAD_GATEWAY, "upstream_unresolved", "bad_gateway")
@@ -134,7 +134,7 @@ impl Rejection {
                     answer(StatusCode::BAD_GATEWAY, "upstream_unreachable", "bad_gateway")
                 }
                 UpstreamFailure::ConnectTimeout => {
-                    answer(StatusCode::GATEWAY_TIMEOUT, "connect_timeout", "gateway_timeout")
+                    answer(StatusCode::GATEWAY_TIMEOUT, "upstream_connect_timeout", "gateway_timeout")
                 }
                 UpstreamFailure::Reset => answer(StatusCode::BAD_GATEWAY, "upstream_reset", "bad_gateway"),
                 UpstreamFailure::Malformed => {
@@ -183,16 +183,16 @@ mod tests {
             [NotAPath, InvalidEscape, EscapedSeparator, Backslash, ControlCharacter, DotSegmentParameter];
         let upstreams = [Unresolved, Connect, ConnectTimeout, Reset, Malformed, ResponseTimeout];
         let others = [
-            Rejection::HeaderTimeout,
-            Rejection::MalformedHead,
-            Rejection::HeadersTooLarge { max_bytes: 1 },
+            Rejection::HeadTimeout,
+            Rejection::HeadMalformed,
+            Rejection::HeadTooLarge { max_bytes: 1 },
             Rejection::MethodNotAllowed,
             Rejection::Host,
             Rejection::NoRoute,
             Rejection::Unauthorized,
             Rejection::BodyTooLarge { max_bytes: 1 },
-            Rejection::ReadTimeout,
-            Rejection::MalformedBody,
+            Rejection::BodyTimeout,
+            Rejection::BodyMalformed,
             Rejection::Internal,
         ];
         let paths = paths.map(Rejection::Path);

@@ -53,7 +53,7 @@ impl From<BodyError> for Rejection {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge { max_bytes } => Self::BodyTooLarge { max_bytes },
-            BodyError::Broken => Self::MalformedBody,
+            BodyError::Broken => Self::BodyMalformed,
         }
     }
 }
