@@ -11,7 +11,8 @@ use tokio::time::Instant;
 /// What a client connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It has just been accepted: its first head must come within the time for a head, silence included.
+    /// It has just been accepted and is silent, for as long as an idle one may be; its first head must come within the
+    /// time for a head from now on, silence included.
     New,
     /// No byte of the next request has come yet.
     Idle,
@@ -58,8 +59,9 @@ pub(crate) struct Deadlines {
     /// Set while the client accepts no bytes.
     write_deadline: Cell<Option<Instant>>,
     expired: Cell<Option<Expired>>,
-    /// Since when the body is awaited, and how much of it has come.
-    body_since: Cell<Instant>,
+    /// When the connection, or the present body, began.
+    since: Cell<Instant>,
+    /// How much of the body has come.
     body_bytes: Cell<u64>,
 }
 
@@ -73,10 +75,10 @@ impl Deadlines {
         Self {
             timeouts: Cell::new(timeouts),
             phase: Cell::new(Phase::New),
-            deadline: Cell::new(Some(now + timeouts.read_header)),
+            deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
             write_deadline: Cell::new(None),
             expired: Cell::new(None),
-            body_since: Cell::new(now),
+            since: Cell::new(now),
             body_bytes: Cell::new(0),
         }
     }
@@ -99,8 +101,10 @@ impl Deadlines {
     /// Bytes came from the client.
     pub(crate) fn bytes_read(&self) {
         match self.phase.get() {
-            // The deadline stays.
-            Phase::New => self.phase.set(Phase::Head),
+            Phase::New => {
+                self.phase.set(Phase::Head);
+                self.deadline.set(Some(self.since.get() + self.timeouts.get().read_header));
+            }
             Phase::Idle => self.enter(Phase::Head, Some(self.timeouts.get().read_header)),
             _ => {}
         }
@@ -123,7 +127,7 @@ impl Deadlines {
 
     /// A request's body is about to be read.
     pub(crate) fn body_begins(&self) {
-        self.body_since.set(Instant::now());
+        self.since.set(Instant::now());
         self.body_bytes.set(0);
     }
 
@@ -133,7 +137,7 @@ impl Deadlines {
             let read = self.timeouts.get().read;
             let allowance = Duration::from_secs(self.body_bytes.get() / MINIMUM_BODY_BYTES_PER_SECOND);
             self.enter(Phase::Body, Some(read));
-            let overall = self.body_since.get() + read + allowance;
+            let overall = self.since.get() + read + allowance;
             self.deadline.set(self.deadline.get().map(|deadline| deadline.min(overall)));
         }
     }
