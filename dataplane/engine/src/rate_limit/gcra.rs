@@ -17,9 +17,9 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     /// Nanoseconds in which one request is earned.
-    interval: u64,
+    pub(super) interval: u64,
     /// The debt in nanoseconds that a caller may have: burst x interval.
-    most_debt: u64,
+    pub(super) most_debt: u64,
 }
 
 /// Why a rate and a burst are no quota.
@@ -63,8 +63,7 @@ impl Quota {
     /// # Errors
     /// When one of them is not a number above zero.
     pub fn new(requests_per_second: f64, burst: f64) -> Result<Self, QuotaError> {
-        let interval =
-            interval_nanos(requests_per_second).ok_or(QuotaError::Rate(requests_per_second))?;
+        let interval = interval_nanos(requests_per_second).ok_or(QuotaError::Rate(requests_per_second))?;
         if burst.is_nan() || burst <= 0.0 {
             return Err(QuotaError::Burst(burst));
         }
@@ -95,7 +94,8 @@ impl Quota {
     pub(super) fn decision(&self, allowed: bool, debt: u64, new_tat: Tat) -> Decision {
         let remaining = self.most_debt.saturating_sub(debt) / self.interval;
         // How far the debt must fall so that `remaining + 1` fit. A burst's last fraction is never a request.
-        let next = (remaining + 1).checked_mul(self.interval).and_then(|earned| self.most_debt.checked_sub(earned));
+        let next =
+            (remaining + 1).checked_mul(self.interval).and_then(|earned| self.most_debt.checked_sub(earned));
         let next_after = debt - next.unwrap_or(0).min(debt);
         Decision {
             allowed,
@@ -165,7 +165,9 @@ fn times(factor: f64, interval: u64) -> u64 {
     let (mantissa, exponent) = parts(factor);
     let product = u128::from(mantissa) * u128::from(interval); // below 2^115
     let product = match u32::try_from(exponent) {
-        Ok(left) => product.checked_shl(left).filter(|shifted| shifted >> left == product).unwrap_or(u128::MAX),
+        Ok(left) => {
+            product.checked_shl(left).filter(|shifted| shifted >> left == product).unwrap_or(u128::MAX)
+        }
         Err(_) => product.checked_shr(exponent.unsigned_abs()).unwrap_or(0),
     };
     u64::try_from(product).unwrap_or(LONGEST).min(LONGEST)

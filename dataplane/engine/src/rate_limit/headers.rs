@@ -1,0 +1,232 @@
+//! The fields that tell a client of a route's limit: `X-RateLimit-*` and Retry-After as the Go model has them, and
+//! `RateLimit` and `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers-11
+//! (<https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-11>).
+//!
+//! What is the same in every answer of a route is made once; what is not is a few digits.
+
+use std::{fmt::Write, time::Duration};
+
+use apigw_config::names::RouteName;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{InvalidHeaderValue, RETRY_AFTER},
+};
+
+use super::{Decision, Quota, Scope, ScopeValue};
+
+const ROUTE: HeaderName = HeaderName::from_static("x-ratelimit-route");
+const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit-rps");
+const BURST: HeaderName = HeaderName::from_static("x-ratelimit-burst");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const SERVICE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The largest Integer of a structured field (RFC 9651 section 3.3.1).
+const MAX_INTEGER: u64 = 999_999_999_999_999;
+
+/// Seconds since 1970, as a client's clock has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixTime(pub u64);
+
+/// What answers of one route have in common.
+#[derive(Debug, Clone)]
+pub struct LimitHeaders {
+    route: HeaderValue,
+    scope: HeaderValue,
+    limit: HeaderValue,
+    burst: HeaderValue,
+    policy: HeaderValue,
+    /// `"name";r=`: the beginning of `RateLimit`.
+    service_limit: Box<str>,
+}
+
+impl LimitHeaders {
+    /// Makes what answers of a route have in common. Rate and burst are told as they were written, without trailing
+    /// zeros.
+    ///
+    /// The policy's quota is the whole burst and its window the time to earn it, rounded up: a client that keeps to it
+    /// is never refused.
+    ///
+    /// # Errors
+    /// When the scope's word cannot stand in a header field. No word that [`Scope`] reads is such.
+    pub fn new(
+        route: &RouteName,
+        requests_per_second: f64,
+        burst: f64,
+        quota: &Quota,
+        scope: &Scope,
+    ) -> Result<Self, InvalidHeaderValue> {
+        // A route's name has no character that a String (RFC 9651 section 3.3.3) would have to escape.
+        let window = whole_seconds(quota.refill_time()).max(1).min(MAX_INTEGER);
+        let policy = format!("\"{route}\";q={};w={window}", quota.whole_burst().min(MAX_INTEGER));
+        Ok(Self {
+            route: HeaderValue::from_str(route.as_str())?,
+            scope: HeaderValue::from_str(scope.as_str())?,
+            limit: HeaderValue::from_str(&requests_per_second.to_string())?,
+            burst: HeaderValue::from_str(&burst.to_string())?,
+            policy: HeaderValue::from_str(&policy)?,
+            service_limit: format!("\"{route}\";r=").into(),
+        })
+    }
+
+    /// Writes the fields into the head of an answer, over what an upstream may have put there.
+    pub fn write(&self, headers: &mut HeaderMap, value: &ScopeValue<'_>, decision: &Decision, now: UnixTime) {
+        headers.insert(ROUTE, self.route.clone());
+        headers.insert(
+            SCOPE,
+            if value.is_address() { HeaderValue::from_static("ip") } else { self.scope.clone() },
+        );
+        headers.insert(LIMIT, self.limit.clone());
+        headers.insert(BURST, self.burst.clone());
+        headers.insert(POLICY, self.policy.clone());
+        match decision.remaining {
+            0 => drop(headers.remove(REMAINING)),
+            remaining => drop(headers.insert(REMAINING, HeaderValue::from(remaining))),
+        }
+        match self.service_limit(decision) {
+            Some(service_limit) => drop(headers.insert(SERVICE_LIMIT, service_limit)),
+            None => drop(headers.remove(SERVICE_LIMIT)),
+        }
+        if !decision.allowed {
+            let seconds = retry_after_seconds(decision);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RESET, HeaderValue::from(now.0.saturating_add(seconds)));
+        }
+    }
+
+    /// `t` is the time until there is more than `r`: of a refused request the same as Retry-After, which must not be
+    /// earlier (section 6 of the draft).
+    fn service_limit(&self, decision: &Decision) -> Option<HeaderValue> {
+        let remaining = decision.remaining.min(MAX_INTEGER);
+        let window = whole_seconds(decision.next_after).min(MAX_INTEGER);
+        let mut text = String::with_capacity(self.service_limit.len() + 24);
+        write!(text, "{}{remaining};t={window}", self.service_limit).ok()?;
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+/// The whole seconds after which a refused request is allowed: rounded up, at least 1.
+#[must_use]
+pub fn retry_after_seconds(decision: &Decision) -> u64 {
+    whole_seconds(decision.retry_after).max(1)
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate_limit::Tat;
+
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+    const BY_ADDRESS: ScopeValue<'_> = ScopeValue::V4([192, 0, 2, 1]);
+
+    fn limit(requests_per_second: f64, burst: f64, scope: &str) -> (Quota, LimitHeaders) {
+        let quota = Quota::new(requests_per_second, burst).unwrap();
+        let route = RouteName::new("orders").unwrap();
+        let scope = scope.parse().unwrap();
+        (quota, LimitHeaders::new(&route, requests_per_second, burst, &quota, &scope).unwrap())
+    }
+
+    fn lines(headers: &HeaderMap) -> Vec<String> {
+        let mut lines: Vec<_> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    fn written(headers: &LimitHeaders, value: &ScopeValue<'_>, decision: &Decision) -> HeaderMap {
+        let mut written = HeaderMap::new();
+        headers.write(&mut written, value, decision, NOW);
+        written
+    }
+
+    /// Told after this many requests at once to a full bucket.
+    fn after(quota: &Quota, requests: u32) -> Decision {
+        let decide = |tat: Tat| quota.decide(tat, Duration::ZERO);
+        (1..requests).fold(decide(Tat::default()), |last, _| decide(last.new_tat))
+    }
+
+    #[test]
+    fn an_allowed_request_is_told_limit_and_remaining() {
+        let (quota, headers) = limit(5.0, 10.0, "user");
+        let written = written(&headers, &ScopeValue::User("alice"), &after(&quota, 1));
+        let expected = [
+            "ratelimit-policy: \"orders\";q=10;w=2",
+            "ratelimit: \"orders\";r=9;t=1",
+            "x-ratelimit-burst: 10",
+            "x-ratelimit-limit-rps: 5",
+            "x-ratelimit-remaining: 9",
+            "x-ratelimit-route: orders",
+            "x-ratelimit-scope: user",
+        ];
+        assert_eq!(lines(&written), expected);
+    }
+
+    #[test]
+    fn a_refused_request_is_told_when_to_come_again() {
+        let (quota, headers) = limit(0.4, 2.5, "user");
+        let written = written(&headers, &BY_ADDRESS, &after(&quota, 3));
+        let expected = [
+            "ratelimit-policy: \"orders\";q=2;w=7",
+            "ratelimit: \"orders\";r=0;t=2",
+            "retry-after: 2",
+            "x-ratelimit-burst: 2.5",
+            "x-ratelimit-limit-rps: 0.4",
+            "x-ratelimit-reset: 1700000002",
+            "x-ratelimit-route: orders",
+            "x-ratelimit-scope: ip",
+        ];
+        assert_eq!(lines(&written), expected);
+    }
+
+    #[test]
+    fn nothing_remaining_is_not_told_and_an_upstreams_fields_are_replaced() {
+        let (quota, headers) = limit(5.0, 1.0, "ip");
+        let mut written = HeaderMap::from_iter([
+            (REMAINING, HeaderValue::from_static("77")),
+            (SERVICE_LIMIT, HeaderValue::from_static("\"theirs\";r=77")),
+            (SCOPE, HeaderValue::from_static("theirs")),
+        ]);
+        headers.write(&mut written, &BY_ADDRESS, &after(&quota, 1), NOW);
+        assert!(!written.contains_key(REMAINING));
+        assert_eq!(written[SCOPE], "ip");
+        assert_eq!(written[SERVICE_LIMIT], "\"orders\";r=0;t=1");
+    }
+
+    #[test]
+    fn whole_seconds_are_rounded_up_and_retry_after_is_at_least_one() {
+        let (quota, _) = limit(1.0, 1.0, "ip");
+        for (nanos, seconds) in [(0, 1), (1, 1), (1_000_000_000, 1), (1_000_000_001, 2), (2_500_000_000, 3)] {
+            let retry_after = Duration::from_nanos(nanos);
+            let decision = Decision { allowed: false, retry_after, ..after(&quota, 1) };
+            assert_eq!(retry_after_seconds(&decision), seconds, "{nanos}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_without_trailing_zeros_and_without_exponents() {
+        for (number, text) in
+            [(5.0, "5"), (0.5, "0.5"), (1e9, "1000000000"), (0.0001, "0.0001"), (2.50, "2.5")]
+        {
+            let (_, headers) = limit(number, number, "route");
+            assert_eq!([&headers.limit, &headers.burst], [text, text]);
+        }
+    }
+
+    #[test]
+    fn extreme_limits_stay_integers_of_structured_fields() {
+        for (rate, burst) in [(1e9, 1e9), (1e-300, 1e9), (f64::MAX, f64::MAX), (5e-324, 1.0)] {
+            let (quota, headers) = limit(rate, burst, "route");
+            let policy = headers.policy.to_str().unwrap();
+            let numbers = policy.split(['=', ';']).filter_map(|part| part.parse::<u64>().ok());
+            assert!(numbers.clone().all(|number| (1..=MAX_INTEGER).contains(&number)), "{policy}");
+            assert_eq!(numbers.count(), 2, "{policy}");
+            let _ = written(&headers, &ScopeValue::Route, &after(&quota, 2));
+        }
+    }
+}
