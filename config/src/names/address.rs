@@ -96,6 +96,14 @@ impl ServerAddress {
     }
 }
 
+impl FromStr for ServerAddress {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::new(text)
+    }
+}
+
 /// Digits only: the standard library would also take `+80`.
 fn parse_port(text: &str) -> Option<u16> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
@@ -111,6 +119,28 @@ impl AddressRange {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
+
+    /// Its lowest address; of the same family as [`Self::last`].
+    #[must_use]
+    pub fn first(&self) -> IpAddr {
+        self.0.network()
+    }
+
+    /// Its highest address.
+    #[must_use]
+    pub fn last(&self) -> IpAddr {
+        self.0.broadcast()
+    }
+}
+
+/// A range of IPv4-mapped addresses is the IPv4 range it stands for; otherwise it would contain nothing.
+fn canonical(range: ipnet::IpNet) -> ipnet::IpNet {
+    let Some(bits) = range.prefix_len().checked_sub(96) else { return range };
+    let v4 = match range {
+        ipnet::IpNet::V6(v6) => v6.addr().to_ipv4_mapped(),
+        ipnet::IpNet::V4(_) => None,
+    };
+    v4.and_then(|address| ipnet::Ipv4Net::new(address, bits).ok()).map_or(range, ipnet::IpNet::V4)
 }
 
 impl FromStr for AddressRange {
@@ -119,7 +149,7 @@ impl FromStr for AddressRange {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let single = || text.parse::<IpAddr>().map(ipnet::IpNet::from);
         let range = text.parse().or_else(|_| single());
-        range.map(Self).map_err(|_| ValueError::NotARange { text: text.into() })
+        range.map(canonical).map(Self).map_err(|_| ValueError::NotARange { text: text.into() })
     }
 }
 

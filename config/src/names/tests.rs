@@ -165,8 +165,21 @@ fn ranges_hold_their_addresses_in_either_notation() {
     assert!(contains("10.0.0.0/8", "10.1.2.3") && contains("10.0.0.0/8", "::ffff:10.1.2.3"));
     assert!(!contains("10.0.0.0/8", "11.0.0.1") && !contains("192.0.2.7", "192.0.2.8"));
     assert!(contains("192.0.2.7", "192.0.2.7") && contains("2001:db8::/32", "2001:db8::1"));
+    assert!(contains("::ffff:10.0.0.0/104", "10.1.2.3") && !contains("::ffff:10.0.0.0/104", "11.0.0.1"));
+    assert!(contains("::ffff:192.0.2.7", "192.0.2.7") && !contains("::/0", "192.0.2.7"));
     let refused = "not an address range such as \"10.0.0.0/8\": \"10.0.0.0/33\"";
     check(str::parse::<AddressRange>, &[("10.0.0.0/33", refused)]);
+}
+
+#[test]
+fn ranges_have_their_ends_whatever_host_bits_are_written() {
+    let ends = |range: &str| {
+        let range: AddressRange = range.parse().unwrap();
+        [range.first(), range.last()].map(|address| address.to_string())
+    };
+    assert_eq!(ends("10.1.2.3/16"), ["10.1.0.0", "10.1.255.255"]);
+    assert_eq!(ends("2001:db8::5/127"), ["2001:db8::4", "2001:db8::5"]);
+    assert_eq!(ends("::ffff:10.0.0.1"), ["10.0.0.1", "10.0.0.1"]);
 }
 
 #[test]
