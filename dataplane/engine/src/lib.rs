@@ -13,9 +13,18 @@ pub mod path;
 pub mod routing;
 /// Who sent it.
 pub mod client;
+/// Whether that address may.
+pub mod address_list;
+/// Whether there is room for it.
+pub mod concurrency;
+/// Whether its upstream is well.
+pub mod circuit_breaker;
 /// What the upstream is asked for.
 pub mod target;
 /// Why it is refused.
 pub mod rejection;
+
+/// What shared state is made of.
+mod sync;
 
 pub use snapshot::Snapshot;
