@@ -9,7 +9,6 @@ use std::{
     io::Write as _,
     net::IpAddr,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread::JoinHandle,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,7 +21,8 @@ const BUFFER_BYTES: usize = 64 * 1_024;
 /// The most buffers that wait for the writer.
 const QUEUED_BUFFERS: usize = 64;
 
-/// One line.
+/// One line. Its texts, but for the path, hold no `"`, no `\` and no control character: names and authorities are checked
+/// where they are made, ids where they are taken.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) request_id: &'a str,
@@ -50,8 +50,14 @@ pub(crate) struct Line<'a> {
 /// One worker's end of the log.
 pub(crate) struct LogBuffer {
     lines: RefCell<Lines>,
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<Buffer>,
     dropped: IntCounter,
+}
+
+/// What is handed over at once.
+struct Buffer {
+    bytes: Vec<u8>,
+    lines: u64,
 }
 
 #[derive(Default)]
@@ -63,7 +69,8 @@ struct Lines {
 
 /// The writing end. Ends when all buffers are gone.
 pub(crate) struct LogWriter {
-    queue: Receiver<Vec<u8>>,
+    queue: Receiver<Buffer>,
+    dropped: IntCounter,
 }
 
 /// Makes a log: the queue that buffers are made from, and its writer.
@@ -72,13 +79,13 @@ pub(crate) fn new() -> (LogQueue, LogWriter) {
     let dropped =
         IntCounter::new("apigw_access_log_lines_dropped_total", "Lines that stdout was too slow for.");
     let dropped = dropped.expect("the metric's name is a legal one");
-    (LogQueue { sender, dropped }, LogWriter { queue: receiver })
+    (LogQueue { sender, dropped: dropped.clone() }, LogWriter { queue: receiver, dropped })
 }
 
 /// What workers' buffers are handed to.
 #[derive(Clone)]
 pub(crate) struct LogQueue {
-    sender: SyncSender<Vec<u8>>,
+    sender: SyncSender<Buffer>,
     dropped: IntCounter,
 }
 
@@ -114,24 +121,28 @@ impl LogBuffer {
 
     fn hand_over(&self, lines: &mut Lines) {
         let empty = Vec::with_capacity(BUFFER_BYTES + 1_024);
-        let full = std::mem::replace(&mut lines.bytes, empty);
-        let count = std::mem::take(&mut lines.count);
-        if self.queue.try_send(full).is_err() {
-            self.dropped.inc_by(count);
+        let bytes = std::mem::replace(&mut lines.bytes, empty);
+        let lines = std::mem::take(&mut lines.count);
+        if self.queue.try_send(Buffer { bytes, lines }).is_err() {
+            self.dropped.inc_by(lines);
         }
     }
 }
 
 impl LogWriter {
-    /// Starts the writing thread.
-    pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
+    /// Starts the writing thread. What comes back is told when it has written everything.
+    pub(crate) fn start(self) -> std::io::Result<Receiver<()>> {
+        let (done, is_done) = sync_channel(1);
         std::thread::Builder::new().name("access-log".into()).spawn(move || {
             let mut stdout = std::io::stdout().lock();
-            for buffer in self.queue {
-                // A reader that is gone is not the requests' concern, and there is nobody left to tell.
-                let _ = stdout.write_all(&buffer).and_then(|()| stdout.flush());
+            for Buffer { bytes, lines } in self.queue {
+                if stdout.write_all(&bytes).and_then(|()| stdout.flush()).is_err() {
+                    self.dropped.inc_by(lines);
+                }
             }
-        })
+            let _ = done.send(());
+        })?;
+        Ok(is_done)
     }
 }
 
@@ -177,13 +188,14 @@ impl Json<'_> {
     /// Adds text of any origin as the inside of a JSON string (RFC 8259 section 7).
     fn push_escaped(&mut self, text: &str) {
         let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        if !text.bytes().any(needs_escape) {
+        if !text.bytes().any(|byte| needs_escape(byte) || byte >= 0x7f) {
             self.0.extend_from_slice(text.as_bytes());
             return;
         }
         for character in text.chars() {
             match u8::try_from(character) {
-                Ok(byte) if needs_escape(byte) => {
+                // Latin-1 has more control characters than ASCII; a terminal obeys those as well.
+                Ok(byte) if needs_escape(byte) || character.is_control() => {
                     let _ = write!(self, "\\u{byte:04x}");
                 }
                 _ => {

@@ -2,7 +2,10 @@
 
 pub(crate) mod endpoints;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use apigw_config::{
     admin_key::{self, AdminKey},
@@ -18,7 +21,17 @@ use axum::{
     middleware::{self, Next},
     response::IntoResponse,
 };
-use tokio::{net::TcpListener, task::AbortHandle};
+use hyper::server::conn::{http1, http2};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::AbortHandle,
+    time::timeout,
+};
 use tonic::service::Routes;
 
 use self::endpoints::{Endpoints, Place};
@@ -26,6 +39,15 @@ use crate::{gateway::problem, listeners, status};
 
 /// Where a data plane's admin address is unless the file or the command line says otherwise.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9901";
+
+/// The most connections at once; further ones wait.
+const MOST_CONNECTIONS: usize = 512;
+
+/// How long a connection may take for a head, and a silent one for the answer to a ping.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long accepting pauses after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The admin server, at one address at a time.
 pub(crate) struct AdminServer {
@@ -84,13 +106,81 @@ impl AdminServer {
             self.name.get_or_init(|| status::name_of(&host.to_string_lossy(), bound.port()));
         }
         let router = self.router.clone();
-        let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "admin server ended");
-            }
-        });
+        let serving = tokio::spawn(serve(listener, router));
         if let Some((_, previous)) = self.serving.replace((address, serving.abort_handle())) {
             previous.abort();
+        }
+    }
+}
+
+/// Accepts and serves, for ever. A connection that does not say what it wants in time is closed.
+async fn serve(listener: TcpListener, router: Router) {
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = TowerToHyperService::new(router.clone());
+                tokio::spawn(async move {
+                    if let Ok(Ok(protocol)) = timeout(PATIENCE, Protocol::of(&stream)).await {
+                        protocol.serve(stream, service).await;
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What an admin connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    /// gRPC.
+    Http2,
+}
+
+impl Protocol {
+    /// Looks at the first bytes: HTTP/2 with prior knowledge begins with `PRI` (RFC 9113 section 3.4), which is no method.
+    async fn of(stream: &TcpStream) -> std::io::Result<Self> {
+        const PREFACE: &[u8] = b"PRI";
+        let mut first = [0; PREFACE.len()];
+        loop {
+            let length = stream.peek(&mut first).await?;
+            if length == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            if first[..length] != PREFACE[..length] {
+                return Ok(Self::Http1);
+            }
+            if length == PREFACE.len() {
+                return Ok(Self::Http2);
+            }
+            // The rest of three bytes is on its way, or never comes.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+
+    async fn serve(self, stream: TcpStream, service: TowerToHyperService<Router>) {
+        let io = TokioIo::new(stream);
+        let ended = match self {
+            Self::Http1 => {
+                let mut builder = http1::Builder::new();
+                builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+                builder.serve_connection(io, service).await
+            }
+            Self::Http2 => {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.timer(TokioTimer::new()).keep_alive_interval(PATIENCE).keep_alive_timeout(PATIENCE);
+                builder.serve_connection(io, service).await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "admin connection ended");
         }
     }
 }

@@ -18,14 +18,16 @@ use std::{
 };
 
 use apigw_engine::rejection::Rejection;
+use http::StatusCode;
 use hyper::{server::conn::http1, service::service_fn};
 use tokio::{
     net::TcpStream,
+    task::unconstrained,
     time::{Instant, sleep_until},
 };
 
 use self::{
-    client_io::ClientIo,
+    client_io::{ClientIo, Socket},
     deadlines::{Deadlines, Expired, Phase},
 };
 use crate::{exchange, exchange::forwarding::Peer, worker::Worker};
@@ -78,6 +80,8 @@ impl Control {
 enum End {
     Hyper(hyper::Result<()>),
     Expired(Expired),
+    /// The client has gone, and hyper has not seen it.
+    Gone,
 }
 
 /// Serves a connection to its end.
@@ -91,19 +95,27 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
         service_fn(move |request| exchange::serve(Rc::clone(&worker), Rc::clone(&client), request))
     };
+    let io = ClientIo::new(stream, Rc::clone(&deadlines));
+    let socket = io.socket();
     let head_bytes = usize::try_from(max_header_bytes).unwrap_or(usize::MAX);
     let mut hyper = http1::Builder::new()
         .max_header_size(head_bytes)
         .max_buf_size(head_bytes.saturating_add(BUFFER_BYTES).max(MINIMUM_BUFFER_BYTES))
         .header_read_timeout(None)
-        .serve_connection(ClientIo::new(stream, Rc::clone(&deadlines)), service);
+        .serve_connection(io, service);
     drop(view);
 
-    let end = drive(&mut hyper, &client).await;
-    let stream = hyper.into_parts().io.into_stream();
+    let end = drive(&mut hyper, &client, &socket).await;
+    let io = hyper.into_parts().io;
+    let too_large = match io.swallowed_status() {
+        Some(StatusCode::URI_TOO_LONG) => Rejection::TargetTooLong,
+        _ => Rejection::HeadTooLarge { max_bytes: max_header_bytes },
+    };
+    drop(io);
+    let Some(stream) = socket.into_stream() else { return };
     let rejection = match end {
         End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse_too_large() => {
-            Some(Rejection::HeadTooLarge { max_bytes: max_header_bytes })
+            Some(too_large)
         }
         End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse() => {
             Some(Rejection::HeadMalformed)
@@ -111,7 +123,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
         End::Hyper(_) => None,
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
-        End::Expired(_) => return,
+        End::Expired(_) | End::Gone => return,
     };
     if let Some(rejection) = rejection {
         refusal::answer(&worker, &client, &stream, &rejection).await;
@@ -119,8 +131,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     refusal::linger(&stream).await;
 }
 
-/// Polls hyper until it has ended, or a deadline that ends the connection has passed.
-async fn drive<S, B>(hyper: &mut http1::Connection<ClientIo, S>, client: &Client) -> End
+/// Polls hyper until it has ended, a deadline that ends the connection has passed, or the client has gone.
+async fn drive<S, B>(hyper: &mut http1::Connection<ClientIo, S>, client: &Client, socket: &Socket) -> End
 where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -133,11 +145,17 @@ where
     poll_fn(|context| {
         client.control.register(context);
         loop {
-            if client.is_draining() && !std::mem::replace(&mut drains, true) {
-                Pin::new(&mut *hyper).graceful_shutdown();
-            }
             if let Poll::Ready(result) = Pin::new(&mut *hyper).poll(context) {
                 return Poll::Ready(End::Hyper(result));
+            }
+            if client.is_draining() && !drains {
+                // hyper closes a connection that has said nothing, even if its first request is on the way.
+                deadlines.hurry();
+                if !deadlines.is_new() {
+                    drains = true;
+                    Pin::new(&mut *hyper).graceful_shutdown();
+                    continue;
+                }
             }
             // The timer is only ever moved forward here; a later deadline waits for it to fire.
             if let Some(next) = deadlines.next()
@@ -145,12 +163,16 @@ where
             {
                 timer.as_mut().reset(next);
             }
-            if timer.as_mut().poll(context).is_pending() {
+            // Unconstrained: a peer that keeps hyper busy must not use up the timer's turn as well.
+            if pin!(unconstrained(timer.as_mut())).poll(context).is_pending() {
                 return Poll::Pending;
             }
             match deadlines.check(Instant::now()) {
                 // The exchange sees it and answers.
-                Some(Expired::Phase(Phase::Body | Phase::Upstream)) => {}
+                Some(Expired::Phase(Phase::Upstream)) => {}
+                Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
+                Some(Expired::Phase(Phase::Responding)) if socket.has_peer() => deadlines.response_begins(),
+                Some(Expired::Phase(Phase::Responding)) => return Poll::Ready(End::Gone),
                 Some(expired) => return Poll::Ready(End::Expired(expired)),
                 None => {}
             }

@@ -25,6 +25,7 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
+use http_body::Body;
 use hyper::body::Incoming;
 
 use self::{
@@ -37,7 +38,7 @@ use crate::{
     admin::endpoints::Place,
     connection::{
         Client,
-        deadlines::{Deadlines, Expired, Phase},
+        deadlines::{Deadlines, Expired},
     },
     upstream::connection::UpstreamBody,
     worker::Worker,
@@ -59,6 +60,7 @@ pub(crate) async fn serve(
     let address = client.peer.client(request.headers(), &snapshot.settings().server.trusted_proxies);
     record.set_target(request.method(), request.uri(), address);
     let is_head = request.method() == Method::HEAD;
+    let has_body = !request.body().is_end_stream();
 
     let mut response = match answer(&worker, &client, snapshot, &mut record, request).await {
         Ok(response) => response,
@@ -71,7 +73,8 @@ pub(crate) async fn serve(
         }
         response.headers_mut().insert(CONTENT_LENGTH, length);
     }
-    if client.is_draining() {
+    // After an answer of our own, nobody reads what is left of the request.
+    if client.is_draining() || has_body && matches!(response.body(), Source::Own(_)) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
@@ -113,9 +116,11 @@ async fn answer(
     }
 
     let server = &snapshot.settings().server;
+    forwarding::check_transfer_coding(&head.headers).map_err(|_unknown| Rejection::TransferCoding)?;
     let fault = Rc::default();
+    record.set_body_fault(&fault);
     let body = RequestBody::new(body, server.max_body_bytes.get(), &client.deadlines, &fault)?;
-    head.uri = upstream_uri(&head.uri, &path, &route);
+    head.uri = upstream_uri(&head.uri, &path, &route)?;
     head.version = Version::HTTP_11;
     let authority = &route.upstream.authority;
     let (peer, trusted) = (&client.peer, &server.trusted_proxies);
@@ -124,20 +129,34 @@ async fn answer(
 
     let request = Request::from_parts(head, body);
     let mut response = send(worker, client, snapshot, &route, request, &fault).await?;
+    forwarding::prepare_response(response.headers_mut()).map_err(|_framing| UpstreamFailure::Malformed)?;
     record.set_forwarded(response.status());
-    forwarding::remove_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     Ok(response.map(Source::Upstream))
 }
 
-/// A request says once for whom it is (RFC 9112 section 3.2); before HTTP/1.1 it may leave that out.
+/// A request says once for whom it is (RFC 9112 section 3.2), and its target does not say otherwise; before HTTP/1.1 it
+/// may leave that out.
 fn check_host(head: &Parts) -> Result<(), Rejection> {
     let mut hosts = head.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if !host.as_bytes().contains(&b',') => Ok(()),
-        (None, None) if head.version == Version::HTTP_10 => Ok(()),
-        _ => Err(Rejection::Host),
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => host,
+        (None, None) if head.version == Version::HTTP_10 => return Ok(()),
+        _ => return Err(Rejection::Host),
+    };
+    match head.uri.authority() {
+        Some(authority) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
+            Err(Rejection::Host)
+        }
+        _ => Ok(()),
     }
+}
+
+/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 section 7.2): only the characters, which is what keeps it from
+/// meaning two things.
+fn is_host(host: &[u8]) -> bool {
+    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
+    !host.is_empty() && host.iter().all(is_legal)
 }
 
 /// Asks the admin endpoints, which may take their time, without keeping this worker from its requests.
@@ -182,7 +201,7 @@ async fn send(
 /// The rejection that a passed deadline asks for.
 fn passed(deadlines: &Deadlines) -> Option<Rejection> {
     match deadlines.expired()? {
-        Expired::Phase(Phase::Body) => Some(Rejection::BodyTimeout),
+        Expired::Body => Some(Rejection::BodyTimeout),
         Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
         // The connection ends without an answer.
         Expired::Write => None,
@@ -190,20 +209,25 @@ fn passed(deadlines: &Deadlines) -> Option<Rejection> {
 }
 
 /// The target an upstream is asked for, in origin form (RFC 9112 section 3.2.1); the query is not looked at.
-fn upstream_uri(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Uri {
+///
+/// # Errors
+/// When escapes or the base path have made it longer than a target can be.
+fn upstream_uri(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Result<Uri, Rejection> {
     let (config, base_path) = (route.config, route.config.upstream.base_path());
     let rewritten = target::rewritten_path(path.as_str(), config.strip_prefix.as_ref(), base_path);
     let changed = match rewritten {
         Some(path) => path,
-        None if path.is_as_received() && received.authority().is_none() => return received.clone(),
+        None if path.is_as_received() && received.authority().is_none() => return Ok(received.clone()),
         None => path.as_str().to_owned(),
     };
     let target = match received.query() {
         Some(query) => [changed.as_str(), "?", query].concat(),
         None => changed,
     };
-    let target = PathAndQuery::from_maybe_shared(Bytes::from(target));
-    Uri::from(target.expect("a normal path behind a checked base path, and a query that was one already"))
+    // A normal path behind a checked base path, and a query that was one already: only the length can be wrong.
+    let target =
+        PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_length| Rejection::TargetTooLong)?;
+    Ok(Uri::from(target))
 }
 
 /// The gateway's own answer.

@@ -107,7 +107,7 @@ impl Gateway {
         let changes = self.open_listeners(&snapshot.settings().server)?;
         let names = self.addresses.prepare(&snapshot).await;
         let started = if is_first { Some(self.start_workers(&snapshot)?) } else { None };
-        Ok(Prepared { snapshot, names, started, changes })
+        Ok(Prepared { snapshot, started, names, changes })
     }
 
     /// Brings a configuration into force.

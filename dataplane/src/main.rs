@@ -74,6 +74,9 @@ use crate::{
 /// How long requests under way may take after the signal to end.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// How long stdout may take for the last lines of the access log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let options = Options::parse();
     start_logging();
@@ -89,7 +92,8 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(run(options, queue));
     // Nothing of the runtime may outlive the log: what still runs there is of no use to anybody.
     runtime.shutdown_background();
-    let _ = writing.join();
+    // A reader that is stuck does not keep the process alive.
+    let _ = writing.recv_timeout(LAST_LINES);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),

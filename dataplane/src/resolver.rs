@@ -27,8 +27,11 @@ const FIRST_ANSWER: Duration = Duration::from_secs(1);
 /// A lookup that takes longer is given up.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// Addresses by name; none for a name that no lookup has found yet.
-type Names = HashMap<Arc<str>, Option<Arc<[IpAddr]>>>;
+/// What a lookup found; none: nothing.
+type Found = Option<Arc<[IpAddr]>>;
+
+/// What is known of each name; none while no lookup has found anything.
+type Names = HashMap<Arc<str>, Found>;
 
 /// Addresses of the names in use. As large as two configurations have names.
 #[derive(Debug, Default)]
@@ -112,7 +115,7 @@ impl Addresses {
 }
 
 /// Starts a lookup of each name. A name that is not found has no addresses.
-fn look_up(names: impl Iterator<Item = Arc<str>>) -> JoinSet<(Arc<str>, Option<Arc<[IpAddr]>>)> {
+fn look_up(names: impl Iterator<Item = Arc<str>>) -> JoinSet<(Arc<str>, Found)> {
     let look_up = |name: Arc<str>| async move {
         let found = match timeout(GIVE_UP, tokio::net::lookup_host((&*name, 0))).await {
             Ok(Ok(addresses)) => addresses.map(|address| address.ip()).collect(),
@@ -142,20 +145,20 @@ fn names(snapshot: &Snapshot) -> impl Iterator<Item = Arc<str>> {
 mod tests {
     use super::*;
 
-    fn addresses(last: u8) -> Option<Arc<[IpAddr]>> {
-        Some(Arc::new([IpAddr::from([127, 0, 0, last])]))
+    fn found(last: u8) -> Arc<[IpAddr]> {
+        Arc::new([IpAddr::from([127, 0, 0, last])])
     }
 
     #[test]
     fn names_that_left_are_known_for_one_more_configuration_and_then_forgotten() {
         let known = Addresses::default();
-        known.commit(Prepared([("used".into(), None), ("left".into(), addresses(1))].into()));
+        known.commit(Prepared([("used".into(), None), ("left".into(), Some(found(1)))].into()));
         known.commit(Prepared([("used".into(), None)].into()));
         for name in ["used", "left"] {
-            known.learn(name, addresses(2).unwrap());
+            known.learn(name, found(2));
         }
-        assert_eq!((known.of("used"), known.of("left")), (addresses(2), addresses(1)));
-        known.commit(Prepared([("used".into(), addresses(2))].into()));
-        assert_eq!((known.of("used"), known.of("left")), (addresses(2), None));
+        assert_eq!((known.of("used"), known.of("left")), (Some(found(2)), Some(found(1))));
+        known.commit(Prepared([("used".into(), Some(found(2)))].into()));
+        assert_eq!((known.of("used"), known.of("left")), (Some(found(2)), None));
     }
 }

@@ -18,8 +18,9 @@ use apigw_engine::{
 };
 use arc_swap::{ArcSwap, Cache};
 use rustc_hash::FxHashMap;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::{AbortHandle, LocalSet},
     time::{Instant, MissedTickBehavior, interval},
@@ -81,7 +82,9 @@ impl WorkerHandle {
         let (commands, received) = unbounded_channel();
         let (started, starting) = sync_channel(1);
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            // The only blocking calls are those of the admin places, which may wait for each other.
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = match builder.enable_all().max_blocking_threads(1).build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
@@ -254,12 +257,15 @@ fn listen(
 }
 
 impl Accepting {
-    /// Takes the connections that clients believe established, so that closing resets none of them.
+    /// Takes the connections that clients believe established, so that closing resets none of them. Asks the system
+    /// itself: the runtime may not have heard of the newest yet.
     fn close(self, worker: &Rc<Worker>) {
         self.task.abort();
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        while let std::task::Poll::Ready(Ok((stream, peer))) = self.listener.poll_accept(&mut context) {
-            start_connection(worker, self.id, stream, peer);
+        while let Ok((socket, peer)) = SockRef::from(&*self.listener).accept() {
+            let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
+            if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
+                start_connection(worker, self.id, stream, peer);
+            }
         }
     }
 }
@@ -279,13 +285,8 @@ async fn accept_all(worker: Rc<Worker>, id: ListenerId, listener: Rc<TcpListener
     }
 }
 
-fn start_connection(
-    worker: &Rc<Worker>,
-    listener: ListenerId,
-    stream: tokio::net::TcpStream,
-    peer: SocketAddr,
-) {
-    if stream.set_nodelay(true).is_err() {
+fn start_connection(worker: &Rc<Worker>, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
+    if tune(&stream).is_err() {
         return; // It is gone already.
     }
     let number = worker.last_connection.get() + 1;
@@ -298,6 +299,17 @@ fn start_connection(
         connection::serve(worker, stream, peer, control).await;
     });
 }
+
+/// Sends without delay, and asks a silent peer now and then whether it is still there.
+pub(crate) fn tune(stream: &TcpStream) -> std::io::Result<()> {
+    // Without it the second write of a message would wait for the peer's acknowledgement of the first.
+    stream.set_nodelay(true)?;
+    SockRef::from(stream)
+        .set_tcp_keepalive(&TcpKeepalive::new().with_time(PEER_CHECK).with_interval(PEER_CHECK))
+}
+
+/// How long a peer may be silent before the system asks whether it is there, and between two such questions.
+const PEER_CHECK: Duration = Duration::from_secs(30);
 
 /// A connection's entry in its worker's table; gone with the connection, also by a panic.
 struct Registration {

@@ -152,12 +152,14 @@ fn dot_segments_and_their_disguises_never_cross_into_another_route() {
 }
 
 #[test]
-fn absolute_form_targets_are_accepted() {
+fn absolute_form_targets_are_accepted_where_the_host_agrees() {
     let origin = mirror();
     let gateway = Gateway::standalone(Document::new().route("all", "/a", origin.url()));
     let mut connection = Connection::open(gateway.address());
-    connection.send("GET http://elsewhere.example/a/b?c HTTP/1.1\r\nHost: gateway.example\r\n\r\n");
+    connection.send("GET http://gateway.example/a/b?c HTTP/1.1\r\nHost: Gateway.example\r\n\r\n");
     assert_eq!(connection.response().text(), "GET /a/b?c");
+    connection.send("GET http://elsewhere.example/a/b?c HTTP/1.1\r\nHost: gateway.example\r\n\r\n");
+    assert_eq!(connection.response().status(), 400);
 }
 
 #[test]

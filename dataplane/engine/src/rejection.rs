@@ -24,6 +24,9 @@ pub enum Rejection {
         /// The most that is allowed.
         max_bytes: u64,
     },
+    /// The request's target is longer than any that can be passed on.
+    #[error("the request's target is too long")]
+    TargetTooLong,
     /// The method is not one a gateway may forward.
     #[error("the method is not allowed")]
     MethodNotAllowed,
@@ -48,9 +51,15 @@ pub enum Rejection {
     /// The body did not arrive in time.
     #[error("the request's body did not arrive in time")]
     BodyTimeout,
+    /// The body is in a transfer coding that the gateway does not know.
+    #[error("the request's transfer coding is not known")]
+    TransferCoding,
     /// The body is not one: its framing broke midway.
     #[error("the request's body is malformed")]
     BodyMalformed,
+    /// The client stopped sending midway.
+    #[error("the request's body is incomplete")]
+    BodyIncomplete,
     /// No usable answer came from the upstream.
     #[error("{0}")]
     Upstream(#[from] UpstreamFailure),
@@ -113,6 +122,7 @@ impl Rejection {
                 let answer = answer(status, "head_too_large", "request_headers_too_large");
                 last(Answer { max_bytes: Some(max_bytes), ..answer })
             }
+            Self::TargetTooLong => last(answer(StatusCode::URI_TOO_LONG, "target_too_long", "uri_too_long")),
             Self::MethodNotAllowed => {
                 last(answer(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method_not_allowed"))
             }
@@ -125,6 +135,10 @@ impl Rejection {
                 last(Answer { max_bytes: Some(max_bytes), ..answer })
             }
             Self::BodyTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "body_timeout", "request_timeout")),
+            Self::TransferCoding => {
+                last(answer(StatusCode::NOT_IMPLEMENTED, "transfer_coding_unknown", "not_implemented"))
+            }
+            Self::BodyIncomplete => last(answer(StatusCode::BAD_REQUEST, "body_incomplete", "bad_request")),
             Self::BodyMalformed => last(answer(StatusCode::BAD_REQUEST, "body_malformed", "bad_request")),
             Self::Upstream(failure) => match failure {
                 UpstreamFailure::Unresolved => {
@@ -193,6 +207,9 @@ mod tests {
             Rejection::BodyTooLarge { max_bytes: 1 },
             Rejection::BodyTimeout,
             Rejection::BodyMalformed,
+            Rejection::BodyIncomplete,
+            Rejection::TargetTooLong,
+            Rejection::TransferCoding,
             Rejection::Internal,
         ];
         let paths = paths.map(Rejection::Path);

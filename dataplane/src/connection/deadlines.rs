@@ -18,15 +18,13 @@ pub(crate) enum Phase {
     Idle,
     /// A request's head is arriving.
     Head,
-    /// A request's body is awaited from the client.
-    Body,
-    /// The upstream is to take the request and to begin its answer.
-    Upstream,
     /// The gateway itself is at work, under deadlines of the work's own.
     Working,
-    /// The answer is on its way; the client must keep accepting it.
+    /// The upstream is to take the request and to begin its answer.
+    Upstream,
+    /// The answer is on its way. Now and then somebody looks whether the client is still there.
     Responding,
-    /// The answer is complete but not yet with the client.
+    /// The answer is complete but not yet with the client, or the client still sends its request.
     Flushing,
 }
 
@@ -35,6 +33,8 @@ pub(crate) enum Phase {
 pub(crate) enum Expired {
     /// The deadline of this phase.
     Phase(Phase),
+    /// No byte of the request's body came for too long.
+    Body,
     /// The client accepted no byte for too long.
     Write,
 }
@@ -56,17 +56,36 @@ pub(crate) struct Deadlines {
     phase: Cell<Phase>,
     /// Of the phase.
     deadline: Cell<Option<Instant>>,
-    /// Set while the client accepts no bytes.
+    /// Set while the request's body is awaited from the client, whatever the phase.
+    body_deadline: Cell<Option<Instant>>,
+    /// Set while the client accepts no bytes, whatever the phase.
     write_deadline: Cell<Option<Instant>>,
+    /// Of the present request.
     expired: Cell<Option<Expired>>,
     /// When the connection, or the present body, began.
     since: Cell<Instant>,
-    /// How much of the body has come.
-    body_bytes: Cell<u64>,
+    body: Cell<Body>,
+}
+
+/// How far the present request's body has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// There is none, or it has ended.
+    Ended,
+    /// Nobody has asked for it yet.
+    Unread,
+    /// This many bytes have come.
+    Read(u64),
 }
 
 /// A body slower than this, over more than the read timeout, counts as not arriving.
 const MINIMUM_BODY_BYTES_PER_SECOND: u64 = 1_024;
+
+/// How often it is looked whether a client still waits for the rest of its answer.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a new connection may take to speak when its listener has closed.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 impl Deadlines {
     /// Creates the deadlines of a connection just accepted.
@@ -76,10 +95,11 @@ impl Deadlines {
             timeouts: Cell::new(timeouts),
             phase: Cell::new(Phase::New),
             deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
+            body_deadline: Cell::new(None),
             write_deadline: Cell::new(None),
             expired: Cell::new(None),
             since: Cell::new(now),
-            body_bytes: Cell::new(0),
+            body: Cell::new(Body::Ended),
         }
     }
 
@@ -93,9 +113,27 @@ impl Deadlines {
         matches!(self.phase.get(), Phase::New | Phase::Idle | Phase::Head)
     }
 
-    /// The deadline that was found to have passed, if any.
+    /// Whether a request is at work and no answer has begun.
+    pub(crate) fn is_awaiting_answer(&self) -> bool {
+        matches!(self.phase.get(), Phase::Working | Phase::Upstream)
+    }
+
+    /// Whether no byte has come yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.phase.get() == Phase::New
+    }
+
+    /// The deadline of the present request that was found to have passed, if any.
     pub(crate) fn expired(&self) -> Option<Expired> {
         self.expired.get()
+    }
+
+    /// The connection's listener has closed: a connection that has said nothing must do so soon.
+    pub(crate) fn hurry(&self) {
+        if self.is_new() {
+            let soon = Instant::now() + LAST_WORD;
+            self.deadline.set(self.deadline.get().map(|deadline| deadline.min(soon)));
+        }
     }
 
     /// Bytes came from the client.
@@ -112,7 +150,13 @@ impl Deadlines {
 
     /// A request's head is complete.
     pub(crate) fn head_complete(&self) {
+        self.expired.set(None);
         self.enter(Phase::Working, None);
+    }
+
+    /// The request has a body, which is still to be read.
+    pub(crate) fn body_begins(&self) {
+        self.body.set(Body::Unread);
     }
 
     /// A connection to the upstream is being made, under a limit of its own.
@@ -125,34 +169,48 @@ impl Deadlines {
         self.enter(Phase::Upstream, Some(self.timeouts.get().response_header));
     }
 
-    /// A request's body is about to be read.
-    pub(crate) fn body_begins(&self) {
-        self.since.set(Instant::now());
-        self.body_bytes.set(0);
-    }
-
-    /// More of the body is awaited from the client.
+    /// More of the body is awaited from the client, and meanwhile nothing from the upstream.
     pub(crate) fn body_awaited(&self) {
-        if matches!(self.phase.get(), Phase::Upstream | Phase::Body) {
-            let read = self.timeouts.get().read;
-            let allowance = Duration::from_secs(self.body_bytes.get() / MINIMUM_BODY_BYTES_PER_SECOND);
-            self.enter(Phase::Body, Some(read));
-            let overall = self.since.get() + read + allowance;
-            self.deadline.set(self.deadline.get().map(|deadline| deadline.min(overall)));
+        let now = Instant::now();
+        let bytes = match self.body.get() {
+            Body::Read(bytes) => bytes,
+            Body::Unread | Body::Ended => {
+                self.since.set(now);
+                self.body.set(Body::Read(0));
+                0
+            }
+        };
+        let read = self.timeouts.get().read;
+        let allowance = Duration::from_secs(bytes / MINIMUM_BODY_BYTES_PER_SECOND);
+        self.body_deadline.set(Some((now + read).min(self.since.get() + read + allowance)));
+        if self.phase.get() == Phase::Upstream {
+            self.deadline.set(None);
         }
     }
 
-    /// Some of the body came; it is the upstream's turn to take it, or to answer.
+    /// Some of the body came; it is the upstream's turn to take it.
     pub(crate) fn body_bytes_read(&self, bytes: u64) {
-        self.body_bytes.set(self.body_bytes.get() + bytes);
-        if matches!(self.phase.get(), Phase::Upstream | Phase::Body) {
-            self.upstream_awaited();
+        let before = match self.body.get() {
+            Body::Read(before) => before,
+            Body::Unread | Body::Ended => {
+                self.since.set(Instant::now());
+                0
+            }
+        };
+        self.body.set(Body::Read(before + bytes));
+        self.body_moved();
+    }
+
+    /// The body has ended, or nobody wants the rest of it.
+    pub(crate) fn body_ends(&self) {
+        if self.body.replace(Body::Ended) != Body::Ended {
+            self.body_moved();
         }
     }
 
     /// An answer begins.
     pub(crate) fn response_begins(&self) {
-        self.enter(Phase::Responding, None);
+        self.enter(Phase::Responding, Some(LOOK));
     }
 
     /// The answer's last byte was handed over.
@@ -162,7 +220,7 @@ impl Deadlines {
 
     /// Everything written so far is with the system.
     pub(crate) fn flushed(&self) {
-        if self.phase.get() == Phase::Flushing {
+        if self.phase.get() == Phase::Flushing && self.body.get() == Body::Ended {
             self.enter(Phase::Idle, Some(self.timeouts.get().idle));
         }
     }
@@ -181,24 +239,37 @@ impl Deadlines {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        [self.deadline.get(), self.write_deadline.get()].into_iter().flatten().min()
+        let deadlines = [&self.deadline, &self.body_deadline, &self.write_deadline];
+        deadlines.into_iter().filter_map(Cell::get).min()
     }
 
-    /// Notes and gives the deadline that has passed by `now`, if any.
+    /// Notes and gives a deadline that has passed by `now`, if any.
     pub(crate) fn check(&self, now: Instant) -> Option<Expired> {
-        let passed =
-            |deadline: &Cell<Option<Instant>>| deadline.get().is_some_and(|deadline| deadline <= now);
+        let passed = |deadline: &Cell<Option<Instant>>| {
+            let passed = deadline.get().is_some_and(|deadline| deadline <= now);
+            if passed {
+                deadline.set(None);
+            }
+            passed
+        };
         let expired = if passed(&self.write_deadline) {
-            self.write_deadline.set(None);
             Expired::Write
+        } else if passed(&self.body_deadline) {
+            Expired::Body
         } else if passed(&self.deadline) {
-            self.deadline.set(None);
             Expired::Phase(self.phase.get())
         } else {
             return None;
         };
         self.expired.set(Some(expired));
         Some(expired)
+    }
+
+    fn body_moved(&self) {
+        self.body_deadline.set(None);
+        if self.phase.get() == Phase::Upstream {
+            self.upstream_awaited();
+        }
     }
 
     fn enter(&self, phase: Phase, limit: Option<Duration>) {
@@ -281,7 +352,7 @@ mod tests {
             deadlines.body_bytes_read(1 << 20);
         }
         deadlines.body_awaited();
-        assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Phase(Phase::Body)));
+        assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Body));
     }
 
     #[tokio::test(start_paused = true)]
@@ -296,7 +367,7 @@ mod tests {
             deadlines.body_bytes_read(1);
         }
         deadlines.body_awaited();
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Body)));
+        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Body));
     }
 
     #[tokio::test(start_paused = true)]
@@ -317,12 +388,60 @@ mod tests {
         let deadlines = deadlines();
         deadlines.head_complete();
         deadlines.response_begins();
-        assert_eq!(expires_after(&deadlines, 3_600).await, None);
+        // Somebody looks whether the client is there, and it is.
+        assert_eq!(expires_after(&deadlines, 3_600).await, Some(Expired::Phase(Phase::Responding)));
         deadlines.write_blocked();
-        advance(Duration::from_secs(59)).await;
+        assert_eq!(expires_after(&deadlines, 59).await, None);
         deadlines.write_progressed();
         assert_eq!(expires_after(&deadlines, 3_600).await, None);
         deadlines.write_blocked();
         assert_eq!(expires_after(&deadlines, 60).await, Some(Expired::Write));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_request_s_deadline_is_not_the_next_one_s() {
+        let deadlines = deadlines();
+        deadlines.head_complete();
+        deadlines.upstream_awaited();
+        assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Phase(Phase::Upstream)));
+        assert!(deadlines.expired().is_some());
+        deadlines.head_complete();
+        assert_eq!(deadlines.expired(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_keeps_its_deadline_when_the_answer_has_begun() {
+        let deadlines = deadlines();
+        deadlines.head_complete();
+        deadlines.body_begins();
+        deadlines.upstream_awaited();
+        deadlines.response_begins();
+        deadlines.response_complete();
+        deadlines.body_awaited();
+        deadlines.flushed();
+        assert!(!deadlines.is_before_request(), "what comes now is still the body");
+        assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Body));
+        deadlines.body_ends();
+        deadlines.flushed();
+        assert!(deadlines.is_before_request());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_to_connect_is_not_the_body_s() {
+        let deadlines = deadlines();
+        deadlines.head_complete();
+        deadlines.body_begins();
+        deadlines.connecting();
+        assert_eq!(expires_after(&deadlines, 100).await, None);
+        deadlines.upstream_awaited();
+        deadlines.body_awaited();
+        assert_eq!(expires_after(&deadlines, 14).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_may_say_a_last_word_and_an_idle_one_may_not() {
+        let deadlines = deadlines();
+        deadlines.hurry();
+        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::New)));
     }
 }

@@ -51,6 +51,66 @@ impl Peer {
     }
 }
 
+/// A message whose end cannot be told in one way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FramingError {
+    /// In a coding that the gateway neither undoes nor may forget.
+    #[error("a transfer coding other than chunked")]
+    TransferCoding,
+    /// Of several lengths, or one that is none.
+    #[error("no single content length")]
+    ContentLength,
+}
+
+/// Checks that a message is chunked, or in no transfer coding at all (RFC 9112 section 6.1).
+///
+/// # Errors
+/// When it is in another one: passed on without its name, the coded bytes would be taken for the content.
+pub(crate) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), FramingError> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(FramingError::TransferCoding),
+    }
+}
+
+/// Turns the header fields an upstream sent into those its client is to see.
+///
+/// # Errors
+/// When the message's end cannot be told in one way only.
+pub(crate) fn prepare_response(headers: &mut HeaderMap) -> Result<(), FramingError> {
+    check_transfer_coding(headers)?;
+    settle_length(headers)?;
+    remove_hop_by_hop(headers);
+    Ok(())
+}
+
+/// Leaves at most one length, and none beside a transfer coding (RFC 9112 section 6.3).
+fn settle_length(headers: &mut HeaderMap) -> Result<(), FramingError> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
+    let is_a_number = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+    if !is_a_number || headers.get_all(CONTENT_LENGTH).iter().any(|other| other != length) {
+        return Err(FramingError::ContentLength);
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        let length = length.clone();
+        headers.insert(CONTENT_LENGTH, length);
+    }
+    Ok(())
+}
+
+/// Removes from a request's trailers what the gateway writes or keeps back in heads.
+pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in [HOST, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID] {
+        trailers.remove(name);
+    }
+}
+
 /// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
@@ -251,6 +311,37 @@ mod tests {
             ("x-forwarded-host", "api.example.com"),
         ];
         check(&received, &["192.0.2.0/24"], &expected);
+    }
+
+    fn check_response(received: &[(&str, &str)], expected: Result<&[(&str, &str)], FramingError>) {
+        let mut sent = headers(received);
+        let prepared = prepare_response(&mut sent).map(|()| sent);
+        assert_eq!(prepared, expected.map(headers), "{received:?}");
+    }
+
+    #[test]
+    fn answers_have_one_end() {
+        let (length, coding) = ("content-length", "transfer-encoding");
+        check_response(&[(length, "5")], Ok(&[(length, "5")]));
+        check_response(&[(length, "5"), (length, "5")], Ok(&[(length, "5")]));
+        check_response(&[(length, "5"), (coding, "Chunked")], Ok(&[]));
+        check_response(&[(length, "5"), (length, "6")], Err(FramingError::ContentLength));
+        check_response(&[(length, "5, 5")], Err(FramingError::ContentLength));
+        check_response(&[(coding, "gzip, chunked")], Err(FramingError::TransferCoding));
+        check_response(&[(coding, "gzip"), (coding, "chunked")], Err(FramingError::TransferCoding));
+    }
+
+    #[test]
+    fn trailers_forge_nothing_that_heads_cannot() {
+        let mut trailers = headers(&[
+            ("x-forwarded-for", "1"),
+            ("x-request-id", "2"),
+            ("connection", "x-named"),
+            ("x-named", "3"),
+            ("x-kept", "4"),
+        ]);
+        prepare_trailers(&mut trailers);
+        assert_eq!(trailers, headers(&[("x-kept", "4")]));
     }
 
     #[test]

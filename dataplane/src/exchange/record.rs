@@ -4,12 +4,13 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_engine::{
     path::NormalPath,
-    rejection::Answer,
+    rejection::{Answer, Rejection},
     snapshot::{Route, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
+use super::request_body::BodyFault;
 use crate::{
     access_log::Line,
     connection::{
@@ -53,6 +54,8 @@ pub(crate) struct Record {
     counters: Arc<RouteCounters>,
     upstream: Option<Arc<Upstream>>,
     upstream_duration: Option<Duration>,
+    /// None: the request has no body.
+    fault: Option<Rc<BodyFault>>,
     /// None: there is no answer yet.
     status: Option<StatusCode>,
     why: &'static str,
@@ -88,6 +91,7 @@ impl Record {
             counters: worker.counters_without_route(),
             upstream: None,
             upstream_duration: None,
+            fault: None,
             status: None,
             why: "ok",
             bytes: 0,
@@ -146,6 +150,17 @@ impl Record {
         self.bytes += bytes;
     }
 
+    /// Notes where a fault of the request's body will be found.
+    pub(crate) fn set_body_fault(&mut self, fault: &Rc<BodyFault>) {
+        self.fault = Some(Rc::clone(fault));
+    }
+
+    /// Why the request's body failed, and with it the upstream's connection.
+    fn body_fault(&self) -> Option<&'static str> {
+        let fault = self.fault.as_ref()?.found()?;
+        Some(Rejection::from(fault).answer().reason)
+    }
+
     /// Writes the exchange's line and counts it. Only the first call does.
     pub(crate) fn end(&mut self, ending: Ending) {
         if std::mem::replace(&mut self.has_ended, true) {
@@ -154,7 +169,7 @@ impl Record {
         self.deadlines.response_complete();
         let why = match ending {
             Ending::Complete => self.why,
-            Ending::UpstreamTruncated => "upstream_truncated",
+            Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
             Ending::ClientDisconnected if self.deadlines.expired() == Some(Expired::Write) => "write_timeout",
             Ending::ClientDisconnected => "client_disconnected",
         };

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::forwarding;
 use crate::connection::deadlines::Deadlines;
 
 /// What is sent to an upstream as a body.
@@ -44,16 +45,20 @@ pub(crate) enum BodyError {
         /// The most that is allowed.
         max_bytes: u64,
     },
-    /// Its framing is broken, or the client went away.
+    /// Its framing is broken.
+    #[error("the body is malformed")]
+    Malformed,
+    /// The client went away, or stopped in the middle.
     #[error("the body ended early")]
-    Broken,
+    Incomplete,
 }
 
 impl From<BodyError> for Rejection {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge { max_bytes } => Self::BodyTooLarge { max_bytes },
-            BodyError::Broken => Self::BodyMalformed,
+            BodyError::Malformed => Self::BodyMalformed,
+            BodyError::Incomplete => Self::BodyIncomplete,
         }
     }
 }
@@ -95,7 +100,10 @@ impl Streamed {
             return Poll::Pending;
         };
         let checked = frame.map(|frame| {
-            let frame = frame.map_err(|_| BodyError::Broken)?;
+            let mut frame = frame.map_err(|error| BodyError::of(&error))?;
+            if let Some(trailers) = frame.trailers_mut() {
+                forwarding::prepare_trailers(trailers);
+            }
             let bytes = frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
             self.bytes += bytes;
             self.deadlines.body_bytes_read(bytes);
@@ -107,9 +115,22 @@ impl Streamed {
         match &checked {
             Some(Err(error)) => self.fault.0.set(Some(*error)),
             Some(Ok(_)) => {}
-            None => self.deadlines.body_bytes_read(0),
+            None => self.deadlines.body_ends(),
         }
         Poll::Ready(checked)
+    }
+}
+
+impl BodyError {
+    fn of(error: &hyper::Error) -> Self {
+        let has_stopped = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+        if has_stopped { Self::Incomplete } else { Self::Malformed }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        self.deadlines.body_ends();
     }
 }
 

@@ -62,6 +62,10 @@ impl Body for ResponseBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 this.record.add_bytes(frame.data_ref().map_or(0, |chunk| chunk.len() as u64));
+                if frame.is_trailers() {
+                    // Nothing follows them, and nobody polls again to hear it.
+                    this.record.end(Ending::Complete);
+                }
             }
             Poll::Ready(Some(Err(_))) => this.record.end(Ending::UpstreamTruncated),
             Poll::Ready(None) => this.record.end(Ending::Complete),

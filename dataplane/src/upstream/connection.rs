@@ -10,6 +10,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use apigw_engine::snapshot::UpstreamId;
@@ -21,7 +22,11 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::TcpStream,
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
 
 use super::pool::Pool;
 use crate::exchange::request_body::RequestBody;
@@ -43,8 +48,8 @@ pub(crate) struct Connection {
 enum Driver {
     /// Whoever uses the connection.
     Inline(Box<Hyper>),
-    /// A task of its own.
-    Spawned,
+    /// A task of its own, which ends with the connection.
+    Spawned { _ended_with_this: Task },
     /// Nobody: it has ended.
     Ended,
 }
@@ -132,12 +137,25 @@ impl Driver {
     }
 
     fn spawn(&mut self) {
-        if let Self::Inline(hyper) = std::mem::replace(self, Self::Spawned) {
-            // Ends with the sender: when the exchange is dropped, or the pool lets go of the connection.
-            tokio::task::spawn_local(async move {
+        if !matches!(self, Self::Inline(_)) {
+            return;
+        }
+        if let Self::Inline(hyper) = std::mem::replace(self, Self::Ended) {
+            let task = tokio::task::spawn_local(async move {
+                // An error has reached the exchange, if there is one, through the sender.
                 let _ = hyper.await;
             });
+            *self = Self::Spawned { _ended_with_this: Task(task.abort_handle()) };
         }
+    }
+}
+
+/// A task that ends when this is dropped: hyper itself would wait for as long as a write takes.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -157,10 +175,25 @@ impl UpstreamBody {
         if let Some(Used { mut connection, pool }) = self.connection.take() {
             connection.is_reused = true;
             connection.last_used = Instant::now();
-            pool.put(connection);
+            match connection.driver {
+                Driver::Inline(_) => pool.put(connection),
+                Driver::Spawned { .. } => drop(tokio::task::spawn_local(put_when_ready(connection, pool))),
+                Driver::Ended => {}
+            }
         }
     }
 }
+
+/// Keeps a connection whose driver is a task of its own: that task may not have seen yet that the exchange is over, or the
+/// upstream answered before it had read the request.
+async fn put_when_ready(mut connection: Connection, pool: Rc<Pool>) {
+    if let Ok(Ok(())) = timeout(REST_OF_REQUEST, connection.sender.ready()).await {
+        pool.put(connection);
+    }
+}
+
+/// How long an upstream that has answered may take to read the rest of the request.
+const REST_OF_REQUEST: Duration = Duration::from_secs(1);
 
 impl Body for UpstreamBody {
     type Data = Bytes;
@@ -180,7 +213,10 @@ impl Body for UpstreamBody {
         }
         match &polled {
             Poll::Ready(None) => this.release(),
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.release(),
+            // Nothing follows trailers, and nobody polls again to hear it.
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() || this.incoming.is_end_stream() => {
+                this.release();
+            }
             Poll::Ready(Some(Err(_))) => this.connection = None,
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }

@@ -11,7 +11,7 @@ use apigw_config::names::UpstreamHost;
 use apigw_engine::{rejection::UpstreamFailure, snapshot::Upstream};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::resolver::Addresses;
+use crate::{resolver::Addresses, worker::tune};
 
 /// Opens connections, to each address of a name in turn.
 pub(crate) struct Connector {
@@ -66,8 +66,7 @@ impl Connector {
 async fn connect_to(address: SocketAddr) -> Option<TcpStream> {
     match TcpStream::connect(address).await {
         Ok(stream) => {
-            // Without it the second write of a request would wait for the upstream's acknowledgement of the first.
-            stream.set_nodelay(true).ok()?;
+            tune(&stream).ok()?;
             Some(stream)
         }
         Err(error) => {
