@@ -16,6 +16,8 @@ pub mod time;
 pub mod algorithm;
 /// A token taken apart. Nothing in it is believed yet.
 pub mod token;
+/// What is equal when two things are the same.
+mod mark;
 /// What verifies signatures.
 pub mod keys;
 /// What a believed token says.

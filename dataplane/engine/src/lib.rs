@@ -15,6 +15,10 @@ pub mod routing;
 pub mod client;
 /// Whether that address may.
 pub mod address_list;
+/// Whether it comes too soon.
+pub mod rate_limit;
+/// Whom a token says it is from, and whether that is true.
+pub mod jwt;
 /// Whether there is room for it.
 pub mod concurrency;
 /// Whether its upstream is well.

@@ -150,7 +150,9 @@ mod tests {
             assert_eq!(Algorithm::named(algorithm.name()), Some(algorithm));
             assert_eq!(format!("{:?}", algorithm.in_library()), algorithm.name());
         }
-        for name in ["none", "None", "NONE", "nOnE", "", "rs256", "RS256 ", "HS512", "ES512", "ES256K", "RS256\0"] {
+        for name in
+            ["none", "None", "NONE", "nOnE", "", "rs256", "RS256 ", "HS512", "ES512", "ES256K", "RS256\0"]
+        {
             assert_eq!(Algorithm::named(name), None, "{name:?}");
         }
     }
@@ -161,7 +163,11 @@ mod tests {
             if let Ok(configured) = algorithm.name().parse::<names::Algorithm>() {
                 assert_eq!(Algorithm::from(configured), algorithm);
             } else {
-                assert_eq!(algorithm, Algorithm::Hs256, "only a secret's algorithm is not configured by name");
+                assert_eq!(
+                    algorithm,
+                    Algorithm::Hs256,
+                    "only a secret's algorithm is not configured by name"
+                );
             }
         }
     }

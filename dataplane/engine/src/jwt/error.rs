@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn clients_that_sent_no_token_are_told_of_no_error() {
-        let silent: Vec<_> = JwtError::ALL.into_iter().filter(|error| error.bearer_error().is_none()).collect();
+        let silent: Vec<_> =
+            JwtError::ALL.into_iter().filter(|error| error.bearer_error().is_none()).collect();
         assert_eq!(silent, [JwtError::Missing, JwtError::Scheme, JwtError::KeysUnavailable]);
         assert_eq!(JwtError::Several.bearer_error().map(BearerError::code), Some("invalid_request"));
         assert_eq!(JwtError::Expired.bearer_error().map(BearerError::code), Some("invalid_token"));

@@ -6,10 +6,7 @@
 
 use std::fmt;
 
-use serde::{
-    Deserializer as _,
-    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
-};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// How large an object may be.
@@ -43,10 +40,9 @@ struct Strict<'b> {
 }
 
 impl Strict<'_> {
-    /// The reader of what is inside an object or array.
-    fn deeper<E: Error>(&mut self) -> Result<Strict<'_>, E> {
-        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))?;
-        Ok(Strict { depth, values: self.values })
+    /// The levels that may follow inside an object or array.
+    fn depth_inside<E: Error>(&self) -> Result<u32, E> {
+        self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
     }
 }
 
@@ -90,21 +86,23 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(Value::String(value.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let depth = self.depth_inside()?;
         let mut array = Vec::new();
-        while let Some(element) = elements.next_element_seed(self.deeper()?)? {
+        while let Some(element) = elements.next_element_seed(Strict { depth, values: self.values })? {
             array.push(element);
         }
         Ok(Value::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let depth = self.depth_inside()?;
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
                 return Err(A::Error::custom("duplicate member"));
             }
-            let value = members.next_value_seed(self.deeper()?)?;
+            let value = members.next_value_seed(Strict { depth, values: self.values })?;
             object.insert(name, value);
         }
         Ok(Value::Object(object))
@@ -169,9 +167,9 @@ mod tests {
     #[test]
     fn depth_and_number_of_values_are_bounded() {
         assert!(is_read(r#"{"a":[[[]]]}"#));
-        assert!(is_read(r#"{"a":[[{}]]}"#));
-        assert!(!is_read(r#"{"a":[[[1]]]}"#));
+        assert!(is_read(r#"{"a":[[{"b":1}]]}"#));
         assert!(!is_read(r#"{"a":[[[[]]]]}"#));
+        assert!(!is_read(r#"{"a":{"b":{"c":{"d":{}}}}}"#));
         assert!(is_read(r#"{"a":[1,2,3,4,5,6,7,8]}"#));
         assert!(!is_read(r#"{"a":[1,2,3,4,5,6,7,8,9]}"#));
         let deep = "[".repeat(100_000);
