@@ -1,9 +1,10 @@
 //! Configuration as operators see it in JSON: one shape for `gwctl -o json` and the admin endpoints.
 //!
-//! The shape is the Go model's, so that what was written for it works unchanged: every member is always there, and what a
-//! route does not have is empty, zero or false, as Go writes it.
+//! The shape is the Go model's, so that what was written for it works unchanged: every member of the model is always there,
+//! and what a route does not have is empty, zero or false, as Go writes it. A member that the model does not have is there
+//! only where the file says something else than its default.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use apigw_proto::v1;
 use serde::{Serialize, Serializer};
@@ -20,6 +21,20 @@ pub struct RouteJson {
     pub rate_limit: RateLimitJson,
     pub concurrency: ConcurrencyJson,
     pub circuit_breaker: CircuitBreakerJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RouteAuthJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_cidrs: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny_cidrs: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cidrs_mode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<CorsJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_header_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_bytes: Option<u64>,
 }
 
 /// A route's rate limit.
@@ -30,6 +45,8 @@ pub struct RateLimitJson {
     pub rps: Number,
     pub burst: Number,
     pub scope: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
 }
 
 /// A route's concurrency limit; 0: none.
@@ -37,6 +54,8 @@ pub struct RateLimitJson {
 #[expect(missing_docs, reason = "the members are the file's keys")]
 pub struct ConcurrencyJson {
     pub max_in_flight: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
 }
 
 /// A route's circuit breaker.
@@ -47,10 +66,49 @@ pub struct CircuitBreakerJson {
     pub failure_threshold: u32,
     pub open_seconds: Number,
     pub half_open_max_in_flight: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_percent: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_seconds: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_requests: Option<u32>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
+}
+
+/// What a route asks of its callers, and tells its upstream of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[expect(missing_docs, reason = "the members are the file's keys")]
+pub struct RouteAuthJson {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub required_scopes: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub required_claims: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub forward_claims: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
+}
+
+/// What pages of other origins may do.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[expect(missing_docs, reason = "the members are the file's keys")]
+pub struct CorsJson {
+    pub allow_origins: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_methods: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_headers: Vec<String>,
+    pub max_age_seconds: Number,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
 }
 
 impl From<v1::Route> for RouteJson {
     fn from(route: v1::Route) -> Self {
+        let lists = route.address_lists.unwrap_or_default();
         Self {
             name: route.name,
             path_prefix: route.path_prefix,
@@ -58,28 +116,65 @@ impl From<v1::Route> for RouteJson {
             strip_prefix: route.strip_prefix,
             auth_required: route.auth_required,
             rate_limit: route.rate_limit.map(RateLimitJson::from).unwrap_or_default(),
-            concurrency: ConcurrencyJson {
-                max_in_flight: route.concurrency.map_or(0, |concurrency| concurrency.max_in_flight),
-            },
+            concurrency: route.concurrency.map(ConcurrencyJson::from).unwrap_or_default(),
             circuit_breaker: route.circuit_breaker.map(CircuitBreakerJson::from).unwrap_or_default(),
+            auth: route.auth.map(RouteAuthJson::from),
+            allow_cidrs: lists.allow,
+            deny_cidrs: lists.deny,
+            cidrs_mode: lists.mode,
+            cors: route.cors.map(CorsJson::from),
+            max_header_bytes: Some(route.max_header_bytes).filter(|&bytes| bytes > 0),
+            max_body_bytes: Some(route.max_body_bytes).filter(|&bytes| bytes > 0),
         }
     }
 }
 
 impl From<v1::RateLimit> for RateLimitJson {
     fn from(limit: v1::RateLimit) -> Self {
-        let v1::RateLimit { enabled, rps, burst, scope } = limit;
-        Self { enabled, rps: Number(rps), burst: Number(burst), scope }
+        let v1::RateLimit { enabled, rps, burst, scope, mode } = limit;
+        Self { enabled, rps: Number(rps), burst: Number(burst), scope, mode }
+    }
+}
+
+impl From<v1::Concurrency> for ConcurrencyJson {
+    fn from(concurrency: v1::Concurrency) -> Self {
+        let v1::Concurrency { max_in_flight, mode } = concurrency;
+        Self { max_in_flight, mode }
     }
 }
 
 impl From<v1::CircuitBreaker> for CircuitBreakerJson {
     fn from(breaker: v1::CircuitBreaker) -> Self {
+        let rate = breaker.failure_rate;
         Self {
             enabled: breaker.enabled,
             failure_threshold: breaker.failure_threshold,
             open_seconds: Number::seconds(breaker.open_us),
             half_open_max_in_flight: breaker.half_open_max_in_flight,
+            failure_percent: rate.map(|rate| Number(rate.percent)),
+            window_seconds: rate.map(|rate| Number::seconds(rate.window_us)),
+            minimum_requests: rate.map(|rate| rate.minimum_requests),
+            mode: breaker.mode,
+        }
+    }
+}
+
+impl From<v1::RouteAuth> for RouteAuthJson {
+    fn from(auth: v1::RouteAuth) -> Self {
+        let v1::RouteAuth { providers, required_scopes, required_claims, forward_claims, mode } = auth;
+        Self { providers, required_scopes, required_claims, forward_claims, mode }
+    }
+}
+
+impl From<v1::Cors> for CorsJson {
+    fn from(cors: v1::Cors) -> Self {
+        let v1::Cors { allow_origins, allow_methods, allow_headers, max_age_us, mode } = cors;
+        Self {
+            allow_origins,
+            allow_methods,
+            allow_headers,
+            max_age_seconds: Number::seconds(max_age_us),
+            mode,
         }
     }
 }
@@ -111,5 +206,41 @@ impl Serialize for Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A route of everything.yaml, as what is sent of it.
+    fn everything() -> v1::Route {
+        let config = crate::read("g.yaml", include_bytes!("../examples/everything.yaml")).unwrap();
+        v1::Route::from(&config.routes()[0])
+    }
+
+    #[test]
+    fn what_the_go_model_has_not_is_shown_where_it_is_set() {
+        let full = RouteJson::from(everything());
+        let auth = full.auth.unwrap();
+        assert_eq!(
+            (auth.providers, auth.required_scopes),
+            (vec!["default".into()], vec!["users:read".into()])
+        );
+        assert_eq!(auth.forward_claims.get("sub").map(String::as_str), Some("x-user"));
+        assert_eq!(auth.required_claims.get("email_verified").map(String::as_str), Some("true"));
+        assert_eq!((full.allow_cidrs.len(), full.deny_cidrs.len()), (1, 1));
+        assert_eq!((full.max_header_bytes, full.max_body_bytes), (Some(16_384), Some(104_857_600)));
+        let breaker = full.circuit_breaker;
+        assert_eq!(
+            (breaker.failure_percent, breaker.window_seconds),
+            (Some(Number(50.0)), Some(Number(10.0)))
+        );
+        assert_eq!(breaker.minimum_requests, Some(20));
+        let cors = full.cors.unwrap();
+        assert_eq!(
+            (cors.allow_methods, cors.max_age_seconds),
+            (vec!["PUT".into(), "DELETE".into()], Number(600.0))
+        );
     }
 }

@@ -5,100 +5,29 @@
 
 mod address;
 mod algorithm;
+mod claim;
+mod cors;
+mod header;
+mod policy_mode;
 mod quantity;
+mod secret;
 mod upstream;
+mod value_error;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress},
     algorithm::{Algorithm, Algorithms},
-    quantity::{Period, Span},
+    claim::{ClaimName, ClaimValue, TokenScope},
+    cors::{AllowedOrigins, CorsMethod, Origin, OriginPattern},
+    header::{ForwardedHeader, HeaderName},
+    policy_mode::PolicyMode,
+    quantity::{ByteCount, Percent, Period, Span},
+    secret::Secret,
     upstream::{Scheme, UpstreamHost, UpstreamUrl},
+    value_error::ValueError,
 };
-
-/// Why a value is not legal. Its text names the value and what would be legal.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ValueError {
-    /// A value that is needed here is not given.
-    #[error("missing")]
-    Missing,
-    /// A text that must say something is empty.
-    #[error("must not be empty")]
-    Empty,
-    /// A text is longer than what any legal one needs.
-    #[error("longer than {limit} bytes")]
-    TooLong {
-        /// The most bytes there may be.
-        limit: usize,
-    },
-    /// A name that could not stand in a header, a label or a log line as it is.
-    #[error("contains {character:?}; letters, digits and -_.:/@ are allowed")]
-    NameCharacter {
-        /// The first character that is not allowed.
-        character: char,
-    },
-    /// A prefix that is not the beginning of a path.
-    #[error("must start with \"/\": {text:?}")]
-    NoLeadingSlash {
-        /// As written.
-        text: String,
-    },
-    /// A prefix that no normalised path can begin with.
-    #[error("{text:?} can match no request: {reason}")]
-    UnreachablePrefix {
-        /// As written.
-        text: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Not a URL to send requests to.
-    #[error("not an absolute http or https URL: {text:?}")]
-    NotAnUpstream {
-        /// As written, without a user name and password.
-        text: String,
-    },
-    /// A URL with a part that is never sent to an upstream.
-    #[error("must not have {part}: {text:?}")]
-    UpstreamPart {
-        /// "a query", "a fragment", "a user name".
-        part: &'static str,
-        /// As written, without a user name and password.
-        text: String,
-    },
-    /// Not an address to listen on.
-    #[error("not an address to listen on (\"HOST:PORT\", \"[IPV6]:PORT\" or \":PORT\"): {text:?}")]
-    NotAnAddress {
-        /// As written.
-        text: String,
-    },
-    /// Not an address to connect to.
-    #[error("not an address to connect to (\"HOST:PORT\" or \"[IPV6]:PORT\"): {text:?}")]
-    NotAServer {
-        /// As written.
-        text: String,
-    },
-    /// Not a range of addresses.
-    #[error("not an address range such as \"10.0.0.0/8\": {text:?}")]
-    NotARange {
-        /// As written.
-        text: String,
-    },
-    /// A number or duration outside its range.
-    #[error("must be {range}")]
-    OutOfRange {
-        /// The legal range, in words.
-        range: &'static str,
-    },
-    /// A word that is none of the known ones.
-    #[error("must be one of {choices}: {text:?}")]
-    UnknownChoice {
-        /// The legal words, separated by commas.
-        choices: &'static str,
-        /// As written.
-        text: String,
-    },
-}
 
 /// Name of a route: unique in a configuration; stands in headers, logs and metric labels as it is.
 ///
@@ -115,17 +44,7 @@ impl RouteName {
     /// # Errors
     /// When it is empty, too long or has a character that is not allowed.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
-        match text.chars().find(|&c| !allowed(c)) {
-            Some(character) => Err(ValueError::NameCharacter { character }),
-            None => Ok(Self(text.into())),
-        }
+        check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
     }
 
     /// The name as written.
@@ -138,6 +57,98 @@ impl RouteName {
 impl fmt::Display for RouteName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Name of a provider of tokens: unique in a configuration; stands in logs and metric labels as it is.
+///
+/// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderName(Arc<str>);
+
+impl ProviderName {
+    /// The most bytes of a name.
+    pub const MAX_BYTES: usize = 200;
+
+    /// Takes a name.
+    ///
+    /// # Errors
+    /// When it is empty, too long or has a character that is not allowed.
+    pub fn new(text: &str) -> Result<Self, ValueError> {
+        check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
+    }
+
+    /// The name as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for ProviderName {
+    /// The name of the only provider where a file has one and does not name it.
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ProviderName {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::new(text)
+    }
+}
+
+/// What the keys of this gateway begin with in a store that others use too.
+///
+/// 1 to 64 bytes of ASCII letters, digits and `-_.:/@`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyPrefix(Arc<str>);
+
+impl KeyPrefix {
+    /// The most bytes of a prefix.
+    pub const MAX_BYTES: usize = 64;
+
+    /// Takes a prefix.
+    ///
+    /// # Errors
+    /// When it is empty, too long or has a character that is not allowed.
+    pub fn new(text: &str) -> Result<Self, ValueError> {
+        check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
+    }
+
+    /// The prefix as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for KeyPrefix {
+    fn default() -> Self {
+        Self("apigw".into())
+    }
+}
+
+/// The rule of all names: what can stand anywhere as it is.
+fn check_name(text: &str, limit: usize) -> Result<(), ValueError> {
+    if text.is_empty() {
+        return Err(ValueError::Empty);
+    }
+    if text.len() > limit {
+        return Err(ValueError::TooLong { limit });
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+    match text.chars().find(|&c| !allowed(c)) {
+        Some(character) => Err(ValueError::NameCharacter { character }),
+        None => Ok(()),
     }
 }
 

@@ -5,12 +5,14 @@
 //! value is reported where it stands and then left aside, so that it neither hides other problems nor causes more.
 
 mod auth;
+mod entries;
 mod gateway;
 mod keys;
 mod mapping;
 mod policy;
 mod rate_limit;
 mod route;
+mod route_auth;
 mod server;
 mod values;
 

@@ -14,7 +14,7 @@ fn every_example_loads() {
         }
         count += 1;
     }
-    assert!(count >= 3, "only {count} examples were found");
+    assert!(count >= 4, "only {count} examples were found");
 }
 
 #[test]
@@ -32,8 +32,9 @@ fn the_reference_has_an_entry_for_every_key_and_for_no_other() {
 }
 
 #[test]
-fn the_example_of_everything_has_every_key() {
-    let text = include_str!("../examples/everything.yaml");
+fn the_examples_have_every_key() {
+    let text =
+        concat!(include_str!("../examples/everything.yaml"), include_str!("../examples/providers.yaml"));
     for path in apigw_config::known_keys() {
         let key = path.rsplit('.').next().unwrap_or(path);
         assert!(text.contains(&format!("{key}:")), "{path}");

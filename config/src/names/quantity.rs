@@ -40,6 +40,16 @@ impl Period {
         Self(Duration::from_secs(seconds as u64))
     }
 
+    /// Whole milliseconds, for defaults written in the code.
+    ///
+    /// # Panics
+    /// At compile time, when used in a constant out of range.
+    #[must_use]
+    pub const fn milliseconds(milliseconds: u32) -> Self {
+        assert!(milliseconds > 0 && milliseconds <= 86_400_000, "a period is above 0 and at most a day");
+        Self(Duration::from_millis(milliseconds as u64))
+    }
+
     /// As a duration.
     #[must_use]
     pub fn duration(self) -> Duration {
@@ -98,6 +108,57 @@ impl Span {
     #[must_use]
     pub fn micros(self) -> u64 {
         whole_micros(self.0)
+    }
+}
+
+/// A number of bytes: 1 to 2^53, so that every program can write it exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteCount(u64);
+
+impl ByteCount {
+    /// 1,048,576.
+    pub const MEBIBYTE: Self = Self(1 << 20);
+
+    /// Takes a number of bytes.
+    ///
+    /// # Errors
+    /// When it is 0 or above 2^53.
+    pub fn new(bytes: u64) -> Result<Self, ValueError> {
+        if (1..=1 << 53).contains(&bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(ValueError::OutOfRange { range: "from 1 to 9007199254740992 bytes" })
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A share in percent: above 0, at most 100; fractions are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Percent(f64);
+
+impl Percent {
+    /// Takes a number.
+    ///
+    /// # Errors
+    /// When it is not within the range.
+    pub fn new(number: f64) -> Result<Self, ValueError> {
+        if number > 0.0 && number <= 100.0 {
+            Ok(Self(number))
+        } else {
+            Err(ValueError::OutOfRange { range: "above 0 and at most 100" })
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
     }
 }
 

@@ -1,5 +1,7 @@
 //! What each type takes and refuses, as data. The places and keys of problems are tested where files are read.
 
+mod policies;
+
 use std::net::IpAddr;
 
 use super::*;

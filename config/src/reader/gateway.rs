@@ -2,7 +2,7 @@
 
 use super::{Mapping, Place, Reader, route::RouteInFile};
 use crate::{
-    model::{Callers, ConfigError, GatewayConfig, RouteFacts, Settings, conflicts},
+    model::{Auth, Callers, ConfigError, GatewayConfig, Server, Settings, SettingsFacts, conflicts},
     problem::{KeyPath, Position},
     yaml::Value,
 };
@@ -16,18 +16,21 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<GatewayConfi
     let defaults = Settings::default();
     let server = keys.or("server", defaults.server);
     let upstream = keys.or("upstream", defaults.upstream);
-    let auth = keys.or("auth", None);
+    let auth: Option<Option<Auth>> = keys.or("auth", None);
     let rate_limit = keys.or("rate_limit", defaults.rate_limit);
     let admin = keys.or("admin", None);
     let routes: Option<Vec<RouteInFile>> = keys.or("routes", Vec::new());
     keys.finish();
 
     let routes = routes?;
-    // A section that cannot be read is one that is there.
-    let callers = if auth.as_ref().is_none_or(Option::is_some) { Callers::Known } else { Callers::Unknown };
-    let facts =
-        routes.iter().map(|route| RouteFacts { name: route.name.as_ref(), needs_auth: route.needs_auth });
-    let errors = conflicts(callers, facts);
+    let callers = match &auth {
+        None => Callers::Unread,
+        Some(None) => Callers::Unknown,
+        Some(Some(auth)) => Callers::Known(auth),
+    };
+    let max_header_bytes = server.as_ref().map(|server: &Server| server.max_header_bytes);
+    let facts = SettingsFacts { callers, max_header_bytes };
+    let errors = conflicts(facts, routes.iter().map(RouteInFile::facts));
     for error in &errors {
         report(error, &routes, place, reader);
     }
@@ -41,7 +44,7 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<GatewayConfi
         rate_limit: rate_limit?,
         admin: admin?,
     };
-    let routes = routes.into_iter().map(|route| route.route).collect::<Option<Vec<_>>>()?;
+    let routes = routes.into_iter().map(RouteInFile::into_route).collect::<Option<Vec<_>>>()?;
     GatewayConfig::new(settings, routes).ok()
 }
 
@@ -58,13 +61,26 @@ fn report(error: &ConfigError, routes: &[RouteInFile], place: Place<'_>, reader:
             problems.report(Some(written.map_or(start, |pair| pair.value.position)), &path, error);
         }
         ConfigError::DuplicateName { first, second, .. } => {
-            let Position { line, column } = routes[*first].name_position;
+            let Position { line, column } = routes[*first].positions.name;
             let message = format_args!("{error} in line {line}, column {column}");
-            problems.report(Some(routes[*second].name_position), &path.index(*second).key("name"), message);
+            problems.report(Some(routes[*second].positions.name), &path.index(*second).key("name"), message);
         }
         ConfigError::NoAuth { route } => {
-            let position = routes[*route].needs_auth_position;
+            let position = routes[*route].positions.auth_required;
             problems.report(Some(position), &path.index(*route).key("auth_required"), error);
+        }
+        ConfigError::AuthNotRequired { route } => {
+            let position = routes[*route].positions.auth;
+            problems.report(Some(position), &path.index(*route).key("auth"), error);
+        }
+        ConfigError::UnknownProvider { route, entry, .. } => {
+            let position = routes[*route].positions.providers[*entry];
+            let path = path.index(*route);
+            problems.report(Some(position), &path.key("auth").key("providers").index(*entry), error);
+        }
+        ConfigError::HeaderBytesAboveServer { route, .. } => {
+            let position = routes[*route].positions.max_header_bytes;
+            problems.report(Some(position), &path.index(*route).key("max_header_bytes"), error);
         }
     }
 }

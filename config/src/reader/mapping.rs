@@ -67,6 +67,11 @@ impl<'n, 'r> Mapping<'n, 'r> {
         self.reader.problems.report(Some(position), &parent.key(key).key(inner), message);
     }
 
+    /// Whether a key has a value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.pairs.iter().any(|pair| pair.key == key && !pair.value.is_null())
+    }
+
     /// Where a key's value is, or the mapping that lacks it.
     pub(super) fn position_of(&self, key: &str) -> Position {
         let pair = self.pairs.iter().find(|pair| pair.key == key);

@@ -1,12 +1,12 @@
-//! Reads a route's rate limit and circuit breaker.
+//! Reads the policies of a route that refuse what is too much, and what pages of other origins may do.
 //!
-//! Their values are judged together. Where one cannot be read, a legal one stands in for it, so that what is wrong with
-//! the others shows as well; nothing comes of such a policy, as the problem is reported already.
+//! Values that depend on each other are judged together. Where one cannot be read, a legal one stands in for it, so that
+//! what is wrong with the others shows as well; nothing comes of such a policy, as the problem is reported already.
 
 use super::{Mapping, Place, Read, Reader, values::IfFilled};
 use crate::{
-    model::{CircuitBreaker, RateLimit, RateLimitScope},
-    names::Span,
+    model::{CircuitBreaker, Concurrency, Cors, FailureRate, RateLimit, RateLimitScope},
+    names::{Percent, PolicyMode, Span},
 };
 
 impl Read for RateLimit {
@@ -17,13 +17,25 @@ impl Read for RateLimit {
         let burst = keys.or("burst", 0.0).unwrap_or(1.0);
         let scope =
             keys.or("scope", IfFilled(None)).map_or(Some(RateLimitScope::Ip), |IfFilled(scope)| scope);
+        let mode = keys.or("mode", PolicyMode::Enforce);
         let limit = match enabled {
             Some(true) => Self::enabled(rate, burst, scope),
             Some(false) | None => Self::disabled(rate, burst, scope),
         };
         let limit = keys.judged(limit);
         keys.finish();
-        limit
+        Some(limit?.with_mode(mode?))
+    }
+}
+
+impl Read for Concurrency {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let max_in_flight = keys.or("max_in_flight", 0);
+        let mode = keys.or("mode", PolicyMode::Enforce);
+        keys.finish();
+
+        Some(Self { max_in_flight: max_in_flight?, mode: mode? })
     }
 }
 
@@ -34,12 +46,42 @@ impl Read for CircuitBreaker {
         let threshold = keys.or("failure_threshold", 0).unwrap_or(1);
         let open = keys.or("open_seconds", Span::seconds(0)).unwrap_or(Span::seconds(1)).micros();
         let trials = keys.or("half_open_max_in_flight", 0).unwrap_or(1);
+        let percent: Option<Option<Percent>> = keys.or("failure_percent", None);
+        let window = keys.or("window_seconds", FailureRate::DEFAULT_WINDOW);
+        let minimum_requests = keys.or("minimum_requests", FailureRate::DEFAULT_MINIMUM_REQUESTS);
+        let mode = keys.or("mode", PolicyMode::Enforce);
         let breaker = match enabled {
             Some(true) => Self::enabled(threshold, open, trials),
             Some(false) | None => Self::disabled(threshold, open, trials),
         };
         let breaker = keys.judged(breaker);
         keys.finish();
-        breaker
+
+        let (breaker, percent) = (breaker?.with_mode(mode?), percent?);
+        let (window, minimum_requests) = (window?, minimum_requests?);
+        Some(match percent {
+            None => breaker,
+            Some(percent) => breaker.with_failure_rate(FailureRate { percent, window, minimum_requests }),
+        })
+    }
+}
+
+impl Read for Cors {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let allow_origins = keys.required("allow_origins");
+        let allow_methods = keys.or("allow_methods", Vec::new());
+        let allow_headers = keys.or("allow_headers", Vec::new());
+        let max_age = keys.or("max_age_seconds", Self::DEFAULT_MAX_AGE);
+        let mode = keys.or("mode", PolicyMode::Enforce);
+        keys.finish();
+
+        Some(Self {
+            allow_origins: allow_origins?,
+            allow_methods: allow_methods?,
+            allow_headers: allow_headers?,
+            max_age: max_age?,
+            mode: mode?,
+        })
     }
 }

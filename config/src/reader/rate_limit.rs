@@ -2,10 +2,16 @@
 
 use std::str::FromStr;
 
-use super::{Mapping, Place, Read, Reader, values::IfFilled};
+use super::{
+    Mapping, Place, Read, Reader,
+    values::{IfFilled, OneOrMore},
+};
 use crate::{
-    model::{MemoryBackend, RateLimitBackend, RedisBackend},
-    names::ValueError,
+    model::{
+        MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
+        RedisTransport,
+    },
+    names::{KeyPrefix, ValueError},
 };
 
 /// The words of `rate_limit.backend`.
@@ -53,13 +59,41 @@ struct RedisInFile(Option<RedisBackend>);
 impl Read for RedisInFile {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
-        let address = keys.or("addr", IfFilled(None));
+        let addresses = keys.or("addr", IfFilled(None));
+        let cluster = keys.or("cluster", false);
+        let username = keys.or("username", IfFilled(None));
         let password = keys.or("password", IfFilled(None));
         let database = keys.or("db", 0);
+        let tls = keys.or("tls", false);
+        let timeout = keys.or("timeout_seconds", RedisBackend::DEFAULT_TIMEOUT);
+        let on_failure = keys.or("on_failure", RedisFailure::default());
+        let key_prefix = keys.or("key_prefix", KeyPrefix::default());
+        let credentials = username.zip(password).and_then(|(IfFilled(username), IfFilled(password))| {
+            keys.judged(RedisCredentials::new(username, password))
+        });
+        // None where one of them cannot be read, or what they say together is not legal.
+        let servers = addresses.zip(cluster).zip(database).and_then(|((addresses, cluster), database)| {
+            let IfFilled(Some(OneOrMore(addresses))) = addresses else { return Some(None) };
+            let servers = if cluster {
+                RedisServers::cluster(addresses, database)
+            } else {
+                RedisServers::single(addresses, database)
+            };
+            keys.judged(servers).map(Some)
+        });
         keys.finish();
 
-        let (IfFilled(address), IfFilled(password), database) = (address?, password?, database?);
-        Some(Self(address.map(|address| RedisBackend { address, password, database })))
+        let (servers, credentials, timeout) = (servers?, credentials?, timeout?);
+        let (on_failure, key_prefix) = (on_failure?, key_prefix?);
+        let transport = if tls? { RedisTransport::Tls } else { RedisTransport::Plain };
+        Some(Self(servers.map(|servers| RedisBackend {
+            servers,
+            credentials,
+            transport,
+            timeout,
+            on_failure,
+            key_prefix,
+        })))
     }
 }
 
@@ -69,8 +103,9 @@ impl Read for MemoryBackend {
         let mut keys = Mapping::open(place, reader)?;
         let cleanup = keys.or("cleanup_seconds", defaults.cleanup);
         let ttl = keys.or("ttl_seconds", defaults.ttl);
+        let max_keys = keys.or("max_keys", defaults.max_keys);
         keys.finish();
 
-        Some(Self { cleanup: cleanup?, ttl: ttl? })
+        Some(Self { cleanup: cleanup?, ttl: ttl?, max_keys: max_keys? })
     }
 }

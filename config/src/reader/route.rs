@@ -1,44 +1,82 @@
 //! Reads one route.
 
-use super::{Mapping, Place, Read, Reader, values::IfFilled};
+use super::{Mapping, Place, Read, Reader, route_auth::RouteAuthInFile, values::IfFilled};
 use crate::{
-    model::Route,
-    names::{PathPrefix, RouteName},
+    model::{AddressLists, Concurrency, Route, RouteAuth, RouteFacts},
+    names::{ByteCount, PathPrefix, PolicyMode, RouteName},
     problem::Position,
 };
 
 /// A route and what the rules across routes need of it, even where the rest cannot be read.
 pub(super) struct RouteInFile {
-    pub(super) route: Option<Route>,
-    pub(super) name: Option<RouteName>,
-    pub(super) name_position: Position,
-    pub(super) needs_auth: bool,
-    pub(super) needs_auth_position: Position,
+    /// Without its `auth`; none where a part of it, or its `auth`, could not be read.
+    route: Option<Route>,
+    /// Apart, as the rules look at it even where the rest could not be read.
+    auth: Option<RouteAuth>,
+    pub(super) positions: Positions,
+    name: Option<RouteName>,
+    auth_required: Option<bool>,
+    max_header_bytes: Option<ByteCount>,
+}
+
+/// Where the values are that the rules across routes may complain of.
+pub(super) struct Positions {
+    pub(super) name: Position,
+    pub(super) auth_required: Position,
+    pub(super) auth: Position,
+    /// Of each of the providers that the route accepts.
+    pub(super) providers: Vec<Position>,
+    pub(super) max_header_bytes: Position,
+}
+
+impl RouteInFile {
+    /// What the rules across routes look at.
+    pub(super) fn facts(&self) -> RouteFacts<'_> {
+        RouteFacts {
+            name: self.name.as_ref(),
+            auth_required: self.auth_required,
+            auth: self.auth.as_ref(),
+            max_header_bytes: self.max_header_bytes,
+        }
+    }
+
+    /// The route, if all of it could be read.
+    pub(super) fn into_route(self) -> Option<Route> {
+        Some(Route { auth: self.auth, ..self.route? })
+    }
 }
 
 impl Read for RouteInFile {
     /// Never none: a route that cannot be read is one of the list all the same.
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
-        let nowhere = place.node.position;
         let Some(mut keys) = Mapping::open(place, reader) else {
-            return Some(Self {
-                route: None,
-                name: None,
-                name_position: nowhere,
-                needs_auth: false,
-                needs_auth_position: nowhere,
-            });
+            return Some(Self::unreadable(place.node.position));
         };
         let name: Option<RouteName> = keys.required("name");
         let path_prefix = keys.required("match").map(|Match { path_prefix }| path_prefix);
         let upstream = keys.required("upstream");
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
+        let address_lists = address_lists(&mut keys);
         let auth_required = keys.or("auth_required", false);
+        let auth: Option<Option<RouteAuthInFile>> = keys.or("auth", None);
+        let auth_is_readable = auth.is_some();
+        let (auth, provider_positions) = match auth.flatten() {
+            None => (None, Vec::new()),
+            Some(RouteAuthInFile { auth, provider_positions }) => (Some(auth), provider_positions),
+        };
         let rate_limit = keys.or("rate_limit", None);
-        let concurrency = keys.or("concurrency", Concurrency { max_in_flight: 0 });
+        let concurrency = keys.or("concurrency", Concurrency::default());
         let circuit_breaker = keys.or("circuit_breaker", None);
-        let name_position = keys.position_of("name");
-        let needs_auth_position = keys.position_of("auth_required");
+        let cors = keys.or("cors", None);
+        let max_header_bytes = keys.or("max_header_bytes", None);
+        let max_body_bytes = keys.or("max_body_bytes", None);
+        let positions = Positions {
+            name: keys.position_of("name"),
+            auth_required: keys.position_of("auth_required"),
+            auth: keys.position_of("auth"),
+            providers: provider_positions,
+            max_header_bytes: keys.position_of("max_header_bytes"),
+        };
         keys.finish();
 
         let route = || {
@@ -47,16 +85,42 @@ impl Read for RouteInFile {
                 path_prefix: path_prefix?,
                 upstream: upstream?,
                 strip_prefix: strip_prefix?.0,
+                address_lists: address_lists?,
                 auth_required: auth_required?,
+                auth: None,
                 rate_limit: rate_limit?,
-                max_in_flight: concurrency?.max_in_flight,
+                concurrency: concurrency?,
                 circuit_breaker: circuit_breaker?,
+                cors: cors?,
+                max_header_bytes: max_header_bytes?,
+                max_body_bytes: max_body_bytes?,
             })
         };
-        let route = route();
-        let needs_auth = auth_required.unwrap_or(false);
-        Some(Self { route, name, name_position, needs_auth, needs_auth_position })
+        let route = route().filter(|_| auth_is_readable);
+        let max_header_bytes = max_header_bytes.flatten();
+        Some(Self { route, auth, positions, name, auth_required, max_header_bytes })
     }
+}
+
+impl RouteInFile {
+    fn unreadable(position: Position) -> Self {
+        let positions = Positions {
+            name: position,
+            auth_required: position,
+            auth: position,
+            providers: Vec::new(),
+            max_header_bytes: position,
+        };
+        Self { route: None, auth: None, positions, name: None, auth_required: None, max_header_bytes: None }
+    }
+}
+
+/// The keys that say from which addresses requests are taken; a server has the same.
+pub(super) fn address_lists(keys: &mut Mapping<'_, '_>) -> Option<AddressLists> {
+    let allow = keys.or("allow_cidrs", Vec::new());
+    let deny = keys.or("deny_cidrs", Vec::new());
+    let mode = keys.or("cidrs_mode", PolicyMode::Enforce);
+    Some(AddressLists { allow: allow?, deny: deny?, mode: mode? })
 }
 
 /// The `match` section.
@@ -71,20 +135,5 @@ impl Read for Match {
         keys.finish();
 
         Some(Self { path_prefix: path_prefix? })
-    }
-}
-
-/// The `concurrency` section.
-struct Concurrency {
-    max_in_flight: u32,
-}
-
-impl Read for Concurrency {
-    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
-        let mut keys = Mapping::open(place, reader)?;
-        let max_in_flight = keys.or("max_in_flight", 0);
-        keys.finish();
-
-        Some(Self { max_in_flight: max_in_flight? })
     }
 }

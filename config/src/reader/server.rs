@@ -1,31 +1,29 @@
 //! Reads `server`, `upstream` and `admin`.
 
-use super::{Mapping, Place, Read, Reader};
-use crate::{
-    model::{Admin, Server, Upstream},
-    names::ListenAddress,
-    yaml::Value,
-};
+use super::{Mapping, Place, Read, Reader, route::address_lists, values::OneOrMore};
+use crate::model::{Admin, Server, Upstream};
 
 impl Read for Server {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let defaults = Self::default();
         let mut keys = Mapping::open(place, reader)?;
-        let addresses = keys.or("addr", Addresses(defaults.addresses().to_vec()));
+        let addresses = keys.or("addr", OneOrMore(defaults.addresses().to_vec()));
         let trusted_proxies = keys.or("trusted_proxies", defaults.trusted_proxies.clone());
+        let address_lists = address_lists(&mut keys);
         let max_header_bytes = keys.or("max_header_bytes", defaults.max_header_bytes);
         let max_body_bytes = keys.or("max_body_bytes", defaults.max_body_bytes);
         let read_header_timeout = keys.or("read_header_timeout_seconds", defaults.read_header_timeout);
         let read_timeout = keys.or("read_timeout_seconds", defaults.read_timeout);
         let write_timeout = keys.or("write_timeout_seconds", defaults.write_timeout);
         let idle_timeout = keys.or("idle_timeout_seconds", defaults.idle_timeout);
-        let server = addresses.and_then(|Addresses(addresses)| {
+        let server = addresses.and_then(|OneOrMore(addresses)| {
             defaults.with_addresses(addresses).map_err(|error| keys.report("addr", error)).ok()
         });
         keys.finish();
 
         let mut server = server?;
         server.trusted_proxies = trusted_proxies?;
+        server.address_lists = address_lists?;
         server.max_header_bytes = max_header_bytes?;
         server.max_body_bytes = max_body_bytes?;
         server.read_header_timeout = read_header_timeout?;
@@ -33,18 +31,6 @@ impl Read for Server {
         server.write_timeout = write_timeout?;
         server.idle_timeout = idle_timeout?;
         Some(server)
-    }
-}
-
-/// One address, or a list of them.
-struct Addresses(Vec<ListenAddress>);
-
-impl Read for Addresses {
-    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
-        match place.node.value {
-            Value::List(_) => Vec::read(place, reader).map(Self),
-            _ => ListenAddress::read(place, reader).map(|address| Self(vec![address])),
-        }
     }
 }
 

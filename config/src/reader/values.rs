@@ -1,15 +1,18 @@
 //! Reads single values: texts, numbers, lists of them. The wrong kind of value is told apart here, the wrong value by the
 //! type's own constructor.
 
-use std::{fmt, str::FromStr as _};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, str::FromStr as _};
 
 use super::{Place, Read, Reader, auth::Mode, rate_limit::Kind};
 use crate::{
-    model::{ByteCount, RateLimitScope, Secret},
+    model::{ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure},
     names::{
-        AddressRange, Algorithm, Algorithms, ListenAddress, PathPrefix, Period, RouteName, ServerAddress,
-        Span, UpstreamUrl, ValueError,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimValue, CorsMethod,
+        ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent, Period,
+        PolicyMode, ProviderName, RouteName, Secret, ServerAddress, Span, TokenScope, UpstreamUrl,
+        ValueError,
     },
+    problem::Position,
     yaml::{Meaning, Value},
 };
 
@@ -121,6 +124,29 @@ impl Read for u32 {
     }
 }
 
+impl Read for NonZeroU32 {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        let number = u32::try_from(number).ok().and_then(Self::new);
+        reader.take(place, number.ok_or(ValueError::OutOfRange { range: "from 1 to 4294967295" }))
+    }
+}
+
+impl Read for MaxKeys {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        // What no counter can hold is as illegal as zero.
+        reader.take(place, Self::new(u32::try_from(number).unwrap_or(0)))
+    }
+}
+
+impl Read for Percent {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = number(place, reader)?;
+        reader.take(place, Self::new(number))
+    }
+}
+
 impl Read for f64 {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         number(place, reader)
@@ -176,6 +202,15 @@ read_from_text! {
     AddressRange: Self::from_str,
     Algorithm: Self::from_str,
     RateLimitScope: Self::from_str,
+    PolicyMode: Self::from_str,
+    ProviderName: Self::new,
+    TokenScope: Self::from_str,
+    HeaderName: Self::new,
+    ForwardedHeader: Self::new,
+    OriginPattern: Self::from_str,
+    CorsMethod: Self::from_str,
+    KeyPrefix: Self::new,
+    RedisFailure: Self::from_str,
     Mode: Self::from_str,
     Kind: Self::from_str,
 }
@@ -195,6 +230,22 @@ impl Read for Secret {
     }
 }
 
+impl Read for ClaimValue {
+    /// Numbers and truth values become the text that JSON has for them.
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let value = match meaning(place) {
+            Some(Meaning::Text(text)) => Self::new(text),
+            Some(Meaning::Whole(number)) => Self::new(&number.to_string()),
+            Some(Meaning::Bool(value)) => Self::new(if value { "true" } else { "false" }),
+            _ => {
+                reader.expected("a text, a whole number, true or false", place);
+                return None;
+            }
+        };
+        reader.take(place, value)
+    }
+}
+
 impl<T: Read> Read for Option<T> {
     /// For values that may be absent. What is there must be readable.
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
@@ -210,6 +261,30 @@ impl<T: Read> Read for IfFilled<T> {
         match meaning(place) {
             Some(Meaning::Text("")) => Some(Self(None)),
             _ => T::read(place, reader).map(|value| Self(Some(value))),
+        }
+    }
+}
+
+/// A value and where it stands.
+pub(super) struct Located<T> {
+    pub(super) position: Position,
+    pub(super) value: T,
+}
+
+impl<T: Read> Read for Located<T> {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        T::read(place, reader).map(|value| Self { position: place.node.position, value })
+    }
+}
+
+/// One value, or a list of them.
+pub(super) struct OneOrMore<T>(pub(super) Vec<T>);
+
+impl<T: Read> Read for OneOrMore<T> {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        match place.node.value {
+            Value::List(_) => Vec::read(place, reader).map(Self),
+            _ => T::read(place, reader).map(|value| Self(vec![value])),
         }
     }
 }
@@ -237,5 +312,19 @@ impl Read for Algorithms {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let algorithms = Vec::read(place, reader)?;
         reader.take(place, Self::new(algorithms))
+    }
+}
+
+impl Read for AllowedOrigins {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let patterns = Vec::read(place, reader)?;
+        reader.take(place, Self::new(patterns))
+    }
+}
+
+impl Read for ForwardedClaims {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let headers = BTreeMap::read(place, reader)?;
+        reader.take(place, Self::new(headers))
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A problem names the key as a file would have it (`routes[3].upstream`), has no file and no position.
 
+mod auth;
+mod policy;
+mod rate_limit;
 mod route;
 
 use std::str::FromStr;
@@ -9,14 +12,13 @@ use std::str::FromStr;
 use apigw_proto::v1;
 use prost::Message as _;
 
-use self::route::route;
+use self::{auth::auth, rate_limit::rate_limit_backend, route::route};
 use super::{Resource, ResourceKind};
 use crate::{
     model::{
-        Admin, Auth, ByteCount, ConfigError, GatewayConfig, Jwks, MemoryBackend, RateLimitBackend,
-        RedisBackend, Route, Secret, Server, Settings, Upstream,
+        AddressLists, Admin, ConfigError, GatewayConfig, PolicyError, Route, Server, Settings, Upstream,
     },
-    names::{Algorithms, Period, ServerAddress, Span, UpstreamUrl, ValueError},
+    names::{ByteCount, Period, PolicyMode, ValueError},
     problem::{KeyPath, Problem, Problems},
 };
 
@@ -51,6 +53,14 @@ fn report_conflict(error: &ConfigError, problems: &mut Problems) {
             problems.report(None, &at.index(*second).key("name"), error);
         }
         ConfigError::NoAuth { route } => problems.report(None, &at.index(*route).key("auth_required"), error),
+        ConfigError::AuthNotRequired { route } => problems.report(None, &at.index(*route).key("auth"), error),
+        ConfigError::UnknownProvider { route, entry, .. } => {
+            let path = at.index(*route);
+            problems.report(None, &path.key("auth").key("providers").index(*entry), error);
+        }
+        ConfigError::HeaderBytesAboveServer { route, .. } => {
+            problems.report(None, &at.index(*route).key("max_header_bytes"), error);
+        }
     }
 }
 
@@ -81,7 +91,7 @@ fn decode_route(resource: &Resource, at: &KeyPath<'_>, problems: &mut Problems) 
             problems.report(None, &at.key("name"), message);
             None
         }
-        Ok(message) => route(message, at, problems),
+        Ok(message) => route(&message, at, problems),
         Err(error) => {
             problems.report(None, at, format_args!("not readable: {error}"));
             None
@@ -121,6 +131,35 @@ impl Fields<'_, '_> {
     fn period(&mut self, key: &str, micros: u64) -> Option<Period> {
         self.take(key, Period::from_micros(micros))
     }
+
+    /// What follows from a policy's judgement; where nothing is said, it is enforced.
+    fn mode(&mut self, key: &str, text: &str) -> Option<PolicyMode> {
+        if text.is_empty() { Some(PolicyMode::Enforce) } else { self.take(key, text.parse()) }
+    }
+
+    /// The lists of a server or a route, which have no section of their own in a file.
+    fn address_lists(&mut self, message: Option<&v1::AddressLists>) -> Option<AddressLists> {
+        let Some(v1::AddressLists { allow, deny, mode }) = message else {
+            return Some(AddressLists::default());
+        };
+        let allow = self.parse_all("allow_cidrs", allow);
+        let deny = self.parse_all("deny_cidrs", deny);
+        let mode = self.mode("cidrs_mode", mode);
+        Some(AddressLists { allow: allow?, deny: deny?, mode: mode? })
+    }
+
+    /// Values that depend on each other, as their constructor judged them.
+    fn judged<T>(&mut self, result: Result<T, Vec<PolicyError>>) -> Option<T> {
+        match result {
+            Ok(policy) => Some(policy),
+            Err(errors) => {
+                for PolicyError { key, error } in errors {
+                    self.problems.report(None, &self.at.key(key), error);
+                }
+                None
+            }
+        }
+    }
 }
 
 fn settings_from(message: v1::Settings, problems: &mut Problems) -> Option<Settings> {
@@ -131,10 +170,10 @@ fn settings_from(message: v1::Settings, problems: &mut Problems) -> Option<Setti
     let upstream = upstream.and_then(|message| upstream_from(&message, top.problems));
     let auth = match message.auth {
         None => Some(None),
-        Some(message) => auth_from(message, top.problems).map(Some),
+        Some(message) => auth(message, top.problems).map(Some),
     };
     let rate_limit = top.needed("rate_limit", message.rate_limit);
-    let rate_limit = rate_limit.and_then(|message| rate_limit_from(message, top.problems));
+    let rate_limit = rate_limit.and_then(|message| rate_limit_backend(message, top.problems));
     let admin = match message.admin {
         None => Some(None),
         Some(v1::Admin { address }) => {
@@ -155,6 +194,7 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     let mut fields = Fields { at: KeyPath::Top.key("server"), problems };
     let addresses = fields.parse_all("addr", &message.addresses);
     let trusted_proxies = fields.parse_all("trusted_proxies", &message.trusted_proxies);
+    let address_lists = fields.address_lists(message.address_lists.as_ref());
     let max_header_bytes = fields.take("max_header_bytes", ByteCount::new(message.max_header_bytes));
     let max_body_bytes = fields.take("max_body_bytes", ByteCount::new(message.max_body_bytes));
     let read_header_timeout = fields.period("read_header_timeout_seconds", message.read_header_timeout_us);
@@ -164,6 +204,7 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     let server = addresses.and_then(|list| fields.take("addr", Server::default().with_addresses(list)));
     let mut server = server?;
     server.trusted_proxies = trusted_proxies?;
+    server.address_lists = address_lists?;
     server.max_header_bytes = max_header_bytes?;
     server.max_body_bytes = max_body_bytes?;
     server.read_header_timeout = read_header_timeout?;
@@ -195,55 +236,4 @@ fn upstream_from(message: &v1::Upstream, problems: &mut Problems) -> Option<Upst
         max_idle_connections: max_idle_connections?,
         max_idle_connections_per_host: per_host?,
     })
-}
-
-fn auth_from(message: v1::Auth, problems: &mut Problems) -> Option<Auth> {
-    let top = KeyPath::Top.key("auth");
-    let mut fields = Fields { at: top, problems };
-    match fields.needed("mode", message.mode)? {
-        v1::auth::Mode::Hmac(v1::Hmac { secret }) => {
-            fields.take("hmac_secret", Secret::new(secret)).map(Auth::Hmac)
-        }
-        v1::auth::Mode::Jwks(message) => {
-            let mut fields = Fields { at: top.key("jwks"), problems: fields.problems };
-            let url = fields.take("url", UpstreamUrl::new(&message.url));
-            let algorithms = fields.parse_all("algorithms", &message.algorithms);
-            let algorithms = algorithms.and_then(|list| fields.take("algorithms", Algorithms::new(list)));
-            let cache_ttl = fields.period("cache_ttl_seconds", message.cache_ttl_us);
-            let http_timeout = fields.period("http_timeout_seconds", message.http_timeout_us);
-            let leeway = fields.take("leeway_seconds", Span::from_micros(message.leeway_us));
-            Some(Auth::Jwks(Jwks {
-                url: url?,
-                issuers: message.issuers,
-                audiences: message.audiences,
-                algorithms: algorithms?,
-                cache_ttl: cache_ttl?,
-                http_timeout: http_timeout?,
-                leeway: leeway?,
-            }))
-        }
-    }
-}
-
-fn rate_limit_from(message: v1::RateLimitBackend, problems: &mut Problems) -> Option<RateLimitBackend> {
-    use v1::rate_limit_backend::Backend;
-    let top = KeyPath::Top.key("rate_limit");
-    let mut fields = Fields { at: top, problems };
-    match fields.needed("backend", message.backend)? {
-        Backend::Memory(v1::MemoryBackend { cleanup_us, ttl_us }) => {
-            let mut fields = Fields { at: top.key("memory"), problems: fields.problems };
-            let cleanup = fields.period("cleanup_seconds", cleanup_us);
-            let ttl = fields.period("ttl_seconds", ttl_us);
-            Some(RateLimitBackend::Memory(MemoryBackend { cleanup: cleanup?, ttl: ttl? }))
-        }
-        Backend::Redis(v1::RedisBackend { address, password, database }) => {
-            let mut fields = Fields { at: top.key("redis"), problems: fields.problems };
-            let address = fields.take("addr", ServerAddress::new(&address))?;
-            Some(RateLimitBackend::Redis(RedisBackend {
-                address,
-                password: Secret::new(password).ok(),
-                database,
-            }))
-        }
-    }
 }

@@ -1,15 +1,17 @@
 //! From the model to the messages of the API. It reads what is legal and so has nothing to check but sizes.
 
+mod route;
+
 use apigw_proto::{MAX_MESSAGE_BYTES, v1};
 use prost::Message as _;
 
 use super::{Resource, ResourceKind};
 use crate::{
     model::{
-        Admin, Auth, CircuitBreaker, GatewayConfig, Jwks, RateLimit, RateLimitBackend, RateLimitScope, Route,
-        Secret, Server, Settings, Upstream,
+        AddressLists, Admin, Auth, GatewayConfig, Jwks, Provider, ProviderKind, RateLimitBackend,
+        RedisBackend, RedisCredentials, RedisTransport, Server, Settings, Upstream,
     },
-    names::{Algorithm, PathPrefix},
+    names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
 
 /// The most bytes of one resource: it travels in one message, beside a few bytes of framing.
@@ -76,6 +78,7 @@ impl From<&Server> for v1::Server {
         Self {
             addresses: server.addresses().iter().map(ToString::to_string).collect(),
             trusted_proxies: server.trusted_proxies.iter().map(ToString::to_string).collect(),
+            address_lists: address_lists(&server.address_lists),
             max_header_bytes: server.max_header_bytes.get(),
             max_body_bytes: server.max_body_bytes.get(),
             read_header_timeout_us: server.read_header_timeout.micros(),
@@ -83,6 +86,24 @@ impl From<&Server> for v1::Server {
             write_timeout_us: server.write_timeout.micros(),
             idle_timeout_us: server.idle_timeout.micros(),
         }
+    }
+}
+
+/// Absent where they say nothing, as nearly everywhere.
+fn address_lists(lists: &AddressLists) -> Option<v1::AddressLists> {
+    let texts = |ranges: &[AddressRange]| ranges.iter().map(ToString::to_string).collect();
+    (*lists != AddressLists::default()).then(|| v1::AddressLists {
+        allow: texts(&lists.allow),
+        deny: texts(&lists.deny),
+        mode: mode(lists.mode),
+    })
+}
+
+/// Empty for a policy that is enforced, as nearly all are.
+fn mode(mode: PolicyMode) -> String {
+    match mode {
+        PolicyMode::Enforce => String::new(),
+        PolicyMode::Shadow | PolicyMode::Off => mode.as_str().into(),
     }
 }
 
@@ -101,11 +122,25 @@ impl From<&Upstream> for v1::Upstream {
 
 impl From<&Auth> for v1::Auth {
     fn from(auth: &Auth) -> Self {
-        let mode = match auth {
-            Auth::Jwks(jwks) => v1::auth::Mode::Jwks(jwks.into()),
-            Auth::Hmac(secret) => v1::auth::Mode::Hmac(v1::Hmac { secret: secret.reveal().into() }),
+        Self { providers: auth.providers().iter().map(Into::into).collect() }
+    }
+}
+
+impl From<&Provider> for v1::Provider {
+    fn from(provider: &Provider) -> Self {
+        let kind = match &provider.kind {
+            ProviderKind::Jwks(jwks) => v1::provider::Kind::Jwks(jwks.into()),
+            ProviderKind::Hmac(secret) => {
+                v1::provider::Kind::Hmac(v1::Hmac { secret: secret.reveal().into() })
+            }
         };
-        Self { mode: Some(mode) }
+        Self {
+            name: provider.name.to_string(),
+            kind: Some(kind),
+            issuers: provider.issuers.clone(),
+            audiences: provider.audiences.clone(),
+            leeway_us: provider.leeway.micros(),
+        }
     }
 }
 
@@ -114,12 +149,9 @@ impl From<&Jwks> for v1::Jwks {
         let algorithms = jwks.algorithms.as_slice().iter().copied().map(Algorithm::name);
         Self {
             url: jwks.url.as_str().into(),
-            issuers: jwks.issuers.clone(),
-            audiences: jwks.audiences.clone(),
             algorithms: algorithms.map(Into::into).collect(),
             cache_ttl_us: jwks.cache_ttl.micros(),
             http_timeout_us: jwks.http_timeout.micros(),
-            leeway_us: jwks.leeway.micros(),
         }
     }
 }
@@ -131,50 +163,32 @@ impl From<&RateLimitBackend> for v1::RateLimitBackend {
             RateLimitBackend::Memory(memory) => Backend::Memory(v1::MemoryBackend {
                 cleanup_us: memory.cleanup.micros(),
                 ttl_us: memory.ttl.micros(),
+                max_keys: memory.max_keys.get(),
             }),
-            RateLimitBackend::Redis(redis) => Backend::Redis(v1::RedisBackend {
-                address: redis.address.as_str().into(),
-                password: redis.password.as_ref().map_or_else(String::new, |p| Secret::reveal(p).into()),
-                database: redis.database,
-            }),
+            RateLimitBackend::Redis(redis) => Backend::Redis(redis.into()),
         };
         Self { backend: Some(backend) }
     }
 }
 
-impl From<&Route> for v1::Route {
-    fn from(route: &Route) -> Self {
+impl From<&RedisBackend> for v1::RedisBackend {
+    fn from(redis: &RedisBackend) -> Self {
+        let (username, password) = match &redis.credentials {
+            None => (String::new(), String::new()),
+            Some(RedisCredentials { username, password }) => {
+                (username.clone().unwrap_or_default(), password.reveal().to_owned())
+            }
+        };
         Self {
-            name: route.name.to_string(),
-            path_prefix: route.path_prefix.to_string(),
-            upstream: route.upstream.as_str().into(),
-            strip_prefix: route.strip_prefix.as_ref().map_or("", PathPrefix::as_str).into(),
-            auth_required: route.auth_required,
-            rate_limit: route.rate_limit.as_ref().map(Into::into),
-            concurrency: Some(v1::Concurrency { max_in_flight: route.max_in_flight }),
-            circuit_breaker: route.circuit_breaker.as_ref().map(Into::into),
-        }
-    }
-}
-
-impl From<&RateLimit> for v1::RateLimit {
-    fn from(limit: &RateLimit) -> Self {
-        Self {
-            enabled: limit.is_enabled(),
-            rps: limit.requests_per_second(),
-            burst: limit.burst(),
-            scope: limit.scope().map_or("", RateLimitScope::as_str).into(),
-        }
-    }
-}
-
-impl From<&CircuitBreaker> for v1::CircuitBreaker {
-    fn from(breaker: &CircuitBreaker) -> Self {
-        Self {
-            enabled: breaker.is_enabled(),
-            failure_threshold: breaker.failure_threshold(),
-            open_us: breaker.open_micros(),
-            half_open_max_in_flight: breaker.half_open_max_in_flight(),
+            addresses: redis.servers.addresses().iter().map(ServerAddress::as_str).map(Into::into).collect(),
+            password,
+            database: redis.servers.database(),
+            username,
+            cluster: redis.servers.is_cluster(),
+            tls: redis.transport == RedisTransport::Tls,
+            timeout_us: redis.timeout.micros(),
+            on_failure: redis.on_failure.as_str().into(),
+            key_prefix: redis.key_prefix.as_str().into(),
         }
     }
 }

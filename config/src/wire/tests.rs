@@ -1,6 +1,8 @@
 //! What must hold of any configuration on its way, and of any bytes that a peer may send instead.
 
+use apigw_proto::v1;
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 use crate::{model::GatewayConfig, samples};
@@ -66,7 +68,7 @@ proptest! {
 
 #[test]
 fn the_hash_of_a_configuration_does_not_change_between_builds() {
-    let expected = "31d7b2a4c3246ed1811fa4c27d17f6147652e969867433836cb796c1be3c5e88";
+    let expected = "98ef9a4a64ab108b8c6975c880ba596032c055e8f85569335072f9bd7307ab61";
     assert_eq!(hash_of(&samples::full()).to_string(), expected);
 }
 
@@ -107,14 +109,17 @@ fn the_rules_across_routes_hold_for_a_peer_too() {
 
 #[test]
 fn every_problem_of_a_peer_is_reported_with_its_key() {
-    use apigw_proto::v1;
-    use prost::Message as _;
-
     let route = v1::Route {
         name: "a b".into(),
         path_prefix: "x".into(),
         upstream: "locahost:9001".into(),
-        rate_limit: Some(v1::RateLimit { enabled: true, rps: f64::NAN, burst: -1.0, scope: "planet".into() }),
+        rate_limit: Some(v1::RateLimit {
+            enabled: true,
+            rps: f64::NAN,
+            burst: -1.0,
+            scope: "planet".into(),
+            mode: "sometimes".into(),
+        }),
         circuit_breaker: Some(v1::CircuitBreaker { enabled: true, ..Default::default() }),
         ..Default::default()
     };
@@ -137,6 +142,7 @@ fn every_problem_of_a_peer_is_reported_with_its_key() {
         "routes[0].match.path_prefix",
         "routes[0].upstream",
         "routes[0].rate_limit.scope",
+        "routes[0].rate_limit.mode",
         "routes[0].rate_limit.rps",
         "routes[0].rate_limit.burst",
         "routes[0].circuit_breaker.failure_threshold",
@@ -144,6 +150,133 @@ fn every_problem_of_a_peer_is_reported_with_its_key() {
         "routes[0].circuit_breaker.half_open_max_in_flight",
     ];
     assert_eq!(paths, expected);
+}
+
+/// The paths of the problems of what a peer sends.
+fn paths_of(settings: &v1::Settings, route: &v1::Route) -> Vec<String> {
+    let name = route.name.clone();
+    let route = Resource::new(ResourceKind::Route, name, route.encode_to_vec().into());
+    let settings = Resource::new(ResourceKind::Settings, String::new(), settings.encode_to_vec().into());
+    let problems = decode(&[settings, route]).expect_err("not all of it is legal");
+    problems.into_iter().map(|problem| problem.path).collect()
+}
+
+#[test]
+fn every_policy_of_a_peer_is_judged() {
+    let legal = v1::Settings::from(samples::full().settings());
+    let bad_claims = || [("a b".to_owned(), "x".to_owned()), ("c".to_owned(), String::new())].into();
+    let route = v1::Route {
+        name: "a".into(),
+        path_prefix: "/".into(),
+        upstream: "http://h".into(),
+        auth: Some(v1::RouteAuth {
+            providers: vec!["a b".into()],
+            required_scopes: vec!["r".into(), "\"".into()],
+            required_claims: bad_claims(),
+            forward_claims: bad_claims(),
+            mode: "x".into(),
+        }),
+        address_lists: Some(v1::AddressLists {
+            allow: vec!["x".into()],
+            deny: vec!["10.0.0.1".into(), "y".into()],
+            mode: "x".into(),
+        }),
+        concurrency: Some(v1::Concurrency { max_in_flight: 0, mode: "x".into() }),
+        circuit_breaker: Some(v1::CircuitBreaker {
+            failure_rate: Some(v1::FailureRate::default()),
+            mode: "x".into(),
+            ..v1::CircuitBreaker::default()
+        }),
+        cors: Some(v1::Cors {
+            allow_methods: vec!["get".into()],
+            allow_headers: vec!["a b".into()],
+            max_age_us: u64::MAX,
+            mode: "x".into(),
+            ..v1::Cors::default()
+        }),
+        max_header_bytes: u64::MAX,
+        max_body_bytes: u64::MAX,
+        ..v1::Route::default()
+    };
+    let expected = [
+        "allow_cidrs[0]",
+        "deny_cidrs[1]",
+        "cidrs_mode",
+        "auth.providers[0]",
+        "auth.required_scopes[1]",
+        "auth.required_claims.\"a b\"",
+        "auth.required_claims.c",
+        "auth.forward_claims.\"a b\"",
+        "auth.forward_claims.c",
+        "auth.mode",
+        "concurrency.mode",
+        "circuit_breaker.failure_percent",
+        "circuit_breaker.window_seconds",
+        "circuit_breaker.minimum_requests",
+        "circuit_breaker.mode",
+        "cors.allow_origins",
+        "cors.allow_methods[0]",
+        "cors.allow_headers[0]",
+        "cors.max_age_seconds",
+        "cors.mode",
+        "max_header_bytes",
+        "max_body_bytes",
+    ];
+    assert_eq!(paths_of(&legal, &route), expected.map(|path| format!("routes[0].{path}")));
+}
+
+#[test]
+fn every_provider_and_backend_of_a_peer_is_judged() {
+    use v1::{provider::Kind, rate_limit_backend::Backend};
+
+    let route = v1::Route::from(&samples::full().routes()[1]);
+    let with = |auth: Vec<v1::Provider>, backend: Backend| v1::Settings {
+        auth: Some(v1::Auth { providers: auth }),
+        rate_limit: Some(v1::RateLimitBackend { backend: Some(backend) }),
+        ..v1::Settings::from(samples::full().settings())
+    };
+    let provider = |kind| v1::Provider { name: "a".into(), kind, ..v1::Provider::default() };
+    let hmac = || provider(Some(Kind::Hmac(v1::Hmac { secret: "s".into() })));
+    let memory = |max_keys| Backend::Memory(v1::MemoryBackend { cleanup_us: 1, ttl_us: 1, max_keys });
+    let settings = with(vec![provider(None), provider(Some(Kind::Jwks(v1::Jwks::default())))], memory(999));
+    let expected = [
+        "auth.providers[0].jwks",
+        "auth.providers[1].jwks.url",
+        "auth.providers[1].jwks.cache_ttl_seconds",
+        "auth.providers[1].jwks.http_timeout_seconds",
+        "auth.providers[1].jwks.algorithms",
+        "rate_limit.memory.max_keys",
+    ];
+    let mut paths = paths_of(&settings, &route);
+    let mut expected = expected.map(str::to_owned);
+    paths.sort();
+    expected.sort();
+    assert_eq!(paths, expected);
+
+    let redis = v1::RedisBackend { username: "u".into(), ..v1::RedisBackend::default() };
+    let expected = ["addr", "password", "timeout_seconds", "on_failure", "key_prefix"];
+    let settings = with(vec![hmac()], Backend::Redis(redis));
+    assert_eq!(paths_of(&settings, &route), expected.map(|key| format!("rate_limit.redis.{key}")));
+
+    assert_eq!(paths_of(&with(vec![], memory(1_000)), &route), ["auth.providers"]);
+    let twice = with(vec![hmac(), hmac()], memory(1_000));
+    assert_eq!(paths_of(&twice, &route), ["auth.providers[1].name"]);
+}
+
+#[test]
+fn the_rules_of_callers_and_sizes_hold_for_a_peer_too() {
+    let (settings, routes) = samples::full().into_parts();
+    let settings = v1::Settings::from(&settings);
+    let legal = v1::Route::from(&routes[0]);
+    let auth = |name: &str| {
+        Some(v1::RouteAuth { providers: vec!["default".into(), name.into()], ..v1::RouteAuth::default() })
+    };
+    let unknown = v1::Route { auth: auth("staff"), ..legal.clone() };
+    assert_eq!(paths_of(&settings, &unknown), ["routes[0].auth.providers[1]"]);
+    let open = v1::Route { auth: auth("default"), auth_required: false, ..legal.clone() };
+    assert_eq!(paths_of(&settings, &open), ["routes[0].auth"]);
+    let large = v1::Route { max_header_bytes: (1 << 20) + 1, ..legal };
+    assert_eq!(paths_of(&settings, &large), ["routes[0].max_header_bytes"]);
 }
 
 #[test]

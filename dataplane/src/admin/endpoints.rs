@@ -9,7 +9,7 @@ use std::{
 use apigw_config::{
     admin_key::AdminKey,
     json::RouteJson,
-    model::{Auth, RateLimitBackend, Settings},
+    model::{Auth, ProviderKind, RateLimitBackend, Settings},
 };
 use apigw_engine::Snapshot;
 use apigw_proto::v1;
@@ -155,12 +155,11 @@ fn routes(snapshot: Option<&Snapshot>) -> Vec<RouteJson> {
     routes.iter().map(|route| v1::Route::from(route).into()).collect()
 }
 
+/// Of several providers of both kinds: "jwks".
 fn auth_mode(settings: &Settings) -> &'static str {
-    match &settings.auth {
-        Some(Auth::Jwks(_)) => "jwks",
-        Some(Auth::Hmac(_)) => "hmac",
-        None => "none",
-    }
+    let Some(providers) = settings.auth.as_ref().map(Auth::providers) else { return "none" };
+    let has_keys = providers.iter().any(|provider| matches!(provider.kind, ProviderKind::Jwks(_)));
+    if has_keys { "jwks" } else { "hmac" }
 }
 
 fn rate_backend(settings: &Settings) -> &'static str {

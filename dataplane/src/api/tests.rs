@@ -15,16 +15,11 @@ struct OneRoute(Option<Arc<Snapshot>>);
 
 impl OneRoute {
     fn running() -> Self {
-        let route = model::Route {
-            name: RouteName::new("users").unwrap(),
-            path_prefix: PathPrefix::new("/users/").unwrap(),
-            upstream: UpstreamUrl::new("http://127.0.0.1:1").unwrap(),
-            strip_prefix: None,
-            auth_required: false,
-            rate_limit: None,
-            max_in_flight: 0,
-            circuit_breaker: None,
-        };
+        let route = model::Route::new(
+            RouteName::new("users").unwrap(),
+            PathPrefix::new("/users/").unwrap(),
+            UpstreamUrl::new("http://127.0.0.1:1").unwrap(),
+        );
         let config = GatewayConfig::new(Settings::default(), vec![route]).unwrap();
         let revision = Revision { epoch: 1, seq: 1, root_hash: Hash::of(b"x") };
         Self(Some(Arc::new(Snapshot::compile(config, revision, None).unwrap())))

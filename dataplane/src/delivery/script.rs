@@ -15,15 +15,12 @@ pub(super) struct Revised {
 
 /// A configuration with these routes.
 pub(super) fn revised(seq: u64, routes: &[&str]) -> Revised {
-    let route = |name: &&str| Route {
-        name: RouteName::new(name).unwrap(),
-        path_prefix: PathPrefix::new(&format!("/{name}")).unwrap(),
-        upstream: UpstreamUrl::new("http://127.0.0.1:1").unwrap(),
-        strip_prefix: None,
-        auth_required: false,
-        rate_limit: None,
-        max_in_flight: 0,
-        circuit_breaker: None,
+    let route = |name: &&str| {
+        Route::new(
+            RouteName::new(name).unwrap(),
+            PathPrefix::new(&format!("/{name}")).unwrap(),
+            UpstreamUrl::new("http://127.0.0.1:1").unwrap(),
+        )
     };
     let config = GatewayConfig::new(Settings::default(), routes.iter().map(route).collect()).unwrap();
     of_resources(seq, wire::encode(&config).unwrap())

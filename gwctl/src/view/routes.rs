@@ -39,7 +39,7 @@ impl Table for RoutesView {
                 Cell::optional(rate_limit(&route.rate_limit)),
                 match route.concurrency.max_in_flight {
                     0 => "-".into(),
-                    most => format!("at most {most}").into(),
+                    most => format!("at most {most}{}", aside(&route.concurrency.mode)).into(),
                 },
                 Cell::optional(circuit_breaker(&route.circuit_breaker)),
             ]);
@@ -49,15 +49,22 @@ impl Table for RoutesView {
 }
 
 fn rate_limit(limit: &RateLimitJson) -> Option<String> {
-    let RateLimitJson { rps, burst, scope, .. } = limit;
-    limit.enabled.then(|| format!("{rps}/s, burst {burst}, by {scope}"))
+    let RateLimitJson { rps, burst, scope, mode, .. } = limit;
+    limit.enabled.then(|| format!("{rps}/s, burst {burst}, by {scope}{}", aside(mode)))
 }
 
 fn circuit_breaker(breaker: &CircuitBreakerJson) -> Option<String> {
-    let CircuitBreakerJson { failure_threshold, open_seconds, half_open_max_in_flight, .. } = breaker;
-    let summary =
-        || format!("{failure_threshold} failures, {open_seconds} s, {half_open_max_in_flight} at once");
+    let CircuitBreakerJson { failure_threshold, open_seconds, half_open_max_in_flight, mode, .. } = breaker;
+    let summary = || {
+        let mode = aside(mode);
+        format!("{failure_threshold} failures, {open_seconds} s, {half_open_max_in_flight} at once{mode}")
+    };
     breaker.enabled.then(summary)
+}
+
+/// That a policy does not refuse anything must not be missed.
+fn aside(mode: &str) -> String {
+    if mode.is_empty() { String::new() } else { format!(" ({mode})") }
 }
 
 #[cfg(test)]
@@ -67,29 +74,40 @@ mod tests {
     use super::*;
     use crate::output::{Format, render};
 
-    fn routes() -> RoutesView {
-        let full = v1::Route {
+    fn full() -> v1::Route {
+        v1::Route {
             name: "users".into(),
             path_prefix: "/api/users/".into(),
             upstream: "http://127.0.0.1:9001".into(),
             strip_prefix: "/api".into(),
             auth_required: true,
-            rate_limit: Some(v1::RateLimit { enabled: true, rps: 5.0, burst: 2.5, scope: "user".into() }),
-            concurrency: Some(v1::Concurrency { max_in_flight: 50 }),
+            rate_limit: Some(v1::RateLimit {
+                enabled: true,
+                rps: 5.0,
+                burst: 2.5,
+                scope: "user".into(),
+                mode: String::new(),
+            }),
+            concurrency: Some(v1::Concurrency { max_in_flight: 50, mode: String::new() }),
             circuit_breaker: Some(v1::CircuitBreaker {
                 enabled: true,
                 failure_threshold: 5,
                 open_us: 1_500_000,
                 half_open_max_in_flight: 1,
+                ..v1::CircuitBreaker::default()
             }),
-        };
+            ..v1::Route::default()
+        }
+    }
+
+    fn routes() -> RoutesView {
         let bare = v1::Route {
             name: "bare".into(),
             path_prefix: "/".into(),
             upstream: "http://h".into(),
             ..v1::Route::default()
         };
-        RoutesView::from(vec![full, bare])
+        RoutesView::from(vec![full(), bare])
     }
 
     #[test]
@@ -124,6 +142,20 @@ users  /api/users/  http://127.0.0.1:9001  /api      required  5/s, burst 2.5, b
 bare   /            http://h               -         -         -                        -           -
 ";
         assert_eq!(render(&routes(), Format::Table, Style::Plain).unwrap(), expected);
+    }
+
+    #[test]
+    fn table_shows_what_is_not_enforced() {
+        let shadowed = |mut route: v1::Route| {
+            route.rate_limit.as_mut().unwrap().mode = "shadow".into();
+            route.concurrency.as_mut().unwrap().mode = "off".into();
+            route.circuit_breaker.as_mut().unwrap().mode = "shadow".into();
+            RoutesView::from(vec![route])
+        };
+        let table = render(&shadowed(full()), Format::Table, Style::Plain).unwrap();
+        for cell in ["by user (shadow)", "at most 50 (off)", "1 at once (shadow)"] {
+            assert!(table.contains(cell), "{cell:?} is missing in:\n{table}");
+        }
     }
 
     #[test]

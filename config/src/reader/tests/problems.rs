@@ -2,25 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{EXAMPLE, problems};
+use super::{EXAMPLE, ROUTE, check, check_route, problems};
 use crate::{problem::Problems, read};
-
-/// A legal route on one line, which starts in column 3.
-const ROUTE: &str = "- {name: a, match: {path_prefix: /a}, upstream: 'http://h'}";
-
-/// Judges sections with a legal route after them.
-#[track_caller]
-fn check(sections: &str, expected: &[&str]) {
-    let text = format!("{sections}\nroutes:\n  {ROUTE}\n");
-    assert_eq!(problems(&text), expected, "{sections}");
-}
-
-/// Judges one route, written in braces from line 1, column 12 on: `expected` holds column, key and message.
-#[track_caller]
-fn check_route(route: &str, expected: &[&str]) {
-    let expected: Vec<_> = expected.iter().map(|problem| format!("g.yaml:1:{problem}")).collect();
-    assert_eq!(problems(&format!("routes: [ {route} ]")), expected, "{route}");
-}
 
 #[test]
 fn a_configuration_has_routes() {
@@ -97,7 +80,7 @@ fn enabled_policies_have_their_numbers() {
         &[
             "101 routes[0].rate_limit.rps: expected a number, found the text \"x\"",
             &format!("111 routes[0].rate_limit.burst: {range}"),
-            "122 routes[0].rate_limit.scope: must be one of ip, user: \"all\"",
+            "122 routes[0].rate_limit.scope: must be one of ip, user, route, header:NAME, claim:NAME: \"all\"",
         ],
     );
     let above = "must be above 0 while the breaker is enabled";
@@ -222,7 +205,7 @@ fn unknown_keys_are_problems_with_advice() {
         &["g.yaml:1:10 server.max_body_byte: unknown key, did you mean \"max_body_bytes\"?"],
     );
     check("admin: {zzz: 1}", &["g.yaml:1:9 admin.zzz: unknown key, there are: addr"]);
-    check("jwks: {}", &["g.yaml:1:1 jwks: unknown key here, it belongs in auth"]);
+    check("jwks: {}", &["g.yaml:1:1 jwks: unknown key here, it belongs in auth or in auth.providers[]"]);
     check(
         "server: {routes: []}",
         &["g.yaml:1:10 server.routes: unknown key here, it belongs at the top level"],

@@ -1,21 +1,23 @@
 //! What comes out of a file that is as it should be.
 
-use super::EXAMPLE;
+use super::{EXAMPLE, legal};
 use crate::{
-    model::{Auth, GatewayConfig, RateLimitBackend, RateLimitScope, Settings},
-    names::{Algorithm, Period, Span},
-    read, samples,
+    model::{
+        Auth, Concurrency, GatewayConfig, Provider, ProviderKind, RateLimitBackend, RateLimitScope,
+        RedisBackend, RedisCredentials, RedisFailure, RedisServers, RedisTransport, Route, Settings,
+    },
+    names::{Algorithm, KeyPrefix, Period, PolicyMode, Secret, ServerAddress, Span},
+    samples,
     wire::{Resource, decode, encode},
 };
-
-#[track_caller]
-fn legal(text: &str) -> GatewayConfig {
-    read("g.yaml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#?}"))
-}
 
 /// A configuration of one small route and these sections.
 fn with(sections: &str) -> GatewayConfig {
     legal(&format!("{sections}\nroutes:\n  - {{name: a, match: {{path_prefix: /}}, upstream: 'http://h'}}\n"))
+}
+
+fn providers_of(sections: &str) -> Vec<Provider> {
+    with(sections).settings().auth.as_ref().map(Auth::providers).unwrap_or_default().to_vec()
 }
 
 #[test]
@@ -24,18 +26,20 @@ fn the_models_example_means_what_it_says() {
     let (expected, [users, public]) = (samples::full().into_parts(), [&routes[0], &routes[1]]);
     assert_eq!(Settings { admin: expected.0.admin.clone(), ..settings }, expected.0);
     assert_eq!(users, &expected.1[0]);
-    assert_eq!((public.name.as_str(), public.max_in_flight, public.auth_required), ("public", 50, false));
-    let limit = public.rate_limit.expect("it has one");
+    assert_eq!((public.name.as_str(), public.auth_required), ("public", false));
+    assert_eq!(public.concurrency.max_in_flight, 50);
+    let limit = public.rate_limit.as_ref().expect("it has one");
     assert!(limit.is_enabled());
     assert_eq!(
         (limit.requests_per_second(), limit.burst(), limit.scope()),
-        (20.0, 40.0, Some(RateLimitScope::Ip))
+        (20.0, 40.0, Some(&RateLimitScope::Ip))
     );
 }
 
 #[test]
 fn what_a_file_says_survives_the_wire() {
-    for text in [EXAMPLE, include_str!("../../../examples/everything.yaml")] {
+    let everything = include_str!("../../../examples/everything.yaml");
+    for text in [EXAMPLE, everything, include_str!("../../../examples/providers.yaml")] {
         let config = legal(text);
         let resources: Vec<Resource> = encode(&config).unwrap();
         assert_eq!(decode(&resources), Ok(config));
@@ -50,9 +54,12 @@ fn what_is_absent_or_null_has_its_default() {
         assert_eq!(with(sections).settings(), &Settings::default(), "{sections}");
     }
     assert_eq!(with("admin: {}").settings().admin.as_ref().unwrap().address.to_string(), "127.0.0.1:9901");
-    let route = &with("").routes()[0].clone();
-    assert_eq!((route.auth_required, route.max_in_flight, &route.strip_prefix), (false, 0, &None));
-    assert_eq!((route.rate_limit, route.circuit_breaker), (None, None));
+    let config = with("");
+    let route = &config.routes()[0];
+    assert_eq!(route, &Route::new(route.name.clone(), route.path_prefix.clone(), route.upstream.clone()));
+    assert_eq!((route.auth_required, &route.strip_prefix), (false, &None));
+    assert_eq!(route.concurrency, Concurrency { max_in_flight: 0, mode: PolicyMode::Enforce });
+    assert_eq!((&route.rate_limit, &route.circuit_breaker), (&None, &None));
 }
 
 #[test]
@@ -74,15 +81,20 @@ fn the_defaults_are_those_of_the_go_model() {
     assert_eq!((upstream.max_idle_connections, upstream.max_idle_connections_per_host), (100, 20));
     let RateLimitBackend::Memory(memory) = rate_limit else { panic!("memory is the default") };
     assert_eq!([memory.cleanup, memory.ttl], [60, 300].map(Period::seconds));
+    assert_eq!(memory.max_keys.get(), 1_000_000);
 }
 
 #[test]
 fn the_defaults_of_an_issuer_are_those_of_the_go_model() {
     let settings = with("auth: {mode: jwks, jwks: {url: 'http://h/k'}}").into_parts().0;
-    let Some(Auth::Jwks(jwks)) = settings.auth else { panic!("the mode is jwks") };
+    let [provider] = settings.auth.as_ref().unwrap().providers() else { panic!("a mode has one provider") };
+    let ProviderKind::Jwks(jwks) = &provider.kind else { panic!("the mode is jwks") };
     assert_eq!([jwks.cache_ttl, jwks.http_timeout], [300, 3].map(Period::seconds));
-    assert_eq!((jwks.leeway, jwks.algorithms.as_slice()), (Span::seconds(30), &[Algorithm::Rs256][..]));
-    assert_eq!((jwks.issuers, jwks.audiences), (vec![], vec![]));
+    assert_eq!((provider.leeway, jwks.algorithms.as_slice()), (Span::seconds(30), &[Algorithm::Rs256][..]));
+    assert_eq!(
+        (provider.name.as_str(), &provider.issuers, &provider.audiences),
+        ("default", &vec![], &vec![])
+    );
 }
 
 #[test]
@@ -97,18 +109,27 @@ fn addresses_are_one_or_a_list() {
 
 #[test]
 fn modes_and_backends_choose_their_section() {
-    let jwks = "auth: {mode: jwks, jwks: {url: 'http://h/k', algorithms: [ES256, EdDSA]}}";
-    let Some(Auth::Jwks(jwks)) = with(jwks).into_parts().0.auth else { panic!("the mode is jwks") };
+    let kind = |sections| providers_of(sections).remove(0).kind;
+    let jwks = kind("auth: {mode: jwks, jwks: {url: 'http://h/k', algorithms: [ES256, EdDSA]}}");
+    let ProviderKind::Jwks(jwks) = jwks else { panic!("the mode is jwks") };
     assert_eq!(jwks.algorithms.as_slice().iter().map(|a| a.name()).collect::<Vec<_>>(), ["ES256", "EdDSA"]);
 
-    let hmac = "auth: {mode: hmac, hmac_secret: s, jwks: {url: ''}}";
-    let Some(Auth::Hmac(secret)) = with(hmac).into_parts().0.auth else { panic!("the mode is hmac") };
+    let hmac = kind("auth: {mode: hmac, hmac_secret: s, jwks: {url: ''}}");
+    let ProviderKind::Hmac(secret) = hmac else { panic!("the mode is hmac") };
     assert_eq!(secret.reveal(), "s");
 
     let redis = "rate_limit: {backend: redis, redis: {addr: 'h:1', password: p, db: 3}}";
     let RateLimitBackend::Redis(redis) = with(redis).into_parts().0.rate_limit else { panic!("it is redis") };
-    assert_eq!((redis.address.as_str(), redis.database), ("h:1", 3));
-    assert_eq!(redis.password.unwrap().reveal(), "p");
+    let address = ServerAddress::new("h:1").unwrap();
+    let expected = RedisBackend {
+        servers: RedisServers::single(vec![address], 3).unwrap(),
+        credentials: Some(RedisCredentials { username: None, password: Secret::new("p".into()).unwrap() }),
+        transport: RedisTransport::Plain,
+        timeout: Period::milliseconds(5),
+        on_failure: RedisFailure::Local,
+        key_prefix: KeyPrefix::new("apigw").unwrap(),
+    };
+    assert_eq!(redis, expected);
 }
 
 #[test]
@@ -118,7 +139,7 @@ fn disabled_policies_may_be_empty() {
          rate_limit: {rps: 0.5, scope: ''}, circuit_breaker: {open_seconds: 0}}",
     );
     let route = &config.routes()[0];
-    let limit = route.rate_limit.unwrap();
+    let limit = route.rate_limit.as_ref().unwrap();
     assert_eq!((limit.is_enabled(), limit.requests_per_second(), limit.scope()), (false, 0.5, None));
     assert!(!route.circuit_breaker.unwrap().is_enabled());
     assert_eq!(route.strip_prefix, None);

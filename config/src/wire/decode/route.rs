@@ -2,10 +2,14 @@
 
 use apigw_proto::v1;
 
-use super::Fields;
+use super::{
+    Fields,
+    auth::route_auth,
+    policy::{circuit_breaker, concurrency, cors, rate_limit},
+};
 use crate::{
-    model::{CircuitBreaker, PolicyError, RateLimit, RateLimitScope, Route},
-    names::{PathPrefix, RouteName, UpstreamUrl},
+    model::Route,
+    names::{ByteCount, PathPrefix, RouteName, UpstreamUrl},
     problem::{KeyPath, Problem, Problems},
 };
 
@@ -15,12 +19,12 @@ impl TryFrom<v1::Route> for Route {
     /// Reads a route by itself; paths of problems start at the route.
     fn try_from(message: v1::Route) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::of("");
-        let route = route(message, &KeyPath::Top, &mut problems);
+        let route = route(&message, &KeyPath::Top, &mut problems);
         problems.or(route)
     }
 }
 
-pub(super) fn route(message: v1::Route, at: &KeyPath<'_>, problems: &mut Problems) -> Option<Route> {
+pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Problems) -> Option<Route> {
     let mut fields = Fields { at: *at, problems };
     let name = fields.take("name", RouteName::new(&message.name));
     let path_prefix = {
@@ -32,65 +36,50 @@ pub(super) fn route(message: v1::Route, at: &KeyPath<'_>, problems: &mut Problem
         "" => Some(None),
         text => fields.take("strip_prefix", PathPrefix::new(text)).map(Some),
     };
-    let rate_limit = match message.rate_limit {
-        None => Some(None),
-        Some(message) => rate_limit(&message, &at.key("rate_limit"), fields.problems).map(Some),
-    };
-    let circuit_breaker = match message.circuit_breaker {
-        None => Some(None),
-        Some(message) => circuit_breaker(message, &at.key("circuit_breaker"), fields.problems).map(Some),
-    };
+    let address_lists = fields.address_lists(message.address_lists.as_ref());
+    let auth = section(&mut fields, "auth", message.auth.as_ref(), route_auth);
+    let rate_limit = section(&mut fields, "rate_limit", message.rate_limit.as_ref(), rate_limit);
+    let concurrency = section(&mut fields, "concurrency", message.concurrency.as_ref(), concurrency);
+    let breaker = message.circuit_breaker.as_ref();
+    let circuit_breaker = section(&mut fields, "circuit_breaker", breaker, circuit_breaker);
+    let cors = section(&mut fields, "cors", message.cors.as_ref(), cors);
+    let max_header_bytes = own_bytes(&mut fields, "max_header_bytes", message.max_header_bytes);
+    let max_body_bytes = own_bytes(&mut fields, "max_body_bytes", message.max_body_bytes);
     Some(Route {
         name: name?,
         path_prefix: path_prefix?,
         upstream: upstream?,
         strip_prefix: strip_prefix?,
+        address_lists: address_lists?,
         auth_required: message.auth_required,
-        rate_limit: rate_limit?,
-        max_in_flight: message.concurrency.map_or(0, |concurrency| concurrency.max_in_flight),
-        circuit_breaker: circuit_breaker?,
+        auth: auth.ok()?,
+        rate_limit: rate_limit.ok()?,
+        concurrency: concurrency.ok()?.unwrap_or_default(),
+        circuit_breaker: circuit_breaker.ok()?,
+        cors: cors.ok()?,
+        max_header_bytes: max_header_bytes.ok()?,
+        max_body_bytes: max_body_bytes.ok()?,
     })
 }
 
-fn rate_limit(message: &v1::RateLimit, at: &KeyPath<'_>, problems: &mut Problems) -> Option<RateLimit> {
-    let mut fields = Fields { at: *at, problems };
-    let scope = match message.scope.as_str() {
-        "" => Some(None),
-        text => fields.take("scope", text.parse::<RateLimitScope>()).map(Some),
-    };
-    // A scope that is not legal must not hide what is wrong with the numbers, so any legal one stands in for it.
-    let judged = scope.unwrap_or(Some(RateLimitScope::Ip));
-    let limit = if message.enabled {
-        RateLimit::enabled(message.rps, message.burst, judged)
-    } else {
-        RateLimit::disabled(message.rps, message.burst, judged)
-    };
-    policy(limit, &mut fields).filter(|_| scope.is_some())
-}
+/// A value could not be read; the problems say why.
+struct Reported;
 
-fn circuit_breaker(
-    message: v1::CircuitBreaker,
-    at: &KeyPath<'_>,
-    problems: &mut Problems,
-) -> Option<CircuitBreaker> {
-    let v1::CircuitBreaker { enabled, failure_threshold, open_us, half_open_max_in_flight } = message;
-    let breaker = if enabled {
-        CircuitBreaker::enabled(failure_threshold, open_us, half_open_max_in_flight)
-    } else {
-        CircuitBreaker::disabled(failure_threshold, open_us, half_open_max_in_flight)
-    };
-    policy(breaker, &mut Fields { at: *at, problems })
-}
-
-/// A policy as its constructor judged it.
-fn policy<T>(result: Result<T, Vec<PolicyError>>, fields: &mut Fields<'_, '_>) -> Option<T> {
-    match result {
-        Ok(policy) => Some(policy),
-        Err(errors) => {
-            for PolicyError { key, error } in errors {
-                fields.problems.report(None, &fields.at.key(key), error);
-            }
-            None
-        }
+/// A message that may be absent. What is there must be readable.
+fn section<M, T>(
+    fields: &mut Fields<'_, '_>,
+    key: &str,
+    message: Option<&M>,
+    read: impl FnOnce(&M, &KeyPath<'_>, &mut Problems) -> Option<T>,
+) -> Result<Option<T>, Reported> {
+    let at = fields.at;
+    match message {
+        None => Ok(None),
+        Some(message) => read(message, &at.key(key), fields.problems).map(Some).ok_or(Reported),
     }
+}
+
+/// A number of bytes that a route has for itself; 0: it has none.
+fn own_bytes(fields: &mut Fields<'_, '_>, key: &str, bytes: u64) -> Result<Option<ByteCount>, Reported> {
+    if bytes == 0 { Ok(None) } else { fields.take(key, ByteCount::new(bytes)).map(Some).ok_or(Reported) }
 }

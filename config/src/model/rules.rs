@@ -1,0 +1,144 @@
+//! The rules that no part of a configuration can break by itself, also for one of which not everything could be read.
+
+use std::collections::HashMap;
+
+use super::{Auth, Route, RouteAuth, Settings};
+use crate::names::{ByteCount, ProviderName, RouteName};
+
+/// A rule that no single part of a configuration can break by itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A gateway without routes refuses everything, which nobody means to configure.
+    #[error("at least one route is needed")]
+    NoRoutes,
+    /// Two routes have one name.
+    #[error("the name \"{name}\" is already taken by routes[{first}]")]
+    DuplicateName {
+        /// The name both have.
+        name: RouteName,
+        /// Index of the first of the two.
+        first: usize,
+        /// Index of the second.
+        second: usize,
+    },
+    /// A route wants its callers known, and nothing says how.
+    #[error("needs an auth section: nothing says how callers are known")]
+    NoAuth {
+        /// Index of the route.
+        route: usize,
+    },
+    /// A route says which callers it serves, and serves everybody.
+    #[error("has no effect without auth_required: true, as callers stay unknown")]
+    AuthNotRequired {
+        /// Index of the route.
+        route: usize,
+    },
+    /// A route accepts the tokens of a provider that does not exist.
+    #[error("the auth section has no provider named \"{name}\"")]
+    UnknownProvider {
+        /// Index of the route.
+        route: usize,
+        /// Index in the route's list of providers.
+        entry: usize,
+        /// The name that nobody has.
+        name: ProviderName,
+    },
+    /// A route allows larger heads than the server reads before it knows the route.
+    #[error("must not be above server.max_header_bytes, which is {limit}")]
+    HeaderBytesAboveServer {
+        /// Index of the route.
+        route: usize,
+        /// What the server allows.
+        limit: u64,
+    },
+}
+
+/// Whether a configuration says how callers are known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Callers<'a> {
+    Unknown,
+    /// It does, but not readably.
+    Unread,
+    Known(&'a Auth),
+}
+
+/// What the rules look at beside the routes. A part that could not be read breaks none of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SettingsFacts<'a> {
+    pub(crate) callers: Callers<'a>,
+    pub(crate) max_header_bytes: Option<ByteCount>,
+}
+
+impl<'a> From<&'a Settings> for SettingsFacts<'a> {
+    fn from(settings: &'a Settings) -> Self {
+        Self {
+            callers: settings.auth.as_ref().map_or(Callers::Unknown, Callers::Known),
+            max_header_bytes: Some(settings.server.max_header_bytes),
+        }
+    }
+}
+
+/// What the rules look at of a route. A part that could not be read breaks none of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouteFacts<'a> {
+    pub(crate) name: Option<&'a RouteName>,
+    pub(crate) auth_required: Option<bool>,
+    pub(crate) auth: Option<&'a RouteAuth>,
+    pub(crate) max_header_bytes: Option<ByteCount>,
+}
+
+impl<'a> From<&'a Route> for RouteFacts<'a> {
+    fn from(route: &'a Route) -> Self {
+        Self {
+            name: Some(&route.name),
+            auth_required: Some(route.auth_required),
+            auth: route.auth.as_ref(),
+            max_header_bytes: route.max_header_bytes,
+        }
+    }
+}
+
+/// Every broken rule.
+pub(crate) fn conflicts<'a>(
+    settings: SettingsFacts<'_>,
+    routes: impl Iterator<Item = RouteFacts<'a>>,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut owners: HashMap<&RouteName, usize> = HashMap::with_capacity(routes.size_hint().0);
+    let mut count = 0;
+    for (index, route) in routes.enumerate() {
+        count += 1;
+        if let Some(name) = route.name {
+            let first = *owners.entry(name).or_insert(index);
+            if first != index {
+                errors.push(ConfigError::DuplicateName { name: name.clone(), first, second: index });
+            }
+        }
+        check_callers(index, &route, settings.callers, &mut errors);
+        let limit = settings.max_header_bytes.filter(|limit| route.max_header_bytes > Some(*limit));
+        errors.extend(
+            limit.map(|limit| ConfigError::HeaderBytesAboveServer { route: index, limit: limit.get() }),
+        );
+    }
+    if count == 0 {
+        errors.push(ConfigError::NoRoutes);
+    }
+    errors
+}
+
+/// What a route says of its callers, against what the configuration can know of them.
+fn check_callers(index: usize, route: &RouteFacts<'_>, callers: Callers<'_>, errors: &mut Vec<ConfigError>) {
+    if route.auth_required == Some(true) && matches!(callers, Callers::Unknown) {
+        errors.push(ConfigError::NoAuth { route: index });
+    }
+    let Some(auth) = route.auth else { return };
+    if route.auth_required == Some(false) && auth.needs_callers() {
+        errors.push(ConfigError::AuthNotRequired { route: index });
+    }
+    let Callers::Known(known) = callers else { return };
+    for (entry, name) in auth.providers.iter().enumerate() {
+        if known.provider(name).is_none() {
+            errors.push(ConfigError::UnknownProvider { route: index, entry, name: name.clone() });
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a text or number of a file is told when it is not legal. Nothing here judges one.
+
+/// Why a value is not legal. Its text names the value and what would be legal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// A value that is needed here is not given.
+    #[error("missing")]
+    Missing,
+    /// A text that must say something is empty.
+    #[error("must not be empty")]
+    Empty,
+    /// A text is longer than what any legal one needs.
+    #[error("longer than {limit} bytes")]
+    TooLong {
+        /// The most bytes there may be.
+        limit: usize,
+    },
+    /// A name that could not stand in a header, a label or a log line as it is.
+    #[error("contains {character:?}; letters, digits and -_.:/@ are allowed")]
+    NameCharacter {
+        /// The first character that is not allowed.
+        character: char,
+    },
+    /// A prefix that is not the beginning of a path.
+    #[error("must start with \"/\": {text:?}")]
+    NoLeadingSlash {
+        /// As written.
+        text: String,
+    },
+    /// A prefix that no normalised path can begin with.
+    #[error("{text:?} can match no request: {reason}")]
+    UnreachablePrefix {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Not a URL to send requests to.
+    #[error("not an absolute http or https URL: {text:?}")]
+    NotAnUpstream {
+        /// As written, without a user name and password.
+        text: String,
+    },
+    /// A URL with a part that is never sent to an upstream.
+    #[error("must not have {part}: {text:?}")]
+    UpstreamPart {
+        /// "a query", "a fragment", "a user name".
+        part: &'static str,
+        /// As written, without a user name and password.
+        text: String,
+    },
+    /// Not an address to listen on.
+    #[error("not an address to listen on (\"HOST:PORT\", \"[IPV6]:PORT\" or \":PORT\"): {text:?}")]
+    NotAnAddress {
+        /// As written.
+        text: String,
+    },
+    /// Not an address to connect to.
+    #[error("not an address to connect to (\"HOST:PORT\" or \"[IPV6]:PORT\"): {text:?}")]
+    NotAServer {
+        /// As written.
+        text: String,
+    },
+    /// Not a range of addresses.
+    #[error("not an address range such as \"10.0.0.0/8\": {text:?}")]
+    NotARange {
+        /// As written.
+        text: String,
+    },
+    /// A number or duration outside its range.
+    #[error("must be {range}")]
+    OutOfRange {
+        /// The legal range, in words.
+        range: &'static str,
+    },
+    /// A word that is none of the known ones.
+    #[error("must be one of {choices}: {text:?}")]
+    UnknownChoice {
+        /// The legal words, separated by commas.
+        choices: &'static str,
+        /// As written.
+        text: String,
+    },
+    /// Not the name of a header field.
+    #[error("not the name of a header: {text:?}")]
+    NotAHeader {
+        /// As written.
+        text: String,
+    },
+    /// A header that nothing but the gateway itself may write.
+    #[error("must not be {name:?}, which is not free to be written")]
+    ReservedHeader {
+        /// In lower case.
+        name: String,
+    },
+    /// Two values that an upstream could not tell apart by their header.
+    #[error("the header {name:?} is written by two claims, or is spelled like one that is")]
+    SharedHeader {
+        /// In lower case.
+        name: String,
+    },
+    /// A text that could not stand in a header.
+    #[error("contains {character:?}; only visible ASCII characters are allowed")]
+    NotVisibleAscii {
+        /// The first character that is not one.
+        character: char,
+    },
+    /// A text that could not stand in a line.
+    #[error("contains the control character {character:?}")]
+    ControlCharacter {
+        /// The first of them.
+        character: char,
+    },
+    /// Not a scope of a token.
+    #[error("not a scope (visible ASCII without spaces, quotes and backslashes): {text:?}")]
+    NotAScope {
+        /// As written.
+        text: String,
+    },
+    /// Not an origin that a browser could send.
+    #[error("not an origin as browsers send it, such as \"https://app.example.com\": {text:?}")]
+    NotAnOrigin {
+        /// As written.
+        text: String,
+    },
+    /// Origins beside the one that stands for all.
+    #[error("\"*\" allows every origin and stands alone")]
+    AnyAmongOthers,
+    /// Not the name of a method as requests have it.
+    #[error("not a method in capital letters: {text:?}")]
+    NotAMethod {
+        /// As written.
+        text: String,
+    },
+    /// More servers than one, which only a cluster has.
+    #[error("has several addresses, which needs \"cluster: true\"")]
+    NotACluster,
+}

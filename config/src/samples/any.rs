@@ -1,0 +1,266 @@
+//! Any configuration that is legal.
+
+use std::{num::NonZeroU32, ops::RangeInclusive};
+
+use proptest::{prelude::*, sample::select};
+
+use super::route;
+use crate::{
+    model::*,
+    names::{
+        Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimName, ClaimValue, ForwardedHeader, HeaderName,
+        KeyPrefix, PathPrefix, Percent, Period, PolicyMode, ProviderName, Secret, ServerAddress, Span,
+        UpstreamUrl,
+    },
+};
+
+const MICROS_OF_A_DAY: u64 = 86_400_000_000;
+
+/// Any legal configuration.
+pub(crate) fn any_config() -> impl Strategy<Value = GatewayConfig> {
+    let names = prop::collection::btree_set("[a-z0-9._:/@-]{1,12}", 1..6);
+    let routes = names.prop_flat_map(|names| names.into_iter().map(any_route).collect::<Vec<_>>());
+    (any_settings(), routes.prop_shuffle()).prop_map(|(settings, mut routes)| {
+        for route in &mut routes {
+            keep_rules(route, &settings);
+        }
+        GatewayConfig::new(settings, routes).unwrap()
+    })
+}
+
+/// Takes from a route what its configuration does not allow.
+fn keep_rules(route: &mut Route, settings: &Settings) {
+    route.auth_required &= settings.auth.is_some();
+    route.auth = route.auth.take().map(|auth| match &settings.auth {
+        Some(known) if route.auth_required => {
+            let providers = known.providers().iter().take(auth.providers.len());
+            RouteAuth { providers: providers.map(|provider| provider.name.clone()).collect(), ..auth }
+        }
+        _ => RouteAuth { mode: auth.mode, ..RouteAuth::default() },
+    });
+    let most = settings.server.max_header_bytes;
+    route.max_header_bytes = route.max_header_bytes.map(|bytes| bytes.min(most));
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    let address = select(vec![":8080", "127.0.0.1:0", "[::1]:8443"]).prop_map(|text| text.parse().unwrap());
+    let admin = prop::option::of(address.clone().prop_map(|address| Admin { address }));
+    let addresses = prop::collection::vec(address, 1..3);
+    let lists = (any_lists(), any_lists());
+    let server = (addresses, lists, any_bytes(), any_bytes(), [any_period(), any_period()]).prop_map(
+        |(addresses, (lists, others), head, body, [read, write])| {
+            let mut server = Server::default().with_addresses(addresses).unwrap();
+            (server.trusted_proxies, server.address_lists) = (others.allow, lists);
+            (server.max_header_bytes, server.max_body_bytes) = (head, body);
+            (server.read_timeout, server.write_timeout) = (read, write);
+            server
+        },
+    );
+    let upstream = ([any_period(), any_period()], any::<u32>(), any::<u32>()).prop_map(
+        |([dial_timeout, idle_connection_timeout], max_idle_connections, max_idle_connections_per_host)| {
+            let timeouts = Upstream { dial_timeout, idle_connection_timeout, ..Upstream::default() };
+            Upstream { max_idle_connections, max_idle_connections_per_host, ..timeouts }
+        },
+    );
+    let auth = prop::option::of(any_auth());
+    (server, upstream, auth, any_backend(), admin).prop_map(|(server, upstream, auth, rate_limit, admin)| {
+        Settings { server, upstream, auth, rate_limit, admin }
+    })
+}
+
+fn any_lists() -> impl Strategy<Value = AddressLists> {
+    let ranges = || {
+        let range = select(vec!["10.0.0.0/8", "::1/128", "192.0.2.7"]);
+        prop::collection::vec(range.prop_map(|text| text.parse().unwrap()), 0..3)
+    };
+    (ranges(), ranges(), any_mode()).prop_map(|(allow, deny, mode)| AddressLists { allow, deny, mode })
+}
+
+fn any_mode() -> impl Strategy<Value = PolicyMode> {
+    select(vec![PolicyMode::Enforce, PolicyMode::Shadow, PolicyMode::Off])
+}
+
+fn any_period() -> impl Strategy<Value = Period> {
+    (1..=MICROS_OF_A_DAY).prop_map(|micros| Period::from_micros(micros).unwrap())
+}
+
+fn any_span() -> impl Strategy<Value = Span> {
+    (0..=MICROS_OF_A_DAY).prop_map(|micros| Span::from_micros(micros).unwrap())
+}
+
+fn any_bytes() -> impl Strategy<Value = ByteCount> {
+    (1_u64..=1 << 53).prop_map(|bytes| ByteCount::new(bytes).unwrap())
+}
+
+fn any_secret() -> impl Strategy<Value = Secret> {
+    ".{1,12}".prop_map(|text| Secret::new(text).unwrap())
+}
+
+fn any_auth() -> impl Strategy<Value = Auth> {
+    let names = prop::collection::btree_set("[a-z]{1,6}", 1..4);
+    let providers =
+        names.prop_flat_map(|names| names.iter().map(|name| any_provider(name)).collect::<Vec<_>>());
+    providers.prop_shuffle().prop_map(|providers| Auth::new(providers).unwrap())
+}
+
+fn any_provider(name: &str) -> impl Strategy<Value = Provider> + use<> {
+    let texts = || prop::collection::vec(".{0,12}", 0..3);
+    let kind =
+        prop_oneof![any_jwks().prop_map(ProviderKind::Jwks), any_secret().prop_map(ProviderKind::Hmac)];
+    let name = ProviderName::new(name).unwrap();
+    (kind, texts(), texts(), any_span()).prop_map(move |(kind, issuers, audiences, leeway)| Provider {
+        name: name.clone(),
+        kind,
+        issuers,
+        audiences,
+        leeway,
+    })
+}
+
+fn any_jwks() -> impl Strategy<Value = Jwks> {
+    let algorithms = ["RS256", "PS512", "ES384", "EdDSA"].map(|name| name.parse::<Algorithm>().unwrap());
+    let algorithms = prop::collection::vec(select(algorithms.to_vec()), 1..4);
+    (algorithms, any_period(), any_period()).prop_map(|(algorithms, cache_ttl, http_timeout)| Jwks {
+        url: UpstreamUrl::new("http://127.0.0.1:9009/.well-known/jwks.json").unwrap(),
+        algorithms: Algorithms::new(algorithms).unwrap(),
+        cache_ttl,
+        http_timeout,
+    })
+}
+
+fn any_backend() -> impl Strategy<Value = RateLimitBackend> {
+    let keys = (1_000_u32..=100_000_000).prop_map(|keys| MaxKeys::new(keys).unwrap());
+    let memory = (any_period(), any_period(), keys).prop_map(|(cleanup, ttl, max_keys)| {
+        RateLimitBackend::Memory(MemoryBackend { cleanup, ttl, max_keys })
+    });
+    prop_oneof![memory, any_redis().prop_map(RateLimitBackend::Redis)]
+}
+
+fn any_redis() -> impl Strategy<Value = RedisBackend> {
+    let address = |name: &str| ServerAddress::new(&format!("{name}.internal:6379")).unwrap();
+    let single =
+        any::<u32>().prop_map(move |database| RedisServers::single(vec![address("a")], database).unwrap());
+    let cluster = select(vec![vec!["a"], vec!["a", "b"]])
+        .prop_map(move |names| RedisServers::cluster(names.into_iter().map(address).collect(), 0).unwrap());
+    let credentials = (prop::option::of("[a-z]{1,6}"), any_secret())
+        .prop_map(|(username, password)| RedisCredentials { username, password });
+    let failure = select(vec![RedisFailure::Allow, RedisFailure::Deny, RedisFailure::Local]);
+    let transport = select(vec![RedisTransport::Plain, RedisTransport::Tls]);
+    let prefix = "[a-z:]{1,8}".prop_map(|text| KeyPrefix::new(&text).unwrap());
+    let servers = prop_oneof![single, cluster];
+    (servers, prop::option::of(credentials), transport, any_period(), failure, prefix).prop_map(
+        |(servers, credentials, transport, timeout, on_failure, key_prefix)| RedisBackend {
+            servers,
+            credentials,
+            transport,
+            timeout,
+            on_failure,
+            key_prefix,
+        },
+    )
+}
+
+fn any_route(name: String) -> impl Strategy<Value = Route> {
+    let prefix = || "(/[a-z%~-]{1,6}){1,3}/?".prop_map(|text| PathPrefix::new(&text).unwrap());
+    let upstream = "https?://[a-z]{1,8}(:[1-9][0-9]{0,3})?(/[a-z]{1,4})?";
+    let upstream = upstream.prop_map(|text| UpstreamUrl::new(&text).unwrap());
+    let target = (prefix(), upstream, prop::option::of(prefix()));
+    let callers = (any::<bool>(), prop::option::of(any_route_auth()), any_lists());
+    let concurrency =
+        (any::<u32>(), any_mode()).prop_map(|(max_in_flight, mode)| Concurrency { max_in_flight, mode });
+    let limits = (prop::option::of(any_limit()), concurrency, prop::option::of(any_breaker()));
+    let bytes = || prop::option::of(any_bytes());
+    let sizes = (bytes(), bytes());
+    (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
+        move |(
+            (path_prefix, upstream, strip_prefix),
+            (auth_required, auth, address_lists),
+            (rate_limit, concurrency, circuit_breaker),
+            cors,
+            (max_header_bytes, max_body_bytes),
+        )| Route {
+            name: route(&name, "/", "http://h").name,
+            path_prefix,
+            upstream,
+            strip_prefix,
+            address_lists,
+            auth_required,
+            auth,
+            rate_limit,
+            concurrency,
+            circuit_breaker,
+            cors,
+            max_header_bytes,
+            max_body_bytes,
+        },
+    )
+}
+
+/// What a route may ask; the names of its providers are put right where the providers are known.
+fn any_route_auth() -> impl Strategy<Value = RouteAuth> {
+    let providers = prop::collection::vec(Just(ProviderName::default()), 0..3);
+    let scopes = prop::collection::vec("[!#-Z]{1,8}".prop_map(|text| text.parse().unwrap()), 0..3);
+    let claim = || "[a-z:/]{1,8}".prop_map(|text| ClaimName::new(&text).unwrap());
+    let value = "[a-zä 0-9]{1,8}".prop_map(|text| ClaimValue::new(&text).unwrap());
+    let required = prop::collection::btree_map(claim(), value, 0..3);
+    let forwarded = prop::collection::btree_set(claim(), 0..3).prop_map(|claims| {
+        let header = |index| ForwardedHeader::new(&format!("X-Claim-{index}")).unwrap();
+        let headers = claims.into_iter().enumerate().map(|(index, claim)| (claim, header(index)));
+        ForwardedClaims::new(headers.collect()).unwrap()
+    });
+    (providers, scopes, required, forwarded, any_mode()).prop_map(
+        |(providers, required_scopes, required_claims, forward_claims, mode)| RouteAuth {
+            providers,
+            required_scopes,
+            required_claims,
+            forward_claims,
+            mode,
+        },
+    )
+}
+
+fn any_limit() -> impl Strategy<Value = RateLimit> {
+    let words = vec!["ip", "user", "route", "header:x-api-key", "claim:https://a.example/tenant"];
+    let scope = select(words).prop_map(|text| text.parse::<RateLimitScope>().unwrap());
+    let enabled = (0.001..RateLimit::MAX, 0.001..RateLimit::MAX, scope.clone())
+        .prop_map(|(rate, burst, scope)| RateLimit::enabled(rate, burst, Some(scope)).unwrap());
+    let disabled = (0.0..RateLimit::MAX, 0.0..RateLimit::MAX, prop::option::of(scope))
+        .prop_map(|(rate, burst, scope)| RateLimit::disabled(rate, burst, scope).unwrap());
+    (prop_oneof![enabled, disabled], any_mode()).prop_map(|(limit, mode)| limit.with_mode(mode))
+}
+
+fn any_breaker() -> impl Strategy<Value = CircuitBreaker> {
+    const OPEN: RangeInclusive<u64> = 1..=MICROS_OF_A_DAY;
+    let enabled = (1_u32.., OPEN, 1_u32..)
+        .prop_map(|(threshold, open, trials)| CircuitBreaker::enabled(threshold, open, trials).unwrap());
+    let disabled = (any::<u32>(), 0..=MICROS_OF_A_DAY, any::<u32>())
+        .prop_map(|(threshold, open, trials)| CircuitBreaker::disabled(threshold, open, trials).unwrap());
+    let percent = (0.001..=100.0).prop_map(|number| Percent::new(number).unwrap());
+    let requests = (1_u32..).prop_map(|number| NonZeroU32::new(number).unwrap());
+    let rate = (percent, any_period(), requests)
+        .prop_map(|(percent, window, minimum_requests)| FailureRate { percent, window, minimum_requests });
+    let breaker = (prop_oneof![enabled, disabled], prop::option::of(rate), any_mode());
+    breaker.prop_map(|(breaker, rate, mode)| match rate {
+        None => breaker.with_mode(mode),
+        Some(rate) => breaker.with_mode(mode).with_failure_rate(rate),
+    })
+}
+
+fn any_cors() -> impl Strategy<Value = Cors> {
+    let origins =
+        vec![vec!["*"], vec!["https://a.example"], vec!["https://a.example", "http://localhost:3000"]];
+    let origins = select(origins).prop_map(|patterns| {
+        AllowedOrigins::new(patterns.into_iter().map(|text| text.parse().unwrap()).collect()).unwrap()
+    });
+    let methods = prop::collection::vec("[A-Z]{1,6}".prop_map(|text| text.parse().unwrap()), 0..3);
+    let headers = prop::collection::vec("[a-z]{1,6}".prop_map(|text| HeaderName::new(&text).unwrap()), 0..3);
+    (origins, methods, headers, any_span(), any_mode()).prop_map(
+        |(allow_origins, allow_methods, allow_headers, max_age, mode)| Cors {
+            allow_origins,
+            allow_methods,
+            allow_headers,
+            max_age,
+            mode,
+        },
+    )
+}
