@@ -21,8 +21,11 @@ use rustc_hash::FxHashMap;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{AbortHandle, LocalSet},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
+    task::LocalSet,
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -117,6 +120,8 @@ pub(crate) struct Worker {
     pub(crate) random: RefCell<fastrand::Rng>,
     connections: RefCell<FxHashMap<u64, (ListenerId, Rc<Control>)>>,
     last_connection: Cell<u64>,
+    /// Listeners that have not closed yet.
+    listeners: Cell<usize>,
     /// Of the routes that this worker has met in the present snapshot.
     counters: RefCell<FxHashMap<RouteId, Arc<RouteCounters>>>,
     /// Of requests that met no route.
@@ -160,6 +165,7 @@ impl Worker {
             random: RefCell::new(fastrand::Rng::new()),
             connections: RefCell::default(),
             last_connection: Cell::new(0),
+            listeners: Cell::new(0),
             counters: RefCell::default(),
             without_route: shared.metrics.without_route(index),
             index,
@@ -198,6 +204,11 @@ impl Worker {
         &self.shared.endpoints
     }
 
+    /// Whether nothing is left to finish.
+    fn is_idle(&self) -> bool {
+        self.listeners.get() == 0 && self.connections.borrow().is_empty()
+    }
+
     fn drain(&self, listener: ListenerId) {
         for (_, control) in self.connections.borrow().values().filter(|(of, _)| *of == listener) {
             control.drain();
@@ -218,19 +229,15 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                     Ok(accepting) => drop(listeners.insert(id, accepting)),
                     Err(error) => tracing::error!(%error, "listener not started"),
                 },
-                Some(Command::Close(id)) => {
-                    if let Some(accepting) = listeners.remove(&id) {
-                        accepting.close(&worker);
-                    }
-                    worker.drain(id);
-                }
+                // Its task does the rest.
+                Some(Command::Close(id)) => drop(listeners.remove(&id)),
                 Some(Command::Finish) => is_finishing = true,
                 None => break,
             },
             _ = ticks.tick() => {
                 worker.log.flush();
                 worker.upstreams.pool().sweep(Instant::now());
-                if is_finishing && worker.connections.borrow().is_empty() {
+                if is_finishing && worker.is_idle() {
                     break;
                 }
             }
@@ -239,11 +246,9 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     worker.log.flush();
 }
 
-/// A listener and the task that accepts from it.
+/// Keeps a listener open: dropped, it lets the task that accepts close it.
 struct Accepting {
-    id: ListenerId,
-    listener: Rc<TcpListener>,
-    task: AbortHandle,
+    _open: oneshot::Sender<()>,
 }
 
 fn listen(
@@ -251,28 +256,25 @@ fn listen(
     id: ListenerId,
     listener: std::net::TcpListener,
 ) -> std::io::Result<Accepting> {
-    let listener = Rc::new(TcpListener::from_std(listener)?);
-    let task = tokio::task::spawn_local(accept_all(Rc::clone(worker), id, Rc::clone(&listener)));
-    Ok(Accepting { id, listener, task: task.abort_handle() })
+    let listener = TcpListener::from_std(listener)?;
+    let (open, closed) = oneshot::channel();
+    worker.listeners.set(worker.listeners.get() + 1);
+    tokio::task::spawn_local(accept_all(Rc::clone(worker), id, listener, closed));
+    Ok(Accepting { _open: open })
 }
 
-impl Accepting {
-    /// Takes the connections that clients believe established, so that closing resets none of them. Asks the system
-    /// itself: the runtime may not have heard of the newest yet.
-    fn close(self, worker: &Rc<Worker>) {
-        self.task.abort();
-        while let Ok((socket, peer)) = SockRef::from(&*self.listener).accept() {
-            let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
-            if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
-                start_connection(worker, self.id, stream, peer);
-            }
-        }
-    }
-}
-
-async fn accept_all(worker: Rc<Worker>, id: ListenerId, listener: Rc<TcpListener>) {
+async fn accept_all(
+    worker: Rc<Worker>,
+    id: ListenerId,
+    listener: TcpListener,
+    mut closed: oneshot::Receiver<()>,
+) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut closed => break,
+        };
+        match accepted {
             Ok((stream, peer)) => start_connection(&worker, id, stream, peer),
             Err(error) => {
                 // A connection that ended before it was accepted is nobody's loss; anything else will take a while.
@@ -283,6 +285,17 @@ async fn accept_all(worker: Rc<Worker>, id: ListenerId, listener: Rc<TcpListener
             }
         }
     }
+    // Closing resets what waits to be accepted, which clients believe established. So it is taken first: from the system
+    // itself (the runtime may not have heard of the newest yet), and right before the listener goes.
+    while let Ok((socket, peer)) = SockRef::from(&listener).accept() {
+        let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
+        if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
+            start_connection(&worker, id, stream, peer);
+        }
+    }
+    drop(listener);
+    worker.listeners.set(worker.listeners.get() - 1);
+    worker.drain(id);
 }
 
 fn start_connection(worker: &Rc<Worker>, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
