@@ -28,7 +28,7 @@ mod tests;
 
 use std::{ops::Deref, sync::atomic::Ordering, time::Duration};
 
-pub use self::settings::{BreakerSettings, FailureRate};
+pub use self::settings::BreakerSettings;
 use self::state::{Admission, Outcome, State};
 use crate::sync::{AtomicU64, Mutex};
 
@@ -144,10 +144,11 @@ impl Breaker {
     }
 
     fn end(&self, admission: Admission, outcome: Outcome, now: Duration) {
-        if !admission.is_trial() && self.summary().is_unmoved_by(outcome, admission.period()) {
-            return;
+        let is_news =
+            admission.is_trial() || outcome == Outcome::Failure || !self.summary().ignores_success();
+        if is_news {
+            self.update(|state, settings| state.end(admission, outcome, now, settings));
         }
-        self.update(|state, settings| state.end(admission, outcome, now, settings));
     }
 
     fn update<T>(&self, change: impl FnOnce(&mut State, &BreakerSettings) -> T) -> T {
@@ -189,7 +190,7 @@ impl<B: Deref<Target = Breaker>> Drop for Call<B> {
     }
 }
 
-/// Of a state: the number of its period, whether that is a closed one, and whether a success would change anything.
+/// Of a state: the number of its period, whether that is a closed one, and whether an ordinary call's success changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Summary(u64);
 
@@ -209,9 +210,7 @@ impl Summary {
         (self.0 & Self::IS_CLOSED != 0).then_some(self.0 >> Self::PERIOD_SHIFT)
     }
 
-    /// Whether this end of an ordinary call of that period changes nothing.
-    fn is_unmoved_by(self, outcome: Outcome, period: u64) -> bool {
-        let is_over = self.0 >> Self::PERIOD_SHIFT != period;
-        is_over || (outcome == Outcome::Success && self.0 & Self::IGNORES_SUCCESS != 0)
+    fn ignores_success(self) -> bool {
+        self.0 & Self::IGNORES_SUCCESS != 0
     }
 }

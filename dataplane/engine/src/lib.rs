@@ -15,10 +15,12 @@ pub mod routing;
 pub mod client;
 /// Whether that address may.
 pub mod address_list;
-/// Whether it comes too soon.
-pub mod rate_limit;
+/// Whether a page of another origin may.
+pub mod cors;
 /// Whom a token says it is from, and whether that is true.
 pub mod jwt;
+/// Whether it comes too soon.
+pub mod rate_limit;
 /// Whether there is room for it.
 pub mod concurrency;
 /// Whether its upstream is well.
@@ -28,6 +30,8 @@ pub mod target;
 /// Why it is refused.
 pub mod rejection;
 
+/// What follows from a policy's judgement.
+pub mod mode;
 /// What shared state is made of.
 mod sync;
 

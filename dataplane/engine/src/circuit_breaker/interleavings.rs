@@ -43,8 +43,13 @@ fn start<T: 'static>(
     thread::spawn(move || act(&breaker))
 }
 
-/// The phase and the failures counted in it.
+/// The phase and the failures counted in it, once nobody is at it any more.
 fn seen(breaker: &Breaker, now: Duration) -> (BreakerPhase, u32) {
+    assert_eq!(
+        breaker.summary(),
+        Summary::of(&breaker.state.lock()),
+        "calls go by something else than the state"
+    );
     let state = breaker.state(now);
     (state.phase, state.failures)
 }

@@ -54,10 +54,6 @@ impl Admission {
     pub(super) fn is_trial(&self) -> bool {
         self.kind == Kind::Trial
     }
-
-    pub(super) fn period(&self) -> u64 {
-        self.period
-    }
 }
 
 impl State {

@@ -1,8 +1,11 @@
 //! What a breaker does, one event after the other. `interleavings.rs` has events that meet.
 
-use std::num::{NonZeroU8, NonZeroU32};
+use std::num::NonZeroU32;
 
-use apigw_config::names::Period;
+use apigw_config::{
+    model::{CircuitBreaker, FailureRate},
+    names::{Percent, Period, PolicyMode},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -23,7 +26,7 @@ fn settings(failure_threshold: u32, half_open_max_in_flight: u32) -> BreakerSett
 
 /// Looks back 10 s and opens at half of four.
 fn rate() -> FailureRate {
-    let percent = NonZeroU8::new(50).unwrap();
+    let percent = Percent::new(50.0).unwrap();
     FailureRate { percent, window: Period::seconds(10), minimum_requests: number(4) }
 }
 
@@ -241,13 +244,24 @@ fn without_a_condition_it_never_opens() {
 }
 
 #[test]
-fn a_healthy_upstream_takes_no_lock() {
+fn settings_are_those_of_the_file_whatever_the_mode() {
+    let file = CircuitBreaker::enabled(3, 10_000_000, 2).unwrap();
+    assert_eq!(BreakerSettings::new(&file.with_mode(PolicyMode::Shadow)), Some(settings(3, 2)));
+    let expected = BreakerSettings { failure_rate: Some(rate()), ..settings(3, 2) };
+    assert_eq!(BreakerSettings::new(&file.with_failure_rate(rate())), Some(expected));
+    assert_eq!(BreakerSettings::new(&CircuitBreaker::disabled(3, 10_000_000, 2).unwrap()), None);
+}
+
+#[test]
+fn the_calls_of_a_healthy_upstream_only_read_the_summary() {
     let breaker = Breaker::new(settings(1, 1));
-    let locked = breaker.state.lock();
-    // With a lock these would not return.
+    // Whoever looked at the state itself would be refused, and his success would close the breaker.
+    let failure = breaker.state.lock().admit(at(0), breaker.settings()).unwrap();
+    breaker.state.lock().end(failure, Outcome::Failure, at(0), breaker.settings());
     admit(&breaker, 0).succeeded(at(0));
     drop(admit(&breaker, 0));
-    drop(locked);
+    admit(&breaker, 10).succeeded(at(10));
+    assert_eq!(phase(&breaker, 9), BreakerPhase::Open);
 }
 
 /// A breaker that remembers everything that happened and works out the rest each time.
@@ -330,7 +344,8 @@ impl Oracle {
         let (requests, failures) = recent.fold((0, 0), |(requests, failures), (_, is_failure)| {
             (requests + 1, failures + u32::from(*is_failure))
         });
-        requests >= rate.minimum_requests.get() && failures * 100 >= requests * u32::from(rate.percent.get())
+        requests >= rate.minimum_requests.get()
+            && f64::from(failures) * 100.0 >= f64::from(requests) * rate.percent.get()
     }
 
     fn state(&self, now: Duration) -> BreakerState {
@@ -367,7 +382,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 fn any_settings() -> impl Strategy<Value = BreakerSettings> {
     let rate = (1..=100_u8, 1..8_u32).prop_map(|(percent, minimum_requests)| FailureRate {
-        percent: NonZeroU8::new(percent).unwrap(),
+        percent: Percent::new(percent.into()).unwrap(),
         window: Period::seconds(10),
         minimum_requests: number(minimum_requests),
     });

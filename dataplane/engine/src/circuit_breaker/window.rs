@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::FailureRate;
+use apigw_config::model::FailureRate;
 
 const BUCKETS: u8 = 10;
 
@@ -10,7 +10,10 @@ const BUCKETS: u8 = 10;
 /// bucket of the present moment is not full yet.
 #[derive(Debug)]
 pub(super) struct Window {
-    rate: FailureRate,
+    bucket_nanos: u128,
+    /// Thousandths of a percent: whole numbers, because shares are compared exactly.
+    share: u128,
+    minimum_requests: u64,
     /// Number of the newest bucket, counted from time zero.
     newest: u64,
     /// Bucket `n` stands at `n` modulo their number.
@@ -25,7 +28,16 @@ struct Bucket {
 
 impl Window {
     pub(super) fn new(rate: FailureRate) -> Self {
-        Self { rate, newest: 0, buckets: Default::default() }
+        let FailureRate { percent, window, minimum_requests } = rate;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 1 to 100000")]
+        let share = (percent.get() * 1000.0).round().max(1.0) as u128;
+        Self {
+            bucket_nanos: window.duration().as_nanos().div_ceil(u128::from(BUCKETS)),
+            share,
+            minimum_requests: minimum_requests.get().into(),
+            newest: 0,
+            buckets: Default::default(),
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -46,15 +58,14 @@ impl Window {
     pub(super) fn is_failing(&self) -> bool {
         let requests: u64 = self.buckets.iter().map(|bucket| bucket.requests).sum();
         let failures: u64 = self.buckets.iter().map(|bucket| bucket.failures).sum();
-        let percent = u64::from(self.rate.percent.get());
-        requests >= u64::from(self.rate.minimum_requests.get()) && failures * 100 >= percent * requests
+        let is_share = u128::from(failures) * 100_000 >= self.share * u128::from(requests);
+        requests >= self.minimum_requests && is_share
     }
 
     /// The bucket of this moment; those that the window has left are emptied. A moment before the newest bucket (the
     /// times of workers may be slightly apart) counts as being in it.
     fn bucket(&mut self, now: Duration) -> &mut Bucket {
-        let width = self.rate.window.duration().as_nanos().div_ceil(u128::from(BUCKETS));
-        let number = u64::try_from(now.as_nanos() / width).unwrap_or(u64::MAX).max(self.newest);
+        let number = u64::try_from(now.as_nanos() / self.bucket_nanos).unwrap_or(u64::MAX).max(self.newest);
         let passed = (number - self.newest).min(BUCKETS.into());
         for left in number - passed..number {
             self.buckets[place(left + 1)] = Bucket::default();
@@ -70,23 +81,23 @@ fn place(number: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::num::{NonZeroU8, NonZeroU32};
+    use std::num::NonZeroU32;
 
-    use apigw_config::names::Period;
+    use apigw_config::names::{Percent, Period};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn window(percent: u8, seconds: f64, minimum_requests: u32) -> Window {
+    fn window(percent: f64, seconds: f64, minimum_requests: u32) -> Window {
         Window::new(FailureRate {
-            percent: NonZeroU8::new(percent).unwrap(),
+            percent: Percent::new(percent).unwrap(),
             window: Period::from_seconds(seconds).unwrap(),
             minimum_requests: NonZeroU32::new(minimum_requests).unwrap(),
         })
     }
 
     /// Ends at these times in milliseconds, true for a failure; then whether it is failing.
-    fn check(percent: u8, minimum_requests: u32, ends: &[(u64, bool)], expected: bool) {
+    fn check(percent: f64, minimum_requests: u32, ends: &[(u64, bool)], expected: bool) {
         let mut window = window(percent, 1.0, minimum_requests);
         for (millis, is_failure) in ends {
             let now = Duration::from_millis(*millis);
@@ -97,34 +108,37 @@ mod tests {
 
     #[test]
     fn the_share_must_be_reached() {
-        check(50, 4, &[(0, true), (0, true), (0, false), (0, false)], true);
-        check(51, 4, &[(0, true), (0, true), (0, false), (0, false)], false);
-        check(100, 2, &[(0, true), (0, true)], true);
-        check(33, 3, &[(0, true), (0, false), (0, false)], true);
-        check(34, 3, &[(0, true), (0, false), (0, false)], false);
+        check(50.0, 4, &[(0, true), (0, true), (0, false), (0, false)], true);
+        check(51.0, 4, &[(0, true), (0, true), (0, false), (0, false)], false);
+        check(100.0, 2, &[(0, true), (0, true)], true);
+        check(33.0, 3, &[(0, true), (0, false), (0, false)], true);
+        check(34.0, 3, &[(0, true), (0, false), (0, false)], false);
+        check(33.333, 3, &[(0, true), (0, false), (0, false)], true);
+        check(33.334, 3, &[(0, true), (0, false), (0, false)], false);
+        check(0.000_01, 3, &[(0, false), (0, false), (0, false)], false);
     }
 
     #[test]
     fn too_few_requests_say_nothing() {
-        check(1, 4, &[(0, true), (0, true), (0, true)], false);
+        check(1.0, 4, &[(0, true), (0, true), (0, true)], false);
     }
 
     #[test]
     fn what_the_window_has_left_is_forgotten() {
-        check(50, 2, &[(0, true), (999, true)], true);
-        check(50, 2, &[(0, true), (1000, true)], false);
-        check(50, 2, &[(0, true), (5_000_000, true)], false);
+        check(50.0, 2, &[(0, true), (999, true)], true);
+        check(50.0, 2, &[(0, true), (1000, true)], false);
+        check(50.0, 2, &[(0, true), (5_000_000, true)], false);
     }
 
     #[test]
     fn a_clock_that_is_behind_counts_as_the_newest_moment() {
-        check(50, 2, &[(5000, true), (3000, true)], true);
-        check(50, 2, &[(5000, true), (3000, true), (5999, false), (5999, false), (6000, false)], false);
+        check(50.0, 2, &[(5000, true), (3000, true)], true);
+        check(50.0, 2, &[(5000, true), (3000, true), (5999, false), (5999, false), (6000, false)], false);
     }
 
     #[test]
     fn the_end_of_time_is_no_special_case() {
-        let mut window = window(1, 0.000_001, 1);
+        let mut window = window(1.0, 0.000_001, 1);
         window.count_failure(Duration::MAX);
         assert!(window.is_failing());
     }
@@ -136,7 +150,7 @@ mod tests {
             percent in 1..=100_u8,
             minimum_requests in 1..8_u32,
         ) {
-            let mut window = window(percent, 1.0, minimum_requests);
+            let mut window = window(percent.into(), 1.0, minimum_requests);
             let mut ends = Vec::new();
             let mut now = 0;
             for (millis, is_failure) in steps {
