@@ -7,7 +7,7 @@
 /// What an offer lists, put together from what is here and what travels.
 mod assembly;
 /// When to dial again.
-mod backoff;
+pub(crate) mod backoff;
 /// The protocol, as a state machine.
 mod session;
 /// The same, over gRPC.

@@ -19,6 +19,9 @@ mod exchange;
 mod upstream;
 /// Addresses of upstreams' names.
 mod resolver;
+/// Rate limits counted by a server that several data planes share.
+#[cfg_attr(not(test), expect(dead_code, reason = "the exchange asks it once limits are enforced"))]
+mod rate_limit_redis;
 
 // What is told of it:
 /// A line for each request.

@@ -10,7 +10,7 @@
 
 /// The judgement: a token bucket in integer nanoseconds.
 pub mod gcra;
-/// Whose requests are counted together.
+/// What tells callers apart.
 pub mod scope;
 /// The buckets of this process.
 pub mod table;
@@ -20,5 +20,5 @@ pub mod redis_script;
 pub mod headers;
 
 pub use gcra::{Decision, Quota, Tat};
-pub use scope::{Caller, Scope, ScopeValue};
+pub use scope::{Caller, ScopeValue};
 pub use table::{BucketKey, Table};

@@ -1,5 +1,5 @@
 //! Pauses between attempts: each about twice the one before, none longer than 5 s, none predictable, so that a thousand
-//! data planes do not come back to a restarted control plane at one moment.
+//! data planes do not come back to a restarted server at one moment.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The next pause to make.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     ceiling: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { ceiling: SHORTEST }
     }
 
     /// The next pause: half of it fixed, half of it as `random` (from 0 to 1) has it.
-    pub(super) fn next(&mut self, random: f64) -> Duration {
+    pub(crate) fn next(&mut self, random: f64) -> Duration {
         let pause = self.ceiling.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
         self.ceiling = (self.ceiling * 2).min(LONGEST);
         pause

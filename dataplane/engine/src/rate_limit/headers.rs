@@ -6,13 +6,11 @@
 
 use std::{fmt::Write, time::Duration};
 
-use apigw_config::names::RouteName;
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{InvalidHeaderValue, RETRY_AFTER},
-};
+use apigw_config::{model::RateLimitScope, names::RouteName};
+use http::{HeaderMap, HeaderName, HeaderValue, header::RETRY_AFTER};
 
-use super::{Decision, Quota, Scope, ScopeValue};
+use super::{Decision, Quota, ScopeValue};
+use crate::jwt::time::UnixTime;
 
 const ROUTE: HeaderName = HeaderName::from_static("x-ratelimit-route");
 const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
@@ -26,14 +24,14 @@ const SERVICE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The largest Integer of a structured field (RFC 9651 section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 
-/// Seconds since 1970, as a client's clock has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixTime(pub u64);
+/// What is told of a caller who is told from others by his address.
+const BY_ADDRESS: &str = "ip";
 
 /// What answers of one route have in common.
 #[derive(Debug, Clone)]
 pub struct LimitHeaders {
     route: HeaderValue,
+    scope_word: Box<str>,
     scope: HeaderValue,
     limit: HeaderValue,
     burst: HeaderValue,
@@ -48,36 +46,41 @@ impl LimitHeaders {
     ///
     /// The policy's quota is the whole burst and its window the time to earn it, rounded up: a client that keeps to it
     /// is never refused.
-    ///
-    /// # Errors
-    /// When the scope's word cannot stand in a header field. No word that [`Scope`] reads is such.
+    #[must_use]
     pub fn new(
         route: &RouteName,
         requests_per_second: f64,
         burst: f64,
         quota: &Quota,
-        scope: &Scope,
-    ) -> Result<Self, InvalidHeaderValue> {
+        scope: &RateLimitScope,
+    ) -> Self {
         // A route's name has no character that a String (RFC 9651 section 3.3.3) would have to escape.
-        let window = whole_seconds(quota.refill_time()).max(1).min(MAX_INTEGER);
+        let window = whole_seconds(quota.refill_time()).clamp(1, MAX_INTEGER);
         let policy = format!("\"{route}\";q={};w={window}", quota.whole_burst().min(MAX_INTEGER));
-        Ok(Self {
-            route: HeaderValue::from_str(route.as_str())?,
-            scope: HeaderValue::from_str(scope.as_str())?,
-            limit: HeaderValue::from_str(&requests_per_second.to_string())?,
-            burst: HeaderValue::from_str(&burst.to_string())?,
-            policy: HeaderValue::from_str(&policy)?,
+        let scope_word = scope.to_string();
+        Self {
+            route: value(route.as_str()),
+            scope: value(&scope_word),
+            scope_word: scope_word.into(),
+            limit: value(&requests_per_second.to_string()),
+            burst: value(&burst.to_string()),
+            policy: value(&policy),
             service_limit: format!("\"{route}\";r=").into(),
-        })
+        }
+    }
+
+    /// What a caller was really counted by: the scope's word, or `ip` when he had not what it asks for.
+    #[must_use]
+    pub fn scope_word(&self, value: &ScopeValue<'_>) -> &str {
+        if value.is_address() { BY_ADDRESS } else { &self.scope_word }
     }
 
     /// Writes the fields into the head of an answer, over what an upstream may have put there.
     pub fn write(&self, headers: &mut HeaderMap, value: &ScopeValue<'_>, decision: &Decision, now: UnixTime) {
         headers.insert(ROUTE, self.route.clone());
-        headers.insert(
-            SCOPE,
-            if value.is_address() { HeaderValue::from_static("ip") } else { self.scope.clone() },
-        );
+        let is_by_address = value.is_address();
+        let scope = if is_by_address { HeaderValue::from_static(BY_ADDRESS) } else { self.scope.clone() };
+        headers.insert(SCOPE, scope);
         headers.insert(LIMIT, self.limit.clone());
         headers.insert(BURST, self.burst.clone());
         headers.insert(POLICY, self.policy.clone());
@@ -92,7 +95,8 @@ impl LimitHeaders {
         if !decision.allowed {
             let seconds = retry_after_seconds(decision);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-            headers.insert(RESET, HeaderValue::from(now.0.saturating_add(seconds)));
+            let reset = whole_seconds(now.plus(decision.retry_after).since_epoch());
+            headers.insert(RESET, HeaderValue::from(reset));
         }
     }
 
@@ -113,8 +117,12 @@ pub fn retry_after_seconds(decision: &Decision) -> u64 {
     whole_seconds(decision.retry_after).max(1)
 }
 
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("configured names and numbers are visible ASCII")
+}
+
 fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 #[cfg(test)]
@@ -122,14 +130,14 @@ mod tests {
     use super::*;
     use crate::rate_limit::Tat;
 
-    const NOW: UnixTime = UnixTime(1_700_000_000);
-    const BY_ADDRESS: ScopeValue<'_> = ScopeValue::V4([192, 0, 2, 1]);
+    const NOW: UnixTime = UnixTime::new(Duration::from_millis(1_700_000_000_900));
+    const ADDRESS: ScopeValue<'_> = ScopeValue::V4([192, 0, 2, 1]);
 
     fn limit(requests_per_second: f64, burst: f64, scope: &str) -> (Quota, LimitHeaders) {
         let quota = Quota::new(requests_per_second, burst).unwrap();
         let route = RouteName::new("orders").unwrap();
-        let scope = scope.parse().unwrap();
-        (quota, LimitHeaders::new(&route, requests_per_second, burst, &quota, &scope).unwrap())
+        let scope: RateLimitScope = scope.parse().unwrap();
+        (quota, LimitHeaders::new(&route, requests_per_second, burst, &quota, &scope))
     }
 
     fn lines(headers: &HeaderMap) -> Vec<String> {
@@ -170,18 +178,26 @@ mod tests {
     #[test]
     fn a_refused_request_is_told_when_to_come_again() {
         let (quota, headers) = limit(0.4, 2.5, "user");
-        let written = written(&headers, &BY_ADDRESS, &after(&quota, 3));
+        let written = written(&headers, &ADDRESS, &after(&quota, 3));
         let expected = [
             "ratelimit-policy: \"orders\";q=2;w=7",
             "ratelimit: \"orders\";r=0;t=2",
             "retry-after: 2",
             "x-ratelimit-burst: 2.5",
             "x-ratelimit-limit-rps: 0.4",
-            "x-ratelimit-reset: 1700000002",
+            "x-ratelimit-reset: 1700000003",
             "x-ratelimit-route: orders",
             "x-ratelimit-scope: ip",
         ];
         assert_eq!(lines(&written), expected);
+    }
+
+    #[test]
+    fn a_body_names_the_scope_that_the_fields_name() {
+        let (_, headers) = limit(1.0, 1.0, "header:X-Tenant");
+        let tenant = apigw_config::names::HeaderName::new("X-Tenant").unwrap();
+        assert_eq!(headers.scope_word(&ScopeValue::Header(&tenant, b"t1")), "header:x-tenant");
+        assert_eq!(headers.scope_word(&ADDRESS), "ip");
     }
 
     #[test]
@@ -192,7 +208,7 @@ mod tests {
             (SERVICE_LIMIT, HeaderValue::from_static("\"theirs\";r=77")),
             (SCOPE, HeaderValue::from_static("theirs")),
         ]);
-        headers.write(&mut written, &BY_ADDRESS, &after(&quota, 1), NOW);
+        headers.write(&mut written, &ADDRESS, &after(&quota, 1), NOW);
         assert!(!written.contains_key(REMAINING));
         assert_eq!(written[SCOPE], "ip");
         assert_eq!(written[SERVICE_LIMIT], "\"orders\";r=0;t=1");

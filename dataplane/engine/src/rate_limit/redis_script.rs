@@ -38,6 +38,7 @@ pub struct ScriptArguments {
     interval: u64,
     most_debt: u64,
     units_per_micro: u64,
+    /// The quota as it came out of that, for reading answers.
     quota: Quota,
 }
 
@@ -88,8 +89,10 @@ impl ScriptArguments {
         // Rounded like a quota is: a longer interval, the same burst.
         let micros = interval.div_ceil(NANOS_PER_MICRO).min(MOST);
         let fraction = (most_debt % interval) / NANOS_PER_MICRO;
-        let burst = (most_debt / interval).saturating_mul(micros).saturating_add(fraction);
-        Self { interval: micros, most_debt: burst.min(MOST), units_per_micro: 1, quota: *quota }
+        let burst = (most_debt / interval).saturating_mul(micros).saturating_add(fraction).min(MOST);
+        // 2^52 microseconds in nanoseconds are below 2^62.
+        let rounded = Quota { interval: micros * NANOS_PER_MICRO, most_debt: burst * NANOS_PER_MICRO };
+        Self { interval: micros, most_debt: burst, units_per_micro: 1, quota: rounded }
     }
 
     /// The script's arguments after its key: interval, most debt, units in a microsecond.
@@ -110,13 +113,14 @@ impl ScriptArguments {
         };
         let whole = u64::try_from(debt).ok().filter(|debt| *debt <= self.most_debt);
         let debt = whole.ok_or(ReplyError::Debt(debt))?;
-        let nanos = debt.saturating_mul(NANOS_PER_MICRO / self.units_per_micro);
-        Ok(self.quota.decision(allowed, nanos.min(self.quota.most_debt), Tat::default()))
+        let nanos = debt * (NANOS_PER_MICRO / self.units_per_micro);
+        Ok(self.quota.decision(allowed, nanos, Tat::default()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use apigw_config::names::ClaimName;
     use proptest::prelude::*;
 
     use super::*;
@@ -140,7 +144,7 @@ mod tests {
             key("orders", quota(5.0, 11.0), &ScopeValue::User("alice")),
             key("orders", quota(4.0, 12.5), &ScopeValue::User("alice")),
             key("orders", limit, &ScopeValue::User("bob")),
-            key("orders", limit, &ScopeValue::Claim("alice", "".into())),
+            key("orders", limit, &ScopeValue::Claim(&ClaimName::new("alice").unwrap(), "".into())),
         ] {
             assert_ne!(other, alice);
         }

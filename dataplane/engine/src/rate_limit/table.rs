@@ -53,6 +53,7 @@ pub struct BucketKey<'a> {
 /// Buckets by their keys.
 #[derive(Debug)]
 pub struct Table {
+    /// Begun with the secret; copied for each key.
     hasher: SipHasher13,
     shards: Box<[Mutex<Shard>]>,
     /// In all shards: set `n` is number `n / shards` of shard `n % shards`.
@@ -85,15 +86,16 @@ impl Table {
     }
 
     /// Judges a request and remembers what it did to its bucket. `now` counts from the same start in every call.
+    #[must_use]
     pub fn decide(&self, key: &BucketKey<'_>, now: Duration) -> Decision {
-        let mut hasher = self.hasher;
-        key.hash(&mut hasher);
-        let hash = hasher.finish();
+        let mut secret = self.hasher;
+        key.hash(&mut secret);
+        let hash = secret.finish();
         let (shard, set) = self.place(hash);
         let mut shard = self.shards[shard].lock();
         let Shard { sets, evictions } = &mut *shard;
-        let (hashes, times) = sets[set].split_at_mut(WAYS);
-        let found = (0..WAYS).find(|&way| hashes[way] == hash);
+        let (known, times) = sets[set].split_at_mut(WAYS);
+        let found = (0..WAYS).find(|&way| known[way] == hash);
         let way = found.unwrap_or_else(|| first_free(times));
         let tat = if found.is_some() { Tat(times[way]) } else { Tat::default() };
         let decision = key.quota.decide(tat, now);
@@ -101,7 +103,7 @@ impl Table {
             if found.is_none() && !Tat(times[way]).has_passed(now) {
                 *evictions += 1;
             }
-            (hashes[way], times[way]) = (hash, decision.new_tat.0);
+            (known[way], times[way]) = (hash, decision.new_tat.0);
         }
         decision
     }
