@@ -37,6 +37,8 @@ pub(crate) struct Line<'a> {
     pub(crate) status: u16,
     /// `ok`, or a stable reason code.
     pub(crate) why: &'static str,
+    /// Why a policy that is only judged would have refused.
+    pub(crate) shadow: Option<&'static str>,
     /// Of the body sent to the client.
     pub(crate) bytes: u64,
     pub(crate) duration: Duration,
@@ -171,6 +173,9 @@ impl Lines {
             line.bytes,
             Seconds(line.duration),
         );
+        if let Some(reason) = line.shadow {
+            let _ = write!(text, r#","shadow":"{reason}""#);
+        }
         if let Some(duration) = line.upstream_duration {
             let _ =
                 write!(text, r#","upstream":"{}","upstream_duration":{}"#, line.upstream, Seconds(duration));
@@ -256,6 +261,7 @@ mod tests {
             client: [192, 0, 2, 1].into(),
             status: 200,
             why: "ok",
+            shadow: None,
             bytes: 48,
             duration: Duration::from_micros(1_234),
             upstream: "127.0.0.1:9001",

@@ -12,6 +12,7 @@ pub(crate) mod response_body;
 
 use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
+use apigw_config::{model, names::ByteCount};
 use apigw_engine::{
     path::NormalPath,
     rejection::{Rejection, UpstreamFailure},
@@ -20,7 +21,7 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST},
     request::Parts,
     uri::PathAndQuery,
@@ -106,20 +107,24 @@ async fn answer(
     {
         return ask_endpoints(worker, record, place, &head).await;
     }
+    snapshot.addresses().admit(record.client(), |reason| record.set_shadow(reason))?;
     let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
 
-    // Here stand, in this order: address lists, authentication, rate limit, concurrency limit, circuit breaker.
+    route.addresses.admit(record.client(), |reason| record.set_shadow(reason))?;
+    // Here stand, in this order: authentication, rate limit, concurrency limit, circuit breaker.
     if route.config.auth_required {
         // This version cannot verify a caller, so a route that wants one known serves nobody.
         return Err(Rejection::Unauthorized);
     }
 
     let server = &snapshot.settings().server;
+    check_head_size(&head, route.config)?;
     forwarding::check_transfer_coding(&head.headers).map_err(|_unknown| Rejection::TransferCoding)?;
     let fault = Rc::default();
     record.set_body_fault(&fault);
-    let body = RequestBody::new(body, server.max_body_bytes.get(), &client.deadlines, &fault)?;
+    let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
+    let body = RequestBody::new(body, max_body_bytes, &client.deadlines, &fault)?;
     head.uri = upstream_uri(&head.uri, &path, &route)?;
     head.version = Version::HTTP_11;
     let authority = &route.upstream.authority;
@@ -133,6 +138,19 @@ async fn answer(
     record.set_forwarded(response.status());
     *response.version_mut() = Version::HTTP_11;
     Ok(response.map(Source::Upstream))
+}
+
+/// A route may want smaller heads than the server takes.
+fn check_head_size(head: &Parts, route: &model::Route) -> Result<(), Rejection> {
+    let Some(max_bytes) = route.max_header_bytes.map(ByteCount::get) else { return Ok(()) };
+    // As sent: `METHOD SP target SP HTTP/1.1 CRLF`, `name: value CRLF` for each field, and the empty line.
+    let line =
+        head.method.as_str().len() + head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let field =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    let fields: usize = head.headers.iter().map(field).sum();
+    let bytes = line + "  HTTP/1.1\r\n".len() + fields + "\r\n".len();
+    if bytes as u64 > max_bytes { Err(Rejection::HeadTooLarge { max_bytes }) } else { Ok(()) }
 }
 
 /// A request says once for whom it is (RFC 9112 section 3.2), and its target does not say otherwise; before HTTP/1.1 it

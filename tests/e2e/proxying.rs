@@ -188,3 +188,25 @@ fn admin_endpoints_of_the_model_answer_beside_the_routes() {
     let counted = r#"apigw_http_requests_total{route="all",method="GET",code="200"} 1"#;
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
 }
+
+#[test]
+fn address_lists_and_sizes_of_a_route_are_enforced() {
+    let origin = mirror();
+    let document = Document::new()
+        .server("trusted_proxies: [127.0.0.0/8]")
+        .route("all", "/", origin.url())
+        .with("deny_cidrs: [192.0.2.0/24]")
+        .with("max_body_bytes: 4")
+        .with("max_header_bytes: 200");
+    let gateway = Gateway::standalone(document);
+    let get = |field: &str| client::get_with(gateway.address(), "/x", field).status();
+    assert_eq!(get(""), 200);
+    assert_eq!(get("X-Forwarded-For: 192.0.2.9\r\n"), 403);
+    assert_eq!(get("X-Forwarded-For: 198.51.100.9\r\n"), 200);
+    assert_eq!(get(&format!("X-Long: {}\r\n", "x".repeat(200))), 431);
+    let mut connection = Connection::open(gateway.address());
+    connection.send("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+    let refused = connection.response();
+    assert_eq!(refused.status(), 413);
+    assert!(refused.text().contains(r#""max_bytes":4"#), "{}", refused.text());
+}

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use http::StatusCode;
 
-use crate::path::PathError;
+use crate::{address_list::AddressRefusal, path::PathError};
 
 /// The gateway's decision not to pass on an upstream's answer. In the order a request can meet them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum Rejection {
     /// The path has no single meaning.
     #[error("{0}")]
     Path(#[from] PathError),
+    /// The client's address may not.
+    #[error("{0}")]
+    Address(#[from] AddressRefusal),
     /// No route serves the path.
     #[error("no route matches")]
     NoRoute,
@@ -113,9 +116,7 @@ impl Rejection {
         let answer = |status, reason, error| Answer { status, reason, error, max_bytes: None, closes: false };
         let last = |answer: Answer| Answer { closes: true, ..answer };
         match *self {
-            Self::HeadTimeout => {
-                last(answer(StatusCode::REQUEST_TIMEOUT, "head_timeout", "request_timeout"))
-            }
+            Self::HeadTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "head_timeout", "request_timeout")),
             Self::HeadMalformed => last(answer(StatusCode::BAD_REQUEST, "head_malformed", "bad_request")),
             Self::HeadTooLarge { max_bytes } => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -128,6 +129,7 @@ impl Rejection {
             }
             Self::Host => last(answer(StatusCode::BAD_REQUEST, "bad_host", "bad_host")),
             Self::Path(error) => answer(StatusCode::BAD_REQUEST, error.reason(), "bad_path"),
+            Self::Address(refusal) => answer(StatusCode::FORBIDDEN, refusal.reason(), "forbidden"),
             Self::NoRoute => answer(StatusCode::NOT_FOUND, "no_route", "no_route"),
             Self::Unauthorized => answer(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized"),
             Self::BodyTooLarge { max_bytes } => {
@@ -203,6 +205,8 @@ mod tests {
             Rejection::MethodNotAllowed,
             Rejection::Host,
             Rejection::NoRoute,
+            Rejection::Address(AddressRefusal::Denied),
+            Rejection::Address(AddressRefusal::NotAllowed),
             Rejection::Unauthorized,
             Rejection::BodyTooLarge { max_bytes: 1 },
             Rejection::BodyTimeout,

@@ -3,17 +3,21 @@
 //! A snapshot never changes. State that must outlive it hangs on the stable ids that [`Snapshot::compile`] carries over
 //! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use apigw_config::{
-    model::{self, GatewayConfig, Settings},
-    names::{RouteName, Scheme, UpstreamHost, UpstreamUrl},
+    model::{self, AddressLists, GatewayConfig, Settings},
+    names::{PolicyMode, RouteName, Scheme, UpstreamHost, UpstreamUrl},
     problem::Problem,
     wire::Revision,
 };
 use http::HeaderValue;
 
-use crate::{path::NormalPath, routing::RouteTable};
+use crate::{
+    address_list::{AddressList, AddressRefusal},
+    path::NormalPath,
+    routing::RouteTable,
+};
 
 /// Identity of a route's state: as long as a route of that name is configured. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +35,8 @@ pub struct Snapshot {
     config: GatewayConfig,
     /// Parallel to the configuration's routes.
     routes: Vec<CompiledRoute>,
+    /// Of the server; every request passes them.
+    addresses: AddressPolicy,
     table: RouteTable,
     route_ids: HashMap<RouteName, RouteId>,
     upstreams: HashMap<UpstreamKey, Arc<Upstream>>,
@@ -43,6 +49,34 @@ pub struct Snapshot {
 struct CompiledRoute {
     id: RouteId,
     upstream: Arc<Upstream>,
+    addresses: AddressPolicy,
+}
+
+/// Address lists and what follows from their judgement. None: they are off, or there are none.
+#[derive(Debug, Default)]
+pub struct AddressPolicy(Option<(AddressList, PolicyMode)>);
+
+impl AddressPolicy {
+    fn new(lists: &AddressLists) -> Self {
+        let AddressLists { allow, deny, mode } = lists;
+        let judges = *mode != PolicyMode::Off && !(allow.is_empty() && deny.is_empty());
+        Self(judges.then(|| (AddressList::new(allow, deny), *mode)))
+    }
+
+    /// Judges a client's address. What is only judged, and not enforced, is told to `shadow`.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn admit(&self, client: IpAddr, shadow: impl FnOnce(&'static str)) -> Result<(), AddressRefusal> {
+        let Some((list, mode)) = &self.0 else { return Ok(()) };
+        match (list.admit(client), mode) {
+            (Err(refusal), PolicyMode::Shadow) => {
+                shadow(refusal.reason());
+                Ok(())
+            }
+            (judgement, _) => judgement,
+        }
+    }
 }
 
 /// A place to send requests to, shared by the routes that name it.
@@ -83,6 +117,8 @@ pub struct Route<'a> {
     pub id: RouteId,
     /// Where its requests go.
     pub upstream: &'a Arc<Upstream>,
+    /// From where requests are taken.
+    pub addresses: &'a AddressPolicy,
 }
 
 impl Snapshot {
@@ -119,10 +155,12 @@ impl Snapshot {
                     Arc::clone,
                 )
             });
-            routes.push(CompiledRoute { id, upstream: Arc::clone(upstream) });
+            let addresses = AddressPolicy::new(&route.address_lists);
+            routes.push(CompiledRoute { id, upstream: Arc::clone(upstream), addresses });
         }
+        let addresses = AddressPolicy::new(&config.settings().server.address_lists);
         let table = RouteTable::new(config.routes().iter().map(|route| &route.path_prefix));
-        Ok(Self { revision, config, routes, table, route_ids, upstreams, last_id })
+        Ok(Self { revision, config, routes, addresses, table, route_ids, upstreams, last_id })
     }
 
     /// Identity of what runs.
@@ -147,8 +185,14 @@ impl Snapshot {
     #[must_use]
     pub fn route(&self, path: &NormalPath<'_>) -> Option<Route<'_>> {
         let index = self.table.find(path.as_str())?.get();
-        let CompiledRoute { id, upstream } = &self.routes[index];
-        Some(Route { index, config: &self.config.routes()[index], id: *id, upstream })
+        let CompiledRoute { id, upstream, addresses } = &self.routes[index];
+        Some(Route { index, config: &self.config.routes()[index], id: *id, upstream, addresses })
+    }
+
+    /// From where requests are taken at all.
+    #[must_use]
+    pub fn addresses(&self) -> &AddressPolicy {
+        &self.addresses
     }
 
     /// All upstreams, in no order.
@@ -170,7 +214,7 @@ impl Upstream {
     }
 }
 
-/// What a legal file may ask for and this version cannot do yet.
+/// What a legal file may ask for and this version cannot do: to run without it would be to ignore it silently.
 fn unsupported(config: &GatewayConfig) -> impl Iterator<Item = Problem> {
     let https = |route: &model::Route| route.upstream.scheme() == Scheme::Https;
     let routes = config.routes().iter().enumerate().filter(move |(_, route)| https(route));
@@ -190,17 +234,13 @@ mod tests {
 
     fn snapshot(routes: &[(&str, &str)], previous: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {
         let route = |(name, upstream): &(&str, &str)| {
-            format!(
-                "  - {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"{upstream}\"}}
-"
-            )
+            format!("  - {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"{upstream}\"}}\n")
         };
-        let text = ["routes:
-"
-        .to_owned()]
-        .into_iter()
-        .chain(routes.iter().map(route))
-        .collect::<String>();
+        let text = "routes:\n".to_owned() + &routes.iter().map(route).collect::<String>();
+        compile(&text, previous)
+    }
+
+    fn compile(text: &str, previous: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {
         let config = apigw_config::read("test.yaml", text.as_bytes()).unwrap();
         let resources = apigw_config::wire::encode(&config).unwrap();
         let root_hash = root_hash(resources.iter().map(Resource::entry));
@@ -237,6 +277,24 @@ mod tests {
     fn upstreams_are_shared_by_the_routes_that_name_them() {
         let snapshot = snapshot(&[("a", "http://h:1"), ("b", "http://h:1/base")], None).unwrap();
         assert_eq!(snapshot.upstreams().count(), 1);
+    }
+
+    #[test]
+    fn address_lists_are_enforced_judged_only_or_off() {
+        let admit = |mode: &str| {
+            let text = format!(
+                "routes:\n  - {{name: a, match: {{path_prefix: /}}, upstream: \"http://h\", \
+                 deny_cidrs: [10.0.0.0/8], cidrs_mode: {mode}}}\n"
+            );
+            let snapshot = compile(&text, None).unwrap();
+            let mut shadowed = None;
+            let admitted =
+                route(&snapshot, "/").addresses.admit([10, 0, 0, 1].into(), |reason| shadowed = Some(reason));
+            (admitted, shadowed)
+        };
+        assert_eq!(admit("enforce"), (Err(AddressRefusal::Denied), None));
+        assert_eq!(admit("shadow"), (Ok(()), Some("address_denied")));
+        assert_eq!(admit("off"), (Ok(()), None));
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(crate) struct Record {
     /// None: there is no answer yet.
     status: Option<StatusCode>,
     why: &'static str,
+    /// Why a policy that is only judged would have refused the request.
+    shadow: Option<&'static str>,
     bytes: u64,
     has_ended: bool,
 }
@@ -94,9 +96,20 @@ impl Record {
             fault: None,
             status: None,
             why: "ok",
+            shadow: None,
             bytes: 0,
             has_ended: false,
         }
+    }
+
+    /// The client's address, as far as it is known.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Notes what a policy that is only judged would have refused; the first one stays.
+    pub(crate) fn set_shadow(&mut self, reason: &'static str) {
+        self.shadow.get_or_insert(reason);
     }
 
     pub(crate) fn request_id(&self) -> &HeaderValue {
@@ -187,6 +200,7 @@ impl Record {
             client: self.client,
             status: status.as_u16(),
             why,
+            shadow: self.shadow,
             bytes: self.bytes,
             duration,
             upstream: self.upstream.as_ref().map_or("", |upstream| upstream.authority.to_str().unwrap_or("")),
