@@ -240,4 +240,6 @@ impl UnknownNames {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -72,6 +72,17 @@ fn algorithms_of_keys_must_fit_their_type() {
 }
 
 #[test]
+fn a_key_verifies_nothing_by_an_algorithm_it_is_not_for() {
+    let set = set_of(&[with(Algorithm::Rs256, "alg", &json!("RS256"))]);
+    for (algorithm, expected) in
+        [(Algorithm::Rs256, true), (Algorithm::Rs512, false), (Algorithm::Ps256, false)]
+    {
+        let signature = encode(key(algorithm).sign(algorithm, b"text"));
+        assert_eq!(set.keys()[0].verifies(algorithm, "text", &signature), expected, "{}", algorithm.name());
+    }
+}
+
+#[test]
 fn rsa_keys_must_be_neither_weak_nor_costly() {
     let modulus = |bits: usize| {
         let mut bytes = vec![0xff; bits.div_ceil(8)];

@@ -122,6 +122,18 @@ fn several_providers_of_one_issuer_are_all_asked() {
 }
 
 #[test]
+fn of_several_reasons_the_one_of_the_furthest_provider_is_told() {
+    let providers =
+        Providers::new(vec![provider("first", &["https://issuer"]), provider("second", &["https://issuer"])]);
+    let (knows_name, knows_other) = (set(&new_key()), set_of(&[new_key().jwk("other")]));
+    let keys = Held(vec![Some(knows_name), Some(knows_other)]);
+    let forged = issued_by(&json!("https://issuer"), &new_key());
+    let refused =
+        providers.judge(&forged, &Accepted::All, &keys, &mut cache(), at(NOW)).map(|_| ()).unwrap_err();
+    assert_eq!((refused.error, refused.may_know_key), (JwtError::Signature, vec![ProviderIndex(1)]));
+}
+
+#[test]
 fn providers_that_may_know_the_key_are_named() {
     let keys = Held(vec![Some(set(&new_key())), None, None]);
     let refusal = |token: &str| {
