@@ -10,7 +10,7 @@
 //! Each of these stays is a *period* with a number of its own. A call belongs to the period that admitted it, and its
 //! end counts in that period or not at all: a call from before the breaker opened neither closes it nor opens it again.
 //!
-//! What every interleaving keeps: every end that counts is counted once; a breaker opens with the failure that fulfils a
+//! What every interleaving keeps: every end that counts is counted once; a breaker opens with the end that fulfils a
 //! condition; trials under way never exceed their limit; a trial gives its place back however it ends, so that a half-open
 //! breaker without trials always admits one; a hang-up changes nothing else.
 
@@ -190,7 +190,8 @@ impl<B: Deref<Target = Breaker>> Drop for Call<B> {
     }
 }
 
-/// Of a state: the number of its period, whether that is a closed one, and whether an ordinary call's success changes nothing.
+/// Of a state: the number of its period, whether that is a closed one, and whether an ordinary call's success changes
+/// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Summary(u64);
 
