@@ -130,8 +130,9 @@ impl TokenCache {
         if let Some(index) = self.position(hash, token) {
             self.remove(index);
         }
-        // Ends: what is too large for an empty cache was sent away above.
-        while self.len() >= self.limits.entries || self.bytes + bytes > self.limits.bytes {
+        let is_full =
+            |cache: &Self| cache.len() >= cache.limits.entries || cache.bytes + bytes > cache.limits.bytes;
+        while !self.is_empty() && is_full(self) {
             self.evict();
         }
         let key_set = verified.key_set;
