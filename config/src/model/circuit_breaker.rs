@@ -36,6 +36,7 @@ pub struct CircuitBreaker {
 
 impl CircuitBreaker {
     const MAX_OPEN_MICROS: u64 = 86_400_000_000;
+    const ABOVE_ZERO: ValueError = ValueError::OutOfRange { range: "above 0 while the breaker is enabled" };
 
     /// An enabled breaker, enforced, that stays open for `open_micros` microseconds.
     ///
@@ -46,27 +47,32 @@ impl CircuitBreaker {
         open_micros: u64,
         half_open_max_in_flight: u32,
     ) -> Result<Self, Vec<PolicyError>> {
-        let above_zero = ValueError::OutOfRange { range: "above 0 while the breaker is enabled" };
         let mut errors = Vec::new();
         if failure_threshold == 0 {
-            errors.push(PolicyError { key: "failure_threshold", error: above_zero.clone() });
+            errors.push(PolicyError { key: "failure_threshold", error: Self::ABOVE_ZERO });
         }
-        if !(1..=Self::MAX_OPEN_MICROS).contains(&open_micros) {
-            let range = "above 0 and at most 86400 seconds while the breaker is enabled";
-            errors.push(PolicyError { key: "open_seconds", error: ValueError::OutOfRange { range } });
-        }
-        if half_open_max_in_flight == 0 {
-            errors.push(PolicyError { key: "half_open_max_in_flight", error: above_zero });
-        }
+        errors.extend(Self::once_open(open_micros, half_open_max_in_flight));
         if errors.is_empty() {
-            Ok(Self {
-                enabled: true,
-                failure_threshold,
-                open_micros,
-                half_open_max_in_flight,
-                failure_rate: None,
-                mode: PolicyMode::Enforce,
-            })
+            Ok(Self::new(true, failure_threshold, open_micros, half_open_max_in_flight))
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// An enabled breaker, enforced, that a share of failures opens as well; a threshold of 0 leaves it to the share alone.
+    ///
+    /// # Errors
+    /// All that is wrong: the time must be above 0 and at most a day, the number of trials above 0.
+    pub fn enabled_by_share(
+        failure_threshold: u32,
+        open_micros: u64,
+        half_open_max_in_flight: u32,
+        failure_rate: FailureRate,
+    ) -> Result<Self, Vec<PolicyError>> {
+        let errors = Self::once_open(open_micros, half_open_max_in_flight);
+        if errors.is_empty() {
+            let breaker = Self::new(true, failure_threshold, open_micros, half_open_max_in_flight);
+            Ok(breaker.with_failure_rate(failure_rate))
         } else {
             Err(errors)
         }
@@ -85,14 +91,25 @@ impl CircuitBreaker {
             let error = ValueError::OutOfRange { range: "at most 86400 seconds" };
             return Err(vec![PolicyError { key: "open_seconds", error }]);
         }
-        Ok(Self {
-            enabled: false,
-            failure_threshold,
-            open_micros,
-            half_open_max_in_flight,
-            failure_rate: None,
-            mode: PolicyMode::Enforce,
-        })
+        Ok(Self::new(false, failure_threshold, open_micros, half_open_max_in_flight))
+    }
+
+    fn new(enabled: bool, failure_threshold: u32, open_micros: u64, half_open_max_in_flight: u32) -> Self {
+        let mode = PolicyMode::Enforce;
+        Self { enabled, failure_threshold, open_micros, half_open_max_in_flight, failure_rate: None, mode }
+    }
+
+    /// What is wrong with the numbers that hold once it is open.
+    fn once_open(open_micros: u64, half_open_max_in_flight: u32) -> Vec<PolicyError> {
+        let mut errors = Vec::new();
+        if !(1..=Self::MAX_OPEN_MICROS).contains(&open_micros) {
+            let range = "above 0 and at most 86400 seconds while the breaker is enabled";
+            errors.push(PolicyError { key: "open_seconds", error: ValueError::OutOfRange { range } });
+        }
+        if half_open_max_in_flight == 0 {
+            errors.push(PolicyError { key: "half_open_max_in_flight", error: Self::ABOVE_ZERO });
+        }
+        errors
     }
 
     /// Whether it is judged at all.
@@ -101,7 +118,7 @@ impl CircuitBreaker {
         self.enabled
     }
 
-    /// Consecutive failures that open it.
+    /// Consecutive failures that open it; 0: only a share of failures does.
     #[must_use]
     pub fn failure_threshold(&self) -> u32 {
         self.failure_threshold

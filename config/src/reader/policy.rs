@@ -50,19 +50,28 @@ impl Read for CircuitBreaker {
         let window = keys.or("window_seconds", FailureRate::DEFAULT_WINDOW);
         let minimum_requests = keys.or("minimum_requests", FailureRate::DEFAULT_MINIMUM_REQUESTS);
         let mode = keys.or("mode", PolicyMode::Enforce);
-        let breaker = match enabled {
-            Some(true) => Self::enabled(threshold, open, trials),
-            Some(false) | None => Self::disabled(threshold, open, trials),
+        let rate = percent.flatten().zip(window).zip(minimum_requests);
+        let rate = rate.map(|((percent, window), minimum_requests)| FailureRate {
+            percent,
+            window,
+            minimum_requests,
+        });
+        let breaker = match (enabled, rate) {
+            (Some(true), Some(rate)) => Self::enabled_by_share(threshold, open, trials, rate),
+            (Some(true), None) if percent == Some(None) => Self::enabled(threshold, open, trials),
+            // A share needs no threshold, and one that cannot be read may have been meant so.
+            (Some(true), None) => Self::enabled(threshold.max(1), open, trials),
+            (Some(false) | None, rate) => {
+                let breaker = Self::disabled(threshold, open, trials);
+                breaker.map(|breaker| rate.into_iter().fold(breaker, Self::with_failure_rate))
+            }
         };
         let breaker = keys.judged(breaker);
         keys.finish();
 
-        let (breaker, percent) = (breaker?.with_mode(mode?), percent?);
-        let (window, minimum_requests) = (window?, minimum_requests?);
-        Some(match percent {
-            None => breaker,
-            Some(percent) => breaker.with_failure_rate(FailureRate { percent, window, minimum_requests }),
-        })
+        // All of them are there, or a problem is reported.
+        percent.and(window).and(minimum_requests)?;
+        Some(breaker?.with_mode(mode?))
     }
 }
 

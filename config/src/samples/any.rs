@@ -235,14 +235,22 @@ fn any_breaker() -> impl Strategy<Value = CircuitBreaker> {
         .prop_map(|(threshold, open, trials)| CircuitBreaker::enabled(threshold, open, trials).unwrap());
     let disabled = (any::<u32>(), 0..=MICROS_OF_A_DAY, any::<u32>())
         .prop_map(|(threshold, open, trials)| CircuitBreaker::disabled(threshold, open, trials).unwrap());
+    let by_share = (any::<u32>(), OPEN, 1_u32.., any_rate()).prop_map(|(threshold, open, trials, rate)| {
+        CircuitBreaker::enabled_by_share(threshold, open, trials, rate).unwrap()
+    });
+    let disabled_by_share =
+        (disabled.clone(), any_rate()).prop_map(|(breaker, rate)| breaker.with_failure_rate(rate));
+    (prop_oneof![enabled, disabled, by_share, disabled_by_share], any_mode())
+        .prop_map(|(breaker, mode)| breaker.with_mode(mode))
+}
+
+fn any_rate() -> impl Strategy<Value = FailureRate> {
     let percent = (0.001..=100.0).prop_map(|number| Percent::new(number).unwrap());
     let requests = (1_u32..).prop_map(|number| NonZeroU32::new(number).unwrap());
-    let rate = (percent, any_period(), requests)
-        .prop_map(|(percent, window, minimum_requests)| FailureRate { percent, window, minimum_requests });
-    let breaker = (prop_oneof![enabled, disabled], prop::option::of(rate), any_mode());
-    breaker.prop_map(|(breaker, rate, mode)| match rate {
-        None => breaker.with_mode(mode),
-        Some(rate) => breaker.with_mode(mode).with_failure_rate(rate),
+    (percent, any_period(), requests).prop_map(|(percent, window, minimum_requests)| FailureRate {
+        percent,
+        window,
+        minimum_requests,
     })
 }
 

@@ -56,8 +56,10 @@ fn rate_limit(limit: &RateLimitJson) -> Option<String> {
 fn circuit_breaker(breaker: &CircuitBreakerJson) -> Option<String> {
     let CircuitBreakerJson { failure_threshold, open_seconds, half_open_max_in_flight, mode, .. } = breaker;
     let summary = || {
-        let mode = aside(mode);
-        format!("{failure_threshold} failures, {open_seconds} s, {half_open_max_in_flight} at once{mode}")
+        let threshold = (*failure_threshold > 0).then(|| format!("{failure_threshold} failures"));
+        let share = breaker.failure_percent.map(|percent| format!("{percent}% failing"));
+        let opens = threshold.into_iter().chain(share).collect::<Vec<_>>().join(" or ");
+        format!("{opens}, {open_seconds} s, {half_open_max_in_flight} at once{}", aside(mode))
     };
     breaker.enabled.then(summary)
 }
@@ -156,6 +158,18 @@ bare   /            http://h               -         -         -                
         for cell in ["by user (shadow)", "at most 50 (off)", "1 at once (shadow)"] {
             assert!(table.contains(cell), "{cell:?} is missing in:\n{table}");
         }
+    }
+
+    #[test]
+    fn table_shows_what_opens_a_breaker() {
+        let cell = |failure_threshold| {
+            let rate = v1::FailureRate { percent: 12.5, ..v1::FailureRate::default() };
+            let breaker = full().circuit_breaker.unwrap();
+            let breaker = v1::CircuitBreaker { failure_threshold, failure_rate: Some(rate), ..breaker };
+            circuit_breaker(&breaker.into()).unwrap()
+        };
+        assert_eq!(cell(5), "5 failures or 12.5% failing, 1.5 s, 1 at once");
+        assert_eq!(cell(0), "12.5% failing, 1.5 s, 1 at once");
     }
 
     #[test]

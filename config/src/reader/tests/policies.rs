@@ -142,6 +142,32 @@ fn a_breaker_may_judge_by_the_share_of_failures() {
 }
 
 #[test]
+fn a_share_of_failures_needs_no_threshold() {
+    let enabled = "enabled: true, open_seconds: 1, half_open_max_in_flight: 1";
+    let breaker =
+        with(&format!("circuit_breaker: {{{enabled}, failure_percent: 50}}")).circuit_breaker.unwrap();
+    assert_eq!((breaker.failure_threshold(), breaker.failure_rate().is_some()), (0, true));
+    check_route(
+        &route("circuit_breaker: {enabled: true, failure_percent: 50}"),
+        &[
+            "85 routes[0].circuit_breaker.open_seconds: must be above 0 and at most 86400 seconds while the breaker is enabled",
+            "85 routes[0].circuit_breaker.half_open_max_in_flight: must be above 0 while the breaker is enabled",
+        ],
+    );
+    check_route(
+        &route(&format!("circuit_breaker: {{{enabled}, failure_percent: 0}}")),
+        &["163 routes[0].circuit_breaker.failure_percent: must be above 0 and at most 100"],
+    );
+    check_route(
+        &route(&format!("circuit_breaker: {{{enabled}, window_seconds: 0}}")),
+        &[
+            "85 routes[0].circuit_breaker.failure_threshold: must be above 0 while the breaker is enabled",
+            "162 routes[0].circuit_breaker.window_seconds: must be above 0 and at most 86400 seconds",
+        ],
+    );
+}
+
+#[test]
 fn cors_says_whose_pages_may_do_what() {
     let cors = with(
         "cors: {allow_origins: ['https://a.example', 'http://localhost:3000'], allow_methods: [PUT], \

@@ -51,22 +51,25 @@ pub(super) fn circuit_breaker(
 ) -> Option<CircuitBreaker> {
     let v1::CircuitBreaker { failure_threshold, open_us, half_open_max_in_flight, .. } = *message;
     let mut fields = Fields { at: *at, problems };
-    let breaker = if message.enabled {
-        CircuitBreaker::enabled(failure_threshold, open_us, half_open_max_in_flight)
-    } else {
-        CircuitBreaker::disabled(failure_threshold, open_us, half_open_max_in_flight)
+    let rate = message.failure_rate.map(|message| failure_rate(message, &mut fields));
+    let breaker = match (message.enabled, rate) {
+        (true, None) => CircuitBreaker::enabled(failure_threshold, open_us, half_open_max_in_flight),
+        // One that is not legal must not hide what is wrong with the numbers.
+        (true, Some(None)) => {
+            CircuitBreaker::enabled(failure_threshold.max(1), open_us, half_open_max_in_flight)
+        }
+        (true, Some(Some(rate))) => {
+            CircuitBreaker::enabled_by_share(failure_threshold, open_us, half_open_max_in_flight, rate)
+        }
+        (false, rate) => {
+            let breaker = CircuitBreaker::disabled(failure_threshold, open_us, half_open_max_in_flight);
+            breaker.map(|breaker| rate.flatten().into_iter().fold(breaker, CircuitBreaker::with_failure_rate))
+        }
     };
     let breaker = fields.judged(breaker);
-    let rate = match message.failure_rate {
-        None => Some(None),
-        Some(message) => failure_rate(message, &mut fields).map(Some),
-    };
     let mode = fields.mode("mode", &message.mode);
-    let breaker = breaker?.with_mode(mode?);
-    Some(match rate? {
-        None => breaker,
-        Some(rate) => breaker.with_failure_rate(rate),
-    })
+    let rate_is_legal = rate.is_none_or(|rate| rate.is_some());
+    Some(breaker.filter(|_| rate_is_legal)?.with_mode(mode?))
 }
 
 fn failure_rate(message: v1::FailureRate, fields: &mut Fields<'_, '_>) -> Option<FailureRate> {
