@@ -8,7 +8,9 @@
 //!   while somebody waits for them, so a server that has stopped reading is owed no more than that.
 //! - While an answer is overdue, others fail at once instead of waiting too (in a cluster those for the same part of it).
 //!   The answer itself says that the server is back; if it takes longer than [`PATIENCE`], the connection is replaced.
-//! - Connecting happens in the background, with growing pauses. Meanwhile all requests fail at once.
+//! - Connecting happens in the background, with growing pauses. Meanwhile all requests fail at once; only in a cluster,
+//!   where a lost server says nothing about the others, the old connection serves until there is a new one, which then
+//!   knows who took over.
 //!
 //! A user of its own needs no more than `~apigw:rl:* +evalsha +eval +time +get +set`, in a cluster also `+cluster`.
 
@@ -39,6 +41,9 @@ pub(crate) const MAX_IN_FLIGHT: usize = 1_024;
 
 /// How long an answer may take before the connection is given up; longer than a deadline by far.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a connection must have lasted for the next attempts to begin with short pauses again.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// Who vouches for a server's certificate, where one is asked for.
 #[derive(Debug, Clone)]
@@ -205,20 +210,28 @@ async fn keep_connected(client: connection::Client, publish: watch::Sender<Optio
     loop {
         match client.connect().await {
             Ok(connection) => {
+                let since = Instant::now();
                 tracing::info!("rate limit server connected");
                 let overdue = Overdue::new(connection.parts());
                 let link = Arc::new(Link { connection, overdue, lost: Notify::new() });
                 publish.send_replace(Some(Arc::clone(&link)));
                 link.lost.notified().await;
-                publish.send_replace(None);
+                if !link.connection.is_of_several() {
+                    publish.send_replace(None);
+                }
                 tracing::warn!("rate limit server lost");
-                (backoff, is_first_failure) = (Backoff::new(), true);
+                is_first_failure = true;
+                if since.elapsed() >= STEADY {
+                    backoff = Backoff::new();
+                }
             }
-            Err(error) if is_first_failure => {
-                tracing::warn!(error = %error.cause(), "rate limit server not connected; trying on");
+            Err(error) => {
+                publish.send_replace(None);
+                if is_first_failure {
+                    tracing::warn!(error = %error.cause(), "rate limit server not connected; trying on");
+                }
                 is_first_failure = false;
             }
-            Err(_) => {}
         }
         tokio::time::sleep(backoff.next(fastrand::f64())).await;
     }

@@ -20,8 +20,11 @@ use tokio::time::timeout;
 
 use super::{Failure, MAX_IN_FLIGHT, PATIENCE, Roots, overdue};
 
-/// For making a connection, with TLS, AUTH and SELECT.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// For making a connection to one server, with TLS, AUTH and SELECT.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// For learning a cluster's shape and connecting to all of its servers, of which one or the other may not answer.
+const CLUSTER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the library follows a cluster that has moved a key, before it gives up.
 const CLUSTER_RETRIES: u32 = 3;
@@ -98,20 +101,22 @@ impl Client {
     }
 
     pub(super) async fn connect(&self) -> Result<Connection, ConnectError> {
-        let connecting = async {
-            match self {
-                Self::Single(client) => {
-                    let config = AsyncConnectionConfig::new()
-                        .set_connection_timeout(None)
-                        .set_response_timeout(None)
-                        .set_pipeline_buffer_size(MAX_IN_FLIGHT);
-                    client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
-                }
-                Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        let connected = match self {
+            Self::Single(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(None)
+                    .set_response_timeout(None)
+                    .set_pipeline_buffer_size(MAX_IN_FLIGHT);
+                let connecting = client.get_multiplexed_async_connection_with_config(&config);
+                timeout(CONNECT_TIMEOUT, connecting).await.map(|connected| connected.map(Connection::Single))
+            }
+            Self::Cluster(client) => {
+                let connecting = client.get_async_connection();
+                let connected = timeout(CLUSTER_CONNECT_TIMEOUT, connecting).await;
+                connected.map(|connected| connected.map(Connection::Cluster))
             }
         };
-        let connected = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| ConnectError::Timeout)?;
-        connected.map_err(ConnectError::Connect)
+        connected.map_err(|_| ConnectError::Timeout)?.map_err(ConnectError::Connect)
     }
 }
 
@@ -122,6 +127,11 @@ impl Connection {
             Self::Single(_) => 1,
             Self::Cluster(_) => overdue::CLUSTER_PARTS,
         }
+    }
+
+    /// Whether one server's failure leaves others that answer.
+    pub(super) fn is_of_several(&self) -> bool {
+        matches!(self, Self::Cluster(_))
     }
 
     /// Has the script run. A server that does not know it yet, or has forgotten it, is told it.
