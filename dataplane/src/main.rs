@@ -19,6 +19,12 @@ mod exchange;
 mod upstream;
 /// Addresses of upstreams' names.
 mod resolver;
+/// Keys of those who issue tokens.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "the exchange asks it once callers are verified")
+)]
+mod jwks;
 /// Rate limits counted by a server that several data planes share.
 #[cfg_attr(not(test), expect(dead_code, reason = "the exchange asks it once limits are enforced"))]
 mod rate_limit_redis;
