@@ -29,6 +29,17 @@ pub enum AdminKeyError {
     NotVisible,
 }
 
+/// Why somebody who asks is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    /// No key was presented.
+    #[error("an admin key is needed")]
+    Missing,
+    /// Another key was presented, or none that can be read.
+    #[error("wrong admin key")]
+    Wrong,
+}
+
 impl AdminKey {
     /// The most bytes of a key.
     pub const MAX_BYTES: usize = 4_096;
@@ -84,6 +95,19 @@ impl AdminKey {
         authorization
             .split_at_checked(SCHEME.len())
             .is_some_and(|(scheme, key)| scheme.eq_ignore_ascii_case(SCHEME) && self.opens(key))
+    }
+
+    /// Lets through whoever presents the key as a bearer token; everybody where there is no key.
+    ///
+    /// # Errors
+    /// When the value of the `Authorization` header is missing, or does not present the key.
+    pub fn admit(key: Option<&Self>, authorization: Option<&[u8]>) -> Result<(), KeyRefusal> {
+        match (key, authorization) {
+            (None, _) => Ok(()),
+            (Some(key), Some(presented)) if key.opens_bearer(presented) => Ok(()),
+            (Some(_), Some(_)) => Err(KeyRefusal::Wrong),
+            (Some(_), None) => Err(KeyRefusal::Missing),
+        }
     }
 
     /// The value of an `Authorization` header that presents this key; the caller keeps it out of what people read.

@@ -17,6 +17,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request, Status,
+    metadata::MetadataValue,
     service::{Interceptor, interceptor::InterceptedService},
     transport,
 };
@@ -128,11 +129,10 @@ struct Door(Option<AdminKey>);
 
 impl Interceptor for Door {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let Some(key) = &self.0 else { return Ok(request) };
-        match request.metadata().get("authorization") {
-            Some(value) if key.opens_bearer(value.as_encoded_bytes()) => Ok(request),
-            Some(_) => Err(Status::unauthenticated("wrong admin key")),
-            None => Err(Status::unauthenticated("an admin key is needed")),
+        let presented = request.metadata().get("authorization").map(MetadataValue::as_encoded_bytes);
+        match AdminKey::admit(self.0.as_ref(), presented) {
+            Ok(()) => Ok(request),
+            Err(refusal) => Err(Status::unauthenticated(refusal.to_string())),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use apigw_config::{
     admin_key::{self, AdminKey},
-    model::Settings,
+    model::{Admin, Settings},
     names::ListenAddress,
     problem::Problem,
 };
@@ -36,9 +36,6 @@ use tonic::service::Routes;
 
 use self::endpoints::{Endpoints, Place};
 use crate::{gateway::problem, listeners, status};
-
-/// Where a data plane's admin address is unless the file or the command line says otherwise.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:9901";
 
 /// The most connections at once; further ones wait.
 const MOST_CONNECTIONS: usize = 512;
@@ -80,7 +77,7 @@ impl AdminServer {
     /// When the address cannot be had, or others could reach it and there is no key.
     pub(crate) fn prepare(&self, settings: Option<&Settings>) -> Result<Prepared, Problem> {
         let configured = settings.and_then(|settings| settings.admin.as_ref()).map(|admin| &admin.address);
-        let default = DEFAULT_ADDRESS.parse().expect("the default address is one");
+        let default = Admin::default().address;
         let address = self.listen.as_ref().or(configured).unwrap_or(&default);
         if self.serving.as_ref().is_some_and(|(serving, _)| serving == address) {
             return Ok(Prepared(None));

@@ -13,6 +13,7 @@ use apigw_proto::{
 use tokio_stream::Stream;
 use tonic::{
     Request, Response, Status,
+    metadata::MetadataValue,
     service::{Interceptor, Routes, interceptor::InterceptedService},
 };
 
@@ -75,11 +76,10 @@ struct Door(Option<AdminKey>);
 
 impl Interceptor for Door {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let Some(key) = &self.0 else { return Ok(request) };
-        match request.metadata().get("authorization") {
-            Some(value) if key.opens_bearer(value.as_encoded_bytes()) => Ok(request),
-            Some(_) => Err(Status::unauthenticated("wrong admin key")),
-            None => Err(Status::unauthenticated("an admin key is needed")),
+        let presented = request.metadata().get("authorization").map(MetadataValue::as_encoded_bytes);
+        match AdminKey::admit(self.0.as_ref(), presented) {
+            Ok(()) => Ok(request),
+            Err(refusal) => Err(Status::unauthenticated(refusal.to_string())),
         }
     }
 }

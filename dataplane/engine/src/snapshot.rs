@@ -15,6 +15,7 @@ use http::HeaderValue;
 
 use crate::{
     address_list::{AddressList, AddressRefusal},
+    mode::{self, Passage},
     path::NormalPath,
     routing::RouteTable,
 };
@@ -69,13 +70,10 @@ impl AddressPolicy {
     /// When it may not.
     pub fn admit(&self, client: IpAddr, shadow: impl FnOnce(&'static str)) -> Result<(), AddressRefusal> {
         let Some((list, mode)) = &self.0 else { return Ok(()) };
-        match (list.admit(client), mode) {
-            (Err(refusal), PolicyMode::Shadow) => {
-                shadow(refusal.reason());
-                Ok(())
-            }
-            (judgement, _) => judgement,
+        if let Passage::WouldReject(refusal) = mode::judge(*mode, || list.admit(client))? {
+            shadow(refusal.reason());
         }
+        Ok(())
     }
 }
 
