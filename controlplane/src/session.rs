@@ -324,7 +324,7 @@ impl Push {
             return Err(Breach::UnaskedNeed);
         }
         let Some(last) = indexes.last().copied() else {
-            // An empty Need says that nothing lacks; after a Need that was met there is nothing left to say.
+            // An empty Need says that nothing is missing; after a Need that was met there is nothing left to say.
             if matches!(self.stage, Stage::Delivered) {
                 return Err(Breach::UnorderedNeed);
             }

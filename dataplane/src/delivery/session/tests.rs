@@ -204,7 +204,7 @@ fn a_need_above_its_bound_is_told_in_parts() {
     session.receive(entries(&many)).unwrap();
     let all: Vec<_> = (0..=MAX_NEED).collect();
     let refused = told(&mut session, chunk(&many, &all)).unwrap();
-    assert_eq!(refused, ["refuse 1: a resource that nobody needed"], "it lacks, but was not needed yet");
+    assert_eq!(refused, ["refuse 1: a resource that nobody needed"], "it is missing, but was not needed yet");
 }
 
 #[test]
