@@ -17,8 +17,8 @@ use bytes::Bytes;
 pub(super) const MAX_ENTRIES: usize = 1_000_000;
 /// The most bytes of a configuration's resources together.
 pub(super) const MAX_BYTES: usize = 512 << 20;
-/// The most indexes of one Need: at most 3 bytes each, so that the message keeps its limit. What else is missing is needed
-/// when these have come.
+/// The most indexes of one Need: at most 3 bytes each, so that the message keeps its limit. What else is missing is
+/// needed when these have come.
 pub(super) const MAX_NEED: usize = 250_000;
 
 /// Resources by their hashes.

@@ -1231,9 +1231,9 @@ pub struct Entry {
     #[prost(bytes = "vec", tag = "3")]
     pub hash: ::prost::alloc::vec::Vec<u8>,
 }
-/// Which entries' bytes the data plane does not have, as indexes into the offer, ascending. The first Need of an offer is
-/// empty when nothing is missing. One that would be larger than a message may be comes in parts: when everything needed so
-/// far has arrived, a further Need asks for higher indexes.
+/// Which entries' bytes the data plane does not have, as indexes into the offer, ascending. The first Need of an offer
+/// is empty when nothing is missing. One that would be larger than a message may be comes in parts: when everything
+/// needed so far has arrived, a further Need asks for higher indexes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Need {
     #[prost(message, optional, tag = "1")]
