@@ -15,7 +15,8 @@ fn of_file(text: &[u8]) -> Vec<&'static str> {
 
 #[test]
 fn what_every_build_enforces_requires_nothing() {
-    let sections = "server: { max_body_bytes: 5, trusted_proxies: [127.0.0.1/32] }\nadmin: { addr: 127.0.0.1:9 }
+    let sections =
+        "server: { max_body_bytes: 5, trusted_proxies: [127.0.0.1/32] }\nadmin: { addr: 127.0.0.1:9 }
 rate_limit: { backend: memory, memory: { max_keys: 1000 } }";
     assert!(required_by(sections, "  strip_prefix: /a").is_empty());
     assert!(of_file(include_bytes!("../../../examples/minimal.yaml")).is_empty());
@@ -29,18 +30,18 @@ fn each_policy_requires_its_feature() {
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
     let cases: [(&str, &str, &[&str]); 13] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
-        (
-            hmac,
-            "  auth_required: true\n  auth: { required_scopes: [a] }",
-            &["auth.providers", "route.auth"],
-        ),
+        (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("", "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: user }", &["rate_limit"]),
         (
             "",
             "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: route }",
             &["rate_limit", "rate_limit.scope"],
         ),
-        ("rate_limit: { backend: redis, redis: { addr: h:1, password: p, db: 1 } }", "", &["rate_limit.redis"]),
+        (
+            "rate_limit: { backend: redis, redis: { addr: h:1, password: p, db: 1 } }",
+            "",
+            &["rate_limit.redis"],
+        ),
         (
             "rate_limit: { backend: redis, redis: { addr: h:1, on_failure: deny } }",
             "",
