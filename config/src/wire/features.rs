@@ -170,17 +170,16 @@ impl Needs {
 
     fn auth(&mut self, auth: v1::Auth) {
         let v1::Auth { providers } = auth;
-        for provider in providers {
-            // A provider is one way to be let in: a build that reads the list reads all of it or refuses it.
-            let v1::Provider { name: _, issuers: _, audiences: _, leeway_us: _, kind } = provider;
+        if !providers.is_empty() {
+            self.add(Feature::AuthProviders);
+        }
+        // What one provider says is no feature of its own: a build that reads the list checks all of it.
+        for v1::Provider { name: _, issuers: _, audiences: _, leeway_us: _, kind } in providers {
+            use v1::provider::Kind;
             match kind {
-                Some(v1::provider::Kind::Jwks(v1::Jwks {
-                    url: _,
-                    algorithms: _,
-                    cache_ttl_us: _,
-                    http_timeout_us: _,
-                }))
-                | Some(v1::provider::Kind::Hmac(v1::Hmac { secret: _ })) => self.add(Feature::AuthProviders),
+                Some(Kind::Jwks(v1::Jwks { url: _, algorithms: _, cache_ttl_us: _, http_timeout_us: _ })) => {
+                }
+                Some(Kind::Hmac(v1::Hmac { secret: _ })) => {}
                 None => {}
             }
         }
