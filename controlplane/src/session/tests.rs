@@ -214,26 +214,34 @@ fn questions_go_out_during_a_push_and_are_bounded() {
 
 #[test]
 fn each_subject_is_asked_for_and_answered_as_what_it_is() {
+    use v1::{observation::Answer, query::Question};
     let (_, _, mut session) = listed(&["a"]);
     let asked = |session: &mut Session, subject| {
         let query = session.ask(subject).unwrap();
-        let message = session.next_message().unwrap().message;
-        let question = Some(subject.question());
-        assert_eq!(message, Some(follow_response::Message::Query(v1::Query { id: query, question })));
-        query
+        match session.next_message().unwrap().message {
+            Some(follow_response::Message::Query(message)) if message.id == query => {
+                (query, message.question.unwrap())
+            }
+            other => panic!("a query is due: {other:?}"),
+        }
     };
-    let answered = |session: &mut Session, query, answer: &v1::observation::Answer| {
+    let answered = |session: &mut Session, query, answer: &Answer| {
         let observation = v1::Observation { query, answer: Some(answer.clone()), last: true };
         let message = Some(follow_request::Message::Observation(observation));
         session.receive(v1::FollowRequest { message })
     };
-    let limits = v1::observation::Answer::Limits(v1::LimitsResponse::default());
-    let auth = v1::observation::Answer::Auth(v1::AuthResponse::default());
-    for (subject, own, other) in [(Subject::Limits, &limits, &auth), (Subject::Auth, &auth, &limits)] {
-        let query = asked(&mut session, subject);
+    let limits = (
+        Subject::Limits,
+        Question::Limits(v1::LimitsRequest {}),
+        Answer::Limits(v1::LimitsResponse::default()),
+    );
+    let auth = (Subject::Auth, Question::Auth(v1::AuthRequest {}), Answer::Auth(v1::AuthResponse::default()));
+    for ((subject, question, own), (_, _, other)) in [(&limits, &auth), (&auth, &limits)] {
+        let (query, sent) = asked(&mut session, *subject);
+        assert_eq!(sent, *question);
         let observed = Event::Observed { query, page: Some(own.clone()), last: true };
         assert_eq!(answered(&mut session, query, own), Ok(observed));
-        let query = asked(&mut session, subject);
+        let (query, _) = asked(&mut session, *subject);
         assert_eq!(answered(&mut session, query, other), Err(Breach::OtherObservation));
     }
 }
