@@ -49,5 +49,5 @@ fn the_path_of_a_configuration_names_every_feature_and_no_other() {
     let (table, _) = section.split_once("\n\n").expect("it ends");
     let entries: Vec<&str> =
         table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|row| row.0).collect();
-    assert_eq!(entries, apigw_config::wire::features::KNOWN.map(|feature| feature.name()));
+    assert_eq!(entries, apigw_config::wire::features::KNOWN.map(apigw_config::wire::features::Feature::name));
 }
