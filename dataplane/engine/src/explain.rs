@@ -6,20 +6,26 @@
 //!
 //! Nothing is changed: no bucket is drawn from, no place is taken, no trial begins.
 
+/// Where nothing runs.
+mod at_rest;
 /// Routes that did not win, and why.
 mod near_misses;
 /// One policy after the other.
 mod steps;
+/// In the API's words.
+mod wire;
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, request::Parts};
 
-pub use self::near_misses::NearMiss;
 use self::steps::Steps;
+pub use self::{at_rest::AtRest, near_misses::NearMiss, wire::QuestionError};
 use crate::{
-    Snapshot, head,
-    jwt::{claims::Claims, error::JwtError},
+    Snapshot,
+    circuit_breaker::BreakerState,
+    head,
+    jwt::{claims::Claims, error::JwtError, providers::Accepted, verify::Verified},
     mode::JudgedMode,
     path::NormalPath,
     rate_limit::{BucketKey, Decision},
@@ -35,26 +41,32 @@ pub struct Question {
     pub head: Parts,
     /// Whose it would be.
     pub client: IpAddr,
-    /// What is known of its caller.
+    /// How its caller makes himself known.
     pub caller: Caller,
 }
 
-/// What is known of a caller.
+/// How a caller makes himself known.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// A token was judged to be true, or is taken to be.
-    Known {
-        /// The provider whose token it is.
+    /// By what the header fields present, as in a real request.
+    Presented,
+    /// By a token that is taken to be true.
+    Supposed {
+        /// The provider whose token it would be.
         provider: String,
-        /// What it says.
+        /// What it would say.
         claims: Claims,
     },
-    /// There is no token that could be believed.
-    Unknown(JwtError),
 }
 
-/// The state of what runs, if anything does.
+/// The state of what runs, as far as anybody knows it.
 pub trait Live {
+    /// Judges a token.
+    ///
+    /// # Errors
+    /// When it is not believed.
+    fn verify(&self, snapshot: &Snapshot, token: &str, accepted: &Accepted) -> Result<Verified, JwtError>;
+
     /// What a caller's bucket would say; none: nobody knows.
     fn count(&self, key: &BucketKey<'_>) -> Option<Decision>;
 
@@ -62,25 +74,7 @@ pub trait Live {
     fn in_flight(&self, route: &Route<'_>) -> Option<u64>;
 
     /// What a route's breaker would say; none: nobody knows.
-    fn breaker(&self, route: &Route<'_>) -> Option<crate::circuit_breaker::BreakerState>;
-}
-
-/// Nothing runs: limits are what they are at rest.
-#[derive(Debug, Clone, Copy)]
-pub struct AtRest;
-
-impl Live for AtRest {
-    fn count(&self, _: &BucketKey<'_>) -> Option<Decision> {
-        None
-    }
-
-    fn in_flight(&self, _: &Route<'_>) -> Option<u64> {
-        None
-    }
-
-    fn breaker(&self, _: &Route<'_>) -> Option<crate::circuit_breaker::BreakerState> {
-        None
-    }
+    fn breaker(&self, route: &Route<'_>) -> Option<BreakerState>;
 }
 
 /// What would become of a request.
@@ -127,7 +121,7 @@ pub enum Verdict {
 /// Explains what would become of a request.
 #[must_use]
 pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Explanation {
-    let mut steps = Steps::new(question);
+    let mut steps = Steps::new(snapshot, question);
     steps.check("request", head::check(&question.head), || "one host, a method that is forwarded".into());
     let path = match NormalPath::new(question.head.uri.path()) {
         Ok(path) => path,

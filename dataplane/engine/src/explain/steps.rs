@@ -1,14 +1,17 @@
 //! One policy after the other, each asked by the function that the exchange asks.
 
 use apigw_config::model::RateLimitScope;
+use http::{HeaderValue, header::AUTHORIZATION};
 
 use super::{Caller, Explanation, Live, NearMiss, Question, Step, Verdict, headers};
 use crate::{
+    Snapshot,
+    access::AccessRules,
     circuit_breaker::{BreakerPhase, BreakerState, Open},
     concurrency::Full,
     cors::CorsVerdict,
     head,
-    jwt::claims::Claims,
+    jwt::{authorization::bearer_token, claims::Claims, error::JwtError},
     mode::{JudgedMode, Policy},
     policies::{AddressPolicy, Places},
     rate_limit::{
@@ -21,14 +24,24 @@ use crate::{
 
 /// Judgements so far.
 pub(super) struct Steps<'q> {
+    snapshot: &'q Snapshot,
     question: &'q Question,
+    /// The caller, once he is known.
+    caller: Option<Known>,
     judgements: Vec<Step>,
     refusal: Option<(u16, &'static str)>,
 }
 
+/// A caller by his token.
+#[derive(Clone)]
+struct Known {
+    provider: String,
+    claims: Claims,
+}
+
 impl<'q> Steps<'q> {
-    pub(super) fn new(question: &'q Question) -> Self {
-        Self { question, judgements: Vec::new(), refusal: None }
+    pub(super) fn new(snapshot: &'q Snapshot, question: &'q Question) -> Self {
+        Self { snapshot, question, caller: None, judgements: Vec::new(), refusal: None }
     }
 
     pub(super) fn explanation(
@@ -66,7 +79,7 @@ impl<'q> Steps<'q> {
         self.check("head size", head::check_size(&self.question.head, route.config), || {
             "within what the route takes".into()
         });
-        self.access(route, path(".auth"));
+        self.access(route, path(".auth"), live);
         self.rate_limit(route, path(".rate_limit"), live);
         self.concurrency(route, path(".concurrency"), live);
         self.circuit_breaker(route, path(".circuit_breaker"), live);
@@ -83,19 +96,30 @@ impl<'q> Steps<'q> {
         self.add("cors", Some(policy.mode()), judgement, detail.into(), path);
     }
 
-    fn access(&mut self, route: &Route<'_>, path: String) {
+    fn access(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
         let Some(policy) = &route.policies.access else {
             return self.skip("auth", "the route serves everybody");
         };
-        let (judgement, detail) = match &self.question.caller {
-            Caller::Unknown(error) => (Err(Rejection::from(*error)), "no caller is known".into()),
-            Caller::Known { provider, claims } => {
+        let (judgement, detail) = match self.identify(policy.rules(), live) {
+            Err(error) => (Err(Rejection::from(error)), "no caller is known".into()),
+            Ok(Known { provider, claims }) => {
                 let subject = claims.subject().unwrap_or("nobody");
-                let admitted = policy.rules().admit(claims).map_err(Rejection::from);
-                (admitted, format!("{subject:?} by a token of {provider}"))
+                let detail = format!("{subject:?} by a token of {provider}");
+                let admitted = policy.rules().admit(&claims).map_err(Rejection::from);
+                self.caller = Some(Known { provider, claims });
+                (admitted, detail)
             }
         };
         self.add("auth", Some(policy.mode()), judgement, detail, path);
+    }
+
+    fn identify(&self, rules: &AccessRules, live: &impl Live) -> Result<Known, JwtError> {
+        if let Caller::Supposed { provider, claims } = &self.question.caller {
+            return Ok(Known { provider: provider.clone(), claims: claims.clone() });
+        }
+        let presented = headers(self.question).get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let verified = live.verify(self.snapshot, bearer_token(presented)?, rules.accepted())?;
+        Ok(Known { provider: verified.provider().into(), claims: verified.claims().clone() })
     }
 
     fn rate_limit(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
@@ -103,7 +127,8 @@ impl<'q> Steps<'q> {
             return self.skip("rate_limit", "not configured");
         };
         let limit = policy.rules();
-        let counted = self.counted(&limit.scope);
+        let caller = self.caller.clone();
+        let counted = self.counted(caller.as_ref(), &limit.scope);
         let value = ScopeValue::of(&limit.scope, &counted);
         let by = CountedBy::from(&value);
         let word = limit.headers.scope_word(by).to_owned();
@@ -117,14 +142,14 @@ impl<'q> Steps<'q> {
         self.add("rate_limit", Some(policy.mode()), judgement, detail, path);
     }
 
-    fn counted(&self, scope: &RateLimitScope) -> Counted<'q> {
-        let known: Option<(&'q String, &'q Claims)> = match &self.question.caller {
-            Caller::Known { provider, claims } => Some((provider, claims)),
-            Caller::Unknown(_) => None,
-        };
-        let user = known.and_then(|(provider, claims)| Some(User { provider, subject: claims.subject()? }));
+    fn counted<'k>(&self, known: Option<&'k Known>, scope: &RateLimitScope) -> Counted<'k>
+    where
+        'q: 'k,
+    {
+        let user =
+            known.and_then(|Known { provider, claims }| Some(User { provider, subject: claims.subject()? }));
         let claim = match scope {
-            RateLimitScope::Claim(name) => known.and_then(|(_, claims)| claims.text(name.as_str())),
+            RateLimitScope::Claim(name) => known.and_then(|known| known.claims.text(name.as_str())),
             _ => None,
         };
         Counted { address: self.question.client, user, headers: headers(self.question), claim }

@@ -1,10 +1,13 @@
 //! What is told of requests that were never sent.
 
+use std::time::Duration;
+
 use apigw_config::wire::{Resource, Revision, root_hash};
 use http::Request;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::jwt::time::UnixTime;
 
 const ROUTES: &str = r#"
 auth: {mode: hmac, hmac_secret: "0123456789abcdef0123456789abcdef"}
@@ -34,13 +37,17 @@ fn snapshot() -> Snapshot {
 fn question(target: &str, claims: Option<Value>) -> Question {
     let request = Request::get(target).header("host", "h").body(()).unwrap();
     let caller = match claims {
-        Some(claims) => Caller::Known {
+        Some(claims) => Caller::Supposed {
             provider: "default".into(),
             claims: Claims::new(claims.as_object().unwrap().clone()),
         },
-        None => Caller::Unknown(JwtError::Missing),
+        None => Caller::Presented,
     };
     Question { head: request.into_parts().0, client: [192, 0, 2, 1].into(), caller }
+}
+
+fn at_rest(snapshot: &Snapshot) -> AtRest {
+    AtRest::new(snapshot.settings(), UnixTime::new(Duration::ZERO))
 }
 
 fn verdicts(explanation: &Explanation) -> Vec<(&str, Verdict)> {
@@ -51,7 +58,7 @@ fn verdicts(explanation: &Explanation) -> Vec<(&str, Verdict)> {
 fn a_request_that_would_be_sent_shows_its_way() {
     let snapshot = snapshot();
     let claims = json!({"sub": "alice", "scope": "read"});
-    let explained = explain(&snapshot, &question("/api/users/7?x=1", Some(claims)), &AtRest);
+    let explained = explain(&snapshot, &question("/api/users/7?x=1", Some(claims)), &at_rest(&snapshot));
     assert_eq!(explained.refusal, None);
     assert_eq!((explained.route, explained.target.as_deref()), (Some(1), Some("/base/users/7?x=1")));
     let expected = [
@@ -79,7 +86,7 @@ fn a_request_that_would_be_sent_shows_its_way() {
 fn the_first_refusal_is_what_happens_and_the_others_are_told() {
     let snapshot = snapshot();
     let refused = |target: &str, claims: Option<Value>| {
-        let explained = explain(&snapshot, &question(target, claims), &AtRest);
+        let explained = explain(&snapshot, &question(target, claims), &at_rest(&snapshot));
         explained.refusal
     };
     assert_eq!(refused("/api/users/7", None), Some((401, "jwt_missing")));
@@ -90,7 +97,8 @@ fn the_first_refusal_is_what_happens_and_the_others_are_told() {
 
 #[test]
 fn a_shadow_is_told_and_refuses_nothing() {
-    let explained = explain(&snapshot(), &question("/shadow", None), &AtRest);
+    let snapshot = snapshot();
+    let explained = explain(&snapshot, &question("/shadow", None), &at_rest(&snapshot));
     assert_eq!(explained.refusal, None);
     assert!(verdicts(&explained).contains(&("addresses", Verdict::Deny("address_denied"))));
 }
@@ -99,7 +107,7 @@ fn a_shadow_is_told_and_refuses_nothing() {
 fn routes_that_lose_are_named_with_their_reason() {
     let snapshot = snapshot();
     let misses = |target: &str| {
-        let explained = explain(&snapshot, &question(target, None), &AtRest);
+        let explained = explain(&snapshot, &question(target, None), &at_rest(&snapshot));
         explained.near_misses.into_iter().map(|miss| miss.route + ": " + &miss.reason).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -124,21 +132,22 @@ fn routes_that_lose_are_named_with_their_reason() {
 fn the_state_of_what_runs_decides_where_it_is_known() {
     struct Busy;
     impl Live for Busy {
+        fn verify(&self, _: &Snapshot, _: &str, _: &Accepted) -> Result<Verified, JwtError> {
+            Err(JwtError::KeysUnavailable)
+        }
         fn count(&self, key: &BucketKey<'_>) -> Option<Decision> {
             let drawn = (0..2).fold(crate::rate_limit::Tat::default(), |tat, _| {
-                key.quota.decide(tat, std::time::Duration::ZERO).new_tat
+                key.quota.decide(tat, Duration::ZERO).new_tat
             });
-            Some(key.quota.decide(drawn, std::time::Duration::ZERO))
+            Some(key.quota.decide(drawn, Duration::ZERO))
         }
         fn in_flight(&self, _: &Route<'_>) -> Option<u64> {
             Some(3)
         }
-        fn breaker(&self, route: &Route<'_>) -> Option<crate::circuit_breaker::BreakerState> {
+        fn breaker(&self, route: &Route<'_>) -> Option<BreakerState> {
             let breaker = route.policies.breaker.as_ref()?.rules();
-            crate::policies::admit_call(breaker, std::time::Duration::ZERO)
-                .ok()?
-                .failed(std::time::Duration::ZERO);
-            Some(breaker.state(std::time::Duration::ZERO))
+            crate::policies::admit_call(breaker, Duration::ZERO).ok()?.failed(Duration::ZERO);
+            Some(breaker.state(Duration::ZERO))
         }
     }
     let claims = json!({"sub": "alice", "scope": "read"});
@@ -151,4 +160,22 @@ fn the_state_of_what_runs_decides_where_it_is_known() {
     let expected =
         [("rate_limit", "rate_limited"), ("concurrency", "too_busy"), ("circuit_breaker", "breaker_open")];
     assert_eq!(denied.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_token_of_a_shared_secret_is_judged_without_a_server() {
+    let snapshot = snapshot();
+    let refusal = |secret: &[u8], expires: u64| {
+        let claims = json!({"sub": "alice", "scope": "read", "exp": expires});
+        let key = jsonwebtoken::EncodingKey::from_secret(secret);
+        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+        let mut question = question("/api/users/7", None);
+        question.head.headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let live = AtRest::new(snapshot.settings(), UnixTime::new(Duration::from_secs(1_000)));
+        explain(&snapshot, &question, &live).refusal
+    };
+    let secret = b"0123456789abcdef0123456789abcdef";
+    assert_eq!(refusal(secret, 2_000), None);
+    assert_eq!(refusal(secret, 900), Some((401, "jwt_expired")));
+    assert_eq!(refusal(b"another secret, of thirty-two bytes", 2_000), Some((401, "jwt_signature")));
 }
