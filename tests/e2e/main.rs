@@ -40,5 +40,7 @@ mod fleet;
 mod command_line;
 // The example files, the README and the demo are as good as their word.
 mod examples;
+// The commands of the walk-through show what it says.
+mod walkthrough;
 // The rules of the repository that a machine can check.
 mod repository;

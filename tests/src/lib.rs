@@ -34,3 +34,4 @@ pub mod metrics;
 pub mod stage;
 pub mod story;
 pub mod tour;
+pub mod walkthrough;
