@@ -3,6 +3,12 @@
 // In the order a request meets them:
 /// What is remembered of it.
 pub(crate) mod record;
+/// Who sends it.
+mod caller;
+/// Whether it comes too soon.
+mod counting;
+/// What its judgements leave for the answer.
+mod answer_fields;
 /// Its body on the way up.
 pub(crate) mod request_body;
 /// Header fields that stop here or are written here.
@@ -14,7 +20,10 @@ use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc, tas
 
 use apigw_config::{model, names::ByteCount};
 use apigw_engine::{
+    cors::CorsVerdict,
+    mode::JudgedMode,
     path::NormalPath,
+    policies::{Policies, admit_call},
     rejection::{Rejection, UpstreamFailure},
     snapshot::{Route, Snapshot},
     target,
@@ -22,12 +31,13 @@ use apigw_engine::{
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
     uri::PathAndQuery,
 };
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use self::{
     forwarding::X_REQUEST_ID,
@@ -42,7 +52,7 @@ use crate::{
         deadlines::{Deadlines, Expired},
     },
     upstream::connection::UpstreamBody,
-    worker::Worker,
+    worker::{View, Worker},
 };
 
 /// Serves one request: takes the snapshot that judges it to its end, has it answered, turns a rejection into a response
@@ -63,16 +73,23 @@ pub(crate) async fn serve(
     let is_head = request.method() == Method::HEAD;
     let has_body = !request.body().is_end_stream();
 
-    let mut response = match answer(&worker, &client, snapshot, &mut record, request).await {
+    let mut response = match answer(&worker, &client, &view, &mut record, request).await {
         Ok(response) => response,
         Err(rejection) => render(&rejection, &mut record),
     };
+    if let Some(route) = record.route() {
+        record.take_answer_fields().put_on(response.headers_mut(), &snapshot.route_at(route));
+    }
+    let may_have_length = response.status() != StatusCode::NO_CONTENT;
     if let Source::Own(body) = response.body_mut() {
         let length = HeaderValue::from(body.len());
         if is_head {
             body.clear();
         }
-        response.headers_mut().insert(CONTENT_LENGTH, length);
+        // RFC 9110 section 8.6.
+        if may_have_length {
+            response.headers_mut().insert(CONTENT_LENGTH, length);
+        }
     }
     // After an answer of our own, nobody reads what is left of the request.
     if client.is_draining() || has_body && matches!(response.body(), Source::Own(_)) {
@@ -86,15 +103,17 @@ pub(crate) async fn serve(
 /// The story of a request. The order is fixed; it is a security property, not a setting:
 ///
 /// normalise, so that all that follows judges one path; find the route, which says what holds; then the judgements, cheap
-/// and sweeping ones first, those that need to know the caller after the one that makes him known, those that hold a
-/// place upstream last, so that nobody who is refused occupies one.
+/// and sweeping ones first; a browser's question whether it may ask, which carries no token, before the token is wanted;
+/// those that need to know the caller after the one that makes him known; those that hold a place upstream last, so that
+/// nobody who is refused occupies one.
 async fn answer(
     worker: &Worker,
     client: &Client,
-    snapshot: &Snapshot,
+    view: &View,
     record: &mut Record,
     request: Request<Incoming>,
 ) -> Result<Response<Source>, Rejection> {
+    let snapshot = view.snapshot();
     let (mut head, body) = request.into_parts();
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Rejection::MethodNotAllowed);
@@ -107,37 +126,86 @@ async fn answer(
     {
         return ask_endpoints(worker, record, place, &head).await;
     }
-    snapshot.addresses().admit(record.client(), |reason| record.set_shadow(reason))?;
+    record.pass(snapshot.addresses().admit(record.client())?);
     let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
 
-    route.addresses.admit(record.client(), |reason| record.set_shadow(reason))?;
-    // Here stand, in this order: authentication, rate limit, concurrency limit, circuit breaker.
-    if route.config.auth_required {
-        // This version cannot verify a caller, so a route that wants one known serves nobody.
-        return Err(Rejection::Unauthorized);
+    let policies = route.policies;
+    record.pass(policies.addresses.admit(record.client())?);
+    if let Some(granted) = judge_origin(policies, record, &head)? {
+        return Ok(granted);
     }
+    check_head_size(&head, route.config)?;
+    let caller = caller::admit(worker, view, policies, record, &head.headers).await?;
+    counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
 
     let server = &snapshot.settings().server;
-    check_head_size(&head, route.config)?;
     forwarding::check_transfer_coding(&head.headers).map_err(|_unknown| Rejection::TransferCoding)?;
     let fault = Rc::default();
     record.set_body_fault(&fault);
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
-    let body = RequestBody::new(body, max_body_bytes, &client.deadlines, &fault)?;
+    let body = RequestBody::new(body, max_body_bytes, &policies.vouched, &client.deadlines, &fault)?;
     head.uri = upstream_uri(&head.uri, &path, &route)?;
     head.version = Version::HTTP_11;
     let authority = &route.upstream.authority;
     let (peer, trusted) = (&client.peer, &server.trusted_proxies);
     forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
-    record.set_upstream(route.upstream);
+    policies.vouched.strip(&mut head.headers);
+    if let (Some(access), Some(caller)) = (&policies.access, &caller) {
+        access.rules().forward(caller.claims(), &mut head.headers);
+    }
 
+    occupy(worker, policies, record)?;
+    record.set_upstream(route.upstream);
     let request = Request::from_parts(head, body);
     let mut response = send(worker, client, snapshot, &route, request, &fault).await?;
     forwarding::prepare_response(response.headers_mut()).map_err(|_framing| UpstreamFailure::Malformed)?;
     record.set_forwarded(response.status());
     *response.version_mut() = Version::HTTP_11;
     Ok(response.map(Source::Upstream))
+}
+
+/// Answers a page's question whether it may ask, if that is what the request is.
+fn judge_origin(
+    policies: &Policies,
+    record: &mut Record,
+    head: &Parts,
+) -> Result<Option<Response<Source>>, Rejection> {
+    let Some(cors) = &policies.cors else { return Ok(None) };
+    let (verdict, grant) = cors.rules().judge(&head.method, &head.headers);
+    let is_enforced = cors.mode() == JudgedMode::Enforce;
+    if is_enforced {
+        record.answer_fields().set_grant(grant);
+    }
+    match verdict {
+        CorsVerdict::Refused(refusal) => {
+            record.pass(cors.apply(Err::<(), _>(Rejection::from(refusal)))?);
+            Ok(None)
+        }
+        CorsVerdict::Preflight if is_enforced => {
+            let mut response = Response::new(Source::Own(Bytes::new()));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            record.set_status(StatusCode::NO_CONTENT);
+            Ok(Some(response))
+        }
+        CorsVerdict::Preflight | CorsVerdict::NoPreflight => Ok(None),
+    }
+}
+
+/// Takes a place among the requests under way, and asks whether the upstream is well. Both are held by the record, which
+/// gives them back however the exchange ends.
+fn occupy(worker: &Worker, policies: &Policies, record: &mut Record) -> Result<(), Rejection> {
+    if let Some(places) = &policies.concurrency {
+        let permit = places.rules().admit().map_err(Rejection::from);
+        let permit = record.pass(places.apply(permit)?);
+        record.hold_permit(permit);
+    }
+    if let Some(breaker) = &policies.breaker {
+        let call = admit_call(breaker.rules(), worker.time(Instant::now())).map_err(Rejection::from);
+        let call = record.pass(breaker.apply(call)?);
+        record.hold_call(call);
+    }
+    Ok(())
 }
 
 /// A route may want smaller heads than the server takes.
@@ -251,12 +319,14 @@ fn upstream_uri(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Res
 /// The gateway's own answer.
 fn render(rejection: &Rejection, record: &mut Record) -> Response<Source> {
     let answer = rejection.answer();
-    record.set_answer(&answer);
-    let body = Bytes::from(answer.body(record.request_id().to_str().unwrap_or("")));
+    record.set_rejection(rejection, &answer);
+    let body = Bytes::from(answer.body(record.route_name(), record.request_id().to_str().unwrap_or("")));
     let mut response = Response::new(Source::Own(body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.extend(answer.challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
+    headers.extend(answer.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
     if answer.closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

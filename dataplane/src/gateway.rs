@@ -11,21 +11,24 @@ use std::{
 };
 
 use apigw_config::{
-    model::{GatewayConfig, Server},
+    model::{GatewayConfig, RateLimitBackend, Server},
     names::ListenAddress,
     problem::Problem,
     wire::Revision,
 };
 use apigw_engine::Snapshot;
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use crate::{
     access_log::LogQueue,
     admin::endpoints::Endpoints,
     listeners::{self, Listeners},
     metrics::Metrics,
+    rate_limit_redis::RedisLimiter,
     resolver::{self, Addresses},
     running::Running,
+    serving::Serving,
     worker::{Command, ListenerId, Shared, WorkerHandle},
 };
 
@@ -39,6 +42,8 @@ pub(crate) struct Parameters {
     pub(crate) metrics: Metrics,
     /// What answers at the admin places of the traffic addresses.
     pub(crate) endpoints: Arc<Endpoints>,
+    /// Where the time of limits and breakers begins.
+    pub(crate) start: Instant,
 }
 
 /// The gateway. Before its first configuration it has neither workers nor listeners.
@@ -63,7 +68,7 @@ struct Listening {
 
 /// A configuration that can come into force. Dropped instead, it leaves no trace.
 pub(crate) struct Prepared {
-    snapshot: Arc<Snapshot>,
+    serving: Arc<Serving>,
     /// With the first configuration.
     started: Option<Started>,
     names: resolver::Prepared,
@@ -78,7 +83,7 @@ struct ListenerChanges {
 
 /// Workers that have begun to live, and what they read their snapshot from.
 struct Started {
-    running: Arc<ArcSwap<Snapshot>>,
+    running: Arc<ArcSwap<Serving>>,
     workers: Vec<WorkerHandle>,
 }
 
@@ -96,23 +101,28 @@ impl Gateway {
         config: GatewayConfig,
         revision: Revision,
     ) -> Result<Prepared, Vec<Problem>> {
-        let previous = self.parameters.running.snapshot();
-        let is_first = previous.is_none();
+        let previous = self.parameters.running.serving();
+        let before = self.parameters.running.snapshot();
         let compiled =
-            tokio::task::spawn_blocking(move || Snapshot::compile(config, revision, previous.as_deref()));
+            tokio::task::spawn_blocking(move || Snapshot::compile(config, revision, before.as_deref()));
         let snapshot = match compiled.await {
-            Ok(compiled) => Arc::new(compiled?),
+            Ok(compiled) => compiled?,
             Err(panicked) => return Err(vec![problem("", format!("compiling failed: {panicked}"))]),
         };
+        if let RateLimitBackend::Redis(backend) = &snapshot.settings().rate_limit {
+            RedisLimiter::check(backend)
+                .map_err(|error| vec![problem("rate_limit.redis", format!("{error}: {}", error.cause()))])?;
+        }
         let changes = self.open_listeners(&snapshot.settings().server)?;
         let names = self.addresses.prepare(&snapshot).await;
-        let started = if is_first { Some(self.start_workers(&snapshot)?) } else { None };
-        Ok(Prepared { snapshot, started, names, changes })
+        let serving = Arc::new(Serving::new(snapshot, previous.as_deref()));
+        let started = if previous.is_none() { Some(self.start_workers(&serving)?) } else { None };
+        Ok(Prepared { serving, started, names, changes })
     }
 
     /// Brings a configuration into force.
     pub(crate) fn commit(&self, prepared: Prepared) {
-        let Prepared { snapshot, started, names, changes } = prepared;
+        let Prepared { serving, started, names, changes } = prepared;
         // First the names: a worker that takes the snapshot finds them.
         self.addresses.commit(names);
         let mut active = self.active();
@@ -120,7 +130,7 @@ impl Gateway {
             active.workers = workers;
             running
         });
-        self.parameters.running.set_snapshot(&snapshot, first);
+        self.parameters.running.set_serving(&serving, first);
         for (address, listeners) in changes.opened {
             let bound = listeners.bound;
             active.last_listener += 1;
@@ -136,7 +146,7 @@ impl Gateway {
         }
         self.parameters.running.set_listen_address(active.listen_address());
         drop(active);
-        self.parameters.metrics.forget_all_but(&snapshot);
+        self.parameters.metrics.forget_all_but(&serving.snapshot);
     }
 
     /// Keeps the addresses of upstreams' names fresh, for ever.
@@ -176,8 +186,8 @@ impl Gateway {
         if problems.is_empty() { Ok(ListenerChanges { opened, closed }) } else { Err(problems) }
     }
 
-    fn start_workers(&self, snapshot: &Arc<Snapshot>) -> Result<Started, Vec<Problem>> {
-        let running = Arc::new(ArcSwap::new(Arc::clone(snapshot)));
+    fn start_workers(&self, serving: &Arc<Serving>) -> Result<Started, Vec<Problem>> {
+        let running = Arc::new(ArcSwap::new(Arc::clone(serving)));
         let shared = Shared {
             running: Arc::clone(&running),
             addresses: Arc::clone(&self.addresses),
@@ -185,6 +195,7 @@ impl Gateway {
             metrics: self.parameters.metrics.clone(),
             endpoints: Arc::clone(&self.parameters.endpoints),
             workers: self.parameters.workers,
+            start: self.parameters.start,
         };
         let workers = (0..self.parameters.workers).map(|index| WorkerHandle::start(index, shared.clone()));
         match workers.collect() {

@@ -1,6 +1,9 @@
 //! Brings configurations into force on all of this data plane, one at a time, and remembers how that went.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
 
 use apigw_config::{model::GatewayConfig, problem::Problem, wire::Revision};
 use apigw_proto::v1::{self, ConfigSource};
@@ -49,11 +52,21 @@ pub(crate) struct Newest {
     pub(crate) source: ConfigSource,
     /// Why the newest was refused; empty if it was not.
     pub(crate) problems: Vec<Problem>,
+    changes: Changes,
+}
+
+/// How configurations fared since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Changes {
+    pub(crate) applied: u64,
+    pub(crate) rejected: u64,
+    /// None: none was.
+    pub(crate) last_applied: Option<SystemTime>,
 }
 
 impl History {
     pub(crate) fn newest(&self) -> Newest {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
     }
 
     /// Notes that a configuration was refused; what ran before still runs.
@@ -61,16 +74,33 @@ impl History {
         for problem in problems {
             tracing::error!(%problem, "configuration refused");
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).problems = problems.to_vec();
+        let mut newest = self.lock();
+        newest.problems = problems.to_vec();
+        newest.changes.rejected += 1;
+    }
+
+    /// How all fared.
+    pub(crate) fn changes(&self) -> Changes {
+        self.lock().changes
     }
 
     fn applied(&self, source: ConfigSource) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Newest { source, problems: Vec::new() };
+        let mut newest = self.lock();
+        let changes = Changes {
+            applied: newest.changes.applied + 1,
+            last_applied: Some(SystemTime::now()),
+            ..newest.changes
+        };
+        *newest = Newest { source, problems: Vec::new(), changes };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Newest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that the newest configuration is what runs already.
     pub(crate) fn unchanged(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).problems.clear();
+        self.lock().problems.clear();
     }
 }
 

@@ -11,6 +11,10 @@ use std::{
     time::Duration,
 };
 
+use apigw_config::{
+    model::{Jwks, Provider, ProviderKind},
+    names::UpstreamUrl,
+};
 use apigw_engine::jwt::{
     key_store::{Due, FetchNumber, KeyStanding, KeyStore, UnknownKid},
     keys::KeySet,
@@ -28,13 +32,16 @@ pub(crate) use self::fetch::{Roots, Source};
 /// A provider's keys, and the task that keeps them. Dropping it ends the task.
 #[derive(Debug)]
 pub(crate) struct ProviderKeys {
+    name: Arc<str>,
+    url: UpstreamUrl,
+    schedule: Schedule,
     shared: Arc<Shared>,
     task: AbortHandle,
 }
 
 /// The keys of one provider, wherever they come from.
 #[derive(Debug)]
-pub(crate) enum Keys {
+enum Keys {
     /// From the provider, in the background. Shared by the configurations in which the provider stays the same.
     Fetched(Arc<ProviderKeys>),
     /// From the configuration.
@@ -43,7 +50,56 @@ pub(crate) enum Keys {
 
 /// The keys of all providers, in the order of the configuration.
 #[derive(Debug, Default)]
-pub(crate) struct KeyRing(pub(crate) Vec<Keys>);
+pub(crate) struct KeyRing(Vec<Keys>);
+
+impl KeyRing {
+    /// The keys of these providers. Of one that is fetched from as before, the keys stay; of a new one, fetching begins,
+    /// in the runtime of the caller.
+    pub(crate) fn new(providers: &[Provider], previous: Option<&Self>) -> Self {
+        let keys = |provider: &Provider| match &provider.kind {
+            ProviderKind::Hmac(secret) => Keys::Fixed(KeySet::from_secret(secret.reveal().as_bytes())),
+            ProviderKind::Jwks(jwks) => {
+                let name = provider.name.as_str();
+                let known = previous.and_then(|previous| previous.fetched(name, jwks));
+                Keys::Fetched(known.unwrap_or_else(|| {
+                    let source = Source { name: name.into(), url: jwks.url.clone(), roots: Roots::Platform };
+                    Arc::new(ProviderKeys::start(source, Schedule::from(jwks)))
+                }))
+            }
+        };
+        Self(providers.iter().map(keys).collect())
+    }
+
+    /// The keys fetched for a provider of that name, from there, as often.
+    fn fetched(&self, name: &str, jwks: &Jwks) -> Option<Arc<ProviderKeys>> {
+        self.all().find(|keys| keys.serves(name, jwks)).map(Arc::clone)
+    }
+
+    /// All that are fetched, in the order of the configuration.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<ProviderKeys>> {
+        self.0.iter().filter_map(|keys| match keys {
+            Keys::Fetched(fetched) => Some(fetched),
+            Keys::Fixed(_) => None,
+        })
+    }
+
+    /// The keys of a provider, by its place in the configuration; none, if they are not fetched.
+    pub(crate) fn of(&self, provider: usize) -> Option<&Arc<ProviderKeys>> {
+        match self.0.get(provider)? {
+            Keys::Fetched(fetched) => Some(fetched),
+            Keys::Fixed(_) => None,
+        }
+    }
+
+    /// Waits until a provider's keys may tell more about a token that names this key: whether it is worth looking again.
+    pub(crate) async fn look_again(&self, provider: ProviderIndex, kid: Option<&str>) -> bool {
+        let Some(fetched) = self.of(provider.0) else { return false };
+        match kid {
+            Some(kid) if fetched.keys().is_some() => fetched.look_for(kid).await,
+            _ => fetched.first().await,
+        }
+    }
+}
 
 impl KeySets for KeyRing {
     fn read<R>(&self, provider: ProviderIndex, read: impl FnOnce(Option<&KeySet>) -> R) -> R {
@@ -56,12 +112,18 @@ impl KeySets for KeyRing {
 }
 
 /// How a provider's keys are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Schedule {
     /// How long fetched keys count as fresh.
     pub(crate) lifetime: Duration,
     /// For one fetch, from the look-up of the name to the last byte.
     pub(crate) fetch_timeout: Duration,
+}
+
+impl From<&Jwks> for Schedule {
+    fn from(jwks: &Jwks) -> Self {
+        Self { lifetime: jwks.cache_ttl.duration(), fetch_timeout: jwks.http_timeout.duration() }
+    }
 }
 
 #[derive(Debug)]
@@ -91,8 +153,19 @@ impl ProviderKeys {
             fetch_timeout,
             start: Instant::now(),
         });
+        let (name, url) = (Arc::clone(&source.name), source.url.clone());
         let task = tokio::spawn(keep_fresh(Arc::clone(&shared), source)).abort_handle();
-        Self { shared, task }
+        Self { name, url, schedule, shared, task }
+    }
+
+    /// Whether these are the keys of a provider of that name, fetched from there, as often.
+    fn serves(&self, name: &str, jwks: &Jwks) -> bool {
+        *self.name == *name && self.url == jwks.url && self.schedule == Schedule::from(jwks)
+    }
+
+    /// The provider's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The keys in use; none, if they were never fetched.
@@ -117,10 +190,14 @@ impl ProviderKeys {
         self.shared.await_end(number).await
     }
 
-    /// Waits for the first keys, for no longer than a fetch may take: whether there are any.
+    /// Waits for the end of the first fetch, if that is still to come, and for no longer than a fetch may take: whether
+    /// there are keys. A provider that has failed once is not waited for.
     pub(crate) async fn first(&self) -> bool {
-        let first = timeout(self.shared.fetch_timeout, self.shared.ended.subscribe().changed()).await;
-        first.is_ok_and(|end| end.is_ok()) && self.keys().is_some()
+        let mut ended = self.shared.ended.subscribe();
+        let has_ended = ended.wait_for(|ended| *ended > FetchNumber::default());
+        // Late or not, what counts is whether there are keys.
+        let _ = timeout(self.shared.fetch_timeout, has_ended).await;
+        self.keys().is_some()
     }
 
     /// Where the keys stand, and the time to compare with.

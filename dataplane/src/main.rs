@@ -20,13 +20,8 @@ mod upstream;
 /// Addresses of upstreams' names.
 mod resolver;
 /// Keys of those who issue tokens.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the exchange asks it once callers are verified")
-)]
 mod jwks;
 /// Rate limits counted by a server that several data planes share.
-#[cfg_attr(not(test), expect(dead_code, reason = "the exchange asks it once limits are enforced"))]
 mod rate_limit_redis;
 
 // What is told of it:
@@ -44,6 +39,8 @@ mod delivery;
 mod installation;
 /// On the workers.
 mod gateway;
+/// What workers serve by.
+mod serving;
 /// What runs, for those who look.
 mod running;
 
@@ -65,8 +62,11 @@ use std::{
 use apigw_config::{admin_key::AdminKey, problem::Problem, watch::FileWatch};
 use apigw_proto::v1::ConfigSource;
 use clap::Parser;
-use prometheus::{Registry, core::Collector};
-use tokio::signal::unix::{SignalKind, signal};
+use prometheus::core::Collector;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -75,7 +75,7 @@ use crate::{
     delivery::{Delivery, Identity, NotAControlPlane},
     gateway::{Gateway, Parameters},
     installation::{FromStream, Installation},
-    metrics::Metrics,
+    metrics::{Metrics, gauges::States},
     options::Options,
     status::OwnStatus,
 };
@@ -154,12 +154,12 @@ fn lines(problems: &[Problem]) -> String {
 async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
     let key = AdminKey::from_env()?;
     let metrics = Metrics::default();
-    let registry = Registry::new();
-    for collector in [Box::new(metrics.clone()) as Box<dyn Collector>, Box::new(log.dropped())] {
-        registry.register(collector).expect("no two collectors have a metric in common");
-    }
-    let status = OwnStatus::default();
-    let endpoints = Arc::new(Endpoints::new(status.clone(), registry, key.clone()));
+    let start = Instant::now();
+    let status = OwnStatus::new(metrics.clone(), start);
+    let states = States { running: Arc::clone(&status.running), history: Arc::clone(&status.history), start };
+    let collectors: Vec<Box<dyn Collector>> =
+        vec![Box::new(metrics.clone()), Box::new(states), Box::new(log.dropped())];
+    let endpoints = Arc::new(Endpoints::new(status.clone(), collectors, key.clone()));
     let router = admin::router(Arc::clone(&endpoints), api::routes(Arc::new(status.clone()), key.clone()));
     let admin = AdminServer::new(router, options.admin_listen.clone(), key.clone(), Arc::clone(&status.name));
     let gateway = Arc::new(Gateway::new(Parameters {
@@ -169,6 +169,7 @@ async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
         log,
         metrics,
         endpoints,
+        start,
     }));
 
     let freshening = tokio::spawn(Arc::clone(&gateway).keep_addresses_fresh());

@@ -109,6 +109,14 @@ struct Link {
 }
 
 impl RedisLimiter {
+    /// Checks that a connection could be made, as far as the settings alone can tell.
+    ///
+    /// # Errors
+    /// When none could ever be made.
+    pub(crate) fn check(backend: &RedisBackend) -> Result<(), ConnectError> {
+        connection::Client::new(backend, &Roots::Platform).map(drop)
+    }
+
     /// Begins to connect, and goes on doing so. Must be called on the runtime that is to hold the connection.
     ///
     /// # Errors

@@ -5,18 +5,25 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use apigw_engine::Snapshot;
 use arc_swap::ArcSwap;
 
+use crate::serving::Serving;
+
 /// What runs. Only the gateway changes it.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     /// Set with the first configuration, and from then on swapped.
-    snapshot: OnceLock<Arc<ArcSwap<Snapshot>>>,
+    serving: OnceLock<Arc<ArcSwap<Serving>>>,
     listen_address: Mutex<String>,
 }
 
 impl Running {
     /// None before the first configuration.
+    pub(crate) fn serving(&self) -> Option<Arc<Serving>> {
+        self.serving.get().map(|serving| serving.load_full())
+    }
+
+    /// None before the first configuration.
     pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.snapshot.get().map(|snapshot| snapshot.load_full())
+        self.serving.get().map(|serving| Arc::clone(&serving.load().snapshot))
     }
 
     /// Where traffic is accepted, as a person would write it; empty before the first configuration.
@@ -24,13 +31,13 @@ impl Running {
         self.listen_address.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Swaps in a snapshot. The first one brings what all workers read theirs from.
-    pub(crate) fn set_snapshot(&self, snapshot: &Arc<Snapshot>, first: Option<Arc<ArcSwap<Snapshot>>>) {
+    /// Swaps in what workers serve by. The first one brings what all workers read theirs from.
+    pub(crate) fn set_serving(&self, serving: &Arc<Serving>, first: Option<Arc<ArcSwap<Serving>>>) {
         if let Some(first) = first {
-            self.snapshot.get_or_init(|| first);
+            self.serving.get_or_init(|| first);
         }
-        if let Some(swap) = self.snapshot.get() {
-            swap.store(Arc::clone(snapshot));
+        if let Some(swap) = self.serving.get() {
+            swap.store(Arc::clone(serving));
         }
     }
 

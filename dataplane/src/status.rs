@@ -5,20 +5,25 @@ use std::sync::{Arc, OnceLock};
 use apigw_config::pages;
 use apigw_engine::Snapshot;
 use apigw_proto::v1;
+use tokio::time::Instant;
 
 use crate::{
     api::Runtime,
     installation::{History, Newest},
+    metrics::Metrics,
     running::Running,
 };
 
 /// A data plane as an operator sees it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct OwnStatus {
     pub(crate) running: Arc<Running>,
     pub(crate) history: Arc<History>,
     /// This data plane's name; known once the admin address is.
     pub(crate) name: Arc<OnceLock<String>>,
+    metrics: Metrics,
+    /// Where the time of limits and breakers begins.
+    start: Instant,
 }
 
 /// The name of the data plane whose admin API answers on this port: the same after a restart, and no other's on this
@@ -32,6 +37,11 @@ pub(crate) fn name_of(host: &str, admin_port: u16) -> String {
 }
 
 impl OwnStatus {
+    /// Of a data plane that runs nothing yet. The time of limits and breakers begins at `start`.
+    pub(crate) fn new(metrics: Metrics, start: Instant) -> Self {
+        Self { running: Arc::default(), history: Arc::default(), name: Arc::default(), metrics, start }
+    }
+
     fn name(&self) -> String {
         self.name.get().cloned().unwrap_or_default()
     }
@@ -40,7 +50,7 @@ impl OwnStatus {
 impl Runtime for OwnStatus {
     fn status(&self) -> v1::DataPlaneStatus {
         let revision = self.running.snapshot().map(|snapshot| snapshot.revision());
-        let Newest { source, problems } = self.history.newest();
+        let Newest { source, problems, .. } = self.history.newest();
         let source = if revision.is_some() { source } else { v1::ConfigSource::Unspecified };
         let state = match (&revision, problems.is_empty()) {
             (_, false) => v1::DataPlaneState::Rejected,

@@ -13,6 +13,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::Poll,
 };
 
@@ -22,26 +23,33 @@ use apigw_engine::{
 };
 use http::{Method, Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 
 use self::{
     connection::{Connection, SendError, UpstreamBody},
     connector::Connector,
     pool::{Limits, Pool},
 };
-use crate::{connection::deadlines::Deadlines, exchange::request_body::RequestBody};
+use crate::{connection::deadlines::Deadlines, exchange::request_body::RequestBody, metrics::WorkerCounters};
 
 /// One worker's way to the upstreams.
 pub(crate) struct Upstreams {
     pool: Rc<Pool>,
     connector: Connector,
+    counted: Arc<WorkerCounters>,
     workers: usize,
 }
 
 impl Upstreams {
     /// Of one worker among `workers`, which share what the file allows.
-    pub(crate) fn new(snapshot: &Snapshot, connector: Connector, workers: usize) -> Self {
+    pub(crate) fn new(
+        snapshot: &Snapshot,
+        connector: Connector,
+        counted: Arc<WorkerCounters>,
+        workers: usize,
+    ) -> Self {
         let limits = Limits::new(&snapshot.settings().upstream, workers);
-        Self { pool: Rc::new(Pool::new(limits)), connector, workers }
+        Self { pool: Rc::new(Pool::new(limits)), connector, counted, workers }
     }
 
     /// Takes the limits and the upstreams of a new snapshot.
@@ -51,9 +59,10 @@ impl Upstreams {
         self.pool.reconfigure(limits, |upstream| used.contains(&upstream));
     }
 
-    /// Connections that wait for a request.
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+    /// Closes connections that have waited too long, and counts those that still wait.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.pool.sweep(now);
+        self.counted.idle_upstream.set(self.pool.count() as u64);
     }
 
     /// Sends a request; the upstream's time to answer begins when it is sent. Dropping the future closes the connection it was sent on.
@@ -90,6 +99,7 @@ impl Upstreams {
                 Some(again) if is_reused && failure == UpstreamFailure::Reset => again,
                 _ => return Err(failure),
             };
+            self.counted.retries.add(1);
             connection = self.open(snapshot, upstream, deadlines).await?;
         }
     }

@@ -1,10 +1,12 @@
 //! A worker: one thread, one single-threaded runtime, and everything a request needs, shared with nobody.
 //!
 //! Architecture invariant: what a request touches on its way is this worker's own. The exceptions are read without a
-//! lock (the snapshot) or only when a connection is opened (the addresses of names).
+//! lock (the snapshot, providers' keys), locked for some nanoseconds (a shard of the buckets, a breaker that is not well),
+//! one atomic number (places of a route), or asked only when a connection is opened (the addresses of names).
 
 use std::{
     cell::{Cell, RefCell},
+    hash::RandomState,
     net::SocketAddr,
     rc::Rc,
     sync::{Arc, mpsc::sync_channel},
@@ -12,8 +14,10 @@ use std::{
     time::Duration,
 };
 
+use apigw_config::model::{RateLimitBackend, RedisBackend};
 use apigw_engine::{
     Snapshot,
+    jwt::cache::{CacheLimits, TokenCache},
     snapshot::{Route, RouteId},
 };
 use arc_swap::{ArcSwap, Cache};
@@ -33,8 +37,10 @@ use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
     connection::{self, Control},
-    metrics::{Metrics, RouteCounters},
+    metrics::{Metrics, OpenConnection, RouteCounters, WorkerCounters},
+    rate_limit_redis::{RedisLimiter, Roots},
     resolver::Addresses,
+    serving::Serving,
     upstream::{Upstreams, connector::Connector},
 };
 
@@ -44,16 +50,21 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long accepting pauses after an error such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The most that a worker remembers of verified tokens.
+const REMEMBERED_TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 32 << 20 };
+
 /// What all workers are given.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) running: Arc<ArcSwap<Snapshot>>,
+    pub(crate) running: Arc<ArcSwap<Serving>>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) log: LogQueue,
     pub(crate) metrics: Metrics,
     pub(crate) endpoints: Arc<Endpoints>,
     /// How many workers there are.
     pub(crate) workers: usize,
+    /// Where the time of limits and breakers begins.
+    pub(crate) start: Instant,
 }
 
 /// Names one listener of a worker.
@@ -92,7 +103,8 @@ impl WorkerHandle {
                 Err(error) => return drop(started.send(Err(error))),
             };
             let _ = started.send(Ok(()));
-            LocalSet::new().block_on(&runtime, run(Rc::new(Worker::new(index, &shared)), received));
+            let work = async move { run(Rc::new(Worker::new(index, &shared)), received).await };
+            LocalSet::new().block_on(&runtime, work);
         })?;
         starting.recv().unwrap_or_else(|_| Err(std::io::Error::other("the worker ended while starting")))?;
         Ok(Self { commands, thread })
@@ -113,11 +125,15 @@ impl WorkerHandle {
 /// Everything a request needs.
 pub(crate) struct Worker {
     shared: Shared,
-    running: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    running: RefCell<Cache<Arc<ArcSwap<Serving>>, Arc<Serving>>>,
     view: RefCell<Rc<View>>,
     pub(crate) upstreams: Upstreams,
     pub(crate) log: LogBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
+    /// Tokens that were believed before.
+    pub(crate) tokens: RefCell<TokenCache>,
+    /// None: rate limits are counted in this process.
+    shared_limiter: RefCell<Option<Rc<SharedLimiter>>>,
     connections: RefCell<FxHashMap<u64, (ListenerId, Rc<Control>)>>,
     last_connection: Cell<u64>,
     /// Listeners that have not closed yet.
@@ -126,24 +142,35 @@ pub(crate) struct Worker {
     counters: RefCell<FxHashMap<RouteId, Arc<RouteCounters>>>,
     /// Of requests that met no route.
     without_route: Arc<RouteCounters>,
+    counted: Arc<WorkerCounters>,
     /// This worker among all.
     index: usize,
 }
 
-/// A snapshot as one worker holds it.
+/// What counts rate limits for several data planes, and the settings it was started with.
+pub(crate) struct SharedLimiter {
+    pub(crate) limiter: RedisLimiter,
+    pub(crate) backend: RedisBackend,
+}
+
+/// What a request is served by, as one worker holds it.
 pub(crate) struct View {
-    snapshot: Arc<Snapshot>,
+    serving: Arc<Serving>,
     revision: String,
 }
 
 impl View {
-    fn new(snapshot: Arc<Snapshot>) -> Self {
-        let revision = format!("{}.{}", snapshot.revision().epoch, snapshot.revision().seq);
-        Self { snapshot, revision }
+    fn new(serving: Arc<Serving>) -> Self {
+        let revision = serving.snapshot.revision();
+        Self { revision: format!("{}.{}", revision.epoch, revision.seq), serving }
     }
 
-    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.snapshot
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.serving.snapshot
+    }
+
+    pub(crate) fn serving(&self) -> &Serving {
+        &self.serving
     }
 
     /// As logs name it.
@@ -155,11 +182,14 @@ impl View {
 impl Worker {
     fn new(index: usize, shared: &Shared) -> Self {
         let running = Cache::new(Arc::clone(&shared.running));
-        let snapshot = shared.running.load_full();
-        let connector = Connector::new(Arc::clone(&shared.addresses));
+        let serving = shared.running.load_full();
+        let counted = shared.metrics.of_worker();
+        let connector = Connector::new(Arc::clone(&shared.addresses), Arc::clone(&counted));
         Self {
-            upstreams: Upstreams::new(&snapshot, connector, shared.workers),
-            view: RefCell::new(Rc::new(View::new(snapshot))),
+            upstreams: Upstreams::new(&serving.snapshot, connector, Arc::clone(&counted), shared.workers),
+            shared_limiter: RefCell::new(start_shared_limiter(&serving.snapshot)),
+            tokens: RefCell::new(TokenCache::new(REMEMBERED_TOKENS, RandomState::new())),
+            view: RefCell::new(Rc::new(View::new(serving))),
             running: RefCell::new(running),
             log: shared.log.buffer(),
             random: RefCell::new(fastrand::Rng::new()),
@@ -168,6 +198,7 @@ impl Worker {
             listeners: Cell::new(0),
             counters: RefCell::default(),
             without_route: shared.metrics.without_route(index),
+            counted,
             index,
             shared: shared.clone(),
         }
@@ -178,12 +209,36 @@ impl Worker {
         let mut running = self.running.borrow_mut();
         let newest = running.load();
         let mut view = self.view.borrow_mut();
-        if !Arc::ptr_eq(newest, &view.snapshot) {
-            self.upstreams.reconfigure(newest);
+        if !Arc::ptr_eq(newest, &view.serving) {
+            self.upstreams.reconfigure(&newest.snapshot);
             self.counters.borrow_mut().clear();
+            self.follow_rate_limit_backend(&newest.snapshot);
             *view = Rc::new(View::new(Arc::clone(newest)));
         }
         Rc::clone(&view)
+    }
+
+    /// The time of limits and breakers at this moment.
+    pub(crate) fn time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.shared.start)
+    }
+
+    /// What counts rate limits for several data planes; none: they are counted in this process.
+    pub(crate) fn shared_limiter(&self) -> Option<Rc<SharedLimiter>> {
+        self.shared_limiter.borrow().clone()
+    }
+
+    /// Keeps the connection to the server that counts, unless the settings have changed.
+    fn follow_rate_limit_backend(&self, snapshot: &Snapshot) {
+        let mut limiter = self.shared_limiter.borrow_mut();
+        let is_same = match (&*limiter, &snapshot.settings().rate_limit) {
+            (Some(limiter), RateLimitBackend::Redis(backend)) => limiter.backend == *backend,
+            (limiter, RateLimitBackend::Memory(_)) => limiter.is_none(),
+            (None, RateLimitBackend::Redis(_)) => false,
+        };
+        if !is_same {
+            *limiter = start_shared_limiter(snapshot);
+        }
     }
 
     /// The counters of a route of the newest snapshot; a request asks when it meets its route, and keeps what it got.
@@ -197,6 +252,11 @@ impl Worker {
     /// The counters of requests that met no route.
     pub(crate) fn counters_without_route(&self) -> Arc<RouteCounters> {
         Arc::clone(&self.without_route)
+    }
+
+    /// What this worker counts beside requests.
+    pub(crate) fn counted(&self) -> &Arc<WorkerCounters> {
+        &self.counted
     }
 
     /// What answers at the admin places.
@@ -214,6 +274,14 @@ impl Worker {
             control.drain();
         }
     }
+}
+
+/// Begins to connect to the server that counts rate limits, if there is one.
+fn start_shared_limiter(snapshot: &Snapshot) -> Option<Rc<SharedLimiter>> {
+    let RateLimitBackend::Redis(backend) = &snapshot.settings().rate_limit else { return None };
+    let limiter = RedisLimiter::start(backend, &Roots::Platform);
+    let limiter = limiter.expect("a configuration with such settings is not brought into force");
+    Some(Rc::new(SharedLimiter { limiter, backend: backend.clone() }))
 }
 
 /// Follows the gateway's commands until there are no more.
@@ -236,7 +304,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
             },
             _ = ticks.tick() => {
                 worker.log.flush();
-                worker.upstreams.pool().sweep(Instant::now());
+                worker.upstreams.sweep(Instant::now());
                 if is_finishing && worker.is_idle() {
                     break;
                 }
@@ -308,7 +376,11 @@ fn start_connection(worker: &Rc<Worker>, listener: ListenerId, stream: TcpStream
     worker.connections.borrow_mut().insert(number, (listener, Rc::clone(&control)));
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let _registration = Registration { worker: Rc::clone(&worker), number };
+        let _registration = Registration {
+            _counted: worker.counted().client_connected(),
+            worker: Rc::clone(&worker),
+            number,
+        };
         connection::serve(worker, stream, peer, control).await;
     });
 }
@@ -326,6 +398,7 @@ const PEER_CHECK: Duration = Duration::from_secs(30);
 
 /// A connection's entry in its worker's table; gone with the connection, also by a panic.
 struct Registration {
+    _counted: OpenConnection,
     worker: Rc<Worker>,
     number: u64,
 }

@@ -165,6 +165,12 @@ impl Breaker {
 }
 
 impl<B: Deref<Target = Breaker>> Call<B> {
+    /// Whether the breaker is half open and lets this call find out how the upstream is.
+    #[must_use]
+    pub fn is_trial(&self) -> bool {
+        self.admission.as_ref().is_some_and(Admission::is_trial)
+    }
+
     /// The upstream answered, and not with a failure.
     pub fn succeeded(mut self, now: Duration) {
         self.end(Outcome::Success, now);

@@ -19,6 +19,8 @@ pub mod address_list;
 pub mod cors;
 /// Whom a token says it is from, and whether that is true.
 pub mod jwt;
+/// Whether the route serves such a caller.
+pub mod access;
 /// Whether it comes too soon.
 pub mod rate_limit;
 /// Whether there is room for it.
@@ -30,6 +32,8 @@ pub mod target;
 /// Why it is refused.
 pub mod rejection;
 
+/// A route's policies, made ready.
+pub mod policies;
 /// What follows from a policy's judgement.
 pub mod mode;
 /// What shared state is made of.

@@ -1,6 +1,33 @@
-//! What follows from a policy's judgement by its mode: enforced, only watched, or off. What it judges is not known here.
+//! What follows from a policy's judgement by its mode: enforced, or only watched. What it judges is not known here.
 
 use apigw_config::names::PolicyMode;
+
+/// A policy that is asked: what it judges by, and what follows from its judgement.
+#[derive(Debug)]
+pub struct Policy<T> {
+    rules: T,
+    mode: JudgedMode,
+}
+
+/// The mode of a policy that is asked at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JudgedMode {
+    /// Its rejections hold.
+    Enforce,
+    /// Its rejections are only told of.
+    Shadow,
+}
+
+impl JudgedMode {
+    /// The word in admin answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+        }
+    }
+}
 
 /// What became of a request that a policy let pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,19 +36,39 @@ pub enum Passage<T, R> {
     Admitted(T),
     /// Passed only because the policy is in shadow mode; the rejection is for log and metrics.
     WouldReject(R),
-    /// Not judged.
-    NotJudged,
 }
 
-/// Asks a policy, as far as its mode has it asked, and turns its judgement into what happens.
-///
-/// # Errors
-/// The policy's rejection, if it is enforced.
-pub fn judge<T, R>(mode: PolicyMode, policy: impl FnOnce() -> Result<T, R>) -> Result<Passage<T, R>, R> {
-    match mode {
-        PolicyMode::Enforce => policy().map(Passage::Admitted),
-        PolicyMode::Shadow => Ok(policy().map_or_else(Passage::WouldReject, Passage::Admitted)),
-        PolicyMode::Off => Ok(Passage::NotJudged),
+impl<T> Policy<T> {
+    /// A policy in a mode. None if it is off: then nobody asks it, and its rules are not even made.
+    pub fn new(mode: PolicyMode, rules: impl FnOnce() -> T) -> Option<Self> {
+        let mode = match mode {
+            PolicyMode::Enforce => JudgedMode::Enforce,
+            PolicyMode::Shadow => JudgedMode::Shadow,
+            PolicyMode::Off => return None,
+        };
+        Some(Self { rules: rules(), mode })
+    }
+
+    /// What it judges by.
+    pub fn rules(&self) -> &T {
+        &self.rules
+    }
+
+    /// What follows from its judgements.
+    pub fn mode(&self) -> JudgedMode {
+        self.mode
+    }
+
+    /// Turns the judgement of this policy's rules into what happens.
+    ///
+    /// # Errors
+    /// The rejection, if the policy is enforced.
+    pub fn apply<A, R>(&self, judgement: Result<A, R>) -> Result<Passage<A, R>, R> {
+        match (judgement, self.mode) {
+            (Ok(admitted), _) => Ok(Passage::Admitted(admitted)),
+            (Err(rejection), JudgedMode::Enforce) => Err(rejection),
+            (Err(rejection), JudgedMode::Shadow) => Ok(Passage::WouldReject(rejection)),
+        }
     }
 }
 
@@ -32,21 +79,26 @@ mod tests {
     const ADMITS: Result<&str, &str> = Ok("permit");
     const REJECTS: Result<&str, &str> = Err("full");
 
+    fn policy(mode: PolicyMode) -> Policy<()> {
+        Policy::new(mode, || ()).unwrap()
+    }
+
     #[test]
     fn an_enforced_policy_decides() {
-        assert_eq!(judge(PolicyMode::Enforce, || ADMITS), Ok(Passage::Admitted("permit")));
-        assert_eq!(judge(PolicyMode::Enforce, || REJECTS), Err("full"));
+        let policy = policy(PolicyMode::Enforce);
+        assert_eq!(policy.apply(ADMITS), Ok(Passage::Admitted("permit")));
+        assert_eq!(policy.apply(REJECTS), Err("full"));
     }
 
     #[test]
     fn a_shadow_lets_pass_and_keeps_the_rejection() {
-        assert_eq!(judge(PolicyMode::Shadow, || ADMITS), Ok(Passage::Admitted("permit")));
-        assert_eq!(judge(PolicyMode::Shadow, || REJECTS), Ok(Passage::WouldReject("full")));
+        let policy = policy(PolicyMode::Shadow);
+        assert_eq!(policy.apply(ADMITS), Ok(Passage::Admitted("permit")));
+        assert_eq!(policy.apply(REJECTS), Ok(Passage::WouldReject("full")));
     }
 
     #[test]
-    fn a_policy_that_is_off_is_not_asked() {
-        let passage = judge(PolicyMode::Off, || -> Result<(), ()> { panic!("it was asked") });
-        assert_eq!(passage, Ok(Passage::NotJudged));
+    fn a_policy_that_is_off_is_not_even_made() {
+        assert!(Policy::new(PolicyMode::Off, || -> () { panic!("it was made") }).is_none());
     }
 }

@@ -19,6 +19,40 @@ pub mod redis_script;
 /// What a client is told.
 pub mod headers;
 
+use apigw_config::{
+    model::{RateLimit, RateLimitScope},
+    names::RouteName,
+};
+
 pub use gcra::{Decision, Quota, Tat};
-pub use scope::{Caller, ScopeValue};
+pub use scope::{Caller, ScopeValue, User};
 pub use table::{BucketKey, Table};
+
+use self::{headers::LimitHeaders, redis_script::ScriptArguments};
+
+/// A route's limit, ready to judge and to tell of itself.
+#[derive(Debug)]
+pub struct RouteLimit {
+    /// What one caller may do.
+    pub quota: Quota,
+    /// What tells callers apart.
+    pub scope: RateLimitScope,
+    /// What clients are told.
+    pub headers: LimitHeaders,
+    /// The quota as the Redis script is told it.
+    pub arguments: ScriptArguments,
+}
+
+impl RouteLimit {
+    /// Makes what the file says ready; none, if the limit is disabled.
+    pub(crate) fn new(route: &RouteName, config: &RateLimit) -> Option<Self> {
+        if !config.is_enabled() {
+            return None;
+        }
+        let (rate, burst) = (config.requests_per_second(), config.burst());
+        let quota = Quota::new(rate, burst).expect("an enabled limit has a rate and a burst above 0");
+        let scope = config.scope().expect("an enabled limit has a scope").clone();
+        let headers = LimitHeaders::new(route, rate, burst, &quota, &scope);
+        Some(Self { quota, scope, headers, arguments: ScriptArguments::new(&quota) })
+    }
+}

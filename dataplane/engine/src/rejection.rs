@@ -5,9 +5,12 @@
 
 use std::fmt::Write;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
-use crate::{address_list::AddressRefusal, path::PathError};
+use crate::{
+    access::Forbidden, address_list::AddressRefusal, circuit_breaker::Open, concurrency::Full,
+    cors::CorsRefusal, jwt::error::JwtError, path::PathError,
+};
 
 /// The gateway's decision not to pass on an upstream's answer. In the order a request can meet them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,9 +45,26 @@ pub enum Rejection {
     /// No route serves the path.
     #[error("no route matches")]
     NoRoute,
+    /// A page of another origin asks for more than it may.
+    #[error("{0}")]
+    Cors(#[from] CorsRefusal),
     /// The route wants a known caller.
-    #[error("the caller is not known")]
-    Unauthorized,
+    #[error("{0}")]
+    Unauthorized(#[from] JwtError),
+    /// The caller is known, and not served here.
+    #[error("{0}")]
+    Forbidden(#[from] Forbidden),
+    /// The caller comes too soon.
+    #[error("the rate limit is exceeded")]
+    RateLimited {
+        /// The word for what the caller is counted by.
+        scope: Box<str>,
+        /// Until he may come again.
+        retry_after_seconds: u64,
+    },
+    /// Nobody can tell whether the caller comes too soon, and the file says to refuse then.
+    #[error("the rate limit cannot be counted")]
+    RateLimitUnavailable,
     /// The body is, or turned out to be, larger than allowed.
     #[error("the request's body is larger than {max_bytes} bytes")]
     BodyTooLarge {
@@ -63,6 +83,12 @@ pub enum Rejection {
     /// The client stopped sending midway.
     #[error("the request's body is incomplete")]
     BodyIncomplete,
+    /// As many requests of the route are under way as may be.
+    #[error("{0}")]
+    TooBusy(#[from] Full),
+    /// The route's circuit breaker is open.
+    #[error("{0}")]
+    CircuitOpen(#[from] Open),
     /// No usable answer came from the upstream.
     #[error("{0}")]
     Upstream(#[from] UpstreamFailure),
@@ -95,7 +121,7 @@ pub enum UpstreamFailure {
 }
 
 /// What a client is told, and under which code it is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Status of the response.
     pub status: StatusCode,
@@ -103,25 +129,46 @@ pub struct Answer {
     pub reason: &'static str,
     /// The body's `error`.
     error: &'static str,
-    /// Another member of the body.
-    max_bytes: Option<u64>,
+    detail: Detail,
+    /// The value of Retry-After, where nobody else writes it.
+    pub retry_after_seconds: Option<u64>,
+    /// The value of `WWW-Authenticate`.
+    pub challenge: Option<HeaderValue>,
     /// Whether the client's connection must end with this answer, because what follows on it is unknown.
     pub closes: bool,
+}
+
+/// Further members of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Detail {
+    None,
+    MaxBytes(u64),
+    RateLimited { scope: Box<str>, retry_after_seconds: u64 },
+    TooBusy { max_in_flight: u32 },
+    CircuitOpen,
 }
 
 impl Rejection {
     /// What the client is told.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        let answer = |status, reason, error| Answer { status, reason, error, max_bytes: None, closes: false };
+        let answer = |status, reason, error| Answer {
+            status,
+            reason,
+            error,
+            detail: Detail::None,
+            retry_after_seconds: None,
+            challenge: None,
+            closes: false,
+        };
         let last = |answer: Answer| Answer { closes: true, ..answer };
-        match *self {
+        match self {
             Self::HeadTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "head_timeout", "request_timeout")),
             Self::HeadMalformed => last(answer(StatusCode::BAD_REQUEST, "head_malformed", "bad_request")),
             Self::HeadTooLarge { max_bytes } => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
                 let answer = answer(status, "head_too_large", "request_headers_too_large");
-                last(Answer { max_bytes: Some(max_bytes), ..answer })
+                last(Answer { detail: Detail::MaxBytes(*max_bytes), ..answer })
             }
             Self::TargetTooLong => last(answer(StatusCode::URI_TOO_LONG, "target_too_long", "uri_too_long")),
             Self::MethodNotAllowed => {
@@ -131,10 +178,28 @@ impl Rejection {
             Self::Path(error) => answer(StatusCode::BAD_REQUEST, error.reason(), "bad_path"),
             Self::Address(refusal) => answer(StatusCode::FORBIDDEN, refusal.reason(), "forbidden"),
             Self::NoRoute => answer(StatusCode::NOT_FOUND, "no_route", "no_route"),
-            Self::Unauthorized => answer(StatusCode::UNAUTHORIZED, "unauthorized", "unauthorized"),
+            Self::Cors(refusal) => answer(StatusCode::FORBIDDEN, refusal.reason(), "forbidden"),
+            Self::Unauthorized(error) => {
+                let answer = answer(StatusCode::UNAUTHORIZED, error.reason(), "unauthorized");
+                Answer { challenge: Some(error.challenge()), ..answer }
+            }
+            Self::Forbidden(forbidden) => {
+                let answer = answer(StatusCode::FORBIDDEN, forbidden.reason(), "forbidden");
+                Answer { challenge: Some(forbidden.challenge()), ..answer }
+            }
+            Self::RateLimited { scope, retry_after_seconds } => {
+                let (scope, retry_after_seconds) = (scope.clone(), *retry_after_seconds);
+                let answer = answer(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "rate_limited");
+                Answer { detail: Detail::RateLimited { scope, retry_after_seconds }, ..answer }
+            }
+            Self::RateLimitUnavailable => {
+                let reason = "rate_limit_unavailable";
+                let answer = answer(StatusCode::SERVICE_UNAVAILABLE, reason, reason);
+                Answer { retry_after_seconds: Some(1), ..answer }
+            }
             Self::BodyTooLarge { max_bytes } => {
                 let answer = answer(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "request_too_large");
-                last(Answer { max_bytes: Some(max_bytes), ..answer })
+                last(Answer { detail: Detail::MaxBytes(*max_bytes), ..answer })
             }
             Self::BodyTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "body_timeout", "request_timeout")),
             Self::TransferCoding => {
@@ -142,6 +207,15 @@ impl Rejection {
             }
             Self::BodyIncomplete => last(answer(StatusCode::BAD_REQUEST, "body_incomplete", "bad_request")),
             Self::BodyMalformed => last(answer(StatusCode::BAD_REQUEST, "body_malformed", "bad_request")),
+            Self::TooBusy(Full { max_in_flight }) => {
+                let answer = answer(StatusCode::SERVICE_UNAVAILABLE, "too_busy", "too_busy");
+                Answer { detail: Detail::TooBusy { max_in_flight: *max_in_flight }, ..answer }
+            }
+            Self::CircuitOpen(open) => {
+                let answer = answer(StatusCode::SERVICE_UNAVAILABLE, "breaker_open", "circuit_open");
+                let retry_after_seconds = Some(open.retry_after_seconds());
+                Answer { detail: Detail::CircuitOpen, retry_after_seconds, ..answer }
+            }
             Self::Upstream(failure) => match failure {
                 UpstreamFailure::Unresolved => {
                     answer(StatusCode::BAD_GATEWAY, "upstream_unresolved", "bad_gateway")
@@ -168,25 +242,44 @@ impl Rejection {
 }
 
 impl Answer {
-    /// The body: JSON with `error` first. `request_id` holds only visible ASCII without `"` and `\`.
+    /// The body: JSON with `error` first. `route`, empty for none, and `request_id` hold only visible ASCII without `"`
+    /// and `\`.
     #[must_use]
-    pub fn body(&self, request_id: &str) -> String {
+    pub fn body(&self, route: &str, request_id: &str) -> String {
         let mut body = format!("{{\"error\":\"{}\"", self.error);
-        if let Some(max_bytes) = self.max_bytes {
-            // Writing to a String cannot fail.
-            let _ = write!(body, ",\"max_bytes\":{max_bytes}");
-        }
+        // Writing to a String cannot fail.
+        let _ = match &self.detail {
+            Detail::None => Ok(()),
+            Detail::MaxBytes(max_bytes) => write!(body, ",\"max_bytes\":{max_bytes}"),
+            Detail::RateLimited { scope, retry_after_seconds } => {
+                // The name of a claim may be anything.
+                let scope = serde_json::Value::from(&**scope);
+                let rest = format_args!("\"scope\":{scope},\"retry_after_seconds\":{retry_after_seconds}");
+                write!(body, ",\"route\":\"{route}\",{rest}")
+            }
+            Detail::TooBusy { max_in_flight } => {
+                let message = "route is at max concurrency";
+                let rest = format_args!("\"route\":\"{route}\",\"max_in_flight\":{max_in_flight}");
+                write!(body, ",\"message\":\"{message}\",{rest}")
+            }
+            Detail::CircuitOpen => {
+                let message = "upstream temporarily unavailable";
+                write!(body, ",\"message\":\"{message}\",\"route\":\"{route}\"")
+            }
+        };
         body + ",\"request_id\":\"" + request_id + "\"}"
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn check(rejection: impl Into<Rejection>, status: u16, body: &str) {
         let answer = rejection.into().answer();
-        assert_eq!((answer.status.as_u16(), answer.body("r1").as_str()), (status, body));
+        assert_eq!((answer.status.as_u16(), answer.body("orders", "r1").as_str()), (status, body));
     }
 
     /// One of each, so that a new one is not forgotten below.
@@ -207,7 +300,12 @@ mod tests {
             Rejection::NoRoute,
             Rejection::Address(AddressRefusal::Denied),
             Rejection::Address(AddressRefusal::NotAllowed),
-            Rejection::Unauthorized,
+            Rejection::Forbidden(Forbidden::Scope { challenge: HeaderValue::from_static("Bearer") }),
+            Rejection::Forbidden(Forbidden::Claim),
+            Rejection::RateLimited { scope: "ip".into(), retry_after_seconds: 1 },
+            Rejection::RateLimitUnavailable,
+            Rejection::TooBusy(Full { max_in_flight: 1 }),
+            Rejection::CircuitOpen(Open { retry_after: Duration::ZERO }),
             Rejection::BodyTooLarge { max_bytes: 1 },
             Rejection::BodyTimeout,
             Rejection::BodyMalformed,
@@ -217,7 +315,10 @@ mod tests {
             Rejection::Internal,
         ];
         let paths = paths.map(Rejection::Path);
-        others.into_iter().chain(paths).chain(upstreams.map(Rejection::Upstream)).collect()
+        let origins = [CorsRefusal::Origin, CorsRefusal::Method, CorsRefusal::Header].map(Rejection::Cors);
+        let tokens = JwtError::ALL.map(Rejection::Unauthorized);
+        let others = others.into_iter().chain(paths).chain(origins).chain(tokens);
+        others.chain(upstreams.map(Rejection::Upstream)).collect()
     }
 
     #[test]
@@ -239,7 +340,23 @@ mod tests {
 
     #[test]
     fn bodies_are_those_of_the_contract_with_the_request_id() {
-        check(Rejection::Unauthorized, 401, r#"{"error":"unauthorized","request_id":"r1"}"#);
+        check(JwtError::Expired, 401, r#"{"error":"unauthorized","request_id":"r1"}"#);
+        check(Forbidden::Claim, 403, r#"{"error":"forbidden","request_id":"r1"}"#);
+        check(
+            Rejection::RateLimited { scope: "claim:a\"b".into(), retry_after_seconds: 7 },
+            429,
+            r#"{"error":"rate_limited","route":"orders","scope":"claim:a\"b","retry_after_seconds":7,"request_id":"r1"}"#,
+        );
+        check(
+            Full { max_in_flight: 2 },
+            503,
+            r#"{"error":"too_busy","message":"route is at max concurrency","route":"orders","max_in_flight":2,"request_id":"r1"}"#,
+        );
+        check(
+            Open { retry_after: Duration::from_secs(9) },
+            503,
+            r#"{"error":"circuit_open","message":"upstream temporarily unavailable","route":"orders","request_id":"r1"}"#,
+        );
         check(Rejection::NoRoute, 404, r#"{"error":"no_route","request_id":"r1"}"#);
         check(
             Rejection::BodyTooLarge { max_bytes: 1_048_576 },

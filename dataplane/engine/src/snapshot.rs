@@ -3,20 +3,20 @@
 //! A snapshot never changes. State that must outlive it hangs on the stable ids that [`Snapshot::compile`] carries over
 //! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use apigw_config::{
-    model::{self, AddressLists, GatewayConfig, Settings},
-    names::{PolicyMode, RouteName, Scheme, UpstreamHost, UpstreamUrl},
+    model::{self, Auth, GatewayConfig, Settings},
+    names::{RouteName, Scheme, UpstreamHost, UpstreamUrl},
     problem::Problem,
     wire::Revision,
 };
 use http::HeaderValue;
 
 use crate::{
-    address_list::{AddressList, AddressRefusal},
-    mode::{self, Passage},
+    jwt::{providers::Providers, verify::Verifier},
     path::NormalPath,
+    policies::{self, AddressPolicy, Policies},
     routing::RouteTable,
 };
 
@@ -38,8 +38,10 @@ pub struct Snapshot {
     routes: Vec<CompiledRoute>,
     /// Of the server; every request passes them.
     addresses: AddressPolicy,
+    providers: Providers,
     table: RouteTable,
-    route_ids: HashMap<RouteName, RouteId>,
+    /// Places of the routes in the configuration.
+    indexes: HashMap<RouteName, usize>,
     upstreams: HashMap<UpstreamKey, Arc<Upstream>>,
     /// The last id given, of either kind.
     last_id: u64,
@@ -50,31 +52,7 @@ pub struct Snapshot {
 struct CompiledRoute {
     id: RouteId,
     upstream: Arc<Upstream>,
-    addresses: AddressPolicy,
-}
-
-/// Address lists and what follows from their judgement. None: they are off, or there are none.
-#[derive(Debug, Default)]
-pub struct AddressPolicy(Option<(AddressList, PolicyMode)>);
-
-impl AddressPolicy {
-    fn new(lists: &AddressLists) -> Self {
-        let AddressLists { allow, deny, mode } = lists;
-        let judges = *mode != PolicyMode::Off && !(allow.is_empty() && deny.is_empty());
-        Self(judges.then(|| (AddressList::new(allow, deny), *mode)))
-    }
-
-    /// Judges a client's address. What is only judged, and not enforced, is told to `shadow`.
-    ///
-    /// # Errors
-    /// When it may not.
-    pub fn admit(&self, client: IpAddr, shadow: impl FnOnce(&'static str)) -> Result<(), AddressRefusal> {
-        let Some((list, mode)) = &self.0 else { return Ok(()) };
-        if let Passage::WouldReject(refusal) = mode::judge(*mode, || list.admit(client))? {
-            shadow(refusal.reason());
-        }
-        Ok(())
-    }
+    policies: Policies,
 }
 
 /// A place to send requests to, shared by the routes that name it.
@@ -115,8 +93,8 @@ pub struct Route<'a> {
     pub id: RouteId,
     /// Where its requests go.
     pub upstream: &'a Arc<Upstream>,
-    /// From where requests are taken.
-    pub addresses: &'a AddressPolicy,
+    /// By what its requests are judged.
+    pub policies: &'a Policies,
 }
 
 impl Snapshot {
@@ -138,14 +116,21 @@ impl Snapshot {
             last_id += 1;
             last_id
         };
+        let settings = config.settings();
+        let providers =
+            Providers::new(settings.auth.iter().flat_map(Auth::providers).map(Verifier::from).collect());
+        let keyed = config.routes().iter().map(|route| (UpstreamKey::new(&route.upstream), route));
+        let vouched = policies::vouched_headers(keyed);
         let mut upstreams = HashMap::new();
-        let mut route_ids = HashMap::with_capacity(config.routes().len());
+        let mut indexes = HashMap::with_capacity(config.routes().len());
         let mut routes = Vec::with_capacity(config.routes().len());
-        for route in config.routes() {
-            let known = previous.and_then(|previous| previous.route_ids.get(&route.name));
-            let id = known.copied().unwrap_or_else(|| RouteId(new_id()));
-            route_ids.insert(route.name.clone(), id);
+        for (index, route) in config.routes().iter().enumerate() {
+            let known = previous.and_then(|previous| previous.compiled(&route.name));
+            let id = known.map_or_else(|| RouteId(new_id()), |known| known.id);
+            indexes.insert(route.name.clone(), index);
             let key = UpstreamKey::new(&route.upstream);
+            let vouched = vouched.get(&key).map_or_else(Arc::default, Arc::clone);
+            let policies = Policies::new(route, &providers, vouched, known.map(|known| &known.policies));
             let upstream = upstreams.entry(key).or_insert_with_key(|key| {
                 let known = previous.and_then(|previous| previous.upstreams.get(key));
                 known.map_or_else(
@@ -153,12 +138,15 @@ impl Snapshot {
                     Arc::clone,
                 )
             });
-            let addresses = AddressPolicy::new(&route.address_lists);
-            routes.push(CompiledRoute { id, upstream: Arc::clone(upstream), addresses });
+            routes.push(CompiledRoute { id, upstream: Arc::clone(upstream), policies });
         }
-        let addresses = AddressPolicy::new(&config.settings().server.address_lists);
+        let addresses = AddressPolicy::new(&settings.server.address_lists);
         let table = RouteTable::new(config.routes().iter().map(|route| &route.path_prefix));
-        Ok(Self { revision, config, routes, addresses, table, route_ids, upstreams, last_id })
+        Ok(Self { revision, config, routes, addresses, providers, table, indexes, upstreams, last_id })
+    }
+
+    fn compiled(&self, name: &RouteName) -> Option<&CompiledRoute> {
+        self.indexes.get(name).map(|index| &self.routes[*index])
     }
 
     /// Identity of what runs.
@@ -182,9 +170,28 @@ impl Snapshot {
     /// The route that serves a path.
     #[must_use]
     pub fn route(&self, path: &NormalPath<'_>) -> Option<Route<'_>> {
-        let index = self.table.find(path.as_str())?.get();
-        let CompiledRoute { id, upstream, addresses } = &self.routes[index];
-        Some(Route { index, config: &self.config.routes()[index], id: *id, upstream, addresses })
+        Some(self.route_at(self.table.find(path.as_str())?.get()))
+    }
+
+    /// The route at this place in the configuration.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn route_at(&self, index: usize) -> Route<'_> {
+        let CompiledRoute { id, upstream, policies } = &self.routes[index];
+        Route { index, config: &self.config.routes()[index], id: *id, upstream, policies }
+    }
+
+    /// All routes, in the order of the file.
+    pub fn routes(&self) -> impl Iterator<Item = Route<'_>> {
+        (0..self.routes.len()).map(|index| self.route_at(index))
+    }
+
+    /// Who says who callers are, in the order of the file.
+    #[must_use]
+    pub fn providers(&self) -> &Providers {
+        &self.providers
     }
 
     /// From where requests are taken at all.
@@ -196,11 +203,6 @@ impl Snapshot {
     /// All upstreams, in no order.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values()
-    }
-
-    /// The identities of all routes' states, in the order of the file.
-    pub fn route_ids(&self) -> impl Iterator<Item = RouteId> {
-        self.routes.iter().map(|route| route.id)
     }
 }
 
@@ -229,6 +231,7 @@ mod tests {
     use apigw_config::wire::{Resource, root_hash};
 
     use super::*;
+    use crate::{address_list::AddressRefusal, mode::Passage};
 
     fn snapshot(routes: &[(&str, &str)], previous: Option<&Snapshot>) -> Result<Snapshot, Vec<Problem>> {
         let route = |(name, upstream): &(&str, &str)| {
@@ -285,14 +288,11 @@ mod tests {
                  deny_cidrs: [10.0.0.0/8], cidrs_mode: {mode}}}\n"
             );
             let snapshot = compile(&text, None).unwrap();
-            let mut shadowed = None;
-            let admitted =
-                route(&snapshot, "/").addresses.admit([10, 0, 0, 1].into(), |reason| shadowed = Some(reason));
-            (admitted, shadowed)
+            route(&snapshot, "/").policies.addresses.admit([10, 0, 0, 1].into())
         };
-        assert_eq!(admit("enforce"), (Err(AddressRefusal::Denied), None));
-        assert_eq!(admit("shadow"), (Ok(()), Some("address_denied")));
-        assert_eq!(admit("off"), (Ok(()), None));
+        assert_eq!(admit("enforce"), Err(AddressRefusal::Denied));
+        assert_eq!(admit("shadow"), Ok(Passage::WouldReject(AddressRefusal::Denied)));
+        assert_eq!(admit("off"), Ok(Passage::Admitted(())));
     }
 
     #[test]

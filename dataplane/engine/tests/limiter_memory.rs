@@ -25,7 +25,7 @@ fn ten_times_as_many_keys_as_there_is_room_for_stay_under_the_cap() {
     let config = apigw_config::read("test.yaml", text).unwrap();
     let root_hash = Hash::try_from([0; 32].as_slice()).unwrap();
     let snapshot = Snapshot::compile(config, Revision { epoch: 1, seq: 1, root_hash }, None).unwrap();
-    let route = snapshot.route_ids().next().unwrap();
+    let route = snapshot.routes().next().unwrap().id;
     let quota = Quota::new(0.001, 1.0).unwrap();
 
     let before = resident_bytes();

@@ -19,7 +19,7 @@ use http::{
     header::{ALLOW, CONTENT_TYPE},
     request::Parts,
 };
-use prometheus::{Registry, TextEncoder};
+use prometheus::{TextEncoder, core::Collector};
 use serde::Serialize;
 
 use crate::{api::Runtime, status::OwnStatus};
@@ -27,7 +27,7 @@ use crate::{api::Runtime, status::OwnStatus};
 /// What the endpoints answer from.
 pub(crate) struct Endpoints {
     status: OwnStatus,
-    registry: Registry,
+    collectors: Vec<Box<dyn Collector>>,
     /// None: what needs a key does not exist.
     key: Option<AdminKey>,
     started: SystemTime,
@@ -85,8 +85,8 @@ struct LimitsJson {
 }
 
 impl Endpoints {
-    pub(crate) fn new(status: OwnStatus, registry: Registry, key: Option<AdminKey>) -> Self {
-        Self { status, registry, key, started: SystemTime::now() }
+    pub(crate) fn new(status: OwnStatus, collectors: Vec<Box<dyn Collector>>, key: Option<AdminKey>) -> Self {
+        Self { status, collectors, key, started: SystemTime::now() }
     }
 
     /// Answers at a place, on a thread where it may take its time: with a large configuration, many milliseconds. None:
@@ -122,7 +122,8 @@ impl Endpoints {
     }
 
     fn metrics(&self) -> Response<Bytes> {
-        match TextEncoder::new().encode_to_string(&self.registry.gather()) {
+        let families = self.collectors.iter().flat_map(|collector| collector.collect());
+        match TextEncoder::new().encode_to_string(&families.collect::<Vec<_>>()) {
             Ok(encoded) => respond(StatusCode::OK, prometheus::TEXT_FORMAT, encoded.into()),
             Err(error) => {
                 tracing::error!(%error, "metrics not encoded");

@@ -30,7 +30,7 @@ pub(super) async fn answer(worker: &Rc<Worker>, client: &Client, stream: &TcpStr
     let answer = rejection.answer();
     record.set_answer(&answer);
     let id = record.request_id().to_str().unwrap_or("");
-    let body = answer.body(id);
+    let body = answer.body(record.route_name(), id);
     let text = format!(
         "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
          x-request-id: {id}\r\n\r\n{body}",

@@ -3,14 +3,17 @@
 use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_engine::{
+    concurrency::Permit,
+    mode::Passage,
     path::NormalPath,
+    policies::AdmittedCall,
     rejection::{Answer, Rejection},
     snapshot::{Route, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
-use super::request_body::BodyFault;
+use super::{answer_fields::AnswerFields, request_body::BodyFault};
 use crate::{
     access_log::Line,
     connection::{
@@ -52,6 +55,12 @@ pub(crate) struct Record {
     route: Option<usize>,
     /// Of the route, once it is known.
     counters: Arc<RouteCounters>,
+    /// What its judgements leave for the answer.
+    answer_fields: AnswerFields,
+    /// Its place among those of its route that are under way.
+    permit: Option<Permit>,
+    /// What the upstream's breaker waits to hear of.
+    call: Option<AdmittedCall>,
     upstream: Option<Arc<Upstream>>,
     upstream_duration: Option<Duration>,
     /// None: the request has no body.
@@ -91,6 +100,9 @@ impl Record {
             target: None,
             route: None,
             counters: worker.counters_without_route(),
+            answer_fields: AnswerFields::default(),
+            permit: None,
+            call: None,
             upstream: None,
             upstream_duration: None,
             fault: None,
@@ -107,9 +119,50 @@ impl Record {
         self.client
     }
 
-    /// Notes what a policy that is only judged would have refused; the first one stays.
-    pub(crate) fn set_shadow(&mut self, reason: &'static str) {
-        self.shadow.get_or_insert(reason);
+    /// Takes what a policy gives to a request that it lets pass; notes and counts what one in shadow mode would have
+    /// refused. In the log the first one stays.
+    pub(crate) fn pass<A>(&mut self, passage: Passage<A, impl Into<Rejection>>) -> Option<A> {
+        match passage {
+            Passage::Admitted(admitted) => Some(admitted),
+            Passage::WouldReject(rejection) => {
+                let reason = rejection.into().answer().reason;
+                self.shadow.get_or_insert(reason);
+                self.counters.count_shadow(reason);
+                None
+            }
+        }
+    }
+
+    /// What the request's judgements leave for the answer.
+    pub(crate) fn answer_fields(&mut self) -> &mut AnswerFields {
+        &mut self.answer_fields
+    }
+
+    /// Takes what the request's judgements left for the answer.
+    pub(crate) fn take_answer_fields(&mut self) -> AnswerFields {
+        std::mem::take(&mut self.answer_fields)
+    }
+
+    /// Place of the route in the snapshot, once it is known.
+    pub(crate) fn route(&self) -> Option<usize> {
+        self.route
+    }
+
+    /// The route's name; empty while none is known.
+    pub(crate) fn route_name(&self) -> &str {
+        let config = self.route.map(|index| &self.view.snapshot().config().routes()[index]);
+        config.map_or("", |route| route.name.as_str())
+    }
+
+    /// Holds a place until the exchange ends.
+    pub(crate) fn hold_permit(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
+    }
+
+    /// Holds what a breaker has admitted until it is known how the upstream fared. Dropped before, it tells nothing: the
+    /// client's hang-up is nobody's failure.
+    pub(crate) fn hold_call(&mut self, call: Option<AdmittedCall>) {
+        self.call = call;
     }
 
     pub(crate) fn request_id(&self) -> &HeaderValue {
@@ -149,13 +202,46 @@ impl Record {
     /// Notes that the upstream's answer begins.
     pub(crate) fn set_forwarded(&mut self, status: StatusCode) {
         self.set_status(status);
-        self.upstream_duration = Some(self.began.elapsed());
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(self.began);
+        self.upstream_duration = Some(duration);
+        self.counters.count_upstream(duration);
+        if status.is_server_error() {
+            self.upstream_failed(now);
+        } else if self.call.as_ref().is_some_and(AdmittedCall::is_trial) {
+            // A trial is judged by its head: the end of a long stream may be hours away, and until then nobody else
+            // would be let through.
+            self.upstream_succeeded(now);
+        }
     }
 
     /// Notes that the gateway itself answers.
+    pub(crate) fn set_rejection(&mut self, rejection: &Rejection, answer: &Answer) {
+        if let Rejection::Upstream(_) = rejection {
+            self.upstream_failed(Instant::now());
+        }
+        // Whatever else it was, it was not the upstream.
+        self.call = None;
+        self.set_answer(answer);
+    }
+
+    /// Notes what the gateway itself says.
     pub(crate) fn set_answer(&mut self, answer: &Answer) {
         self.status = Some(answer.status);
         self.why = answer.reason;
+        self.counters.count_rejection(answer.reason);
+    }
+
+    fn upstream_failed(&mut self, now: Instant) {
+        if let Some(call) = self.call.take() {
+            call.failed(self.worker.time(now));
+        }
+    }
+
+    fn upstream_succeeded(&mut self, now: Instant) {
+        if let Some(call) = self.call.take() {
+            call.succeeded(self.worker.time(now));
+        }
     }
 
     /// Counts bytes of the answer's body.
@@ -180,21 +266,26 @@ impl Record {
             return;
         }
         self.deadlines.response_complete();
+        let now = Instant::now();
+        self.permit = None;
+        match ending {
+            Ending::Complete => self.upstream_succeeded(now),
+            Ending::UpstreamTruncated if self.body_fault().is_none() => self.upstream_failed(now),
+            Ending::UpstreamTruncated | Ending::ClientDisconnected => self.call = None,
+        }
         let why = match ending {
             Ending::Complete => self.why,
             Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
             Ending::ClientDisconnected if self.deadlines.expired() == Some(Expired::Write) => "write_timeout",
             Ending::ClientDisconnected => "client_disconnected",
         };
-        let duration = self.began.elapsed();
-        let config = self.route.map(|index| &self.view.snapshot().config().routes()[index]);
-        let route = config.map_or("", |route| route.name.as_str());
+        let duration = now.saturating_duration_since(self.began);
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let method = self.target.as_ref().map(|target| &target.method);
         self.counters.count(method, status, duration);
         self.worker.log.write(&Line {
             request_id: self.request_id.to_str().unwrap_or(""),
-            route,
+            route: self.route_name(),
             method: method.map_or("", Method::as_str),
             path: self.target.as_ref().map_or("", Target::path),
             client: self.client,

@@ -4,10 +4,11 @@ use std::{
     cell::Cell,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use apigw_engine::rejection::Rejection;
+use apigw_engine::{access::VouchedHeaders, rejection::Rejection};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -28,6 +29,8 @@ pub(crate) struct Streamed {
     incoming: Incoming,
     max_bytes: u64,
     bytes: u64,
+    /// Header fields that no client may send to this upstream, in trailers either.
+    vouched: Arc<VouchedHeaders>,
     deadlines: Rc<Deadlines>,
     fault: Rc<BodyFault>,
 }
@@ -78,6 +81,7 @@ impl RequestBody {
     pub(crate) fn new(
         incoming: Incoming,
         max_bytes: u64,
+        vouched: &Arc<VouchedHeaders>,
         deadlines: &Rc<Deadlines>,
         fault: &Rc<BodyFault>,
     ) -> Result<Self, BodyError> {
@@ -89,7 +93,8 @@ impl RequestBody {
         }
         let (deadlines, fault) = (Rc::clone(deadlines), Rc::clone(fault));
         deadlines.body_begins();
-        Ok(Self::Streamed(Streamed { incoming, max_bytes, bytes: 0, deadlines, fault }))
+        let vouched = Arc::clone(vouched);
+        Ok(Self::Streamed(Streamed { incoming, max_bytes, bytes: 0, vouched, deadlines, fault }))
     }
 }
 
@@ -103,6 +108,7 @@ impl Streamed {
             let mut frame = frame.map_err(|error| BodyError::of(&error))?;
             if let Some(trailers) = frame.trailers_mut() {
                 forwarding::prepare_trailers(trailers);
+                self.vouched.strip(trailers);
             }
             let bytes = frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
             self.bytes += bytes;

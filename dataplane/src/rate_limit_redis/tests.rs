@@ -9,7 +9,7 @@ use apigw_config::{
     model::{RedisCredentials, RedisServers},
     names::{Period, RouteName, Secret},
 };
-use apigw_engine::rate_limit::{Quota, ScopeValue};
+use apigw_engine::rate_limit::{Quota, ScopeValue, User};
 use rustix::process::Signal;
 
 use self::server::Server;
@@ -27,7 +27,12 @@ struct Bucket {
 fn bucket(user: &str, burst: u32) -> Bucket {
     let quota = Quota::new(0.000_1, f64::from(burst)).unwrap();
     let route = RouteName::new("orders").unwrap();
-    let key = RedisKey::new("apigw", &route, &quota, &ScopeValue::User(user));
+    let key = RedisKey::new(
+        "apigw",
+        &route,
+        &quota,
+        &ScopeValue::User(User { provider: "default", subject: user }),
+    );
     Bucket { key, arguments: ScriptArguments::new(&quota) }
 }
 

@@ -11,18 +11,19 @@ use apigw_config::names::UpstreamHost;
 use apigw_engine::{rejection::UpstreamFailure, snapshot::Upstream};
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{resolver::Addresses, worker::tune};
+use crate::{metrics::WorkerCounters, resolver::Addresses, worker::tune};
 
 /// Opens connections, to each address of a name in turn.
 pub(crate) struct Connector {
     addresses: Arc<Addresses>,
+    counted: Arc<WorkerCounters>,
     /// Counts connections, so that they spread over the addresses of a name.
     turn: Cell<usize>,
 }
 
 impl Connector {
-    pub(crate) fn new(addresses: Arc<Addresses>) -> Self {
-        Self { addresses, turn: Cell::new(0) }
+    pub(crate) fn new(addresses: Arc<Addresses>, counted: Arc<WorkerCounters>) -> Self {
+        Self { addresses, counted, turn: Cell::new(0) }
     }
 
     /// Opens a connection. An address that refuses gives way to the next one of the name; `limit` is for all together.
@@ -43,6 +44,10 @@ impl Connector {
                 timeout(limit, self.connect_to_any(&addresses, upstream.port)).await
             }
         };
+        match &connected {
+            Ok(Some(_)) => self.counted.connects.add(1),
+            Ok(None) | Err(_) => self.counted.failed_connects.add(1),
+        }
         match connected {
             Ok(Some(stream)) => Ok(stream),
             Ok(None) => Err(UpstreamFailure::Connect),

@@ -113,6 +113,11 @@ impl Pool {
         self.count.set(count);
     }
 
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        self.count.get()
+    }
+
     fn pop(&self, upstream: UpstreamId) -> Option<Connection> {
         let connection = self.waiting.borrow_mut().get_mut(&upstream)?.pop_back()?;
         self.count.set(self.count.get() - 1);

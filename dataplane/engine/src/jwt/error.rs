@@ -1,5 +1,7 @@
 //! Why a token is not believed, in the words that logs, metrics and clients get. Nothing here holds a part of a token.
 
+use http::HeaderValue;
+
 /// Why a request does not show who sends it. In the order a token meets them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum JwtError {
@@ -52,22 +54,11 @@ pub enum JwtError {
 
 /// What a challenge tells a client (RFC 6750 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BearerError {
+enum BearerError {
     /// The request is not one that could be authorised.
     InvalidRequest,
     /// The token is of no use.
     InvalidToken,
-}
-
-impl BearerError {
-    /// As it is written in `WWW-Authenticate`.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidToken => "invalid_token",
-        }
-    }
 }
 
 impl JwtError {
@@ -112,11 +103,20 @@ impl JwtError {
         }
     }
 
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3).
+    #[must_use]
+    pub fn challenge(self) -> HeaderValue {
+        HeaderValue::from_static(match self.bearer_error() {
+            None => "Bearer",
+            Some(BearerError::InvalidRequest) => "Bearer error=\"invalid_request\"",
+            Some(BearerError::InvalidToken) => "Bearer error=\"invalid_token\"",
+        })
+    }
+
     /// The error of the challenge. None where the client sent no token, and so did nothing wrong with one (RFC 6750
     /// section 3.1), and where a good token may be refused because the gateway has no keys: no client should throw its
     /// token away for that.
-    #[must_use]
-    pub fn bearer_error(self) -> Option<BearerError> {
+    fn bearer_error(self) -> Option<BearerError> {
         match self {
             Self::Missing | Self::Scheme | Self::KeysUnavailable => None,
             Self::Several => Some(BearerError::InvalidRequest),
@@ -153,7 +153,8 @@ mod tests {
         let silent: Vec<_> =
             JwtError::ALL.into_iter().filter(|error| error.bearer_error().is_none()).collect();
         assert_eq!(silent, [JwtError::Missing, JwtError::Scheme, JwtError::KeysUnavailable]);
-        assert_eq!(JwtError::Several.bearer_error().map(BearerError::code), Some("invalid_request"));
-        assert_eq!(JwtError::Expired.bearer_error().map(BearerError::code), Some("invalid_token"));
+        assert_eq!(JwtError::Missing.challenge(), "Bearer");
+        assert_eq!(JwtError::Several.challenge(), r#"Bearer error="invalid_request""#);
+        assert_eq!(JwtError::Expired.challenge(), r#"Bearer error="invalid_token""#);
     }
 }

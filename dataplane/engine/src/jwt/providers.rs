@@ -51,13 +51,13 @@ pub trait KeySets {
 pub struct Refusal {
     /// The reason.
     pub error: JwtError,
-    /// Providers that may know the token's key once their key set is fetched again.
-    pub may_know_key: Vec<ProviderIndex>,
+    /// Providers whose next key set may tell more: they have none yet, or none with the token's key.
+    pub awaited: Vec<ProviderIndex>,
 }
 
 impl From<JwtError> for Refusal {
     fn from(error: JwtError) -> Self {
-        Self { error, may_know_key: Vec::new() }
+        Self { error, awaited: Vec::new() }
     }
 }
 
@@ -113,8 +113,9 @@ impl Providers {
             match verdict {
                 Ok(verified) => return Ok(verified),
                 Err(error) => {
-                    if error == JwtError::UnknownKey && token.kid().is_some() {
-                        refusal.may_know_key.push(index);
+                    let is_nameless = token.kid().is_none();
+                    if error == JwtError::KeysUnavailable || error == JwtError::UnknownKey && !is_nameless {
+                        refusal.awaited.push(index);
                     }
                     if distance(error) > distance(refusal.error) {
                         refusal.error = error;

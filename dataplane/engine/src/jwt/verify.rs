@@ -6,10 +6,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use apigw_config::model::{Provider, ProviderKind};
 use serde_json::{Map, Value};
 
 use super::{
-    algorithm::AlgorithmSet, claims::Claims, error::JwtError, keys::KeySet, mark::Mark, time::UnixTime,
+    algorithm::{Algorithm, AlgorithmSet},
+    claims::Claims,
+    error::JwtError,
+    keys::KeySet,
+    mark::Mark,
+    time::UnixTime,
     token::Token,
 };
 
@@ -71,6 +77,25 @@ impl Verified {
     #[cfg(test)]
     pub(super) fn ending_at(&self, expires: UnixTime) -> Self {
         Self { expires, ..self.clone() }
+    }
+}
+
+impl From<&Provider> for Verifier {
+    /// As the file says; with a shared secret by HS256 and nothing else.
+    fn from(provider: &Provider) -> Self {
+        let algorithms = match &provider.kind {
+            ProviderKind::Jwks(jwks) => {
+                jwks.algorithms.as_slice().iter().copied().map(Algorithm::from).collect()
+            }
+            ProviderKind::Hmac(_) => AlgorithmSet::of(&[Algorithm::Hs256]),
+        };
+        let demands = Demands {
+            issuers: provider.issuers.clone(),
+            audiences: provider.audiences.clone(),
+            algorithms,
+            leeway: provider.leeway.duration(),
+        };
+        Self::new(provider.name.as_str(), demands)
     }
 }
 

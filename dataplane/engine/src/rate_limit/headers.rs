@@ -27,6 +27,21 @@ const MAX_INTEGER: u64 = 999_999_999_999_999;
 /// What is told of a caller who is told from others by his address.
 const BY_ADDRESS: &str = "ip";
 
+/// What a caller was counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountedBy {
+    /// What the scope asks for.
+    Scope,
+    /// His address, for want of that, or because the scope asks for it.
+    Address,
+}
+
+impl From<&ScopeValue<'_>> for CountedBy {
+    fn from(value: &ScopeValue<'_>) -> Self {
+        if value.is_address() { Self::Address } else { Self::Scope }
+    }
+}
+
 /// What answers of one route have in common.
 #[derive(Debug, Clone)]
 pub struct LimitHeaders {
@@ -69,33 +84,48 @@ impl LimitHeaders {
         }
     }
 
-    /// What a caller was really counted by: the scope's word, or `ip` when he had not what it asks for.
+    /// The word for what a caller was really counted by.
     #[must_use]
-    pub fn scope_word(&self, value: &ScopeValue<'_>) -> &str {
-        if value.is_address() { BY_ADDRESS } else { &self.scope_word }
+    pub fn scope_word(&self, by: CountedBy) -> &str {
+        match by {
+            CountedBy::Scope => &self.scope_word,
+            CountedBy::Address => BY_ADDRESS,
+        }
     }
 
-    /// Writes the fields into the head of an answer, over what an upstream may have put there.
-    pub fn write(&self, headers: &mut HeaderMap, value: &ScopeValue<'_>, decision: &Decision, now: UnixTime) {
+    /// Writes the fields that do not depend on the caller into the head of an answer, over what an upstream may have put
+    /// there, and removes those that do.
+    pub fn write_policy(&self, headers: &mut HeaderMap) {
         headers.insert(ROUTE, self.route.clone());
-        let is_by_address = value.is_address();
-        let scope = if is_by_address { HeaderValue::from_static(BY_ADDRESS) } else { self.scope.clone() };
-        headers.insert(SCOPE, scope);
+        headers.insert(SCOPE, self.scope.clone());
         headers.insert(LIMIT, self.limit.clone());
         headers.insert(BURST, self.burst.clone());
         headers.insert(POLICY, self.policy.clone());
-        match decision.remaining {
-            0 => drop(headers.remove(REMAINING)),
-            remaining => drop(headers.insert(REMAINING, HeaderValue::from(remaining))),
+        for name in [REMAINING, SERVICE_LIMIT, RESET] {
+            headers.remove(name);
         }
-        match self.service_limit(decision) {
-            Some(service_limit) => drop(headers.insert(SERVICE_LIMIT, service_limit)),
-            None => drop(headers.remove(SERVICE_LIMIT)),
+    }
+
+    /// Writes all fields into the head of an answer. `now` is asked for only where a moment is told.
+    pub fn write(
+        &self,
+        headers: &mut HeaderMap,
+        by: CountedBy,
+        decision: &Decision,
+        now: impl FnOnce() -> UnixTime,
+    ) {
+        self.write_policy(headers);
+        if by == CountedBy::Address {
+            headers.insert(SCOPE, HeaderValue::from_static(BY_ADDRESS));
         }
+        if decision.remaining > 0 {
+            headers.insert(REMAINING, HeaderValue::from(decision.remaining));
+        }
+        headers.extend(self.service_limit(decision).map(|service_limit| (SERVICE_LIMIT, service_limit)));
         if !decision.allowed {
             let seconds = retry_after_seconds(decision);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-            let reset = whole_seconds(now.plus(decision.retry_after).since_epoch());
+            let reset = whole_seconds(now().plus(decision.retry_after).since_epoch());
             headers.insert(RESET, HeaderValue::from(reset));
         }
     }
@@ -128,7 +158,7 @@ fn whole_seconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rate_limit::Tat;
+    use crate::rate_limit::{Tat, scope::default_user};
 
     const NOW: UnixTime = UnixTime::new(Duration::from_millis(1_700_000_000_900));
     const ADDRESS: ScopeValue<'_> = ScopeValue::V4([192, 0, 2, 1]);
@@ -149,7 +179,7 @@ mod tests {
 
     fn written(headers: &LimitHeaders, value: &ScopeValue<'_>, decision: &Decision) -> HeaderMap {
         let mut written = HeaderMap::new();
-        headers.write(&mut written, value, decision, NOW);
+        headers.write(&mut written, value.into(), decision, || NOW);
         written
     }
 
@@ -162,7 +192,7 @@ mod tests {
     #[test]
     fn an_allowed_request_is_told_limit_and_remaining() {
         let (quota, headers) = limit(5.0, 10.0, "user");
-        let written = written(&headers, &ScopeValue::User("alice"), &after(&quota, 1));
+        let written = written(&headers, &ScopeValue::User(default_user("alice")), &after(&quota, 1));
         let expected = [
             "ratelimit-policy: \"orders\";q=10;w=2",
             "ratelimit: \"orders\";r=9;t=1",
@@ -196,8 +226,8 @@ mod tests {
     fn a_body_names_the_scope_that_the_fields_name() {
         let (_, headers) = limit(1.0, 1.0, "header:X-Tenant");
         let tenant = apigw_config::names::HeaderName::new("X-Tenant").unwrap();
-        assert_eq!(headers.scope_word(&ScopeValue::Header(&tenant, b"t1")), "header:x-tenant");
-        assert_eq!(headers.scope_word(&ADDRESS), "ip");
+        assert_eq!(headers.scope_word((&ScopeValue::Header(&tenant, b"t1")).into()), "header:x-tenant");
+        assert_eq!(headers.scope_word((&ADDRESS).into()), "ip");
     }
 
     #[test]
@@ -208,7 +238,7 @@ mod tests {
             (SERVICE_LIMIT, HeaderValue::from_static("\"theirs\";r=77")),
             (SCOPE, HeaderValue::from_static("theirs")),
         ]);
-        headers.write(&mut written, &ADDRESS, &after(&quota, 1), NOW);
+        headers.write(&mut written, CountedBy::Address, &after(&quota, 1), || NOW);
         assert!(!written.contains_key(REMAINING));
         assert_eq!(written[SCOPE], "ip");
         assert_eq!(written[SERVICE_LIMIT], "\"orders\";r=0;t=1");

@@ -124,6 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rate_limit::scope::default_user;
     use std::time::Duration;
 
     fn quota(requests_per_second: f64, burst: f64) -> Quota {
@@ -137,13 +138,13 @@ mod tests {
     #[test]
     fn keys_are_the_same_everywhere_and_tell_buckets_apart() {
         let limit = quota(5.0, 10.0);
-        let alice = key("orders", limit, &ScopeValue::User("alice"));
-        assert_eq!(alice.as_str(), "apigw:rl:{orders:14cd0213afbf9b7d2f69e5861f10e678}");
+        let alice = key("orders", limit, &ScopeValue::User(default_user("alice")));
+        assert_eq!(alice.as_str(), "apigw:rl:{orders:3f4a31043e108827fffc55c1ac222286}");
         for other in [
-            key("orders2", limit, &ScopeValue::User("alice")),
-            key("orders", quota(5.0, 11.0), &ScopeValue::User("alice")),
-            key("orders", quota(4.0, 12.5), &ScopeValue::User("alice")),
-            key("orders", limit, &ScopeValue::User("bob")),
+            key("orders2", limit, &ScopeValue::User(default_user("alice"))),
+            key("orders", quota(5.0, 11.0), &ScopeValue::User(default_user("alice"))),
+            key("orders", quota(4.0, 12.5), &ScopeValue::User(default_user("alice"))),
+            key("orders", limit, &ScopeValue::User(default_user("bob"))),
             key("orders", limit, &ScopeValue::Claim(&ClaimName::new("alice").unwrap(), "".into())),
         ] {
             assert_ne!(other, alice);

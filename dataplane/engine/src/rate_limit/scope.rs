@@ -20,12 +20,27 @@ use http::HeaderMap;
 pub struct Caller<'a> {
     /// The client's address, which the gateway believes.
     pub address: IpAddr,
-    /// The subject of the token, of one that was verified.
-    pub user: Option<&'a str>,
+    /// Of a token that was verified.
+    pub user: Option<User<'a>>,
     /// The request's fields.
     pub headers: &'a HeaderMap,
     /// The claim that the scope names, if it names one, as text.
     pub claim: Option<Cow<'a, str>>,
+}
+
+/// A user: the subject of one provider's tokens. Two providers may give two people one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User<'a> {
+    /// The provider's name.
+    pub provider: &'a str,
+    /// The subject.
+    pub subject: &'a str,
+}
+
+/// A user of the provider whom the file does not name.
+#[cfg(test)]
+pub(super) fn default_user(subject: &str) -> User<'_> {
+    User { provider: "default", subject }
 }
 
 /// What tells one caller of a scope from another.
@@ -36,7 +51,7 @@ pub enum ScopeValue<'a> {
     /// The network of an IPv6 address, a /64: what one customer is given at least, and can take any address of.
     V6([u8; 8]),
     /// The subject of a token.
-    User(&'a str),
+    User(User<'a>),
     /// All callers.
     Route,
     /// The value of a header field.
@@ -52,7 +67,7 @@ impl<'a> ScopeValue<'a> {
     pub fn of(scope: &'a RateLimitScope, caller: &Caller<'a>) -> Self {
         let own = match scope {
             RateLimitScope::Ip => None,
-            RateLimitScope::User => caller.user.filter(|user| !user.is_empty()).map(Self::User),
+            RateLimitScope::User => caller.user.filter(|user| !user.subject.is_empty()).map(Self::User),
             RateLimitScope::Route => Some(Self::Route),
             RateLimitScope::Header(name) => {
                 only_value(caller.headers, name).map(|value| Self::Header(name, value))
@@ -86,7 +101,7 @@ impl<'a> ScopeValue<'a> {
         let (kind, name, value): (u8, &str, &[u8]) = match self {
             Self::V4(octets) => (1, "", octets),
             Self::V6(network) => (2, "", network),
-            Self::User(user) => (3, "", user.as_bytes()),
+            Self::User(User { provider, subject }) => (3, provider, subject.as_bytes()),
             Self::Route => (4, "", &[]),
             Self::Header(name, value) => (5, name.as_str(), value),
             Self::Claim(name, value) => (6, name.as_str(), value.as_bytes()),
@@ -156,11 +171,12 @@ mod tests {
     fn each_scope_takes_its_own_value() {
         let headers =
             HeaderMap::from_iter([(HttpName::from_static("x-tenant"), HeaderValue::from_static("t1"))]);
-        let caller = Caller { user: Some("alice"), claim: Some("gold".into()), ..caller(&headers) };
+        let caller =
+            Caller { user: Some(default_user("alice")), claim: Some("gold".into()), ..caller(&headers) };
         let (tenant, tier) = (header("X-Tenant"), claim("tier"));
         for (word, expected) in [
             ("ip", ScopeValue::V4([192, 0, 2, 1])),
-            ("user", ScopeValue::User("alice")),
+            ("user", ScopeValue::User(default_user("alice"))),
             ("route", ScopeValue::Route),
             ("header:x-tenant", ScopeValue::Header(&tenant, b"t1")),
             ("claim:tier", ScopeValue::Claim(&tier, "gold".into())),
@@ -179,7 +195,7 @@ mod tests {
         headers.append(&twice, HeaderValue::from_static("a"));
         headers.append(&twice, HeaderValue::from_static("b"));
         let nobody = caller(&headers);
-        let empty = Caller { user: Some(""), claim: Some("".into()), ..nobody.clone() };
+        let empty = Caller { user: Some(default_user("")), claim: Some("".into()), ..nobody.clone() };
         for word in ["user", "header:x-tenant", "header:x-empty", "header:x-twice", "claim:tier"] {
             let scope = scope(word);
             for caller in [&nobody, &empty] {
@@ -195,8 +211,8 @@ mod tests {
         let values = [
             ScopeValue::V4(*b"abcd"),
             ScopeValue::V6(*b"abcdefgh"),
-            ScopeValue::User("abcd"),
-            ScopeValue::User("abcdefgh"),
+            ScopeValue::User(default_user("abcd")),
+            ScopeValue::User(default_user("abcdefgh")),
             ScopeValue::Route,
             ScopeValue::Header(&headers[0], b"abcd"),
             ScopeValue::Header(&headers[1], b"bcd"),

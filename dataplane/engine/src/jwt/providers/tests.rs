@@ -130,7 +130,7 @@ fn of_several_reasons_the_one_of_the_furthest_provider_is_told() {
     let forged = issued_by(&json!("https://issuer"), &new_key());
     let refused =
         providers.judge(&forged, &Accepted::All, &keys, &mut cache(), at(NOW)).map(|_| ()).unwrap_err();
-    assert_eq!((refused.error, refused.may_know_key), (JwtError::Signature, vec![ProviderIndex(1)]));
+    assert_eq!((refused.error, refused.awaited), (JwtError::Signature, vec![ProviderIndex(1)]));
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn providers_that_may_know_the_key_are_named() {
         new_key().token(Algorithm::EdDsa, &format!(r#"{{"alg":"EdDSA"{kid}}}"#), &claims.to_string())
     };
     let refused = refusal(&unknown(r#","kid":"new""#, "https://issuer"));
-    assert_eq!((refused.error, refused.may_know_key), (JwtError::UnknownKey, vec![STAFF]));
+    assert_eq!((refused.error, refused.awaited), (JwtError::UnknownKey, vec![STAFF]));
     let refused = refusal(&unknown(r#","kid":"new""#, "https://partners"));
-    assert_eq!((refused.error, refused.may_know_key), (JwtError::KeysUnavailable, vec![]));
+    assert_eq!((refused.error, refused.awaited), (JwtError::KeysUnavailable, vec![PARTNERS]));
     // Without a name there is nothing to look for: the one key of the set is asked.
     let refused = refusal(&unknown("", "https://issuer"));
-    assert_eq!((refused.error, refused.may_know_key), (JwtError::Signature, vec![]));
+    assert_eq!((refused.error, refused.awaited), (JwtError::Signature, vec![]));
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn keys_that_were_never_fetched_are_not_the_tokens_fault() {
     let keys = Held(vec![None, None, None]);
     let verdict = verdict(&good_token(Algorithm::EdDsa), &Accepted::All, &keys);
     assert_eq!(verdict, Err(JwtError::KeysUnavailable));
-    assert_eq!(JwtError::KeysUnavailable.bearer_error(), None);
+    assert_eq!(JwtError::KeysUnavailable.challenge(), "Bearer");
 }
 
 #[test]

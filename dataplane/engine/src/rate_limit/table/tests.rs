@@ -6,7 +6,7 @@ use apigw_config::wire::{Hash as ContentHash, Revision};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Snapshot, sync::model};
+use crate::{Snapshot, rate_limit::scope::default_user, sync::model};
 
 const SECRET: [u8; 16] = *b"0123456789abcdef";
 
@@ -19,7 +19,7 @@ fn routes() -> [RouteId; 2] {
     let config = apigw_config::read("test.yaml", text.as_bytes()).unwrap();
     let root_hash = ContentHash::try_from([0; 32].as_slice()).unwrap();
     let snapshot = Snapshot::compile(config, Revision { epoch: 1, seq: 1, root_hash }, None).unwrap();
-    let ids: Vec<_> = snapshot.route_ids().collect();
+    let ids: Vec<_> = snapshot.routes().map(|route| route.id).collect();
     [ids[0], ids[1]]
 }
 
@@ -28,7 +28,7 @@ fn quota(requests_per_second: f64, burst: f64) -> Quota {
 }
 
 fn of_user(route: RouteId, quota: Quota, user: &str) -> BucketKey<'_> {
-    BucketKey { route, quota, scope: ScopeValue::User(user) }
+    BucketKey { route, quota, scope: ScopeValue::User(default_user(user)) }
 }
 
 fn seconds(seconds: u64) -> Duration {

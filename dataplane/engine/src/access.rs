@@ -1,0 +1,222 @@
+//! Which callers a route serves, once it is known who they are, and what its upstream is told of them.
+//!
+//! Who a caller is, [`jwt`](crate::jwt) says. Nothing here looks at a token, only at the claims of one that was believed.
+
+use apigw_config::{
+    model::RouteAuth,
+    names::{ClaimName, ClaimValue, ForwardedHeader, TokenScope},
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::jwt::{
+    claims::Claims,
+    providers::{Accepted, Providers},
+};
+
+/// What a route asks of its callers.
+#[derive(Debug)]
+pub struct AccessRules {
+    accepted: Accepted,
+    scopes: Vec<TokenScope>,
+    claims: Vec<(ClaimName, ClaimValue)>,
+    forwarded: Vec<(ClaimName, HeaderName)>,
+    /// For a caller who lacks a scope.
+    scope_challenge: HeaderValue,
+}
+
+/// Why a known caller is not served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// The token does not grant all that the route asks for.
+    #[error("the token lacks a scope")]
+    Scope {
+        /// What the client is told to ask its issuer for (RFC 6750 section 3).
+        challenge: HeaderValue,
+    },
+    /// A claim has not the value that the route asks for.
+    #[error("a claim of the token has another value")]
+    Claim,
+}
+
+impl Forbidden {
+    /// Stable code for logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Scope { .. } => "scope_missing",
+            Self::Claim => "claim_mismatch",
+        }
+    }
+
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3.1).
+    #[must_use]
+    pub fn challenge(&self) -> HeaderValue {
+        match self {
+            Self::Scope { challenge } => challenge.clone(),
+            Self::Claim => HeaderValue::from_static("Bearer error=\"insufficient_scope\""),
+        }
+    }
+}
+
+impl AccessRules {
+    /// Makes what the file says ready; where it says nothing, any provider's tokens will do.
+    pub(crate) fn new(config: Option<&RouteAuth>, providers: &Providers) -> Self {
+        let Some(config) = config else { return Self::of_any_caller() };
+        let listed = config.providers.iter().filter_map(|name| providers.named(name.as_str()));
+        let accepted =
+            if config.providers.is_empty() { Accepted::All } else { Accepted::Only(listed.collect()) };
+        let scopes = config.required_scopes.clone();
+        let words: Vec<_> = scopes.iter().map(TokenScope::as_str).collect();
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", words.join(" "));
+        let claims = config.required_claims.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let forwarded = config.forward_claims.as_map().iter();
+        Self {
+            accepted,
+            scopes,
+            claims: claims.collect(),
+            forwarded: forwarded
+                .map(|(claim, header)| (claim.clone(), header.name().as_http().clone()))
+                .collect(),
+            scope_challenge: HeaderValue::try_from(challenge)
+                .expect("scopes are visible ASCII without quotes"),
+        }
+    }
+
+    fn of_any_caller() -> Self {
+        Self {
+            accepted: Accepted::All,
+            scopes: Vec::new(),
+            claims: Vec::new(),
+            forwarded: Vec::new(),
+            scope_challenge: HeaderValue::from_static("Bearer error=\"insufficient_scope\""),
+        }
+    }
+
+    /// Whose tokens are accepted.
+    #[must_use]
+    pub fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
+    /// Judges a known caller by what his token says.
+    ///
+    /// # Errors
+    /// When the route does not serve him.
+    pub fn admit(&self, claims: &Claims) -> Result<(), Forbidden> {
+        if claims.missing_scopes(self.scopes.iter().map(TokenScope::as_str)).next().is_some() {
+            return Err(Forbidden::Scope { challenge: self.scope_challenge.clone() });
+        }
+        if self.claims.iter().all(|(name, value)| claims.holds(name.as_str(), value.as_str())) {
+            Ok(())
+        } else {
+            Err(Forbidden::Claim)
+        }
+    }
+
+    /// Tells an upstream what it is to know of a caller. A claim that cannot stand in a header is not told.
+    pub fn forward(&self, claims: &Claims, headers: &mut HeaderMap) {
+        for (claim, header) in &self.forwarded {
+            if let Some(value) = claims.header_value(claim.as_str()) {
+                headers.insert(header, value);
+            }
+        }
+    }
+}
+
+/// The header fields by which the gateway tells an upstream of callers, on whatever route. No client may send them there:
+/// the upstream could not tell who wrote them.
+#[derive(Debug, Default)]
+pub struct VouchedHeaders(Vec<Box<[u8]>>);
+
+impl VouchedHeaders {
+    pub(crate) fn add(&mut self, header: &ForwardedHeader) {
+        let spelling = header.name().as_str().bytes().map(folded).collect();
+        if !self.0.contains(&spelling) {
+            self.0.push(spelling);
+        }
+    }
+
+    /// Removes them, in every spelling that some server takes for the same name.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        if self.0.is_empty() {
+            return;
+        }
+        let is_vouched = |name: &HeaderName| {
+            self.0.iter().any(|vouched| name.as_str().bytes().map(folded).eq(vouched.iter().copied()))
+        };
+        let claimed: Vec<_> = headers.keys().filter(|name| is_vouched(name)).cloned().collect();
+        for name in claimed {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Servers behind CGI-like interfaces take `_` for `-` (RFC 3875 section 4.1.18), and some take any character that is
+/// neither letter nor digit for it.
+fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use apigw_config::model::ForwardedClaims;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn claims(value: &Value) -> Claims {
+        Claims::new(value.as_object().unwrap().clone())
+    }
+
+    fn rules(scopes: &[&str], required: &[(&str, &str)], forwarded: &[(&str, &str)]) -> AccessRules {
+        let forwarded: BTreeMap<_, _> = forwarded
+            .iter()
+            .map(|(claim, header)| (ClaimName::new(claim).unwrap(), ForwardedHeader::new(header).unwrap()))
+            .collect();
+        let config = RouteAuth {
+            required_scopes: scopes.iter().map(|scope| scope.parse().unwrap()).collect(),
+            required_claims: required
+                .iter()
+                .map(|(name, value)| (ClaimName::new(name).unwrap(), ClaimValue::new(value).unwrap()))
+                .collect(),
+            forward_claims: ForwardedClaims::new(forwarded).unwrap(),
+            ..RouteAuth::default()
+        };
+        AccessRules::new(Some(&config), &Providers::default())
+    }
+
+    #[test]
+    fn all_scopes_and_all_claims_are_needed() {
+        let rules = rules(&["a:read", "b"], &[("tier", "gold"), ("level", "7")], &[]);
+        let with = |scope: &str, tier: &str| claims(&json!({"scope": scope, "tier": tier, "level": 7}));
+        assert_eq!(rules.admit(&with("b a:read c", "gold")), Ok(()));
+        assert_eq!(rules.admit(&with("b a:read", "silver")), Err(Forbidden::Claim));
+        let refused = rules.admit(&with("a:read", "gold")).unwrap_err();
+        assert_eq!(refused.challenge(), r#"Bearer error="insufficient_scope", scope="a:read b""#);
+    }
+
+    #[test]
+    fn chosen_claims_are_forwarded_where_they_fit_into_a_header() {
+        let rules = rules(&[], &[], &[("sub", "x-user"), ("name", "x-name"), ("tier", "x-tier")]);
+        let mut headers = HeaderMap::new();
+        rules.forward(&claims(&json!({"sub": "alice", "name": "é"})), &mut headers);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers["x-user"], "alice");
+    }
+
+    #[test]
+    fn inbound_copies_are_removed_in_every_spelling() {
+        let mut vouched = VouchedHeaders::default();
+        vouched.add(&ForwardedHeader::new("x-user_id").unwrap());
+        let mut headers = HeaderMap::new();
+        for name in ["X-User-Id", "x_user_id", "x-user_id", "x.user.id", "x-user", "x-user-ids"] {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("1"));
+        }
+        vouched.strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["x-user", "x-user-ids"]);
+    }
+}

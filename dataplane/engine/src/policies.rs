@@ -1,0 +1,161 @@
+//! A route's policies, made ready: one slot for each, in the order in which a request meets them.
+//!
+//! A slot is empty when the file does not ask for the policy or has it switched off. State that must outlive a snapshot
+//! is carried over from the same route of the previous one: places that are taken always, a breaker while its settings
+//! stay. Buckets of rate limits need no carrying; see [`rate_limit`](crate::rate_limit).
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use apigw_config::{
+    model::{self, AddressLists},
+    names::PolicyMode,
+};
+
+use crate::{
+    access::{AccessRules, VouchedHeaders},
+    address_list::{AddressList, AddressRefusal},
+    circuit_breaker::{Breaker, BreakerSettings, Call, Open},
+    concurrency::{Full, InFlight, Permit},
+    cors::Cors,
+    jwt::providers::Providers,
+    mode::{Passage, Policy},
+    rate_limit::RouteLimit,
+};
+
+/// The policies of one route.
+#[derive(Debug)]
+pub struct Policies {
+    /// From where requests are taken.
+    pub addresses: AddressPolicy,
+    /// Whether pages of other origins may use it.
+    pub cors: Option<Policy<Cors>>,
+    /// Which callers it serves.
+    pub access: Option<Policy<AccessRules>>,
+    /// Header fields that its upstream believes to be the gateway's own words.
+    pub vouched: Arc<VouchedHeaders>,
+    /// How many requests it takes from one caller.
+    pub rate_limit: Option<Policy<RouteLimit>>,
+    /// How many requests it takes at once.
+    pub concurrency: Option<Policy<Places>>,
+    /// Whether its upstream is well.
+    pub breaker: Option<Policy<Arc<Breaker>>>,
+}
+
+/// A limit of requests under way, and those that are.
+#[derive(Debug)]
+pub struct Places {
+    /// The limit, above 0.
+    pub max_in_flight: u32,
+    /// What is under way.
+    pub in_flight: Arc<InFlight>,
+}
+
+impl Policies {
+    /// Makes a route's policies ready, with the state of the same route in the previous snapshot.
+    pub(crate) fn new(
+        route: &model::Route,
+        providers: &Providers,
+        vouched: Arc<VouchedHeaders>,
+        previous: Option<&Self>,
+    ) -> Self {
+        Self {
+            addresses: AddressPolicy::new(&route.address_lists),
+            cors: route.cors.as_ref().and_then(|cors| Policy::new(cors.mode, || Cors::new(cors))),
+            access: access(route, providers),
+            vouched,
+            rate_limit: route.rate_limit.as_ref().and_then(|limit| {
+                let rules = RouteLimit::new(&route.name, limit)?;
+                Policy::new(limit.mode(), || rules)
+            }),
+            concurrency: concurrency(route.concurrency, previous),
+            breaker: route.circuit_breaker.as_ref().and_then(|breaker| self::breaker(breaker, previous)),
+        }
+    }
+}
+
+fn access(route: &model::Route, providers: &Providers) -> Option<Policy<AccessRules>> {
+    if !route.auth_required {
+        return None;
+    }
+    let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
+    Policy::new(mode, || AccessRules::new(route.auth.as_ref(), providers))
+}
+
+fn concurrency(config: model::Concurrency, previous: Option<&Policies>) -> Option<Policy<Places>> {
+    let max_in_flight = config.max_in_flight;
+    if max_in_flight == 0 {
+        return None;
+    }
+    let known = previous.and_then(|previous| previous.concurrency.as_ref());
+    Policy::new(config.mode, || Places {
+        max_in_flight,
+        in_flight: known.map_or_else(Arc::default, |known| Arc::clone(&known.rules().in_flight)),
+    })
+}
+
+fn breaker(config: &model::CircuitBreaker, previous: Option<&Policies>) -> Option<Policy<Arc<Breaker>>> {
+    let settings = BreakerSettings::new(config)?;
+    let known = previous.and_then(|previous| previous.breaker.as_ref()).map(Policy::rules);
+    let known = known.filter(|known| *known.settings() == settings);
+    Policy::new(config.mode(), || known.map_or_else(|| Arc::new(Breaker::new(settings)), Arc::clone))
+}
+
+impl Places {
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn admit(&self) -> Result<Permit, Full> {
+        self.in_flight.try_acquire(self.max_in_flight)
+    }
+}
+
+/// A call of an upstream, admitted by its route's breaker.
+pub type AdmittedCall = Call<Arc<Breaker>>;
+
+/// Asks a route's breaker, as [`Breaker::admit`] does, for a call that may outlive the snapshot.
+///
+/// # Errors
+/// When the call may not be made.
+pub fn admit_call(breaker: &Arc<Breaker>, now: std::time::Duration) -> Result<AdmittedCall, Open> {
+    Breaker::admit(Arc::clone(breaker), now)
+}
+
+/// Address lists and what follows from their judgement. None: they are off, or there are none.
+#[derive(Debug, Default)]
+pub struct AddressPolicy(Option<Policy<AddressList>>);
+
+impl AddressPolicy {
+    pub(crate) fn new(lists: &AddressLists) -> Self {
+        let AddressLists { allow, deny, mode } = lists;
+        if allow.is_empty() && deny.is_empty() {
+            return Self(None);
+        }
+        Self(Policy::new(*mode, || AddressList::new(allow, deny)))
+    }
+
+    /// Judges a client's address.
+    ///
+    /// # Errors
+    /// When it may not, and the lists are enforced.
+    pub fn admit(&self, client: IpAddr) -> Result<Passage<(), AddressRefusal>, AddressRefusal> {
+        match &self.0 {
+            Some(policy) => policy.apply(policy.rules().admit(client)),
+            None => Ok(Passage::Admitted(())),
+        }
+    }
+}
+
+/// The header fields that the gateway vouches for, by the upstream that believes them.
+pub(crate) fn vouched_headers<'a, K: std::hash::Hash + Eq>(
+    routes: impl Iterator<Item = (K, &'a model::Route)>,
+) -> HashMap<K, Arc<VouchedHeaders>> {
+    let mut by_upstream: HashMap<K, VouchedHeaders> = HashMap::new();
+    for (upstream, route) in routes {
+        if let Some(auth) = &route.auth {
+            let vouched = by_upstream.entry(upstream).or_default();
+            auth.forward_claims.as_map().values().for_each(|header| vouched.add(header));
+        }
+    }
+    by_upstream.into_iter().map(|(upstream, vouched)| (upstream, Arc::new(vouched))).collect()
+}

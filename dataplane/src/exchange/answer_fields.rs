@@ -1,0 +1,40 @@
+//! What every answer on a route says besides what it answers, whoever answers: the upstream, or the gateway refusing.
+
+use apigw_engine::{cors::Grant, mode::JudgedMode, snapshot::Route};
+use http::HeaderMap;
+
+use super::{caller, counting::Count};
+
+/// Header fields that judgements leave for the answer. A policy in shadow mode leaves none: nobody is to notice it.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerFields {
+    grant: Option<Grant>,
+    count: Option<Count>,
+}
+
+impl AnswerFields {
+    /// Keeps what a browser is to be told.
+    pub(crate) fn set_grant(&mut self, grant: Grant) {
+        self.grant = Some(grant);
+    }
+
+    /// Keeps how the request was counted.
+    pub(crate) fn set_count(&mut self, count: Count) {
+        self.count = Some(count);
+    }
+
+    /// Puts the fields on an answer, over what the upstream may have said about the same.
+    pub(crate) fn put_on(self, headers: &mut HeaderMap, route: &Route<'_>) {
+        let limit = route.policies.rate_limit.as_ref();
+        if let Some(limit) = limit.filter(|limit| limit.mode() == JudgedMode::Enforce) {
+            let fields = &limit.rules().headers;
+            match &self.count {
+                Some(Count { decision, by }) => fields.write(headers, *by, decision, caller::now),
+                None => fields.write_policy(headers),
+            }
+        }
+        if let Some(grant) = self.grant {
+            grant.put_on(headers);
+        }
+    }
+}

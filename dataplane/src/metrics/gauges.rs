@@ -1,0 +1,140 @@
+//! What is no count but a state, looked at when somebody asks: breakers, requests under way, limiter keys, providers'
+//! keys, the configuration that runs.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use apigw_engine::{circuit_breaker::BreakerPhase, snapshot::Route};
+use prometheus::{
+    core::{Collector, Desc},
+    proto::{Metric, MetricFamily},
+};
+use tokio::time::Instant;
+
+use super::families::{counter, counters, gauge, gauges, to_f64};
+use crate::{installation::History, running::Running, serving::Serving};
+
+/// Tells the states of what runs.
+#[derive(Debug, Clone)]
+pub(crate) struct States {
+    pub(crate) running: Arc<Running>,
+    pub(crate) history: Arc<History>,
+    /// Where the time of limits and breakers begins.
+    pub(crate) start: Instant,
+}
+
+impl Collector for States {
+    fn desc(&self) -> Vec<&Desc> {
+        // Descriptions only serve a registry, which would tell collectors apart by them; here is none.
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut families = self.configuration();
+        if let Some(serving) = self.running.serving() {
+            let now = self.start.elapsed();
+            families.extend(of_routes(&serving, now));
+            families.extend(of_buckets(&serving, now));
+            families.extend(of_providers(&serving));
+        }
+        // A family without a series has no text form.
+        families.retain(|family| !family.get_metric().is_empty());
+        families
+    }
+}
+
+impl States {
+    fn configuration(&self) -> Vec<MetricFamily> {
+        let changes = self.history.changes();
+        let seq = self.running.snapshot().map(|snapshot| gauge(&[], to_f64(snapshot.revision().seq)));
+        let age = changes.last_applied.map(|at| gauge(&[], age(at).as_secs_f64()));
+        vec![
+            gauges("apigw_config_seq", "Number of the configuration that runs.", seq.into_iter().collect()),
+            gauges(
+                "apigw_config_age_seconds",
+                "Since the configuration that runs came into force.",
+                age.into_iter().collect(),
+            ),
+            counters(
+                "apigw_config_changes_total",
+                "Configurations that were offered.",
+                vec![
+                    counter(&[("outcome", "applied")], changes.applied),
+                    counter(&[("outcome", "rejected")], changes.rejected),
+                ],
+            ),
+        ]
+    }
+}
+
+fn age(since: SystemTime) -> Duration {
+    SystemTime::now().duration_since(since).unwrap_or_default()
+}
+
+fn of_routes(serving: &Serving, now: Duration) -> Vec<MetricFamily> {
+    let in_flight = |route: Route<'_>| {
+        let in_flight = route.policies.concurrency.as_ref()?.rules().in_flight.in_flight();
+        Some(gauge(&[("route", route.config.name.as_str())], to_f64(in_flight)))
+    };
+    let breaker = |route: Route<'_>| {
+        let phase = route.policies.breaker.as_ref()?.rules().state(now).phase;
+        let number = match phase {
+            BreakerPhase::Closed => 0.0,
+            BreakerPhase::Open => 1.0,
+            BreakerPhase::HalfOpen => 2.0,
+        };
+        Some(gauge(&[("route", route.config.name.as_str())], number))
+    };
+    let series = |of_route: &dyn Fn(Route<'_>) -> Option<Metric>| {
+        serving.snapshot.routes().filter_map(of_route).collect::<Vec<_>>()
+    };
+    vec![
+        gauges(
+            "apigw_in_flight_requests",
+            "Requests under way on routes with a concurrency limit.",
+            series(&in_flight),
+        ),
+        gauges("apigw_circuit_breaker_state", "0: closed, 1: open, 2: half open.", series(&breaker)),
+    ]
+}
+
+fn of_buckets(serving: &Serving, now: Duration) -> Vec<MetricFamily> {
+    let buckets = &serving.buckets;
+    vec![
+        gauges(
+            "apigw_rate_limit_keys",
+            "Callers whose buckets are not full.",
+            vec![gauge(&[], to_f64(buckets.keys_in_use(now) as u64))],
+        ),
+        gauges(
+            "apigw_rate_limit_max_keys",
+            "The most callers that are remembered.",
+            vec![gauge(&[], to_f64(buckets.capacity() as u64))],
+        ),
+        counters(
+            "apigw_rate_limit_evictions_total",
+            "Callers forgotten before their buckets were full, to make room for others.",
+            vec![counter(&[], buckets.evictions())],
+        ),
+    ]
+}
+
+fn of_providers(serving: &Serving) -> Vec<MetricFamily> {
+    let (mut ages, mut keys, mut fetches) = (Vec::new(), Vec::new(), Vec::new());
+    for provider in serving.keys.all() {
+        let (standing, now) = provider.standing();
+        let name = ("provider", provider.name());
+        ages.extend(standing.fetched_at.map(|at| gauge(&[name], now.saturating_sub(at).as_secs_f64())));
+        let count = provider.keys().as_ref().map_or(0, |keys| keys.keys().len());
+        keys.push(gauge(&[name], to_f64(count as u64)));
+        fetches.push(counter(&[name, ("outcome", "success")], standing.successes));
+        fetches.push(counter(&[name, ("outcome", "failure")], standing.failures));
+    }
+    vec![
+        gauges("apigw_jwks_age_seconds", "Since the provider's keys in use were fetched.", ages),
+        gauges("apigw_jwks_keys", "The provider's keys in use.", keys),
+        counters("apigw_jwks_fetches_total", "Fetches of the provider's keys.", fetches),
+    ]
+}

@@ -1,0 +1,102 @@
+//! What is counted of one worker's connections.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use prometheus::proto::MetricFamily;
+
+use super::{
+    cells::{Cell, Reasons},
+    families::{counter, counters, gauge, gauges, to_f64},
+};
+
+/// What one worker counts beside requests. Only that worker may call what counts.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerCounters {
+    /// Connections of clients since the start.
+    pub(crate) accepted: Cell,
+    /// Connections of clients now.
+    pub(crate) open: Cell,
+    /// Connections to upstreams that were made.
+    pub(crate) connects: Cell,
+    /// And those that could not be.
+    pub(crate) failed_connects: Cell,
+    /// Requests sent a second time, on another connection.
+    pub(crate) retries: Cell,
+    /// Connections to upstreams that wait for a request.
+    pub(crate) idle_upstream: Cell,
+    rate_limit_backend_failures: Reasons,
+}
+
+impl WorkerCounters {
+    /// Counts a request that the rate limit server gave no decision for.
+    pub(crate) fn rate_limit_backend_failed(&self, reason: &'static str) {
+        self.rate_limit_backend_failures.add(reason);
+    }
+
+    /// Counts a client's connection for as long as the result lives.
+    pub(crate) fn client_connected(self: &Arc<Self>) -> OpenConnection {
+        self.accepted.add(1);
+        self.open.add(1);
+        OpenConnection(Arc::clone(self))
+    }
+}
+
+/// A client's connection that counts as open.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<WorkerCounters>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open.subtract(1);
+    }
+}
+
+/// Failures of the rate limit server, by reason.
+pub(super) fn backend_failures(workers: &[Arc<WorkerCounters>]) -> BTreeMap<&'static str, u64> {
+    let mut sum = BTreeMap::new();
+    workers.iter().for_each(|worker| worker.rate_limit_backend_failures.add_to(&mut sum));
+    sum
+}
+
+/// The sums over all workers.
+pub(super) fn families(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
+    let sum =
+        |cell: fn(&WorkerCounters) -> &Cell| workers.iter().map(|worker| cell(worker).read()).sum::<u64>();
+    let failures = backend_failures(workers);
+    let failures = failures.iter().map(|(reason, count)| counter(&[("reason", reason)], *count));
+    vec![
+        counters(
+            "apigw_client_connections_total",
+            "Connections of clients that were accepted.",
+            vec![counter(&[], sum(|worker| &worker.accepted))],
+        ),
+        gauges(
+            "apigw_client_connections",
+            "Connections of clients now.",
+            vec![gauge(&[], to_f64(sum(|worker| &worker.open)))],
+        ),
+        counters(
+            "apigw_upstream_connects_total",
+            "Attempts to connect to an upstream.",
+            vec![
+                counter(&[("outcome", "success")], sum(|worker| &worker.connects)),
+                counter(&[("outcome", "failure")], sum(|worker| &worker.failed_connects)),
+            ],
+        ),
+        counters(
+            "apigw_upstream_retries_total",
+            "Requests sent once more because a kept connection had been closed.",
+            vec![counter(&[], sum(|worker| &worker.retries))],
+        ),
+        gauges(
+            "apigw_upstream_idle_connections",
+            "Connections to upstreams that wait for a request.",
+            vec![gauge(&[], to_f64(sum(|worker| &worker.idle_upstream)))],
+        ),
+        counters(
+            "apigw_rate_limit_backend_failures_total",
+            "Requests that the rate limit server gave no decision for.",
+            failures.collect(),
+        ),
+    ]
+}

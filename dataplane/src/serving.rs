@@ -1,0 +1,59 @@
+//! What workers serve by: a snapshot, and what its judgements need that a configuration does not hold.
+//!
+//! Both outlive snapshots: the keys of a provider while its settings stay, the buckets while there is room for as many.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use apigw_config::model::{Auth, MaxKeys, RateLimitBackend, Settings};
+use apigw_engine::{Snapshot, rate_limit::Table};
+
+use crate::jwks::KeyRing;
+
+/// A snapshot and what its judgements need. A request takes it once and is judged by it to its end.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The keys of those who issue tokens.
+    pub(crate) keys: KeyRing,
+    /// The buckets of rate limits, shared by all workers.
+    pub(crate) buckets: Arc<Table>,
+}
+
+impl Serving {
+    /// Begins to fetch keys of providers that are new. Dropped before it serves, it leaves no trace.
+    pub(crate) fn new(snapshot: Snapshot, previous: Option<&Self>) -> Self {
+        let settings = snapshot.settings();
+        let providers = settings.auth.as_ref().map_or(&[][..], Auth::providers);
+        let keys = KeyRing::new(providers, previous.map(|previous| &previous.keys));
+        let buckets = buckets(settings, previous);
+        Self { snapshot: Arc::new(snapshot), keys, buckets }
+    }
+}
+
+/// The buckets of before, if there is to be room for as many.
+fn buckets(settings: &Settings, previous: Option<&Serving>) -> Arc<Table> {
+    let max_keys = max_keys(settings);
+    match previous {
+        Some(previous) if self::max_keys(previous.snapshot.settings()) == max_keys => {
+            Arc::clone(&previous.buckets)
+        }
+        _ => Arc::new(Table::new(max_keys.get() as usize, secret())),
+    }
+}
+
+/// With a Redis backend the buckets are for when it fails.
+fn max_keys(settings: &Settings) -> MaxKeys {
+    match &settings.rate_limit {
+        RateLimitBackend::Memory(memory) => memory.max_keys,
+        RateLimitBackend::Redis(_) => MaxKeys::default(),
+    }
+}
+
+/// What nobody outside can guess: hashes under keys that the system drew at random.
+fn secret() -> [u8; 16] {
+    let halves = [RandomState::new().hash_one(0), RandomState::new().hash_one(1)].map(u64::to_ne_bytes);
+    std::array::from_fn(|index| halves[index / 8][index % 8])
+}
