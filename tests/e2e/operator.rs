@@ -97,6 +97,17 @@ fn admin_endpoints_leave_the_traffic_address_when_they_have_their_own() {
     }
 }
 
+#[test]
+fn nothing_is_found_at_unknown_places() {
+    let origin = Origin::saying("in");
+    let gateway = Gateway::with_key(Document::new().route("all", "/api", origin.url()));
+    for path in ["/", "/-/", "/-/nothing", "/metrics/", "/apigw.v1.Gateway/Status"] {
+        let answer =
+            client::get_with(gateway.data_plane.admin(), path, &format!("X-Admin-Key: {ADMIN_KEY}\r\n"));
+        assert_eq!(answer.status(), 404, "{path}: {answer:?}");
+    }
+}
+
 /// Names of the metrics that the documentation has a row for.
 fn documented() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
