@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+pub mod features;
 mod identity;
 
 pub use self::{

@@ -40,3 +40,14 @@ fn the_examples_have_every_key() {
         assert!(text.contains(&format!("{key}:")), "{path}");
     }
 }
+
+#[test]
+fn the_path_of_a_configuration_names_every_feature_and_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config-path.md");
+    let text = fs::read_to_string(path).unwrap();
+    let (_, section) = text.split_once("| feature |").expect("there is a table of features");
+    let (table, _) = section.split_once("\n\n").expect("it ends");
+    let entries: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|row| row.0).collect();
+    assert_eq!(entries, apigw_config::wire::features::KNOWN.map(apigw_config::wire::features::Feature::name));
+}

@@ -138,7 +138,8 @@ impl Follower {
                 }
                 question = asked.recv() => {
                     let taken_over = || Status::aborted("the same data plane connected once more");
-                    answers.open(session.ask(), question.ok_or_else(taken_over)?);
+                    let question = question.ok_or_else(taken_over)?;
+                    answers.open(session.ask(question.subject), question);
                 }
             }
         }
@@ -165,8 +166,8 @@ fn take_in(event: Event, membership: &Membership, answers: &mut Answers) {
             membership.record(&ending);
             log(&ending);
         }
-        Event::Observed { query, rows, last } => {
-            answers.pass_on(query, Answer { from: membership.id(), rows, last });
+        Event::Observed { query, page, last } => {
+            answers.pass_on(query, Answer { from: membership.id(), page, last });
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     greeting::{DataPlaneName, Greeting},
+    observation::Subject,
     session::{Ending, Outcome},
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct MemberId(u64);
 /// Somebody wants to know the live state of a data plane. The sender is dropped when no answer will come (any more).
 #[derive(Debug)]
 pub(crate) struct Question {
+    pub(crate) subject: Subject,
     pub(crate) answers: mpsc::Sender<Answer>,
 }
 
@@ -34,7 +36,8 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) from: MemberId,
-    pub(crate) rows: Vec<v1::RouteLimits>,
+    /// None: the data plane does not know the question.
+    pub(crate) page: Option<v1::observation::Answer>,
     pub(crate) last: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Answers are bounded, and asking changes nothing.
 
-mod limits;
+mod gathering;
 
 use std::{pin::Pin, sync::Arc, time::Instant};
 
@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::{fleet::Fleet, publication::Desired};
+use crate::{fleet::Fleet, observation::Row, publication::Desired};
 
-/// The most answers to `Limits` that are gathered at once.
+/// The most answers of all data planes that are gathered at once.
 const MAX_GATHERINGS: usize = 4;
 
 /// The service.
@@ -57,10 +57,33 @@ impl GatewayService {
     }
 }
 
+impl GatewayService {
+    /// The rows of all data planes in pages, and at their end why there are no more, if some are missing.
+    async fn gathered<R, P>(
+        &self,
+        page: impl Fn(Vec<R>) -> P + Send + 'static,
+    ) -> Result<Response<Paged<P>>, Status>
+    where
+        R: Row + 'static,
+        P: Send + 'static,
+    {
+        let _permit = self.gatherings.try_acquire().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "{MAX_GATHERINGS} others ask all data planes already; ask again"
+            ))
+        })?;
+        let gathered = gathering::gather::<R>(self.fleet.listeners()).await;
+        let pages = pages::pages(gathered.rows).map(move |rows| Ok(page(rows)));
+        let pages = pages.chain(gathered.shortfall.map(|shortfall| Err(shortfall.into())));
+        Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
+    }
+}
+
 #[tonic::async_trait]
 impl Gateway for GatewayService {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
+    type AuthStream = Paged<v1::AuthResponse>;
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
         let desired = self.desired.borrow().clone();
@@ -81,13 +104,11 @@ impl Gateway for GatewayService {
     }
 
     async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
-        let _permit = self.gatherings.try_acquire().map_err(|_| {
-            Status::resource_exhausted(format!("{MAX_GATHERINGS} others ask for limits already; ask again"))
-        })?;
-        let gathered = limits::gather(self.fleet.listeners()).await;
-        let answers = pages::pages(gathered.rows).map(|rows| Ok(v1::LimitsResponse { rows }));
-        let answers = answers.chain(gathered.shortfall.map(|shortfall| Err(shortfall.into())));
-        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+        self.gathered(|rows| v1::LimitsResponse { rows }).await
+    }
+
+    async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
+        self.gathered(|providers| v1::AuthResponse { providers }).await
     }
 }
 

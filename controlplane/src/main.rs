@@ -13,6 +13,8 @@ mod gateway;
 mod greeting;
 #[cfg(test)]
 mod loopback;
+/// What data planes can be asked for.
+mod observation;
 /// Content of the file to revision.
 mod publication;
 /// Both services on one port, behind the key.

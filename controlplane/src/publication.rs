@@ -4,12 +4,15 @@
 //! This module knows no file and no stream: contents come in, revisions go out over a watch channel, and the time is an
 //! argument.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use apigw_config::{
     problem::Problem,
     watch::{Content, MAX_FILE_BYTES},
-    wire::{self, Resource, Revision},
+    wire::{
+        self, Resource, Revision,
+        features::{self, Feature},
+    },
 };
 use apigw_engine::Snapshot;
 use tokio::sync::watch;
@@ -21,6 +24,8 @@ pub(crate) struct Published {
     pub(crate) at_ms: u64,
     /// In the revision's order.
     pub(crate) resources: Vec<Resource>,
+    /// What a data plane must be able to enforce.
+    pub(crate) required: BTreeSet<Feature>,
     snapshot: Snapshot,
 }
 
@@ -126,8 +131,9 @@ impl Publisher {
         }
         let seq = newest.map_or(0, |newest| newest.revision().seq) + 1;
         let revision = Revision { epoch: self.epoch, seq, root_hash };
+        let required = features::required(&config);
         let snapshot = Snapshot::compile(config, revision, newest.map(Published::snapshot))?;
-        Ok(Some(Published { at_ms: now_ms, resources, snapshot }))
+        Ok(Some(Published { at_ms: now_ms, resources, required, snapshot }))
     }
 
     fn of_the_file(&self, message: String) -> Vec<Problem> {

@@ -18,8 +18,11 @@
 //! before it saw the new Offer (a Need or any Report of the superseded push) is taken as what it is; every other
 //! disorder ends the stream.
 
+/// One revision on its way.
+mod push;
+
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -29,7 +32,8 @@ use apigw_config::{
 };
 use apigw_proto::v1::{self, follow_request, follow_response};
 
-use crate::publication::Published;
+use self::push::Push;
+use crate::{observation::Subject, publication::Published};
 
 /// The most questions that one data plane has not answered yet.
 pub(crate) const MAX_OPEN_QUERIES: usize = 16;
@@ -63,6 +67,8 @@ pub(crate) enum Breach {
     LongListenAddress { length: usize },
     #[error("an Observation that nobody asked for")]
     UnaskedObservation,
+    #[error("an Observation of something else than was asked for")]
+    OtherObservation,
     #[error("no revision: {0}")]
     Revision(#[from] IdentityError),
     #[error("a message without its revision")]
@@ -76,8 +82,8 @@ pub(crate) enum Event {
     Nothing,
     /// An offer has ended.
     Ended(Ending),
-    /// Rows of an answer.
-    Observed { query: u64, rows: Vec<v1::RouteLimits>, last: bool },
+    /// A page of an answer; none: the data plane does not know the question.
+    Observed { query: u64, page: Option<v1::observation::Answer>, last: bool },
 }
 
 /// How an offer ended.
@@ -105,28 +111,10 @@ pub(crate) struct Session {
     /// A push before this one, whose Report has not come yet.
     superseded: Option<Revision>,
     /// Questions to be sent.
-    questions: VecDeque<u64>,
+    questions: VecDeque<(u64, Subject)>,
     /// Questions to be answered.
-    open: BTreeSet<u64>,
+    open: BTreeMap<u64, Subject>,
     next_query: u64,
-}
-
-/// One revision on its way.
-#[derive(Debug)]
-struct Push {
-    published: Arc<Published>,
-    stage: Stage,
-    /// The lowest index that was not needed yet.
-    unneeded: u32,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Offering,
-    Listing { next: usize },
-    Listed,
-    Sending { indexes: Vec<u32>, next: usize },
-    Delivered,
 }
 
 impl Session {
@@ -143,7 +131,7 @@ impl Session {
             push: None,
             superseded: None,
             questions: VecDeque::new(),
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
             next_query: 1,
         };
         session.publish(newest);
@@ -159,31 +147,28 @@ impl Session {
         self.advance();
     }
 
-    /// Asks for the live state. None when too many questions are open already.
-    pub(crate) fn ask(&mut self) -> Option<u64> {
+    /// Asks for live state. None when too many questions are open already.
+    pub(crate) fn ask(&mut self, subject: Subject) -> Option<u64> {
         if self.open.len() >= MAX_OPEN_QUERIES {
             return None;
         }
         let query = self.next_query;
         self.next_query += 1;
-        self.open.insert(query);
-        self.questions.push_back(query);
+        self.open.insert(query, subject);
+        self.questions.push_back((query, subject));
         Some(query)
     }
 
     /// Whether [`Self::next_message`] would make one.
     pub(crate) fn has_message(&self) -> bool {
-        let pushing = self.push.as_ref().map(|push| &push.stage);
-        !self.questions.is_empty()
-            || matches!(pushing, Some(Stage::Offering | Stage::Listing { .. } | Stage::Sending { .. }))
+        !self.questions.is_empty() || self.push.as_ref().is_some_and(Push::has_message)
     }
 
     /// The next message to the data plane, if there is one to send.
     pub(crate) fn next_message(&mut self) -> Option<v1::FollowResponse> {
         let message = match self.questions.pop_front() {
-            Some(id) => {
-                let question = v1::query::Question::Limits(v1::LimitsRequest {});
-                follow_response::Message::Query(v1::Query { id, question: Some(question) })
+            Some((id, subject)) => {
+                follow_response::Message::Query(v1::Query { id, question: Some(subject.question()) })
             }
             None => self.push.as_mut()?.next_message()?,
         };
@@ -247,17 +232,14 @@ impl Session {
 
     fn observed(&mut self, observation: v1::Observation) -> Result<Event, Breach> {
         let v1::Observation { query, answer, last } = observation;
-        if !self.open.contains(&query) {
-            return Err(Breach::UnaskedObservation);
+        let subject = *self.open.get(&query).ok_or(Breach::UnaskedObservation)?;
+        if answer.as_ref().is_some_and(|answer| Subject::of(answer) != subject) {
+            return Err(Breach::OtherObservation);
         }
         if last {
             self.open.remove(&query);
         }
-        let rows = match answer {
-            Some(v1::observation::Answer::Limits(limits)) => limits.rows,
-            None => Vec::new(),
-        };
-        Ok(Event::Observed { query, rows, last })
+        Ok(Event::Observed { query, page: answer, last })
     }
 
     /// Starts the push of what should run, or lets it supersede the one under way.
@@ -268,96 +250,18 @@ impl Session {
         match &self.push {
             Some(push) if push.published.revision() == newest.revision() => return,
             // The data plane has not heard of it: nothing is superseded.
-            None | Some(Push { stage: Stage::Offering, .. }) => {}
+            None => {}
+            Some(push) if !push.is_offered() => {}
             Some(push) if self.superseded.is_none() => self.superseded = Some(push.published.revision()),
             // One more Report is owed before another push may be left behind.
             Some(_) => return,
         }
-        self.push = Some(Push { published: Arc::clone(newest), stage: Stage::Offering, unneeded: 0 });
+        self.push = Some(Push::new(Arc::clone(newest)));
     }
 
     fn wants(&self, revision: Revision) -> bool {
         self.running != Some(revision) && self.refused != Some(revision.root_hash)
     }
-}
-
-impl Push {
-    fn next_message(&mut self) -> Option<follow_response::Message> {
-        let resources = &self.published.resources;
-        match &mut self.stage {
-            Stage::Offering => {
-                self.stage = Stage::Listing { next: 0 };
-                Some(follow_response::Message::Offer(v1::Offer {
-                    revision: Some(self.published.revision().into()),
-                    entry_count: index(resources.len()),
-                    // There is nothing yet that a file can say and a data plane may not know.
-                    required_features: Vec::new(),
-                }))
-            }
-            Stage::Listing { next } => {
-                let page =
-                    pages::pages(resources[*next..].iter().map(|r| v1::Entry::from(r.entry().clone())))
-                        .next();
-                let entries = page.unwrap_or_default();
-                *next += entries.len();
-                if *next == resources.len() {
-                    self.stage = Stage::Listed;
-                }
-                Some(follow_response::Message::Entries(v1::Entries { entries }))
-            }
-            Stage::Sending { indexes, next } => {
-                let bytes = |index: &u32| resources[*index as usize].bytes();
-                let count = pages::fitting(indexes[*next..].iter().map(|index| bytes(index).len()));
-                let page = indexes[*next..*next + count].iter().map(|index| bytes(index).clone()).collect();
-                *next += count;
-                if *next == indexes.len() {
-                    self.stage = Stage::Delivered;
-                }
-                Some(follow_response::Message::Chunk(v1::Chunk { resources: page }))
-            }
-            Stage::Listed | Stage::Delivered => None,
-        }
-    }
-
-    fn need(&mut self, indexes: Vec<u32>) -> Result<(), Breach> {
-        if !matches!(self.stage, Stage::Listed | Stage::Delivered) {
-            return Err(Breach::UnaskedNeed);
-        }
-        let Some(last) = indexes.last().copied() else {
-            // An empty Need says that nothing lacks; after a Need that was met there is nothing left to say.
-            if matches!(self.stage, Stage::Delivered) {
-                return Err(Breach::UnorderedNeed);
-            }
-            self.stage = Stage::Delivered;
-            return Ok(());
-        };
-        if indexes[0] < self.unneeded || !indexes.is_sorted_by(|a, b| a < b) {
-            return Err(Breach::UnorderedNeed);
-        }
-        let count = self.published.resources.len();
-        if last as usize >= count {
-            return Err(Breach::NeedBeyondOffer { index: last, count });
-        }
-        self.unneeded = last + 1;
-        self.stage = Stage::Sending { indexes, next: 0 };
-        Ok(())
-    }
-
-    /// Whether a Report with this outcome can be the end of this push.
-    fn may_end(&self, outcome: v1::Outcome) -> Result<(), Breach> {
-        match (outcome, &self.stage) {
-            (_, Stage::Offering) => Err(Breach::UnaskedReport),
-            (v1::Outcome::Superseded, _) => Err(Breach::SupersededByNothing),
-            (v1::Outcome::Applied, Stage::Delivered) => Ok(()),
-            (v1::Outcome::Applied, _) => Err(Breach::AppliedTooEarly),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The number of resources is bounded by the size of a file, far below 2^32.
-fn index(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn required(revision: Option<v1::Revision>) -> Result<Revision, Breach> {

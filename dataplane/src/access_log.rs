@@ -149,40 +149,32 @@ impl LogWriter {
 }
 
 impl Lines {
+    /// Written piece by piece: the machinery of `write!` costs more than all else that a line takes.
     fn append(&mut self, line: &Line<'_>, now: SystemTime) {
         self.count += 1;
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut text = Json(&mut self.bytes);
-        // Writing to a buffer cannot fail.
-        let _ = write!(
-            text,
-            r#"{{"time":"{}.{:03}Z","rid":"{}","route":"{}","method":"{}","path":""#,
-            self.second.of(since_epoch.as_secs()),
-            since_epoch.subsec_millis(),
-            line.request_id,
-            line.route,
-            line.method,
-        );
-        text.push_escaped(line.path);
-        let _ = write!(
-            text,
-            r#"","remote":"{}","status":{},"why":"{}","bytes":{},"duration":{}"#,
-            line.client,
-            line.status,
-            line.why,
-            line.bytes,
-            Seconds(line.duration),
-        );
+        text.push("{\"time\":\"").push(self.second.of(since_epoch.as_secs()));
+        text.push(".").push_digits(since_epoch.subsec_millis(), 3);
+        text.push("Z\",\"rid\":\"").push(line.request_id);
+        text.push("\",\"route\":\"").push(line.route);
+        text.push("\",\"method\":\"").push(line.method);
+        text.push("\",\"path\":\"").push_escaped(line.path);
+        text.push("\",\"remote\":\"").push_address(line.client);
+        text.push("\",\"status\":").push_number(u64::from(line.status));
+        text.push(",\"why\":\"").push(line.why);
+        text.push("\",\"bytes\":").push_number(line.bytes);
+        text.push(",\"duration\":").push_seconds(line.duration);
         if let Some(reason) = line.shadow {
-            let _ = write!(text, r#","shadow":"{reason}""#);
+            text.push(",\"shadow\":\"").push(reason).push("\"");
+        }
+        if !line.upstream.is_empty() {
+            text.push(",\"upstream\":\"").push(line.upstream).push("\"");
         }
         if let Some(duration) = line.upstream_duration {
-            let _ =
-                write!(text, r#","upstream":"{}","upstream_duration":{}"#, line.upstream, Seconds(duration));
-        } else if !line.upstream.is_empty() {
-            let _ = write!(text, r#","upstream":"{}""#, line.upstream);
+            text.push(",\"upstream_duration\":").push_seconds(duration);
         }
-        let _ = writeln!(text, r#","revision":"{}"}}"#, line.revision);
+        text.push(",\"revision\":\"").push(line.revision).push("\"}\n");
     }
 }
 
@@ -190,6 +182,43 @@ impl Lines {
 struct Json<'a>(&'a mut Vec<u8>);
 
 impl Json<'_> {
+    /// Adds text that is JSON already, or needs no escape.
+    fn push(&mut self, text: &str) -> &mut Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn push_number(&mut self, number: u64) {
+        self.push(itoa::Buffer::new().format(number));
+    }
+
+    /// Adds a number with zeros in front, so that it has this many digits.
+    fn push_digits(&mut self, number: u32, digits: usize) {
+        let mut buffer = itoa::Buffer::new();
+        let written = buffer.format(number);
+        self.push(&"000000000"[..digits.saturating_sub(written.len())]).push(written);
+    }
+
+    /// Adds seconds with six decimals.
+    fn push_seconds(&mut self, duration: Duration) {
+        self.push_number(duration.as_secs());
+        self.push(".").push_digits(duration.subsec_micros(), 6);
+    }
+
+    fn push_address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => {
+                for (index, octet) in address.octets().into_iter().enumerate() {
+                    self.push(if index == 0 { "" } else { "." }).push_number(u64::from(octet));
+                }
+            }
+            IpAddr::V6(address) => {
+                // Writing to a buffer cannot fail.
+                let _ = write!(self, "{address}");
+            }
+        }
+    }
+
     /// Adds text of any origin as the inside of a JSON string (RFC 8259 section 7).
     fn push_escaped(&mut self, text: &str) {
         let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
@@ -215,15 +244,6 @@ impl fmt::Write for Json<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
         Ok(())
-    }
-}
-
-/// A duration in seconds with six decimals.
-struct Seconds(Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}", self.0.as_secs(), self.0.subsec_micros())
     }
 }
 

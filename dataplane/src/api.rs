@@ -10,6 +10,7 @@ use apigw_proto::{
     MAX_MESSAGE_BYTES, v1,
     v1::gateway_server::{Gateway, GatewayServer},
 };
+use prost::Message;
 use tokio_stream::Stream;
 use tonic::{
     Request, Response, Status,
@@ -27,6 +28,9 @@ pub(crate) trait Runtime: Send + Sync + 'static {
 
     /// The live state of each route, under this data plane's name.
     fn limits(&self) -> Vec<v1::RouteLimits>;
+
+    /// The providers of tokens and their keys, under this data plane's name.
+    fn auth(&self) -> Vec<v1::ProviderState>;
 }
 
 /// The service, behind the key if there is one.
@@ -47,6 +51,7 @@ type Paged<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Gateway for GatewayService {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
+    type AuthStream = Paged<v1::AuthResponse>;
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
         let data_planes = vec![self.runtime.status()];
@@ -60,14 +65,26 @@ impl Gateway for GatewayService {
             let routes = snapshot.as_ref()?.config().routes();
             Some(v1::Route::from(&routes[index]))
         });
-        let answers = pages::pages(routes).map(|routes| Ok(v1::RoutesResponse { routes }));
-        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+        Ok(paged(routes, |routes| v1::RoutesResponse { routes }))
     }
 
     async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
-        let answers = pages::pages(self.runtime.limits()).map(|rows| Ok(v1::LimitsResponse { rows }));
-        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+        Ok(paged(self.runtime.limits(), |rows| v1::LimitsResponse { rows }))
     }
+
+    async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
+        Ok(paged(self.runtime.auth(), |providers| v1::AuthResponse { providers }))
+    }
+}
+
+/// A list in as many messages as it takes.
+fn paged<I, P>(items: I, page: impl Fn(Vec<I::Item>) -> P + Send + 'static) -> Response<Paged<P>>
+where
+    I: IntoIterator<Item: Message, IntoIter: Send + 'static>,
+    P: Send + 'static,
+{
+    let pages = pages::pages(items).map(move |items| Ok(page(items)));
+    Response::new(Box::pin(tokio_stream::iter(pages)))
 }
 
 /// Lets through who has the key; everybody where there is none.

@@ -8,6 +8,8 @@
 mod assembly;
 /// When to dial again.
 pub(crate) mod backoff;
+/// Answers about live state.
+mod observing;
 /// The protocol, as a state machine.
 mod session;
 /// The same, over gRPC.
@@ -15,7 +17,12 @@ mod stream;
 
 use std::future::Future;
 
-use apigw_config::{admin_key::AdminKey, model::GatewayConfig, problem::Problem, wire::Revision};
+use apigw_config::{
+    admin_key::AdminKey,
+    model::GatewayConfig,
+    problem::Problem,
+    wire::{Revision, features},
+};
 use apigw_proto::v1;
 use tokio::time::Instant;
 use tonic::transport::Endpoint;
@@ -60,6 +67,9 @@ pub(crate) trait Applier {
 
     /// The live state of each route.
     fn limits(&self) -> Vec<v1::RouteLimits>;
+
+    /// The providers of tokens and their keys.
+    fn auth(&self) -> Vec<v1::ProviderState>;
 }
 
 /// A URL that names no control plane.
@@ -136,7 +146,7 @@ impl Delivery {
             listen_address: session.listen_address().into(),
             running: running.map(v1::Revision::from),
             source: source.into(),
-            features: session::FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
+            features: features::KNOWN.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -39,6 +39,10 @@ impl Applier for FromStream {
     fn limits(&self) -> Vec<v1::RouteLimits> {
         self.status.limits()
     }
+
+    fn auth(&self) -> Vec<v1::ProviderState> {
+        self.status.auth()
+    }
 }
 
 /// How the newest configuration fared.

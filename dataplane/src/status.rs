@@ -74,8 +74,16 @@ impl Runtime for OwnStatus {
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
         let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
-        let row = |name: &str| v1::RouteLimits { data_plane: self.name(), route: name.into() };
+        let row = |name: &str| v1::RouteLimits {
+            data_plane: self.name(),
+            route: name.into(),
+            ..v1::RouteLimits::default()
+        };
         snapshot.config().routes().iter().map(|route| row(route.name.as_str())).collect()
+    }
+
+    fn auth(&self) -> Vec<v1::ProviderState> {
+        Vec::new()
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::output::Format;
+use crate::{output::Format, watch::Interval};
 
 /// Asks a running gateway what it does, and checks configuration files.
 #[derive(Debug, Parser)]
@@ -33,7 +33,13 @@ pub(crate) enum Command {
     /// The routes, in the order of the file.
     Routes,
     /// The live state of each route on each data plane.
-    Limits,
+    Limits {
+        /// Asks again every so many seconds (2 unless said), until Ctrl-C.
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+        watch: Option<Interval>,
+    },
+    /// The providers of tokens on each data plane, and how their keys are.
+    Auth,
     /// Checks a file by the code that would run it, without a server.
     Validate {
         /// The configuration file; "-" reads standard input.
@@ -57,5 +63,22 @@ mod tests {
         let arguments =
             Arguments::try_parse_from(["gwctl", "routes", "-o", "json", "--endpoint", "http://h:1"]).unwrap();
         assert_eq!((arguments.endpoint.as_str(), arguments.output), ("http://h:1", Format::Json));
+    }
+
+    #[test]
+    fn watching_may_name_its_interval() {
+        let watched = |arguments: &[&str]| {
+            let arguments = Arguments::try_parse_from([&["gwctl", "limits"], arguments].concat());
+            match arguments.map(|arguments| arguments.command) {
+                Ok(Command::Limits { watch }) => Ok(watch.map(Interval::seconds)),
+                Ok(other) => panic!("it is limits: {other:?}"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        assert_eq!(watched(&[]), Ok(None));
+        assert_eq!(watched(&["--watch"]), Ok(Some(2.0)));
+        assert_eq!(watched(&["--watch", "-o", "json"]), Ok(Some(2.0)));
+        assert_eq!(watched(&["--watch", "0.5"]), Ok(Some(0.5)));
+        assert!(watched(&["--watch", "0"]).is_err_and(|error| error.contains("from 0.1 to 3600")));
     }
 }

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::{self, TcpStream};
 use tonic::{
-    Request, Status, Streaming,
+    Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{self, Channel},
@@ -76,28 +76,37 @@ impl Connection {
     }
 
     /// The routes, in their order.
-    pub(crate) async fn routes(mut self) -> Result<Vec<v1::Route>, Failure> {
-        let endpoint = self.endpoint.clone();
-        let gathered = in_time(&endpoint, async {
-            match self.client.routes(v1::RoutesRequest {}).await {
-                Ok(pages) => self.gather(pages.into_inner(), |page| page.routes).await,
-                Err(status) => Err(self.failure(Progress::Asked, &status)),
-            }
-        });
-        let gathered = gathered.await??;
+    pub(crate) async fn routes(self) -> Result<Vec<v1::Route>, Failure> {
+        let mut client = self.client.clone();
+        let gathered = self.gathered(client.routes(v1::RoutesRequest {}), |page| page.routes).await?;
         gathered.cut_short.map_or(Ok(gathered.rows), Err)
     }
 
     /// The live state of each route on each data plane.
-    pub(crate) async fn limits(mut self) -> Result<Gathered<v1::RouteLimits>, Failure> {
-        let endpoint = self.endpoint.clone();
-        in_time(&endpoint, async {
-            match self.client.limits(v1::LimitsRequest {}).await {
-                Ok(pages) => self.gather(pages.into_inner(), |page| page.rows).await,
+    pub(crate) async fn limits(self) -> Result<Gathered<v1::RouteLimits>, Failure> {
+        let mut client = self.client.clone();
+        self.gathered(client.limits(v1::LimitsRequest {}), |page| page.rows).await
+    }
+
+    /// The providers of tokens on each data plane.
+    pub(crate) async fn auth(self) -> Result<Gathered<v1::ProviderState>, Failure> {
+        let mut client = self.client.clone();
+        self.gathered(client.auth(v1::AuthRequest {}), |page| page.providers).await
+    }
+
+    /// Asks for rows and waits for them.
+    async fn gathered<P: Message, T>(
+        &self,
+        call: impl Future<Output = Result<Response<Streaming<P>>, Status>>,
+        rows_of: impl Fn(P) -> Vec<T>,
+    ) -> Result<Gathered<T>, Failure> {
+        let answer = async {
+            match call.await {
+                Ok(pages) => self.gather(pages.into_inner(), rows_of).await,
                 Err(status) => Err(self.failure(Progress::Asked, &status)),
             }
-        })
-        .await?
+        };
+        in_time(&self.endpoint, answer).await?
     }
 
     /// Puts pages together. What had come before the other side gave up is kept.

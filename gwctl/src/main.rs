@@ -17,22 +17,29 @@ mod output;
 mod validate;
 /// The answers, as scripts see them.
 mod view;
+/// An answer that is asked for again and again.
+mod watch;
 
 use std::{
+    future::Future,
     io::{self, Write},
     process::ExitCode,
 };
 
 use apigw_config::admin_key::AdminKey;
+use apigw_proto::v1;
 use clap::Parser;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     arguments::{Arguments, Command},
-    connection::Connection,
+    connection::{Connection, Gathered},
+    endpoint::Endpoint,
     failure::Failure,
     output::{Style, Table},
-    view::{LimitsView, RoutesView, StatusView},
+    view::{AuthView, LimitsView, RoutesView, StatusView},
+    watch::{Answer, Interval, Pipe, Screen, Size},
 };
 
 fn main() -> ExitCode {
@@ -62,11 +69,14 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let routes = connect(arguments).await?.routes().await?;
             print(arguments, &RoutesView::from(routes))?;
         }
-        Command::Limits => {
+        Command::Limits { watch: None } => {
             let gathered = connect(arguments).await?.limits().await?;
-            print(arguments, &LimitsView::from(gathered.rows))?;
-            // What did arrive is worth showing, even when a data plane kept silent.
-            return gathered.cut_short.map_or(Ok(ExitCode::SUCCESS), Err);
+            return print_gathered(arguments, gathered, LimitsView::from);
+        }
+        Command::Limits { watch: Some(interval) } => watch_limits(arguments, *interval).await?,
+        Command::Auth => {
+            let gathered = connect(arguments).await?.auth().await?;
+            return print_gathered(arguments, gathered, AuthView::from);
         }
         Command::Validate { file } => {
             let validation = validate::validate(file)?;
@@ -77,10 +87,74 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What did arrive is worth showing, even when a data plane kept silent.
+fn print_gathered<T, V: Serialize + Table>(
+    arguments: &Arguments,
+    gathered: Gathered<T>,
+    view: impl Fn(Vec<T>) -> V,
+) -> Result<ExitCode, Failure> {
+    print(arguments, &view(gathered.rows))?;
+    gathered.cut_short.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// Asks for limits until the end: on a terminal until Ctrl-C, on a pipe until its reader is gone.
+async fn watch_limits(arguments: &Arguments, interval: Interval) -> Result<(), Failure> {
+    let (endpoint, key) = destination(arguments)?;
+    let format = arguments.output;
+    let gather = async || Connection::open(endpoint.clone(), key.as_ref()).await?.limits().await;
+    if output::is_on_screen() {
+        let style = Style::of_stdout();
+        let ask = async || answer_of(gather().await, |view| output::render(view, format, style));
+        let title = format!("limits of {endpoint}, every {} s", interval.seconds());
+        let end = ended().map_err(Failure::Runtime)?;
+        let mut screen =
+            Screen::take(io::stdout(), title, style, Size::of_stdout).map_err(Failure::Output)?;
+        watch::watch(interval, &mut screen, ask, end).await
+    } else {
+        let ask =
+            async || answer_of(gather().await, |view| output::render_in_sequence(view, format, Style::Plain));
+        let mut pipe = Pipe::new(io::stdout(), io::stderr(), format);
+        // Signals end the program as they end any other.
+        watch::watch(interval, &mut pipe, ask, std::future::pending()).await
+    }
+}
+
+/// A failure to get an answer is an answer, too; a failure to write one is not.
+fn answer_of(
+    gathered: Result<Gathered<v1::RouteLimits>, Failure>,
+    render: impl Fn(&LimitsView) -> Result<String, Failure>,
+) -> Result<Answer, Failure> {
+    Ok(match gathered {
+        Ok(Gathered { rows, cut_short }) => Answer {
+            text: render(&LimitsView::from(rows))?,
+            failure: cut_short.map(|failure| failure.to_string()),
+        },
+        Err(failure) => Answer { text: String::new(), failure: Some(failure.to_string()) },
+    })
+}
+
+/// The signals that would end the program with the terminal still taken.
+fn ended() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
+}
+
 async fn connect(arguments: &Arguments) -> Result<Connection, Failure> {
-    let endpoint = arguments.endpoint.parse()?;
-    let key = AdminKey::from_env().map_err(Failure::Key)?;
+    let (endpoint, key) = destination(arguments)?;
     Connection::open(endpoint, key.as_ref()).await
+}
+
+/// Whom to ask, and the key to present there.
+fn destination(arguments: &Arguments) -> Result<(Endpoint, Option<AdminKey>), Failure> {
+    Ok((arguments.endpoint.parse()?, AdminKey::from_env().map_err(Failure::Key)?))
 }
 
 /// Writes an answer. A reader that has seen enough and is gone (`gwctl routes | head -1`) is nobody's failure.

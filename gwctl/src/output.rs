@@ -9,7 +9,7 @@ use std::{env, io, io::IsTerminal};
 use clap::ValueEnum;
 use serde::Serialize;
 
-pub(crate) use self::table::{Cell, Colour, Grid};
+pub(crate) use self::table::{Cell, Colour, Grid, painted};
 use crate::failure::Failure;
 
 /// The forms of an answer.
@@ -18,6 +18,19 @@ pub(crate) enum Format {
     Table,
     Json,
     Yaml,
+}
+
+impl Format {
+    /// What stands between two answers of a sequence.
+    pub(crate) fn separator(self) -> &'static str {
+        match self {
+            Self::Table => "\n",
+            // One document in each line.
+            Self::Json => "",
+            // Without it, two lists would be read as one (YAML 1.2.2 section 9.1.2).
+            Self::Yaml => "---\n",
+        }
+    }
 }
 
 /// Whether a table may use colours.
@@ -30,10 +43,14 @@ pub(crate) enum Style {
 impl Style {
     /// Colours on a terminal, unless `NO_COLOR` (<https://no-color.org>) or a terminal without colours says otherwise.
     pub(crate) fn of_stdout() -> Self {
-        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || env::var_os("TERM").is_some_and(|value| value == "dumb");
-        if io::stdout().is_terminal() && !unwanted { Self::Coloured } else { Self::Plain }
+        let is_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if is_on_screen() && !is_unwanted { Self::Coloured } else { Self::Plain }
     }
+}
+
+/// Whether standard output is a terminal that can do more than print line after line.
+pub(crate) fn is_on_screen() -> bool {
+    io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|value| value != "dumb")
 }
 
 /// What has a form for people.
@@ -52,5 +69,17 @@ pub(crate) fn render<V: Serialize + Table>(
         Format::Table => Ok(view.table(style)),
         Format::Json => Ok(serde_json::to_string_pretty(view)? + "\n"),
         Format::Yaml => Ok(serde_saphyr::to_string(view)?),
+    }
+}
+
+/// The same, as one of a sequence: JSON in one line.
+pub(crate) fn render_in_sequence<V: Serialize + Table>(
+    view: &V,
+    format: Format,
+    style: Style,
+) -> Result<String, Failure> {
+    match format {
+        Format::Json => Ok(serde_json::to_string(view)? + "\n"),
+        Format::Table | Format::Yaml => render(view, format, style),
     }
 }

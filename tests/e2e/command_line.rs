@@ -118,7 +118,7 @@ fn limits_have_a_row_for_each_route_and_data_plane() {
     for row in &rows {
         assert!(row["data_plane"].is_string(), "{row}");
         assert!(row["route"] == "users" || row["route"] == "public", "{row}");
-        for key in ["concurrency", "circuit_breaker", "rate_limit"] {
+        for key in ["concurrency", "circuit_breaker", "rate_limit", "rejections", "shadow_rejections"] {
             assert!(row.get(key).is_some(), "{key} is missing in {row}");
         }
     }
@@ -135,6 +135,7 @@ fn tables_are_for_people() {
         ("status", ["in_sync", "gateway.yaml"]),
         ("routes", ["users", "/api/users/"]),
         ("limits", ["users", "public"]),
+        ("auth", ["DATA PLANE", "PROVIDER"]),
     ] {
         let table = gwctl(endpoint, &[command]);
         assert_eq!((table.code, table.stderr.as_str()), (Some(0), ""), "{table:?}");
@@ -152,7 +153,7 @@ fn yaml_says_what_json_says() {
     let upstream = Origin::saying("");
     let gateway = Gateway::standalone(document(&upstream));
     let endpoint = gateway.data_plane.admin();
-    for command in ["status", "routes", "limits"] {
+    for command in ["status", "routes", "limits", "auth"] {
         let yaml = gwctl(endpoint, &["-o", "yaml", command]);
         assert_eq!(yaml.code, Some(0), "{yaml:?}");
         let read: Value = serde_saphyr::from_str(&yaml.stdout).expect("it is YAML");
@@ -163,7 +164,7 @@ fn yaml_says_what_json_says() {
 #[test]
 fn nothing_listening_is_one_line_and_exit_code_1() {
     let endpoint = refusing();
-    for command in ["status", "routes", "limits"] {
+    for command in ["status", "routes", "limits", "auth"] {
         fails(&gwctl(endpoint, &[command]), 1, &endpoint.port().to_string());
     }
 }

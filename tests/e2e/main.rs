@@ -38,6 +38,8 @@ mod edits;
 mod fleet;
 // What a person types and what comes back.
 mod command_line;
+// What a person watches, for as long as it takes.
+mod watching;
 // The example files, the README and the demo are as good as their word.
 mod examples;
 // The commands of the walk-through show what it says.

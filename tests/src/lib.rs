@@ -14,6 +14,7 @@ pub mod tokens;
 pub mod lines;
 pub mod log;
 pub mod programs;
+pub mod terminal;
 pub mod waiting;
 
 // What a gateway stands between.

@@ -174,9 +174,17 @@ impl Running {
     ///
     /// # Errors
     /// When the system does not start it.
-    pub fn start(mut command: Command) -> Result<Self, ProgramError> {
+    pub fn start(command: Command) -> Result<Self, ProgramError> {
+        Self::start_on(command, Stdio::piped())
+    }
+
+    /// Starts a program whose stdout is somewhere else, where it is not gathered.
+    ///
+    /// # Errors
+    /// When the system does not start it.
+    pub fn start_on(mut command: Command, stdout: Stdio) -> Result<Self, ProgramError> {
         let name = PathBuf::from(command.get_program()).file_name().unwrap_or_default().display().to_string();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
         let mut child = child.map_err(|source| ProgramError::NotStarted { program: name.clone(), source })?;
         let stdout = gather(child.stdout.take());
         let stderr = gather(child.stderr.take());

@@ -200,16 +200,68 @@ fn a_rejected_hash_is_not_offered_again_until_it_changes() {
 #[test]
 fn questions_go_out_during_a_push_and_are_bounded() {
     let (_, _, mut session) = listed(&["a"]);
-    assert_eq!(session.ask(), Some(1));
+    assert_eq!(session.ask(Subject::Limits), Some(1));
     assert_eq!(sent(&mut session), ["query 1"]);
-    let observed = |last| Ok(Event::Observed { query: 1, rows: vec![], last });
+    let observed = |last| Ok(Event::Observed { query: 1, page: None, last });
     assert_eq!(observe(&mut session, 1, false), observed(false));
     for query in 2..=MAX_OPEN_QUERIES as u64 {
-        assert_eq!(session.ask(), Some(query));
+        assert_eq!(session.ask(Subject::Limits), Some(query));
     }
-    assert_eq!(session.ask(), None);
+    assert_eq!(session.ask(Subject::Limits), None);
     assert_eq!(observe(&mut session, 1, true), observed(true));
-    assert_eq!(session.ask(), Some(MAX_OPEN_QUERIES as u64 + 1));
+    assert_eq!(session.ask(Subject::Limits), Some(MAX_OPEN_QUERIES as u64 + 1));
+}
+
+#[test]
+fn each_subject_is_asked_for_and_answered_as_what_it_is() {
+    use v1::{observation::Answer, query::Question};
+    let (_, _, mut session) = listed(&["a"]);
+    let asked = |session: &mut Session, subject| {
+        let query = session.ask(subject).unwrap();
+        match session.next_message().unwrap().message {
+            Some(follow_response::Message::Query(message)) if message.id == query => {
+                (query, message.question.unwrap())
+            }
+            other => panic!("a query is due: {other:?}"),
+        }
+    };
+    let answered = |session: &mut Session, query, answer: &Answer| {
+        let observation = v1::Observation { query, answer: Some(answer.clone()), last: true };
+        let message = Some(follow_request::Message::Observation(observation));
+        session.receive(v1::FollowRequest { message })
+    };
+    let limits = (
+        Subject::Limits,
+        Question::Limits(v1::LimitsRequest {}),
+        Answer::Limits(v1::LimitsResponse::default()),
+    );
+    let auth = (Subject::Auth, Question::Auth(v1::AuthRequest {}), Answer::Auth(v1::AuthResponse::default()));
+    for ((subject, question, own), (_, _, other)) in [(&limits, &auth), (&auth, &limits)] {
+        let (query, sent) = asked(&mut session, *subject);
+        assert_eq!(sent, *question);
+        let observed = Event::Observed { query, page: Some(own.clone()), last: true };
+        assert_eq!(answered(&mut session, query, own), Ok(observed));
+        let (query, _) = asked(&mut session, *subject);
+        assert_eq!(answered(&mut session, query, other), Err(Breach::OtherObservation));
+    }
+}
+
+#[test]
+fn an_offer_names_what_its_content_requires() {
+    let required = |text: &str| {
+        let content = apigw_config::watch::Content::Text(text.into());
+        let Verdict::Published(published) = publisher().consider(content, 1) else {
+            unreachable!("it is good")
+        };
+        let message = Session::new(None, None, Some(published)).next_message().unwrap().message;
+        let Some(follow_response::Message::Offer(offer)) = message else { unreachable!("an offer is first") };
+        offer.required_features
+    };
+    let route = "routes: [{ name: a, match: { path_prefix: / }, upstream: \"http://h:1\"";
+    assert_eq!(required(&format!("{route} }}]")), Vec::<String>::new());
+    let policies = "concurrency: { max_in_flight: 1, mode: shadow }, deny_cidrs: [\"192.0.2.7\"]";
+    let expected = ["concurrency", "address_lists", "policy_mode"];
+    assert_eq!(required(&format!("{route}, {policies} }}]")), expected);
 }
 
 #[test]

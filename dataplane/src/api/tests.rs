@@ -36,7 +36,11 @@ impl Runtime for OneRoute {
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
-        vec![v1::RouteLimits { data_plane: "dp-1".into(), route: "users".into() }]
+        vec![v1::RouteLimits { route: "users".into(), ..v1::RouteLimits::default() }]
+    }
+
+    fn auth(&self) -> Vec<v1::ProviderState> {
+        vec![v1::ProviderState { provider: "staff".into(), ..v1::ProviderState::default() }]
     }
 }
 
@@ -64,6 +68,9 @@ async fn a_data_plane_answers_for_itself() {
 
     let mut pages = client.limits(v1::LimitsRequest {}).await.unwrap().into_inner();
     assert_eq!(pages.message().await.unwrap().unwrap().rows[0].route, "users");
+
+    let mut pages = client.auth(v1::AuthRequest {}).await.unwrap().into_inner();
+    assert_eq!(pages.message().await.unwrap().unwrap().providers[0].provider, "staff");
 }
 
 #[tokio::test]

@@ -17,8 +17,8 @@ use bytes::Bytes;
 pub(super) const MAX_ENTRIES: usize = 1_000_000;
 /// The most bytes of a configuration's resources together.
 pub(super) const MAX_BYTES: usize = 512 << 20;
-/// The most indexes of one Need: at most 3 bytes each, so that the message keeps its limit. What else lacks is needed
-/// when these have come.
+/// The most indexes of one Need: at most 3 bytes each, so that the message keeps its limit. What else is missing is
+/// needed when these have come.
 pub(super) const MAX_NEED: usize = 250_000;
 
 /// Resources by their hashes.
@@ -144,7 +144,7 @@ impl Fetch {
         self.revision
     }
 
-    /// What to need next, when all that was needed before has come; empty when nothing lacks.
+    /// What to need next, when all that was needed before has come; empty when nothing is missing.
     pub(super) fn need(&mut self) -> Vec<u32> {
         let until = (self.needed + MAX_NEED).min(self.missing.len());
         let indexes = self.missing[self.needed..until].to_vec();
@@ -179,7 +179,7 @@ impl Fetch {
         self.received == self.needed
     }
 
-    /// Whether nothing lacks.
+    /// Whether nothing is missing.
     pub(super) fn is_whole(&self) -> bool {
         self.received == self.missing.len()
     }

@@ -16,18 +16,15 @@
 use apigw_config::{
     pages,
     problem::Problem,
-    wire::{IdentityError, Revision},
+    wire::{IdentityError, Revision, features},
 };
 use apigw_proto::v1::{self, follow_request, follow_response};
 
 use super::{
     Applied,
     assembly::{Candidate, Fetch, Holdings, Listing, of_delivery},
+    observing::{self, Subject},
 };
-
-/// What this build can enforce beyond what every build can. A configuration that requires something else is refused,
-/// rather than run without a policy that this build does not know.
-pub(super) const FEATURES: [&str; 0] = [];
 
 /// What a control plane did that the protocol does not allow. The stream ends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,8 +51,11 @@ pub(super) enum Reaction {
     Refuse(Revision, Vec<Problem>),
     /// To be brought into force, and then concluded.
     Apply(Box<Candidate>),
-    /// The live state is asked for; the answer has this number.
-    Observe(u64),
+    /// Live state is asked for; the answer has the question's number.
+    Observe {
+        query: u64,
+        subject: Subject,
+    },
 }
 
 /// What this data plane runs, and what is on its way.
@@ -137,14 +137,7 @@ impl Session {
             let report = report(superseded, v1::Outcome::Superseded);
             reactions.push(Reaction::Send(request(follow_request::Message::Report(report))));
         }
-        let unknown: Vec<_> = offer
-            .required_features
-            .iter()
-            .filter(|feature| !FEATURES.contains(&feature.as_str()))
-            .map(|feature| {
-                of_delivery(format!("this build ({}) does not know {feature:?}", env!("CARGO_PKG_VERSION")))
-            })
-            .collect();
+        let unknown = unknown_features(&offer.required_features);
         if !unknown.is_empty() {
             reactions.push(self.refuse(revision, unknown));
             return Ok(reactions);
@@ -242,28 +235,21 @@ impl Session {
     }
 }
 
-fn asked(query: &v1::Query) -> Reaction {
-    match &query.question {
-        Some(v1::query::Question::Limits(_)) => Reaction::Observe(query.id),
-        // A question of a newer control plane: there is an answer, but nothing in it.
-        None => {
-            let observation = v1::Observation { query: query.id, answer: None, last: true };
-            Reaction::Send(request(follow_request::Message::Observation(observation)))
-        }
-    }
+/// What this build would pass over, were it to run the configuration.
+fn unknown_features(required: &[String]) -> Vec<Problem> {
+    let unknown = required.iter().filter(|name| !features::is_known(name));
+    let problem = |name: &String| {
+        let version = env!("CARGO_PKG_VERSION");
+        of_delivery(format!("this build ({version}) does not enforce {name:?}, which the configuration uses"))
+    };
+    unknown.map(problem).collect()
 }
 
-/// The answer to a question about the live state, in as many messages as it takes.
-pub(super) fn observations(
-    query: u64,
-    rows: Vec<v1::RouteLimits>,
-) -> impl Iterator<Item = v1::FollowRequest> {
-    let observation = move |rows, last| {
-        let answer = Some(v1::observation::Answer::Limits(v1::LimitsResponse { rows }));
-        request(follow_request::Message::Observation(v1::Observation { query, answer, last }))
-    };
-    let rows = pages::pages(rows).map(move |page| observation(page, false));
-    rows.chain(std::iter::once_with(move || observation(Vec::new(), true)))
+fn asked(query: &v1::Query) -> Reaction {
+    match &query.question {
+        Some(question) => Reaction::Observe { query: query.id, subject: question.into() },
+        None => Reaction::Send(observing::unknown(query.id)),
+    }
 }
 
 fn needed(fetch: &mut Fetch) -> v1::FollowRequest {

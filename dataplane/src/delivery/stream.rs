@@ -18,6 +18,7 @@ use tracing::warn;
 
 use super::{
     Applier,
+    observing::{self, Row, Subject},
     session::{self, Breach, Reaction, Session},
 };
 
@@ -124,8 +125,8 @@ impl Stream {
         Ok(Self { outgoing, incoming })
     }
 
-    /// Carries messages until the stream breaks. A configuration is applied before the next message is read, so that one
-    /// is in force, or refused, before another can supersede it.
+    /// Carries messages until the stream breaks. A configuration is applied before the next message is read, so that
+    /// one is in force, or refused, before another can supersede it.
     pub(super) async fn carry(&mut self, session: &mut Session, applier: &mut impl Applier) -> Lost {
         loop {
             let reactions = match self.incoming.message().await {
@@ -158,12 +159,8 @@ impl Stream {
                 log_rejected(revision, &problems);
                 self.send(session::rejected(revision, &problems)).await
             }
-            Reaction::Observe(query) => {
-                for observation in session::observations(query, applier.limits()) {
-                    self.send(observation).await?;
-                }
-                Ok(())
-            }
+            Reaction::Observe { query, subject: Subject::Limits } => self.tell(query, applier.limits()).await,
+            Reaction::Observe { query, subject: Subject::Auth } => self.tell(query, applier.auth()).await,
             Reaction::Apply(candidate) => {
                 let revision = candidate.revision;
                 // The applier tells the log what came of it.
@@ -171,6 +168,13 @@ impl Stream {
                 self.send(session.conclude(revision, candidate.holdings, outcome)).await
             }
         }
+    }
+
+    async fn tell<R: Row>(&self, query: u64, rows: Vec<R>) -> Result<(), Unsent> {
+        for observation in observing::observations(query, rows) {
+            self.send(observation).await?;
+        }
+        Ok(())
     }
 
     async fn send(&self, request: v1::FollowRequest) -> Result<(), Unsent> {

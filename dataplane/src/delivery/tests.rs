@@ -78,7 +78,11 @@ impl Applier for Notebook {
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
-        vec![v1::RouteLimits { data_plane: "dp-1".into(), route: "a".into() }]
+        vec![v1::RouteLimits { route: "a".into(), ..v1::RouteLimits::default() }]
+    }
+
+    fn auth(&self) -> Vec<v1::ProviderState> {
+        vec![v1::ProviderState { provider: "staff".into(), ..v1::ProviderState::default() }]
     }
 }
 
@@ -117,6 +121,7 @@ async fn a_configuration_travels_and_a_new_stream_goes_on_from_it() {
     assert_eq!(stream.authorization.as_deref(), Some("Bearer secret"));
     let hello = stream.hello().await;
     assert_eq!((hello.data_plane.as_str(), hello.instance, hello.running), ("dp-1", 42, None));
+    assert_eq!(hello.features, features::KNOWN.map(features::Feature::name));
     let first = revised(1, &["a"]);
     stream.send(offer(&first)).await;
     stream.send(entries(&first)).await;
@@ -147,23 +152,31 @@ async fn questions_are_answered_over_the_stream() {
     let _following = data_plane(&[url], Notebook::default());
     let mut stream = streams.recv().await.unwrap();
     stream.hello().await;
-    let question = Some(v1::query::Question::Limits(v1::LimitsRequest {}));
-    let query = v1::follow_response::Message::Query(v1::Query { id: 7, question });
-    stream.send(v1::FollowResponse { message: Some(query) }).await;
-    let mut routes = Vec::new();
-    loop {
-        let follow_request::Message::Observation(observation) = stream.next().await else {
-            panic!("an answer is due")
-        };
-        let Some(v1::observation::Answer::Limits(limits)) = observation.answer else {
-            panic!("limits are due")
-        };
-        routes.extend(limits.rows.into_iter().map(|row| row.route));
-        if observation.last {
-            break;
+    let questions =
+        [v1::query::Question::Limits(v1::LimitsRequest {}), v1::query::Question::Auth(v1::AuthRequest {})];
+    let mut told = Vec::new();
+    for (id, question) in (7..).zip(questions) {
+        let query = v1::follow_response::Message::Query(v1::Query { id, question: Some(question) });
+        stream.send(v1::FollowResponse { message: Some(query) }).await;
+        loop {
+            let follow_request::Message::Observation(observation) = stream.next().await else {
+                panic!("an answer is due")
+            };
+            assert_eq!(observation.query, id);
+            match observation.answer.expect("it knows the question") {
+                v1::observation::Answer::Limits(page) => {
+                    told.extend(page.rows.into_iter().map(|row| row.route));
+                }
+                v1::observation::Answer::Auth(page) => {
+                    told.extend(page.providers.into_iter().map(|row| row.provider));
+                }
+            }
+            if observation.last {
+                break;
+            }
         }
     }
-    assert_eq!(routes, ["a"]);
+    assert_eq!(told, ["a", "staff"]);
 }
 
 #[tokio::test]

@@ -113,6 +113,10 @@ pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
 
 /// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none of them: one look at each name is cheaper than a search for each field.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let named: Vec<_> = headers
             .get_all(CONNECTION)
@@ -126,19 +130,19 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
                 headers.remove(name);
             }
         }
-        headers.remove(CONNECTION);
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
         headers.remove(name);
     }
+}
+
+/// Whether a field is for one connection only, whatever `Connection` says.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let is_standard = matches!(
+        *name,
+        CONNECTION | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION | TE | TRANSFER_ENCODING | UPGRADE
+    );
+    is_standard || *name == KEEP_ALIVE || *name == PROXY_CONNECTION
 }
 
 /// Turns the header fields a client sent into those its upstream is to see.

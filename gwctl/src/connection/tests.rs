@@ -8,7 +8,6 @@ use tokio::{
     net::TcpListener,
 };
 use tokio_stream::{Stream, wrappers::TcpListenerStream};
-use tonic::Response;
 
 use super::*;
 
@@ -46,6 +45,7 @@ impl Scripted {
 impl Gateway for Scripted {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
+    type AuthStream = Paged<v1::AuthResponse>;
 
     async fn status(
         &self,
@@ -64,6 +64,10 @@ impl Gateway for Scripted {
 
     async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
         Ok(Response::new(self.paged(v1::LimitsResponse { rows: vec![v1::RouteLimits::default()] })))
+    }
+
+    async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
+        Ok(Response::new(self.paged(v1::AuthResponse { providers: vec![v1::ProviderState::default()] })))
     }
 }
 
@@ -133,6 +137,9 @@ async fn pages_are_put_together() {
     let endpoint = Scripted { pages: 3, failure: None }.serve().await;
     let routes = Connection::open(endpoint, None).await.unwrap().routes().await.unwrap();
     assert_eq!(routes.len(), 3);
+    let endpoint = Scripted { pages: 2, failure: None }.serve().await;
+    let providers = Connection::open(endpoint, None).await.unwrap().auth().await.unwrap();
+    assert_eq!(providers.rows.len(), 2);
 }
 
 #[tokio::test]

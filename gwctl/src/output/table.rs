@@ -1,7 +1,5 @@
 //! Aligned columns without borders, as terminals and `awk` like them.
 
-use std::fmt::Write;
-
 use super::Style;
 use crate::failure::printable;
 
@@ -95,11 +93,17 @@ impl<const N: usize> Grid<N> {
 }
 
 fn push_cell(line: &mut String, cell: &Cell, style: Style) {
-    match (style, cell.colour) {
-        (Style::Coloured, Some(colour)) => {
-            write!(line, "\u{1b}[{}m{}\u{1b}[0m", colour.code(), cell.text).expect("a string takes any text");
-        }
-        _ => line.push_str(&cell.text),
+    match cell.colour {
+        Some(colour) => line.push_str(&painted(&cell.text, colour, style)),
+        None => line.push_str(&cell.text),
+    }
+}
+
+/// A text in a colour, where there are any.
+pub(crate) fn painted(text: &str, colour: Colour, style: Style) -> String {
+    match style {
+        Style::Coloured => format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()),
+        Style::Plain => text.into(),
     }
 }
 

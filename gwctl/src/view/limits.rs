@@ -1,47 +1,206 @@
 //! `gwctl limits`: one row for each route on each data plane.
 
+use std::{collections::BTreeMap, fmt::Write};
+
+use apigw_config::json::Number;
 use apigw_proto::v1;
 use serde::Serialize;
 
-use crate::output::{Grid, Style, Table};
+use super::{aside, timestamp_if_any};
+use crate::output::{Cell, Colour, Grid, Style, Table};
 
 /// In the order of the data planes, then of the routes.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct LimitsView(Vec<RowView>);
 
-/// The three policies are null until a data plane keeps state for them.
+/// A policy that a route does not have is null.
 #[derive(Debug, Serialize)]
 struct RowView {
     data_plane: String,
     route: String,
-    concurrency: Option<()>,
-    circuit_breaker: Option<()>,
-    rate_limit: Option<()>,
+    concurrency: Option<ConcurrencyView>,
+    circuit_breaker: Option<CircuitBreakerView>,
+    rate_limit: Option<RateLimitView>,
+    rejections: BTreeMap<String, u64>,
+    shadow_rejections: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConcurrencyView {
+    max_in_flight: u32,
+    in_flight: u64,
+    mode: String,
+}
+
+#[derive(Debug, Serialize)]
+struct CircuitBreakerView {
+    state: &'static str,
+    failures: u32,
+    /// When it opened: RFC 3339, in UTC. The name is the Go model's.
+    opens_at: Option<String>,
+    retry_after_seconds: Number,
+    half_open_in_flight: u32,
+    mode: String,
+}
+
+/// All but the mode is of the whole data plane.
+#[derive(Debug, Serialize)]
+struct RateLimitView {
+    backend: String,
+    keys: u64,
+    max_keys: u64,
+    evictions: u64,
+    backend_connected: bool,
+    backend_failures: BTreeMap<String, u64>,
+    mode: String,
 }
 
 impl From<Vec<v1::RouteLimits>> for LimitsView {
     fn from(rows: Vec<v1::RouteLimits>) -> Self {
-        let row = |row: v1::RouteLimits| RowView {
+        Self(rows.into_iter().map(RowView::from).collect())
+    }
+}
+
+impl From<v1::RouteLimits> for RowView {
+    fn from(row: v1::RouteLimits) -> Self {
+        Self {
             data_plane: row.data_plane,
             route: row.route,
-            concurrency: None,
-            circuit_breaker: None,
-            rate_limit: None,
-        };
-        Self(rows.into_iter().map(row).collect())
+            concurrency: row.concurrency.map(ConcurrencyView::from),
+            circuit_breaker: row.circuit_breaker.map(CircuitBreakerView::from),
+            rate_limit: row.rate_limit.map(RateLimitView::from),
+            rejections: counts(row.rejections),
+            shadow_rejections: counts(row.shadow_rejections),
+        }
     }
+}
+
+impl From<v1::ConcurrencyState> for ConcurrencyView {
+    fn from(state: v1::ConcurrencyState) -> Self {
+        let v1::ConcurrencyState { max_in_flight, in_flight, mode } = state;
+        Self { max_in_flight, in_flight, mode: mode_word(mode) }
+    }
+}
+
+impl From<v1::CircuitBreakerState> for CircuitBreakerView {
+    fn from(breaker: v1::CircuitBreakerState) -> Self {
+        let state = match breaker.phase() {
+            // One that says nothing of it has not opened.
+            v1::BreakerPhase::Unspecified | v1::BreakerPhase::Closed => "closed",
+            v1::BreakerPhase::Open => "open",
+            v1::BreakerPhase::HalfOpen => "half_open",
+        };
+        Self {
+            state,
+            failures: breaker.failures,
+            opens_at: timestamp_if_any(breaker.opened_at_ms),
+            retry_after_seconds: Number::seconds(breaker.retry_after_us),
+            half_open_in_flight: breaker.half_open_in_flight,
+            mode: mode_word(breaker.mode),
+        }
+    }
+}
+
+impl From<v1::RateLimitState> for RateLimitView {
+    fn from(state: v1::RateLimitState) -> Self {
+        Self {
+            backend: state.backend,
+            keys: state.keys,
+            max_keys: state.max_keys,
+            evictions: state.evictions,
+            backend_connected: state.backend_connected,
+            backend_failures: counts(state.backend_failures),
+            mode: mode_word(state.mode),
+        }
+    }
+}
+
+/// A mode is empty in a message of a policy that is enforced.
+fn mode_word(mode: String) -> String {
+    if mode.is_empty() { "enforce".into() } else { mode }
+}
+
+fn counts(list: Vec<v1::ReasonCount>) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for v1::ReasonCount { reason, count } in list {
+        let sum: &mut u64 = counts.entry(reason).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    counts
 }
 
 impl Table for LimitsView {
     fn table(&self, style: Style) -> String {
-        let mut grid = Grid::new(["DATA PLANE", "ROUTE", "CONCURRENCY", "BREAKER", "RATE LIMIT"]);
+        let mut grid =
+            Grid::new(["DATA PLANE", "ROUTE", "IN FLIGHT", "BREAKER", "RATE LIMIT", "REJECTED", "IN SHADOW"]);
         for row in &self.0 {
-            let none = || "-".into();
-            grid.push([row.data_plane.as_str().into(), row.route.as_str().into(), none(), none(), none()]);
+            let none = || Cell::from("-");
+            grid.push([
+                row.data_plane.as_str().into(),
+                row.route.as_str().into(),
+                row.concurrency.as_ref().map_or_else(none, ConcurrencyView::cell),
+                row.circuit_breaker.as_ref().map_or_else(none, CircuitBreakerView::cell),
+                row.rate_limit.as_ref().map_or_else(none, RateLimitView::cell),
+                listed(&row.rejections).into(),
+                listed(&row.shadow_rejections).into(),
+            ]);
         }
         grid.render(style)
     }
+}
+
+impl ConcurrencyView {
+    fn cell(&self) -> Cell {
+        let Self { max_in_flight, in_flight, mode } = self;
+        let text = format!("{in_flight} of {max_in_flight}{}", aside(mode));
+        if *in_flight < u64::from(*max_in_flight) {
+            text.into()
+        } else {
+            Cell::coloured(&text, Colour::Waiting)
+        }
+    }
+}
+
+impl CircuitBreakerView {
+    fn cell(&self) -> Cell {
+        let aside = aside(&self.mode);
+        match self.state {
+            "open" => {
+                let retry = self.retry_after_seconds.0;
+                Cell::coloured(&format!("open, trial in {retry:.1} s{aside}"), Colour::Bad)
+            }
+            "half_open" => {
+                let trials = self.half_open_in_flight;
+                Cell::coloured(&format!("half open, trials under way: {trials}{aside}"), Colour::Waiting)
+            }
+            _ if self.failures > 0 => format!("closed, failures: {}{aside}", self.failures).into(),
+            _ => format!("closed{aside}").into(),
+        }
+    }
+}
+
+impl RateLimitView {
+    fn cell(&self) -> Cell {
+        let Self { backend, keys, max_keys, evictions, backend_connected, backend_failures, mode } = self;
+        let mut text = format!("{backend}, {keys} of {max_keys} keys");
+        if *evictions > 0 {
+            write!(text, ", {evictions} evicted").expect("a string takes any text");
+        }
+        if !backend_failures.is_empty() {
+            write!(text, ", failed: {}", listed(backend_failures)).expect("a string takes any text");
+        }
+        if !backend_connected {
+            text += ", not connected";
+        }
+        text += &aside(mode);
+        if *backend_connected { text.into() } else { Cell::coloured(&text, Colour::Bad) }
+    }
+}
+
+fn listed(counts: &BTreeMap<String, u64>) -> String {
+    let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    counts.join(", ")
 }
 
 #[cfg(test)]
@@ -50,15 +209,119 @@ mod tests {
 
     use super::*;
 
+    fn reason(reason: &str, count: u64) -> v1::ReasonCount {
+        v1::ReasonCount { reason: reason.into(), count }
+    }
+
+    fn breaker(phase: v1::BreakerPhase) -> v1::CircuitBreakerState {
+        v1::CircuitBreakerState { phase: phase.into(), ..v1::CircuitBreakerState::default() }
+    }
+
+    fn full() -> v1::RouteLimits {
+        v1::RouteLimits {
+            data_plane: "dp-1".into(),
+            route: "users".into(),
+            concurrency: Some(v1::ConcurrencyState {
+                max_in_flight: 50,
+                in_flight: 3,
+                mode: "shadow".into(),
+            }),
+            circuit_breaker: Some(v1::CircuitBreakerState {
+                opened_at_ms: 1_700_000_000_123,
+                retry_after_us: 2_500_000,
+                ..breaker(v1::BreakerPhase::Open)
+            }),
+            rate_limit: Some(v1::RateLimitState {
+                backend: "redis".into(),
+                keys: 7,
+                max_keys: 1_000,
+                evictions: 2,
+                backend_failures: vec![reason("timeout", 4)],
+                mode: String::new(),
+                backend_connected: false,
+            }),
+            rejections: vec![reason("rate_limited", 12), reason("breaker_open", 1)],
+            shadow_rejections: vec![reason("too_busy", 5)],
+        }
+    }
+
+    fn bare() -> v1::RouteLimits {
+        v1::RouteLimits { data_plane: "dp-1".into(), route: "bare".into(), ..v1::RouteLimits::default() }
+    }
+
     #[test]
-    fn each_row_names_its_data_plane_and_route() {
-        let row = v1::RouteLimits { data_plane: "dp-1".into(), route: "users".into() };
-        let view = LimitsView::from(vec![row]);
+    fn json_has_the_documented_members() {
         let expected = json!([
-            { "data_plane": "dp-1", "route": "users", "concurrency": null, "circuit_breaker": null, "rate_limit": null }
+            {
+                "data_plane": "dp-1", "route": "users",
+                "concurrency": { "max_in_flight": 50, "in_flight": 3, "mode": "shadow" },
+                "circuit_breaker": {
+                    "state": "open", "failures": 0, "opens_at": "2023-11-14T22:13:20.123Z",
+                    "retry_after_seconds": 2.5, "half_open_in_flight": 0, "mode": "enforce",
+                },
+                "rate_limit": {
+                    "backend": "redis", "keys": 7, "max_keys": 1000, "evictions": 2,
+                    "backend_connected": false, "backend_failures": { "timeout": 4 }, "mode": "enforce",
+                },
+                "rejections": { "breaker_open": 1, "rate_limited": 12 },
+                "shadow_rejections": { "too_busy": 5 },
+            },
+            {
+                "data_plane": "dp-1", "route": "bare", "concurrency": null, "circuit_breaker": null,
+                "rate_limit": null, "rejections": {}, "shadow_rejections": {},
+            },
         ]);
-        assert_eq!(serde_json::to_value(&view).unwrap(), expected);
-        let table = view.table(Style::Plain);
-        assert_eq!(table.lines().last(), Some("dp-1        users  -            -        -"));
+        assert_eq!(serde_json::to_value(LimitsView::from(vec![full(), bare()])).unwrap(), expected);
+    }
+
+    #[test]
+    fn table_has_one_line_for_each_row() {
+        let table = LimitsView::from(vec![full(), bare()]).table(Style::Plain);
+        let lines: Vec<_> =
+            table.lines().map(|line| line.split("  ").filter(|cell| !cell.is_empty())).collect();
+        let cells: Vec<Vec<_>> = lines.into_iter().map(|line| line.map(str::trim).collect()).collect();
+        let heads = ["DATA PLANE", "ROUTE", "IN FLIGHT", "BREAKER", "RATE LIMIT", "REJECTED", "IN SHADOW"];
+        let users = [
+            "dp-1",
+            "users",
+            "3 of 50 (shadow)",
+            "open, trial in 2.5 s",
+            "redis, 7 of 1000 keys, 2 evicted, failed: timeout 4, not connected",
+            "breaker_open 1, rate_limited 12",
+            "too_busy 5",
+        ];
+        let bare = ["dp-1", "bare", "-", "-", "-", "-", "-"];
+        assert_eq!(cells, [heads, users, bare]);
+    }
+
+    #[test]
+    fn each_phase_of_a_breaker_has_its_word() {
+        use v1::BreakerPhase::{Closed, HalfOpen, Open, Unspecified};
+        let words = [(Unspecified, "closed"), (Closed, "closed"), (Open, "open"), (HalfOpen, "half_open")];
+        for (phase, word) in words {
+            let view = CircuitBreakerView::from(breaker(phase));
+            assert_eq!((view.state, view.opens_at), (word, None), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn table_colours_what_needs_a_look() {
+        let colours = |row: v1::RouteLimits| {
+            let table = LimitsView::from(vec![row]).table(Style::Coloured);
+            (table.matches("\u{1b}[31m").count(), table.matches("\u{1b}[33m").count())
+        };
+        assert_eq!(colours(bare()), (0, 0));
+        assert_eq!(colours(full()), (2, 0), "the open breaker and the lost server");
+        let mut busy = full();
+        busy.rate_limit = None;
+        busy.concurrency.as_mut().unwrap().in_flight = 50;
+        busy.circuit_breaker = Some(breaker(v1::BreakerPhase::HalfOpen));
+        assert_eq!(colours(busy), (0, 2), "no place is left, and the breaker tries");
+    }
+
+    #[test]
+    fn a_reason_that_is_told_twice_counts_once_in_sum() {
+        let counted = counts(vec![reason("a", 1), reason("a", 2), reason("b", u64::MAX), reason("b", 1)]);
+        assert_eq!(counted, BTreeMap::from([("a".into(), 3), ("b".into(), u64::MAX)]));
     }
 }

@@ -4,6 +4,7 @@ use apigw_config::json::{CircuitBreakerJson, RateLimitJson, RouteJson};
 use apigw_proto::v1;
 use serde::Serialize;
 
+use super::aside;
 use crate::output::{Cell, Grid, Style, Table};
 
 /// In the order of the file.
@@ -62,11 +63,6 @@ fn circuit_breaker(breaker: &CircuitBreakerJson) -> Option<String> {
         format!("{opens}, {open_seconds} s, {half_open_max_in_flight} at once{}", aside(mode))
     };
     breaker.enabled.then(summary)
-}
-
-/// That a policy does not refuse anything must not be missed.
-fn aside(mode: &str) -> String {
-    if mode.is_empty() { String::new() } else { format!(" ({mode})") }
 }
 
 #[cfg(test)]

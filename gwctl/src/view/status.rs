@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use apigw_proto::v1;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::ProblemView;
+use super::{ProblemView, timestamp};
 use crate::output::{Cell, Colour, Grid, Style, Table};
 
 #[derive(Debug, Serialize)]
@@ -126,12 +126,6 @@ fn source_word(source: v1::ConfigSource) -> Option<&'static str> {
         v1::ConfigSource::Disk => Some("disk"),
         v1::ConfigSource::File => Some("file"),
     }
-}
-
-/// Milliseconds since 1970 as RFC 3339 in UTC; a time that is too far to be written is the last one that is not.
-fn timestamp(milliseconds: u64) -> String {
-    let timestamp = i64::try_from(milliseconds).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
-    format!("{:.3}", timestamp.unwrap_or(Timestamp::MAX))
 }
 
 impl Table for StatusView {
@@ -303,11 +297,5 @@ PROBLEMS OF dp-2:
   port taken
 ";
         assert_eq!(status().table(Style::Plain), expected);
-    }
-
-    #[test]
-    fn any_number_of_milliseconds_is_a_time() {
-        assert_eq!(timestamp(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(timestamp(u64::MAX), "9999-12-30T22:00:00.999Z");
     }
 }

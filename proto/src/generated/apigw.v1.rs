@@ -394,12 +394,127 @@ pub struct LimitsResponse {
     pub rows: ::prost::alloc::vec::Vec<RouteLimits>,
 }
 /// Live state of one route on one data plane. A policy that is absent is not configured.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+///
+/// Every `mode` below is "shadow", "off", or empty for a policy that is enforced.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RouteLimits {
     #[prost(string, tag = "1")]
     pub data_plane: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub route: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub concurrency: ::core::option::Option<ConcurrencyState>,
+    #[prost(message, optional, tag = "4")]
+    pub circuit_breaker: ::core::option::Option<CircuitBreakerState>,
+    #[prost(message, optional, tag = "5")]
+    pub rate_limit: ::core::option::Option<RateLimitState>,
+    /// Requests that were refused, by reason code, since the data plane started.
+    #[prost(message, repeated, tag = "6")]
+    pub rejections: ::prost::alloc::vec::Vec<ReasonCount>,
+    /// Requests that passed, and would have been refused but for a policy in shadow mode.
+    #[prost(message, repeated, tag = "7")]
+    pub shadow_rejections: ::prost::alloc::vec::Vec<ReasonCount>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConcurrencyState {
+    #[prost(uint32, tag = "1")]
+    pub max_in_flight: u32,
+    #[prost(uint64, tag = "2")]
+    pub in_flight: u64,
+    #[prost(string, tag = "3")]
+    pub mode: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CircuitBreakerState {
+    #[prost(enumeration = "BreakerPhase", tag = "1")]
+    pub phase: i32,
+    /// Failures in a row, while it is closed.
+    #[prost(uint32, tag = "2")]
+    pub failures: u32,
+    /// Milliseconds since 1970; 0 unless it is open.
+    #[prost(uint64, tag = "3")]
+    pub opened_at_ms: u64,
+    /// Microseconds until it lets a trial through; 0 unless it is open.
+    #[prost(uint64, tag = "4")]
+    pub retry_after_us: u64,
+    /// Trials under way; 0 unless it is half open.
+    #[prost(uint32, tag = "5")]
+    pub half_open_in_flight: u32,
+    #[prost(string, tag = "6")]
+    pub mode: ::prost::alloc::string::String,
+}
+/// One counter stands behind all rate limits: whatever is not the mode is of the whole data plane, not of the route.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RateLimitState {
+    /// "memory" or "redis".
+    #[prost(string, tag = "1")]
+    pub backend: ::prost::alloc::string::String,
+    /// Keys in the data plane's memory, those included that it counts while Redis gives no answer.
+    #[prost(uint64, tag = "2")]
+    pub keys: u64,
+    /// The most there may be.
+    #[prost(uint64, tag = "3")]
+    pub max_keys: u64,
+    /// Keys that were forgotten, before their limit was whole again, to make room for others.
+    #[prost(uint64, tag = "4")]
+    pub evictions: u64,
+    /// Decisions that Redis did not make, by cause.
+    #[prost(message, repeated, tag = "5")]
+    pub backend_failures: ::prost::alloc::vec::Vec<ReasonCount>,
+    #[prost(string, tag = "6")]
+    pub mode: ::prost::alloc::string::String,
+    /// Whether Redis is connected; of memory always true.
+    #[prost(bool, tag = "7")]
+    pub backend_connected: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReasonCount {
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuthRequest {}
+/// A page of rows.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuthResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub providers: ::prost::alloc::vec::Vec<ProviderState>,
+}
+/// A provider of tokens on one data plane. Of one in mode "hmac", what is below `mode` is absent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProviderState {
+    #[prost(string, tag = "1")]
+    pub data_plane: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
+    /// "jwks" or "hmac".
+    #[prost(string, tag = "3")]
+    pub mode: ::prost::alloc::string::String,
+    /// Where its key set is fetched.
+    #[prost(string, tag = "4")]
+    pub url: ::prost::alloc::string::String,
+    /// Keys that tokens are checked with now.
+    #[prost(uint32, tag = "5")]
+    pub key_count: u32,
+    /// Milliseconds since 1970, of the keys in use; 0: none was ever fetched.
+    #[prost(uint64, tag = "6")]
+    pub fetched_at_ms: u64,
+    /// Milliseconds since 1970, until when they count as fresh; 0: none was ever fetched.
+    #[prost(uint64, tag = "7")]
+    pub fresh_until_ms: u64,
+    /// What the last fetch failed with; empty: it did not.
+    #[prost(string, tag = "8")]
+    pub last_error: ::prost::alloc::string::String,
+    /// Fetches since the data plane started.
+    #[prost(uint64, tag = "9")]
+    pub successes: u64,
+    #[prost(uint64, tag = "10")]
+    pub failures: u64,
+    /// Keys of the set that are not used, each with the reason.
+    #[prost(string, repeated, tag = "11")]
+    pub skipped_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -465,6 +580,38 @@ impl DataPlaneState {
             "DATA_PLANE_STATE_UPDATING" => Some(Self::Updating),
             "DATA_PLANE_STATE_REJECTED" => Some(Self::Rejected),
             "DATA_PLANE_STATE_DISCONNECTED" => Some(Self::Disconnected),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BreakerPhase {
+    Unspecified = 0,
+    Closed = 1,
+    Open = 2,
+    HalfOpen = 3,
+}
+impl BreakerPhase {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BREAKER_PHASE_UNSPECIFIED",
+            Self::Closed => "BREAKER_PHASE_CLOSED",
+            Self::Open => "BREAKER_PHASE_OPEN",
+            Self::HalfOpen => "BREAKER_PHASE_HALF_OPEN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BREAKER_PHASE_UNSPECIFIED" => Some(Self::Unspecified),
+            "BREAKER_PHASE_CLOSED" => Some(Self::Closed),
+            "BREAKER_PHASE_OPEN" => Some(Self::Open),
+            "BREAKER_PHASE_HALF_OPEN" => Some(Self::HalfOpen),
             _ => None,
         }
     }
@@ -622,6 +769,28 @@ pub mod gateway_client {
             req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Limits"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The providers of tokens on each data plane, and how their keys are.
+        pub async fn auth(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AuthRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AuthResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/apigw.v1.Gateway/Auth");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Auth"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -663,6 +832,17 @@ pub mod gateway_server {
             &self,
             request: tonic::Request<super::LimitsRequest>,
         ) -> std::result::Result<tonic::Response<Self::LimitsStream>, tonic::Status>;
+        /// Server streaming response type for the Auth method.
+        type AuthStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AuthResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The providers of tokens on each data plane, and how their keys are.
+        async fn auth(
+            &self,
+            request: tonic::Request<super::AuthRequest>,
+        ) -> std::result::Result<tonic::Response<Self::AuthStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct GatewayServer<T> {
@@ -875,6 +1055,52 @@ pub mod gateway_server {
                     };
                     Box::pin(fut)
                 }
+                "/apigw.v1.Gateway/Auth" => {
+                    #[allow(non_camel_case_types)]
+                    struct AuthSvc<T: Gateway>(pub Arc<T>);
+                    impl<
+                        T: Gateway,
+                    > tonic::server::ServerStreamingService<super::AuthRequest>
+                    for AuthSvc<T> {
+                        type Response = super::AuthResponse;
+                        type ResponseStream = T::AuthStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AuthRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::auth(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AuthSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -984,7 +1210,7 @@ pub struct Offer {
     pub revision: ::core::option::Option<Revision>,
     #[prost(uint32, tag = "2")]
     pub entry_count: u32,
-    /// A data plane that lacks one of these refuses, rather than ignore a policy it does not know.
+    /// A data plane that does not know one of these refuses the offer, rather than ignore a policy.
     #[prost(string, repeated, tag = "3")]
     pub required_features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -1005,9 +1231,9 @@ pub struct Entry {
     #[prost(bytes = "vec", tag = "3")]
     pub hash: ::prost::alloc::vec::Vec<u8>,
 }
-/// Which entries' bytes the data plane lacks, as indexes into the offer, ascending. The first Need of an offer is empty
-/// when nothing lacks. One that would be larger than a message may be comes in parts: when everything needed so far has
-/// arrived, a further Need asks for higher indexes.
+/// Which entries' bytes the data plane does not have, as indexes into the offer, ascending. The first Need of an offer
+/// is empty when nothing is missing. One that would be larger than a message may be comes in parts: when everything
+/// needed so far has arrived, a further Need asks for higher indexes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Need {
     #[prost(message, optional, tag = "1")]
@@ -1040,7 +1266,7 @@ pub struct Report {
 pub struct Query {
     #[prost(fixed64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "query::Question", tags = "2")]
+    #[prost(oneof = "query::Question", tags = "2, 3")]
     pub question: ::core::option::Option<query::Question>,
 }
 /// Nested message and enum types in `Query`.
@@ -1049,6 +1275,8 @@ pub mod query {
     pub enum Question {
         #[prost(message, tag = "2")]
         Limits(super::LimitsRequest),
+        #[prost(message, tag = "3")]
+        Auth(super::AuthRequest),
     }
 }
 /// The answer to one Query, in as many messages as it takes.
@@ -1058,15 +1286,19 @@ pub struct Observation {
     pub query: u64,
     #[prost(bool, tag = "3")]
     pub last: bool,
-    #[prost(oneof = "observation::Answer", tags = "2")]
+    /// Of the question's kind; absent when this build does not know the question.
+    #[prost(oneof = "observation::Answer", tags = "2, 4")]
     pub answer: ::core::option::Option<observation::Answer>,
 }
 /// Nested message and enum types in `Observation`.
 pub mod observation {
+    /// Of the question's kind; absent when this build does not know the question.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Answer {
         #[prost(message, tag = "2")]
         Limits(super::LimitsResponse),
+        #[prost(message, tag = "4")]
+        Auth(super::AuthResponse),
     }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

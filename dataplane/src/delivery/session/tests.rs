@@ -24,7 +24,7 @@ fn told(session: &mut Session, message: v1::FollowResponse) -> Result<Vec<String
         },
         Reaction::Refuse(revision, problems) => format!("refuse {}: {}", revision.seq, problems[0].message),
         Reaction::Apply(candidate) => format!("apply {}", candidate.revision.seq),
-        Reaction::Observe(query) => format!("observe {query}"),
+        Reaction::Observe { query, subject } => format!("observe {query}: {subject:?}"),
     };
     Ok(session.receive(message)?.iter().map(word).collect())
 }
@@ -153,7 +153,7 @@ fn lies_are_refused_and_what_follows_of_them_passes_by() {
     }
     let bad_entry = v1::Entry { kind: 9, ..v1::Entry::default() };
     let bad_entry = response(follow_response::Message::Entries(v1::Entries { entries: vec![bad_entry] }));
-    refused(vec![featured], "does not know \"time-travel\"");
+    refused(vec![featured], "does not enforce \"time-travel\"");
     refused(vec![count_of(0)], "no resources");
     refused(vec![count_of(MAX_ENTRIES + 1)], "more than 1000000");
     refused(vec![count_of(2), entries(&honest)], "more entries than the 2");
@@ -204,7 +204,7 @@ fn a_need_above_its_bound_is_told_in_parts() {
     session.receive(entries(&many)).unwrap();
     let all: Vec<_> = (0..=MAX_NEED).collect();
     let refused = told(&mut session, chunk(&many, &all)).unwrap();
-    assert_eq!(refused, ["refuse 1: a resource that nobody needed"], "it lacks, but was not needed yet");
+    assert_eq!(refused, ["refuse 1: a resource that nobody needed"], "it is missing, but was not needed yet");
 }
 
 #[test]
@@ -256,20 +256,32 @@ fn disorder_is_a_breach() {
 }
 
 #[test]
-fn questions_are_answered_in_pages_with_an_end() {
-    let question = Some(v1::query::Question::Limits(v1::LimitsRequest {}));
-    let query = response(follow_response::Message::Query(v1::Query { id: 7, question }));
-    assert_eq!(told(&mut Session::new(), query).unwrap(), ["observe 7"]);
-    let row = v1::RouteLimits { data_plane: "dp".into(), route: "r".repeat(200) };
-    let answers: Vec<_> = observations(7, vec![row; 20_000]).collect();
-    let mut rows = 0;
-    for (index, answer) in answers.iter().enumerate() {
-        assert!(prost::Message::encoded_len(answer) <= apigw_proto::MAX_MESSAGE_BYTES);
-        let Some(follow_request::Message::Observation(observation)) = &answer.message else { unreachable!() };
-        assert_eq!((observation.query, observation.last), (7, index + 1 == answers.len()));
-        let Some(v1::observation::Answer::Limits(limits)) = &observation.answer else { unreachable!() };
-        rows += limits.rows.len();
-    }
-    assert_eq!(rows, 20_000);
-    assert!(answers.len() > 4, "4 MB are several messages");
+fn questions_are_told_apart_and_an_unknown_one_has_an_empty_answer() {
+    let reaction = |question| {
+        let query = response(follow_response::Message::Query(v1::Query { id: 7, question }));
+        told(&mut Session::new(), query).unwrap()
+    };
+    assert_eq!(reaction(Some(v1::query::Question::Limits(v1::LimitsRequest {}))), ["observe 7: Limits"]);
+    assert_eq!(reaction(Some(v1::query::Question::Auth(v1::AuthRequest {}))), ["observe 7: Auth"]);
+    let empty = v1::Observation { query: 7, answer: None, last: true };
+    assert_eq!(reaction(None), [format!("{:?}", follow_request::Message::Observation(empty))]);
+}
+
+#[test]
+fn what_this_build_enforces_is_taken_and_each_other_feature_is_named() {
+    let first = revised(1, &["a"]);
+    let requiring = |features: Vec<String>| {
+        let mut offer = offer(&first);
+        let Some(follow_response::Message::Offer(message)) = &mut offer.message else { unreachable!() };
+        message.required_features = features;
+        Session::new().receive(offer).unwrap()
+    };
+    let known = features::KNOWN.map(|feature| feature.to_string()).to_vec();
+    assert!(requiring(known.clone()).is_empty(), "nothing is refused");
+    let reactions = requiring([known, vec!["foresight".into(), "time-travel".into()]].concat());
+    let [Reaction::Refuse(_, problems)] = reactions.as_slice() else { panic!("refused: {reactions:?}") };
+    let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[0].contains("does not enforce \"foresight\""), "{messages:?}");
+    assert!(messages[1].contains("does not enforce \"time-travel\""), "{messages:?}");
 }

@@ -1,0 +1,306 @@
+//! What a configuration asks of the build that runs it, as names that an offer can carry.
+//!
+//! A field that an older build does not know is nothing to it: it would run the configuration without the policy, and
+//! nobody would notice. So each field that restricts requests has a feature, and a build refuses what requires a feature
+//! that it does not have. Here every field of the messages is named once; one that is added does not compile until it is
+//! decided which feature it needs. Nothing here knows who runs what.
+
+use std::{collections::BTreeSet, fmt};
+
+use apigw_proto::v1;
+
+use crate::{
+    model::{GatewayConfig, RedisBackend, RedisFailure},
+    names::{KeyPrefix, PolicyMode},
+};
+
+/// A policy, or a part of one, that not every build enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Tokens are checked by a list of providers.
+    AuthProviders,
+    /// Routes say which callers they serve.
+    RouteAuth,
+    /// Rate limits.
+    RateLimit,
+    /// Rate limits count by the route, a header field or a claim.
+    RateLimitScope,
+    /// Rate limits are counted in Redis.
+    RateLimitRedis,
+    /// How Redis is reached, and what follows when it is not.
+    RateLimitRedisOptions,
+    /// Limits of what is under way at once.
+    Concurrency,
+    /// Circuit breakers.
+    CircuitBreaker,
+    /// Breakers open by the share of failures.
+    CircuitBreakerFailureRate,
+    /// Requests are taken from some addresses only.
+    AddressLists,
+    /// Pages of other origins are answered for.
+    Cors,
+    /// A route's own limit of a head.
+    MaxHeaderBytes,
+    /// A route's own limit of a body.
+    MaxBodyBytes,
+    /// A policy judges without consequences, or not at all.
+    PolicyMode,
+}
+
+/// All that this build enforces.
+pub const KNOWN: [Feature; 14] = [
+    Feature::AuthProviders,
+    Feature::RouteAuth,
+    Feature::RateLimit,
+    Feature::RateLimitScope,
+    Feature::RateLimitRedis,
+    Feature::RateLimitRedisOptions,
+    Feature::Concurrency,
+    Feature::CircuitBreaker,
+    Feature::CircuitBreakerFailureRate,
+    Feature::AddressLists,
+    Feature::Cors,
+    Feature::MaxHeaderBytes,
+    Feature::MaxBodyBytes,
+    Feature::PolicyMode,
+];
+
+impl Feature {
+    /// The name in a message. It never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AuthProviders => "auth.providers",
+            Self::RouteAuth => "route.auth",
+            Self::RateLimit => "rate_limit",
+            Self::RateLimitScope => "rate_limit.scope",
+            Self::RateLimitRedis => "rate_limit.redis",
+            Self::RateLimitRedisOptions => "rate_limit.redis_options",
+            Self::Concurrency => "concurrency",
+            Self::CircuitBreaker => "circuit_breaker",
+            Self::CircuitBreakerFailureRate => "circuit_breaker.failure_rate",
+            Self::AddressLists => "address_lists",
+            Self::Cors => "cors",
+            Self::MaxHeaderBytes => "max_header_bytes",
+            Self::MaxBodyBytes => "max_body_bytes",
+            Self::PolicyMode => "policy_mode",
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whether this build enforces what has that name.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|feature| feature.name() == name)
+}
+
+/// What a build must enforce to run a configuration as it is meant.
+#[must_use]
+pub fn required(config: &GatewayConfig) -> BTreeSet<Feature> {
+    let mut needs = Needs::default();
+    needs.settings(config.settings().into());
+    config.routes().iter().for_each(|route| needs.route(route.into()));
+    needs.0
+}
+
+/// What was found to be required. Each method takes one message apart, without `..`: what needs no feature, because
+/// every build knows it or because it restricts nothing, is passed over by name.
+#[derive(Default)]
+struct Needs(BTreeSet<Feature>);
+
+impl Needs {
+    fn add(&mut self, feature: Feature) {
+        self.0.insert(feature);
+    }
+
+    /// A policy, or a part of it, in a mode. One that is off is not missed.
+    fn policy(&mut self, feature: Feature, mode: &str) {
+        if mode != PolicyMode::Off.as_str() {
+            self.add(feature);
+        }
+        if !mode.is_empty() {
+            self.add(Feature::PolicyMode);
+        }
+    }
+
+    fn settings(&mut self, settings: v1::Settings) {
+        let v1::Settings { server, upstream, auth, rate_limit, admin } = settings;
+        server.into_iter().for_each(|server| self.server(server));
+        if let Some(v1::Upstream {
+            dial_timeout_us: _,
+            tls_handshake_timeout_us: _,
+            response_header_timeout_us: _,
+            idle_connection_timeout_us: _,
+            max_idle_connections: _,
+            max_idle_connections_per_host: _,
+        }) = upstream
+        {}
+        auth.into_iter().for_each(|auth| self.auth(auth));
+        rate_limit.into_iter().for_each(|backend| self.backend(backend));
+        if let Some(v1::Admin { address: _ }) = admin {}
+    }
+
+    fn server(&mut self, server: v1::Server) {
+        let v1::Server {
+            addresses: _,
+            trusted_proxies: _,
+            max_header_bytes: _,
+            max_body_bytes: _,
+            read_header_timeout_us: _,
+            read_timeout_us: _,
+            write_timeout_us: _,
+            idle_timeout_us: _,
+            address_lists,
+        } = server;
+        address_lists.into_iter().for_each(|lists| self.address_lists(&lists));
+    }
+
+    fn address_lists(&mut self, lists: &v1::AddressLists) {
+        let v1::AddressLists { allow, deny, mode } = lists;
+        if !allow.is_empty() || !deny.is_empty() {
+            self.policy(Feature::AddressLists, mode);
+        }
+    }
+
+    fn auth(&mut self, auth: v1::Auth) {
+        let v1::Auth { providers } = auth;
+        if !providers.is_empty() {
+            self.add(Feature::AuthProviders);
+        }
+        // What one provider says is no feature of its own: a build that reads the list checks all of it.
+        for v1::Provider { name: _, issuers: _, audiences: _, leeway_us: _, kind } in providers {
+            use v1::provider::Kind;
+            match kind {
+                Some(Kind::Jwks(v1::Jwks { url: _, algorithms: _, cache_ttl_us: _, http_timeout_us: _ })) => {
+                }
+                Some(Kind::Hmac(v1::Hmac { secret: _ })) => {}
+                None => {}
+            }
+        }
+    }
+
+    fn backend(&mut self, backend: v1::RateLimitBackend) {
+        let v1::RateLimitBackend { backend } = backend;
+        match backend {
+            // How much is remembered, and how long, refuses nobody.
+            Some(v1::rate_limit_backend::Backend::Memory(v1::MemoryBackend {
+                cleanup_us: _,
+                ttl_us: _,
+                max_keys: _,
+            }))
+            | None => {}
+            Some(v1::rate_limit_backend::Backend::Redis(redis)) => self.redis(&redis),
+        }
+    }
+
+    fn redis(&mut self, redis: &v1::RedisBackend) {
+        let v1::RedisBackend {
+            addresses: _,
+            password: _,
+            database: _,
+            username,
+            cluster,
+            tls,
+            timeout_us,
+            on_failure,
+            key_prefix,
+        } = redis;
+        self.add(Feature::RateLimitRedis);
+        let is_plain = username.is_empty()
+            && !cluster
+            && !tls
+            && *timeout_us == RedisBackend::DEFAULT_TIMEOUT.micros()
+            && on_failure == RedisFailure::default().as_str()
+            && key_prefix == KeyPrefix::default().as_str();
+        if !is_plain {
+            self.add(Feature::RateLimitRedisOptions);
+        }
+    }
+
+    fn route(&mut self, route: v1::Route) {
+        let v1::Route {
+            name: _,
+            path_prefix: _,
+            upstream: _,
+            strip_prefix: _,
+            // Every build refuses unknown callers there, if only because none is known to it.
+            auth_required: _,
+            rate_limit,
+            concurrency,
+            circuit_breaker,
+            auth,
+            address_lists,
+            cors,
+            max_header_bytes,
+            max_body_bytes,
+        } = route;
+        rate_limit.into_iter().for_each(|limit| self.rate_limit(&limit));
+        concurrency.into_iter().for_each(|concurrency| self.concurrency(&concurrency));
+        circuit_breaker.into_iter().for_each(|breaker| self.circuit_breaker(breaker));
+        auth.into_iter().for_each(|auth| self.route_auth(auth));
+        address_lists.into_iter().for_each(|lists| self.address_lists(&lists));
+        cors.into_iter().for_each(|cors| self.cors(cors));
+        if max_header_bytes > 0 {
+            self.add(Feature::MaxHeaderBytes);
+        }
+        if max_body_bytes > 0 {
+            self.add(Feature::MaxBodyBytes);
+        }
+    }
+
+    fn rate_limit(&mut self, limit: &v1::RateLimit) {
+        let v1::RateLimit { enabled, rps: _, burst: _, scope, mode } = limit;
+        if !enabled {
+            return;
+        }
+        self.policy(Feature::RateLimit, mode);
+        if !matches!(scope.as_str(), "ip" | "user") {
+            self.policy(Feature::RateLimitScope, mode);
+        }
+    }
+
+    fn concurrency(&mut self, concurrency: &v1::Concurrency) {
+        let v1::Concurrency { max_in_flight, mode } = concurrency;
+        if *max_in_flight > 0 {
+            self.policy(Feature::Concurrency, mode);
+        }
+    }
+
+    fn circuit_breaker(&mut self, breaker: v1::CircuitBreaker) {
+        let v1::CircuitBreaker {
+            enabled,
+            failure_threshold: _,
+            open_us: _,
+            half_open_max_in_flight: _,
+            failure_rate,
+            mode,
+        } = breaker;
+        if !enabled {
+            return;
+        }
+        self.policy(Feature::CircuitBreaker, &mode);
+        if let Some(v1::FailureRate { percent: _, window_us: _, minimum_requests: _ }) = failure_rate {
+            self.policy(Feature::CircuitBreakerFailureRate, &mode);
+        }
+    }
+
+    fn route_auth(&mut self, auth: v1::RouteAuth) {
+        let v1::RouteAuth { providers: _, required_scopes: _, required_claims: _, forward_claims: _, mode } =
+            auth;
+        self.policy(Feature::RouteAuth, &mode);
+    }
+
+    fn cors(&mut self, cors: v1::Cors) {
+        let v1::Cors { allow_origins: _, allow_methods: _, allow_headers: _, max_age_us: _, mode } = cors;
+        self.policy(Feature::Cors, &mode);
+    }
+}
+
+#[cfg(test)]
+mod tests;

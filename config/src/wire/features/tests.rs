@@ -1,0 +1,132 @@
+//! Which keys of a file require which features.
+
+use super::*;
+
+/// The features of a file with these top-level sections, one route and these keys in it.
+fn required_by(sections: &str, keys: &str) -> Vec<&'static str> {
+    let route = "routes:\n- name: a\n  match: { path_prefix: / }\n  upstream: http://127.0.0.1:1\n";
+    of_file(format!("{sections}\n{route}{keys}\n").as_bytes())
+}
+
+fn of_file(text: &[u8]) -> Vec<&'static str> {
+    let config = crate::read("gateway.yaml", text).unwrap_or_else(|problems| panic!("{problems:?}"));
+    required(&config).into_iter().map(Feature::name).collect()
+}
+
+#[test]
+fn what_every_build_enforces_requires_nothing() {
+    let sections =
+        "server: { max_body_bytes: 5, trusted_proxies: [127.0.0.1/32] }\nadmin: { addr: 127.0.0.1:9 }
+rate_limit: { backend: memory, memory: { max_keys: 1000 } }";
+    assert!(required_by(sections, "  strip_prefix: /a").is_empty());
+    assert!(of_file(include_bytes!("../../../examples/minimal.yaml")).is_empty());
+}
+
+#[test]
+fn each_policy_requires_its_feature() {
+    let hmac = "auth: { mode: hmac, hmac_secret: 0123456789abcdef0123456789abcdef }";
+    let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
+    let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
+    let breaker = format!("  circuit_breaker: {{ {breaker} }}");
+    let cases: [(&str, &str, &[&str]); 13] = [
+        (hmac, "  auth_required: true", &["auth.providers"]),
+        (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
+        ("", "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: user }", &["rate_limit"]),
+        (
+            "",
+            "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: route }",
+            &["rate_limit", "rate_limit.scope"],
+        ),
+        (
+            "rate_limit: { backend: redis, redis: { addr: h:1, password: p, db: 1 } }",
+            "",
+            &["rate_limit.redis"],
+        ),
+        (
+            "rate_limit: { backend: redis, redis: { addr: h:1, on_failure: deny } }",
+            "",
+            &["rate_limit.redis", "rate_limit.redis_options"],
+        ),
+        ("", "  concurrency: { max_in_flight: 1 }", &["concurrency"]),
+        ("", &breaker, &["circuit_breaker"]),
+        ("", &breaker_by_share, &["circuit_breaker", "circuit_breaker.failure_rate"]),
+        ("server: { deny_cidrs: [192.0.2.7] }", "", &["address_lists"]),
+        ("", "  allow_cidrs: [10.0.0.0/8]", &["address_lists"]),
+        ("", "  cors: { allow_origins: [\"*\"] }", &["cors"]),
+        ("", "  max_header_bytes: 1000\n  max_body_bytes: 1000", &["max_header_bytes", "max_body_bytes"]),
+    ];
+    for (sections, keys, expected) in cases {
+        assert_eq!(required_by(sections, keys), expected, "{sections} {keys}");
+    }
+}
+
+#[test]
+fn each_option_of_redis_requires_its_feature() {
+    let options = [
+        "username: u, password: p",
+        "cluster: true",
+        "tls: true",
+        "timeout_seconds: 1",
+        "on_failure: allow",
+        "key_prefix: other",
+    ];
+    for option in options {
+        let section = format!("rate_limit: {{ backend: redis, redis: {{ addr: h:1, {option} }} }}");
+        let required = required_by(&section, "");
+        assert!(required.contains(&"rate_limit.redis_options"), "{option}: {required:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_off_requires_only_that_a_build_knows_modes() {
+    let limit = |mode: &str| {
+        let keys = format!(
+            "  rate_limit: {{ enabled: true, rps: 1, burst: 1, scope: route, mode: {mode} }}\n  \
+             concurrency: {{ max_in_flight: 1, mode: {mode} }}"
+        );
+        required_by("", &keys)
+    };
+    assert_eq!(limit("enforce"), ["rate_limit", "rate_limit.scope", "concurrency"]);
+    assert_eq!(limit("shadow"), ["rate_limit", "rate_limit.scope", "concurrency", "policy_mode"]);
+    assert_eq!(limit("off"), ["policy_mode"]);
+}
+
+#[test]
+fn what_is_disabled_requires_nothing() {
+    let disabled = "  rate_limit: { enabled: false, scope: route, mode: shadow }
+  concurrency: { max_in_flight: 0, mode: shadow }
+  circuit_breaker: { enabled: false, failure_percent: 50, mode: off }
+  cidrs_mode: shadow";
+    assert!(required_by("", disabled).is_empty());
+}
+
+#[test]
+fn the_names_are_an_interface_and_this_build_knows_them_all() {
+    let names = KNOWN.map(Feature::name);
+    let expected = [
+        "auth.providers",
+        "route.auth",
+        "rate_limit",
+        "rate_limit.scope",
+        "rate_limit.redis",
+        "rate_limit.redis_options",
+        "concurrency",
+        "circuit_breaker",
+        "circuit_breaker.failure_rate",
+        "address_lists",
+        "cors",
+        "max_header_bytes",
+        "max_body_bytes",
+        "policy_mode",
+    ];
+    assert_eq!(names, expected);
+    assert!(names.into_iter().all(is_known));
+    assert!(!is_known("time-travel"));
+    for example in [
+        &include_bytes!("../../../examples/everything.yaml")[..],
+        include_bytes!("../../../examples/providers.yaml"),
+        include_bytes!("../../../examples/config.example.yaml"),
+    ] {
+        assert!(of_file(example).into_iter().all(is_known));
+    }
+}

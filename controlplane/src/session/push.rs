@@ -1,0 +1,123 @@
+//! One revision on its way to one data plane: what is sent of it next, and what the data plane may say of it now.
+//!
+//! The table of its stages is at the head of [`super`]. Nothing here knows of another push.
+
+use std::sync::Arc;
+
+use apigw_config::pages;
+use apigw_proto::v1::{self, follow_response};
+
+use super::Breach;
+use crate::publication::Published;
+
+/// One revision on its way.
+#[derive(Debug)]
+pub(super) struct Push {
+    pub(super) published: Arc<Published>,
+    stage: Stage,
+    /// The lowest index that was not needed yet.
+    unneeded: u32,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Offering,
+    Listing { next: usize },
+    Listed,
+    Sending { indexes: Vec<u32>, next: usize },
+    Delivered,
+}
+
+impl Push {
+    pub(super) fn new(published: Arc<Published>) -> Self {
+        Self { published, stage: Stage::Offering, unneeded: 0 }
+    }
+
+    /// Whether the data plane has heard of it.
+    pub(super) fn is_offered(&self) -> bool {
+        !matches!(self.stage, Stage::Offering)
+    }
+
+    /// Whether [`Self::next_message`] would make one.
+    pub(super) fn has_message(&self) -> bool {
+        matches!(self.stage, Stage::Offering | Stage::Listing { .. } | Stage::Sending { .. })
+    }
+
+    /// The next message of it, if there is one to send.
+    pub(super) fn next_message(&mut self) -> Option<follow_response::Message> {
+        let resources = &self.published.resources;
+        match &mut self.stage {
+            Stage::Offering => {
+                self.stage = Stage::Listing { next: 0 };
+                Some(follow_response::Message::Offer(v1::Offer {
+                    revision: Some(self.published.revision().into()),
+                    entry_count: index(resources.len()),
+                    required_features: self.published.required.iter().map(ToString::to_string).collect(),
+                }))
+            }
+            Stage::Listing { next } => {
+                let page =
+                    pages::pages(resources[*next..].iter().map(|r| v1::Entry::from(r.entry().clone())))
+                        .next();
+                let entries = page.unwrap_or_default();
+                *next += entries.len();
+                if *next == resources.len() {
+                    self.stage = Stage::Listed;
+                }
+                Some(follow_response::Message::Entries(v1::Entries { entries }))
+            }
+            Stage::Sending { indexes, next } => {
+                let bytes = |index: &u32| resources[*index as usize].bytes();
+                let count = pages::fitting(indexes[*next..].iter().map(|index| bytes(index).len()));
+                let page = indexes[*next..*next + count].iter().map(|index| bytes(index).clone()).collect();
+                *next += count;
+                if *next == indexes.len() {
+                    self.stage = Stage::Delivered;
+                }
+                Some(follow_response::Message::Chunk(v1::Chunk { resources: page }))
+            }
+            Stage::Listed | Stage::Delivered => None,
+        }
+    }
+
+    /// Takes what the data plane does not have.
+    pub(super) fn need(&mut self, indexes: Vec<u32>) -> Result<(), Breach> {
+        if !matches!(self.stage, Stage::Listed | Stage::Delivered) {
+            return Err(Breach::UnaskedNeed);
+        }
+        let Some(last) = indexes.last().copied() else {
+            // An empty Need says that nothing is missing; after a Need that was met there is nothing left to say.
+            if matches!(self.stage, Stage::Delivered) {
+                return Err(Breach::UnorderedNeed);
+            }
+            self.stage = Stage::Delivered;
+            return Ok(());
+        };
+        if indexes[0] < self.unneeded || !indexes.is_sorted_by(|a, b| a < b) {
+            return Err(Breach::UnorderedNeed);
+        }
+        let count = self.published.resources.len();
+        if last as usize >= count {
+            return Err(Breach::NeedBeyondOffer { index: last, count });
+        }
+        self.unneeded = last + 1;
+        self.stage = Stage::Sending { indexes, next: 0 };
+        Ok(())
+    }
+
+    /// Whether a Report with this outcome can be the end of this push.
+    pub(super) fn may_end(&self, outcome: v1::Outcome) -> Result<(), Breach> {
+        match (outcome, &self.stage) {
+            (_, Stage::Offering) => Err(Breach::UnaskedReport),
+            (v1::Outcome::Superseded, _) => Err(Breach::SupersededByNothing),
+            (v1::Outcome::Applied, Stage::Delivered) => Ok(()),
+            (v1::Outcome::Applied, _) => Err(Breach::AppliedTooEarly),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The number of resources is bounded by the size of a file, far below 2^32.
+fn index(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
