@@ -138,10 +138,21 @@ fn broken_connections_and_answers_are_failures() {
 fn refusals_of_the_gateway_are_no_failures() {
     let origin = obedient(&Gate::new());
     let file = guarded(&origin.url(), &breaker(1, 60.0, 1))
+        .server("max_body_bytes: 4")
+        .server("read_timeout_seconds: 0.2")
         .with("rate_limit: { enabled: true, rps: 0.01, burst: 1, scope: \"header:x-key\" }");
     let gateway = Gateway::with_key(file);
     let with = |key: &str| client::get_with(gateway.address(), "/200", &format!("X-Key: {key}\r\n")).status();
     assert_eq!([with("a"), with("a"), with("a"), with("b")], [200, 429, 429, 200]);
+    // These have been passed on in part before it shows what they are.
+    for (number, body) in (0..).zip(["5\r\nlarge\r\n0\r\n\r\n", "none\r\n", "4\r\nslow"]) {
+        let mut connection = Connection::open(gateway.address());
+        let head = format!(
+            "POST /200 HTTP/1.1\r\nHost: h\r\nX-Key: body-{number}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        connection.send(head + body);
+        assert!((400..500).contains(&connection.response().status()), "{body:?}");
+    }
     assert_eq!(state(&gateway), "closed");
 }
 

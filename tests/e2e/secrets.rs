@@ -3,7 +3,7 @@
 use apigw_tests::{
     client::{self, Connection},
     configuration::Document,
-    gateway::{ADMIN_KEY, Gateway, gwctl},
+    gateway::{ADMIN_KEY, Fleet, Gateway, gwctl},
     issuer::{AUDIENCE, ISSUER, Issuer, token},
     origin::{Origin, refusing},
     tokens::hs256_of,
@@ -59,14 +59,14 @@ fn presentations() -> Vec<(String, Vec<String>)> {
     all
 }
 
-/// A gateway in which every path to a refusal or failure begins somewhere.
-fn gateway(issuer: &Issuer, origin: &Origin) -> Gateway {
+/// A file in which every path to a refusal or failure begins somewhere.
+fn document(issuer: &Issuer, origin: &Origin) -> Document {
     let providers = format!(
         "  - {{ name: keys, jwks: {{ url: \"{}\", issuers: [\"{ISSUER}\"], audiences: [{AUDIENCE}] }} }}",
         issuer.url()
     );
     let limit = "rate_limit: { enabled: true, rps: 0.01, burst: 2, scope: \"header:x-api-key\" }";
-    let file = Document::new()
+    Document::new()
         .auth("providers:")
         .auth(&providers)
         .auth("  - { name: secret, hmac_secret: secret-of-a-provider, issuers: [somebody] }")
@@ -82,9 +82,26 @@ fn gateway(issuer: &Issuer, origin: &Origin) -> Gateway {
         .with(limit)
         .route("gone", "/gone", format!("http://{}", refusing()))
         .with("circuit_breaker: { enabled: true, failure_threshold: 3, open_seconds: 60, half_open_max_in_flight: 1 }")
-        .route("broken", "/broken", origin.url());
-    Gateway::with_key(file)
+        .route("broken", "/broken", origin.url())
 }
+
+/// The secrets of that file and of the broken ones.
+const OF_FILES: [&str; 6] = [
+    "secret-of-a-provider",
+    "secret-of-redis",
+    "secret-in-a-list",
+    "secret-as-a-key",
+    "secret-in-a-password-list",
+    "secret-in-a-url",
+];
+
+/// Files with secrets in the wrong places.
+const BROKEN: [&str; 4] = [
+    "auth: { mode: hmac, hmac_secret: [secret-in-a-list] }\nroutes: []\n",
+    "auth: { mode: hmac, hmac_secret: { secret-as-a-key: x } }\nroutes: []\n",
+    "rate_limit: { backend: redis, redis: { addr: \"h:1\", password: [secret-in-a-password-list] } }\nroutes: []\n",
+    "auth: { mode: jwks, jwks: { url: \"https://user:secret-in-a-url@idp.example/\" } }\nroutes: []\n",
+];
 
 /// Sends each secret along each path. Gives what the gateway itself answered, and all secrets.
 fn send_everything(gateway: &Gateway) -> (Vec<Said>, Vec<String>) {
@@ -117,15 +134,9 @@ fn send_everything(gateway: &Gateway) -> (Vec<Said>, Vec<String>) {
 
 /// Saves files with secrets in the wrong places, and waits until they were refused.
 fn break_the_file(gateway: &Gateway) -> Vec<Said> {
-    let broken = [
-        "auth: { mode: hmac, hmac_secret: [secret-in-a-list] }\nroutes: []\n",
-        "auth: { mode: hmac, hmac_secret: { secret-as-a-key: x } }\nroutes: []\n",
-        "rate_limit: { backend: redis, redis: { addr: \"h:1\", password: [secret-in-a-password-list] } }\nroutes: []\n",
-        "auth: { mode: jwks, jwks: { url: \"https://user:secret-in-a-url@idp.example/\" } }\nroutes: []\n",
-    ];
     let admin = gateway.data_plane.admin();
     let mut statuses = Vec::new();
-    for (number, text) in (1_u64..).zip(broken) {
+    for (number, text) in (1_u64..).zip(BROKEN) {
         gateway.file.save(text);
         let labels = [("outcome", "rejected")];
         eventually("the broken file is refused", || {
@@ -152,24 +163,14 @@ fn no_secret_shows_anywhere() {
             "HTTP/1.1 200 OK\r\nSet-Cookie: session=secret-of-the-upstream\r\nContent-Length: 9\r\n\r\ncut",
         )
     });
-    let gateway = gateway(&issuer, &origin);
+    let gateway = Gateway::with_key(document(&issuer, &origin));
     let (mut all, mut secrets) = send_everything(&gateway);
     // The upstream's cookie is for the client, who may see it; nobody else.
     all.retain(|said| !said.text.contains("HTTP/1.1 200"));
     secrets.push("secret-of-the-upstream".into());
     all.extend(break_the_file(&gateway));
-    secrets.extend(
-        [
-            "secret-of-a-provider",
-            "secret-of-redis",
-            "secret-in-a-list",
-            "secret-as-a-key",
-            "secret-in-a-password-list",
-            "secret-in-a-url",
-            ADMIN_KEY,
-        ]
-        .map(str::to_owned),
-    );
+    secrets.extend(OF_FILES.map(str::to_owned));
+    secrets.push(ADMIN_KEY.into());
     for path in ["/-/status", "/-/routes", "/-/limits", "/-/auth"] {
         all.push(said(path, gateway.data_plane.says(path).to_string()));
     }
@@ -182,12 +183,51 @@ fn no_secret_shows_anywhere() {
     all.extend(program.stdout().all().into_iter().map(|line| said("the access log", line)));
     all.extend(program.stderr().all().into_iter().map(|line| said("the log", line)));
     assert!(all.len() > 150, "there was nothing to look at");
-    let shown: Vec<_> = all
-        .iter()
-        .flat_map(|said| {
-            secrets.iter().filter(|secret| said.text.contains(*secret)).map(move |secret| (said, secret))
-        })
-        .map(|(said, secret)| format!("{} shows {secret}: {}", said.place, said.text))
-        .collect();
-    assert_eq!(shown, Vec::<String>::new());
+    shows_none(&all, &secrets);
+}
+
+#[track_caller]
+fn shows_none(all: &[Said], secrets: &[impl AsRef<str>]) {
+    let of = |said: &Said| {
+        let shown = secrets.iter().map(AsRef::as_ref).filter(|secret| said.text.contains(*secret));
+        shown.map(|secret| format!("{} shows {secret}: {}", said.place, said.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(all.iter().flat_map(of).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn no_secret_of_the_file_shows_in_a_fleet() {
+    let (issuer, origin) = (Issuer::serving(&[&KEY]), Origin::saying("in"));
+    let fleet = Fleet::start(document(&issuer, &origin), 1);
+    let planes = [fleet.control_plane.address(), fleet.data_planes[0].admin()];
+    let mut all = Vec::new();
+    let mut look = || {
+        for endpoint in planes {
+            for (command, form) in ["status", "routes", "limits", "auth"]
+                .iter()
+                .flat_map(|command| [(command, "table"), (command, "json")])
+            {
+                let finished = gwctl(endpoint, &[command, "-o", form]);
+                all.push(said(format!("gwctl {command}"), finished.stdout + &finished.stderr));
+            }
+        }
+    };
+    look();
+    for text in BROKEN {
+        fleet.file.save(text);
+        eventually("the broken file is refused", || {
+            let rejected = &fleet.status()["control_plane"]["rejected_file"];
+            (!rejected.is_null()).then_some(())
+        });
+        look();
+        fleet.file.save(document(&issuer, &origin));
+        eventually("the file is good again", || {
+            fleet.status()["control_plane"]["rejected_file"].is_null().then_some(())
+        });
+    }
+    for program in [fleet.control_plane.program(), fleet.data_planes[0].program()] {
+        all.extend(program.stderr().all().into_iter().map(|line| said(program.title(), line)));
+    }
+    assert!(all.iter().any(|said| said.text.contains("hmac_secret")), "no broken file was told of");
+    shows_none(&all, &OF_FILES);
 }
