@@ -4,6 +4,9 @@
 //! and what a route does not have is empty, zero or false, as Go writes it. A member that the model does not have is there
 //! only where the file says something else than its default.
 
+/// The live state of what runs.
+pub mod live;
+
 use std::{collections::BTreeMap, fmt};
 
 use apigw_proto::v1;

@@ -160,9 +160,9 @@ async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
     let metrics = Metrics::default();
     let start = Instant::now();
     let status = OwnStatus::new(metrics.clone(), start);
-    let states = States { running: Arc::clone(&status.running), history: Arc::clone(&status.history), start };
+    let gauges = States { running: Arc::clone(&status.running), history: Arc::clone(&status.history), start };
     let collectors: Vec<Box<dyn Collector>> =
-        vec![Box::new(metrics.clone()), Box::new(states), Box::new(log.dropped())];
+        vec![Box::new(metrics.clone()), Box::new(gauges), Box::new(log.dropped())];
     let endpoints = Arc::new(Endpoints::new(status.clone(), collectors, key.clone()));
     let router = admin::router(Arc::clone(&endpoints), api::routes(Arc::new(status.clone()), key.clone()));
     let admin = AdminServer::new(router, options.admin_listen.clone(), key.clone(), Arc::clone(&status.name));

@@ -90,6 +90,11 @@ impl Metrics {
         routes.map(|(id, of_route)| (id, ReasonSums::of(of_route.counters()))).collect()
     }
 
+    /// Whether every worker has a connection to the rate limit server.
+    pub(crate) fn is_rate_limit_backend_connected(&self) -> bool {
+        self.lock().workers.iter().all(|worker| worker.rate_limit_connections.read() > 0)
+    }
+
     /// Failures of the rate limit server, by reason.
     pub(crate) fn rate_limit_backend_failures(&self) -> BTreeMap<&'static str, u64> {
         of_worker::backend_failures(&self.lock().workers)

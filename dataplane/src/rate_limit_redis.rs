@@ -51,6 +51,7 @@ pub(crate) enum Roots {
     /// Those that the platform trusts.
     Platform,
     /// A certificate in PEM.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests bring an authority of their own"))]
     Pem(Vec<u8>),
 }
 
@@ -139,6 +140,7 @@ impl RedisLimiter {
     }
 
     /// Requests that wait for the server, also those that nobody waits for any more.
+    #[cfg(test)]
     pub(crate) fn in_flight(&self) -> usize {
         MAX_IN_FLIGHT - self.places.available_permits()
     }

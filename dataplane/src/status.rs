@@ -1,12 +1,19 @@
 //! What this data plane says of itself when an operator, or the control plane on an operator's behalf, asks.
 
-use std::sync::{Arc, OnceLock};
+/// The live state of what runs.
+mod observed;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use apigw_config::pages;
 use apigw_engine::Snapshot;
 use apigw_proto::v1;
 use tokio::time::Instant;
 
+use self::observed::Moment;
 use crate::{
     api::Runtime,
     installation::{History, Newest},
@@ -45,6 +52,10 @@ impl OwnStatus {
     fn name(&self) -> String {
         self.name.get().cloned().unwrap_or_default()
     }
+
+    fn moment(&self) -> Moment {
+        Moment { now: self.start.elapsed(), wall: SystemTime::now() }
+    }
 }
 
 impl Runtime for OwnStatus {
@@ -73,17 +84,13 @@ impl Runtime for OwnStatus {
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
-        let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
-        let row = |name: &str| v1::RouteLimits {
-            data_plane: self.name(),
-            route: name.into(),
-            ..v1::RouteLimits::default()
-        };
-        snapshot.config().routes().iter().map(|route| row(route.name.as_str())).collect()
+        let Some(serving) = self.running.serving() else { return Vec::new() };
+        observed::limits(&serving, &self.metrics, &self.name(), self.moment())
     }
 
     fn auth(&self) -> Vec<v1::ProviderState> {
-        Vec::new()
+        let Some(serving) = self.running.serving() else { return Vec::new() };
+        observed::auth(&serving, &self.name(), self.moment())
     }
 }
 

@@ -228,6 +228,13 @@ impl Worker {
         self.shared_limiter.borrow().clone()
     }
 
+    /// Tells operators whether this worker has a connection to the server that counts.
+    fn note_shared_limiter(&self) {
+        let is_connected = |shared: &Rc<SharedLimiter>| shared.limiter.is_connected();
+        let is_connected = self.shared_limiter.borrow().as_ref().is_some_and(is_connected);
+        self.counted.rate_limit_connections.set(u64::from(is_connected));
+    }
+
     /// Keeps the connection to the server that counts, unless the settings have changed.
     fn follow_rate_limit_backend(&self, snapshot: &Snapshot) {
         let mut limiter = self.shared_limiter.borrow_mut();
@@ -305,6 +312,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
             _ = ticks.tick() => {
                 worker.log.flush();
                 worker.upstreams.sweep(Instant::now());
+                worker.note_shared_limiter();
                 if is_finishing && worker.is_idle() {
                     break;
                 }

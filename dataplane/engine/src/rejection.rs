@@ -152,91 +152,116 @@ impl Rejection {
     /// What the client is told.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        let answer = |status, reason, error| Answer {
+        let (status, reason, error) = self.summary();
+        Answer {
             status,
             reason,
             error,
-            detail: Detail::None,
-            retry_after_seconds: None,
-            challenge: None,
-            closes: false,
-        };
-        let last = |answer: Answer| Answer { closes: true, ..answer };
+            detail: self.detail(),
+            retry_after_seconds: self.retry_after_seconds(),
+            challenge: self.challenge(),
+            closes: self.closes(),
+        }
+    }
+
+    /// Status, reason code, and the body's `error`.
+    fn summary(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as Status;
         match self {
-            Self::HeadTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "head_timeout", "request_timeout")),
-            Self::HeadMalformed => last(answer(StatusCode::BAD_REQUEST, "head_malformed", "bad_request")),
-            Self::HeadTooLarge { max_bytes } => {
-                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-                let answer = answer(status, "head_too_large", "request_headers_too_large");
-                last(Answer { detail: Detail::MaxBytes(*max_bytes), ..answer })
+            Self::HeadTimeout => (Status::REQUEST_TIMEOUT, "head_timeout", "request_timeout"),
+            Self::HeadMalformed => (Status::BAD_REQUEST, "head_malformed", "bad_request"),
+            Self::HeadTooLarge { .. } => {
+                (Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "request_headers_too_large")
             }
-            Self::TargetTooLong => last(answer(StatusCode::URI_TOO_LONG, "target_too_long", "uri_too_long")),
+            Self::TargetTooLong => (Status::URI_TOO_LONG, "target_too_long", "uri_too_long"),
             Self::MethodNotAllowed => {
-                last(answer(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method_not_allowed"))
+                (Status::METHOD_NOT_ALLOWED, "method_not_allowed", "method_not_allowed")
             }
-            Self::Host => last(answer(StatusCode::BAD_REQUEST, "bad_host", "bad_host")),
-            Self::Path(error) => answer(StatusCode::BAD_REQUEST, error.reason(), "bad_path"),
-            Self::Address(refusal) => answer(StatusCode::FORBIDDEN, refusal.reason(), "forbidden"),
-            Self::NoRoute => answer(StatusCode::NOT_FOUND, "no_route", "no_route"),
-            Self::Cors(refusal) => answer(StatusCode::FORBIDDEN, refusal.reason(), "forbidden"),
-            Self::Unauthorized(error) => {
-                let answer = answer(StatusCode::UNAUTHORIZED, error.reason(), "unauthorized");
-                Answer { challenge: Some(error.challenge()), ..answer }
+            Self::Host => (Status::BAD_REQUEST, "bad_host", "bad_host"),
+            Self::Path(error) => (Status::BAD_REQUEST, error.reason(), "bad_path"),
+            Self::Address(refusal) => (Status::FORBIDDEN, refusal.reason(), "forbidden"),
+            Self::NoRoute => (Status::NOT_FOUND, "no_route", "no_route"),
+            Self::Cors(refusal) => (Status::FORBIDDEN, refusal.reason(), "forbidden"),
+            Self::Unauthorized(error) => (Status::UNAUTHORIZED, error.reason(), "unauthorized"),
+            Self::Forbidden(forbidden) => (Status::FORBIDDEN, forbidden.reason(), "forbidden"),
+            Self::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limited", "rate_limited"),
+            Self::RateLimitUnavailable => {
+                (Status::SERVICE_UNAVAILABLE, "rate_limit_unavailable", "rate_limit_unavailable")
             }
-            Self::Forbidden(forbidden) => {
-                let answer = answer(StatusCode::FORBIDDEN, forbidden.reason(), "forbidden");
-                Answer { challenge: Some(forbidden.challenge()), ..answer }
+            Self::BodyTooLarge { .. } => (Status::PAYLOAD_TOO_LARGE, "body_too_large", "request_too_large"),
+            Self::BodyTimeout => (Status::REQUEST_TIMEOUT, "body_timeout", "request_timeout"),
+            Self::TransferCoding => (Status::NOT_IMPLEMENTED, "transfer_coding_unknown", "not_implemented"),
+            Self::BodyIncomplete => (Status::BAD_REQUEST, "body_incomplete", "bad_request"),
+            Self::BodyMalformed => (Status::BAD_REQUEST, "body_malformed", "bad_request"),
+            Self::TooBusy(_) => (Status::SERVICE_UNAVAILABLE, "too_busy", "too_busy"),
+            Self::CircuitOpen(_) => (Status::SERVICE_UNAVAILABLE, "breaker_open", "circuit_open"),
+            Self::Upstream(failure) => failure.summary(),
+            Self::Internal => (Status::INTERNAL_SERVER_ERROR, "internal_error", "internal_error"),
+        }
+    }
+
+    /// Further members of the body.
+    fn detail(&self) -> Detail {
+        match self {
+            Self::HeadTooLarge { max_bytes } | Self::BodyTooLarge { max_bytes } => {
+                Detail::MaxBytes(*max_bytes)
             }
             Self::RateLimited { scope, retry_after_seconds } => {
-                let (scope, retry_after_seconds) = (scope.clone(), *retry_after_seconds);
-                let answer = answer(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "rate_limited");
-                Answer { detail: Detail::RateLimited { scope, retry_after_seconds }, ..answer }
+                Detail::RateLimited { scope: scope.clone(), retry_after_seconds: *retry_after_seconds }
             }
-            Self::RateLimitUnavailable => {
-                let reason = "rate_limit_unavailable";
-                let answer = answer(StatusCode::SERVICE_UNAVAILABLE, reason, reason);
-                Answer { retry_after_seconds: Some(1), ..answer }
-            }
-            Self::BodyTooLarge { max_bytes } => {
-                let answer = answer(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "request_too_large");
-                last(Answer { detail: Detail::MaxBytes(*max_bytes), ..answer })
-            }
-            Self::BodyTimeout => last(answer(StatusCode::REQUEST_TIMEOUT, "body_timeout", "request_timeout")),
-            Self::TransferCoding => {
-                last(answer(StatusCode::NOT_IMPLEMENTED, "transfer_coding_unknown", "not_implemented"))
-            }
-            Self::BodyIncomplete => last(answer(StatusCode::BAD_REQUEST, "body_incomplete", "bad_request")),
-            Self::BodyMalformed => last(answer(StatusCode::BAD_REQUEST, "body_malformed", "bad_request")),
-            Self::TooBusy(Full { max_in_flight }) => {
-                let answer = answer(StatusCode::SERVICE_UNAVAILABLE, "too_busy", "too_busy");
-                Answer { detail: Detail::TooBusy { max_in_flight: *max_in_flight }, ..answer }
-            }
-            Self::CircuitOpen(open) => {
-                let answer = answer(StatusCode::SERVICE_UNAVAILABLE, "breaker_open", "circuit_open");
-                let retry_after_seconds = Some(open.retry_after_seconds());
-                Answer { detail: Detail::CircuitOpen, retry_after_seconds, ..answer }
-            }
-            Self::Upstream(failure) => match failure {
-                UpstreamFailure::Unresolved => {
-                    answer(StatusCode::BAD_GATEWAY, "upstream_unresolved", "bad_gateway")
-                }
-                UpstreamFailure::Connect => {
-                    answer(StatusCode::BAD_GATEWAY, "upstream_unreachable", "bad_gateway")
-                }
-                UpstreamFailure::ConnectTimeout => {
-                    answer(StatusCode::GATEWAY_TIMEOUT, "upstream_connect_timeout", "gateway_timeout")
-                }
-                UpstreamFailure::Reset => answer(StatusCode::BAD_GATEWAY, "upstream_reset", "bad_gateway"),
-                UpstreamFailure::Malformed => {
-                    answer(StatusCode::BAD_GATEWAY, "upstream_malformed", "bad_gateway")
-                }
-                UpstreamFailure::ResponseTimeout => {
-                    answer(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "gateway_timeout")
-                }
-            },
-            Self::Internal => {
-                last(answer(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "internal_error"))
-            }
+            Self::TooBusy(Full { max_in_flight }) => Detail::TooBusy { max_in_flight: *max_in_flight },
+            Self::CircuitOpen(_) => Detail::CircuitOpen,
+            _ => Detail::None,
+        }
+    }
+
+    fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::RateLimitUnavailable => Some(1),
+            Self::CircuitOpen(open) => Some(open.retry_after_seconds()),
+            _ => None,
+        }
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Unauthorized(error) => Some(error.challenge()),
+            Self::Forbidden(forbidden) => Some(forbidden.challenge()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is unknown what follows on the client's connection, or the gateway no longer knows itself.
+    fn closes(&self) -> bool {
+        matches!(
+            self,
+            Self::HeadTimeout
+                | Self::HeadMalformed
+                | Self::HeadTooLarge { .. }
+                | Self::TargetTooLong
+                | Self::MethodNotAllowed
+                | Self::Host
+                | Self::BodyTooLarge { .. }
+                | Self::BodyTimeout
+                | Self::TransferCoding
+                | Self::BodyIncomplete
+                | Self::BodyMalformed
+                | Self::Internal
+        )
+    }
+}
+
+impl UpstreamFailure {
+    /// Status, reason code, and the body's `error`.
+    fn summary(self) -> (StatusCode, &'static str, &'static str) {
+        let (bad, late) = (StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT);
+        match self {
+            Self::Unresolved => (bad, "upstream_unresolved", "bad_gateway"),
+            Self::Connect => (bad, "upstream_unreachable", "bad_gateway"),
+            Self::ConnectTimeout => (late, "upstream_connect_timeout", "gateway_timeout"),
+            Self::Reset => (bad, "upstream_reset", "bad_gateway"),
+            Self::Malformed => (bad, "upstream_malformed", "bad_gateway"),
+            Self::ResponseTimeout => (late, "upstream_timeout", "gateway_timeout"),
         }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use apigw_config::{
     admin_key::AdminKey,
-    json::RouteJson,
+    json::{
+        RouteJson,
+        live::{JwksJson, LimitsJson, ProviderJson},
+    },
     model::{Auth, ProviderKind, RateLimitBackend, Settings},
 };
 use apigw_engine::Snapshot;
@@ -45,6 +48,7 @@ pub(crate) enum Place {
     Status,
     Routes,
     Limits,
+    Auth,
 }
 
 impl Place {
@@ -57,12 +61,13 @@ impl Place {
             "/-/status" => Self::Status,
             "/-/routes" => Self::Routes,
             "/-/limits" => Self::Limits,
+            "/-/auth" => Self::Auth,
             _ => return None,
         })
     }
 
     fn needs_key(self) -> bool {
-        matches!(self, Self::Status | Self::Routes | Self::Limits)
+        matches!(self, Self::Status | Self::Routes | Self::Limits | Self::Auth)
     }
 }
 
@@ -80,8 +85,20 @@ struct StatusJson {
 
 /// A row of `/-/limits`.
 #[derive(Debug, Serialize)]
-struct LimitsJson {
+struct RouteLimitsJson {
     route: String,
+    #[serde(flatten)]
+    limits: LimitsJson,
+}
+
+/// `/-/auth`.
+#[derive(Debug, Serialize)]
+struct AuthJson {
+    mode: &'static str,
+    /// Of the first provider whose keys are fetched, as the Go model has only one; none: there is no such provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<JwksJson>,
+    providers: Vec<ProviderJson>,
 }
 
 impl Endpoints {
@@ -118,6 +135,7 @@ impl Endpoints {
             (Place::Status, _) => json(StatusCode::OK, &self.status(snapshot.as_deref())),
             (Place::Routes, _) => json(StatusCode::OK, &routes(snapshot.as_deref())),
             (Place::Limits, _) => json(StatusCode::OK, &self.limits()),
+            (Place::Auth, _) => json(StatusCode::OK, &self.auth(snapshot.as_deref())),
         }
     }
 
@@ -146,8 +164,21 @@ impl Endpoints {
         }
     }
 
-    fn limits(&self) -> Vec<LimitsJson> {
-        self.status.limits().into_iter().map(|row| LimitsJson { route: row.route }).collect()
+    fn limits(&self) -> Vec<RouteLimitsJson> {
+        let row = |mut row: v1::RouteLimits| RouteLimitsJson {
+            route: std::mem::take(&mut row.route),
+            limits: row.into(),
+        };
+        self.status.limits().into_iter().map(row).collect()
+    }
+
+    fn auth(&self, snapshot: Option<&Snapshot>) -> AuthJson {
+        let providers: Vec<_> = self.status.auth().into_iter().map(ProviderJson::from).collect();
+        AuthJson {
+            mode: snapshot.map_or("", |snapshot| auth_mode(snapshot.settings())),
+            jwks: providers.iter().find_map(|provider| provider.jwks.clone()),
+            providers,
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) retries: Cell,
     /// Connections to upstreams that wait for a request.
     pub(crate) idle_upstream: Cell,
+    /// Connections to the rate limit server.
+    pub(crate) rate_limit_connections: Cell,
     rate_limit_backend_failures: Reasons,
 }
 
@@ -92,6 +94,11 @@ pub(super) fn families(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
             "apigw_upstream_idle_connections",
             "Connections to upstreams that wait for a request.",
             vec![gauge(&[], to_f64(sum(|worker| &worker.idle_upstream)))],
+        ),
+        gauges(
+            "apigw_rate_limit_backend_connections",
+            "Workers that are connected to the rate limit server.",
+            vec![gauge(&[], to_f64(sum(|worker| &worker.rate_limit_connections)))],
         ),
         counters(
             "apigw_rate_limit_backend_failures_total",

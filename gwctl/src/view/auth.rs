@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use apigw_config::json::live::{JwksJson, ProviderJson};
 use apigw_proto::v1;
 use serde::Serialize;
 
-use super::timestamp_if_any;
 use crate::{
     failure::printable,
     output::{Cell, Colour, Grid, Style, Table},
@@ -19,44 +19,17 @@ pub(crate) struct AuthView(Vec<RowView>);
 #[derive(Debug, Serialize)]
 struct RowView {
     data_plane: String,
-    provider: String,
-    mode: String,
-    /// Null of a provider whose key is a secret of the configuration.
-    jwks: Option<JwksView>,
-}
-
-#[derive(Debug, Serialize)]
-struct JwksView {
-    url: String,
-    key_count: u32,
-    /// RFC 3339, in UTC, as the next one.
-    fetched_at: Option<String>,
-    fresh_until: Option<String>,
-    last_error: Option<String>,
-    successes: u64,
-    failures: u64,
-    skipped_keys: Vec<String>,
+    #[serde(flatten)]
+    provider: ProviderJson,
 }
 
 impl From<Vec<v1::ProviderState>> for AuthView {
     fn from(rows: Vec<v1::ProviderState>) -> Self {
-        Self(rows.into_iter().map(RowView::from).collect())
-    }
-}
-
-impl From<v1::ProviderState> for RowView {
-    fn from(state: v1::ProviderState) -> Self {
-        let jwks = (state.mode == "jwks").then(|| JwksView {
-            url: state.url,
-            key_count: state.key_count,
-            fetched_at: timestamp_if_any(state.fetched_at_ms),
-            fresh_until: timestamp_if_any(state.fresh_until_ms),
-            last_error: Some(state.last_error).filter(|error| !error.is_empty()),
-            successes: state.successes,
-            failures: state.failures,
-            skipped_keys: state.skipped_keys,
-        });
-        Self { data_plane: state.data_plane, provider: state.provider, mode: state.mode, jwks }
+        let row = |mut state: v1::ProviderState| RowView {
+            data_plane: std::mem::take(&mut state.data_plane),
+            provider: state.into(),
+        };
+        Self(rows.into_iter().map(row).collect())
     }
 }
 
@@ -73,14 +46,14 @@ impl Table for AuthView {
             "FAILED",
             "URL",
         ]);
-        for RowView { data_plane, provider, mode, jwks } in &self.0 {
+        for RowView { data_plane, provider: ProviderJson { provider, mode, jwks } } in &self.0 {
             let jwks = jwks.as_ref();
             let failures = jwks.map(|jwks| jwks.failures.to_string());
             grid.push([
                 data_plane.as_str().into(),
                 provider.as_str().into(),
                 mode.as_str().into(),
-                jwks.map_or_else(|| "-".into(), JwksView::key_count),
+                jwks.map_or_else(|| "-".into(), key_count),
                 Cell::optional(jwks.and_then(|jwks| jwks.fetched_at.as_deref())),
                 Cell::optional(jwks.and_then(|jwks| jwks.fresh_until.as_deref())),
                 Cell::optional(jwks.map(|jwks| (jwks.successes.saturating_add(jwks.failures)).to_string())),
@@ -99,26 +72,24 @@ impl Table for AuthView {
     }
 }
 
-impl JwksView {
-    /// Without a key, every token is refused.
-    fn key_count(&self) -> Cell {
-        match self.key_count {
-            0 => Cell::coloured("0", Colour::Bad),
-            count => count.to_string().into(),
-        }
+/// Without a key, every token is refused.
+fn key_count(jwks: &JwksJson) -> Cell {
+    match jwks.key_count {
+        0 => Cell::coloured("0", Colour::Bad),
+        count => count.to_string().into(),
     }
 }
 
 impl RowView {
     fn push_problems(&self, text: &mut String) {
-        let Some(jwks) = &self.jwks else { return };
+        let Some(jwks) = &self.provider.jwks else { return };
         let error = jwks.last_error.iter().map(|error| ("the last fetch failed", error));
         let problems: Vec<_> =
             error.chain(jwks.skipped_keys.iter().map(|key| ("a key is not used", key))).collect();
         if problems.is_empty() {
             return;
         }
-        let (provider, data_plane) = (printable(&self.provider), printable(&self.data_plane));
+        let (provider, data_plane) = (printable(&self.provider.provider), printable(&self.data_plane));
         writeln!(text, "\nPROBLEMS OF {provider} ON {data_plane}:").expect("a string takes any text");
         for (what, why) in problems {
             writeln!(text, "  {what}: {}", printable(why)).expect("a string takes any text");

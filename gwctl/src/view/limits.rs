@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use apigw_config::json::Number;
+use apigw_config::json::live::{
+    CircuitBreakerStateJson, ConcurrencyStateJson, LimitsJson, RateLimitStateJson,
+};
 use apigw_proto::v1;
 use serde::Serialize;
 
-use super::{aside, timestamp_if_any};
+use super::aside;
 use crate::output::{Cell, Colour, Grid, Style, Table};
 
 /// In the order of the data planes, then of the routes.
@@ -14,188 +16,82 @@ use crate::output::{Cell, Colour, Grid, Style, Table};
 #[serde(transparent)]
 pub(crate) struct LimitsView(Vec<RowView>);
 
-/// A policy that a route does not have is null.
 #[derive(Debug, Serialize)]
 struct RowView {
     data_plane: String,
     route: String,
-    concurrency: Option<ConcurrencyView>,
-    circuit_breaker: Option<CircuitBreakerView>,
-    rate_limit: Option<RateLimitView>,
-    rejections: BTreeMap<String, u64>,
-    shadow_rejections: BTreeMap<String, u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct ConcurrencyView {
-    max_in_flight: u32,
-    in_flight: u64,
-    mode: String,
-}
-
-#[derive(Debug, Serialize)]
-struct CircuitBreakerView {
-    state: &'static str,
-    failures: u32,
-    /// When it opened: RFC 3339, in UTC. The name is the Go model's.
-    opens_at: Option<String>,
-    retry_after_seconds: Number,
-    half_open_in_flight: u32,
-    mode: String,
-}
-
-/// All but the mode is of the whole data plane.
-#[derive(Debug, Serialize)]
-struct RateLimitView {
-    backend: String,
-    keys: u64,
-    max_keys: u64,
-    evictions: u64,
-    backend_connected: bool,
-    backend_failures: BTreeMap<String, u64>,
-    mode: String,
+    #[serde(flatten)]
+    limits: LimitsJson,
 }
 
 impl From<Vec<v1::RouteLimits>> for LimitsView {
     fn from(rows: Vec<v1::RouteLimits>) -> Self {
-        Self(rows.into_iter().map(RowView::from).collect())
-    }
-}
-
-impl From<v1::RouteLimits> for RowView {
-    fn from(row: v1::RouteLimits) -> Self {
-        Self {
-            data_plane: row.data_plane,
-            route: row.route,
-            concurrency: row.concurrency.map(ConcurrencyView::from),
-            circuit_breaker: row.circuit_breaker.map(CircuitBreakerView::from),
-            rate_limit: row.rate_limit.map(RateLimitView::from),
-            rejections: counts(row.rejections),
-            shadow_rejections: counts(row.shadow_rejections),
-        }
-    }
-}
-
-impl From<v1::ConcurrencyState> for ConcurrencyView {
-    fn from(state: v1::ConcurrencyState) -> Self {
-        let v1::ConcurrencyState { max_in_flight, in_flight, mode } = state;
-        Self { max_in_flight, in_flight, mode: mode_word(mode) }
-    }
-}
-
-impl From<v1::CircuitBreakerState> for CircuitBreakerView {
-    fn from(breaker: v1::CircuitBreakerState) -> Self {
-        let state = match breaker.phase() {
-            // One that says nothing of it has not opened.
-            v1::BreakerPhase::Unspecified | v1::BreakerPhase::Closed => "closed",
-            v1::BreakerPhase::Open => "open",
-            v1::BreakerPhase::HalfOpen => "half_open",
+        let row = |mut row: v1::RouteLimits| RowView {
+            data_plane: std::mem::take(&mut row.data_plane),
+            route: std::mem::take(&mut row.route),
+            limits: row.into(),
         };
-        Self {
-            state,
-            failures: breaker.failures,
-            opens_at: timestamp_if_any(breaker.opened_at_ms),
-            retry_after_seconds: Number::seconds(breaker.retry_after_us),
-            half_open_in_flight: breaker.half_open_in_flight,
-            mode: mode_word(breaker.mode),
-        }
+        Self(rows.into_iter().map(row).collect())
     }
-}
-
-impl From<v1::RateLimitState> for RateLimitView {
-    fn from(state: v1::RateLimitState) -> Self {
-        Self {
-            backend: state.backend,
-            keys: state.keys,
-            max_keys: state.max_keys,
-            evictions: state.evictions,
-            backend_connected: state.backend_connected,
-            backend_failures: counts(state.backend_failures),
-            mode: mode_word(state.mode),
-        }
-    }
-}
-
-/// A mode is empty in a message of a policy that is enforced.
-fn mode_word(mode: String) -> String {
-    if mode.is_empty() { "enforce".into() } else { mode }
-}
-
-fn counts(list: Vec<v1::ReasonCount>) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for v1::ReasonCount { reason, count } in list {
-        let sum: &mut u64 = counts.entry(reason).or_default();
-        *sum = sum.saturating_add(count);
-    }
-    counts
 }
 
 impl Table for LimitsView {
     fn table(&self, style: Style) -> String {
         let mut grid =
             Grid::new(["DATA PLANE", "ROUTE", "IN FLIGHT", "BREAKER", "RATE LIMIT", "REJECTED", "IN SHADOW"]);
-        for row in &self.0 {
+        for RowView { data_plane, route, limits } in &self.0 {
             let none = || Cell::from("-");
             grid.push([
-                row.data_plane.as_str().into(),
-                row.route.as_str().into(),
-                row.concurrency.as_ref().map_or_else(none, ConcurrencyView::cell),
-                row.circuit_breaker.as_ref().map_or_else(none, CircuitBreakerView::cell),
-                row.rate_limit.as_ref().map_or_else(none, RateLimitView::cell),
-                listed(&row.rejections).into(),
-                listed(&row.shadow_rejections).into(),
+                data_plane.as_str().into(),
+                route.as_str().into(),
+                limits.concurrency.as_ref().map_or_else(none, concurrency),
+                limits.circuit_breaker.as_ref().map_or_else(none, circuit_breaker),
+                limits.rate_limit.as_ref().map_or_else(none, rate_limit),
+                listed(&limits.rejections).into(),
+                listed(&limits.shadow_rejections).into(),
             ]);
         }
         grid.render(style)
     }
 }
 
-impl ConcurrencyView {
-    fn cell(&self) -> Cell {
-        let Self { max_in_flight, in_flight, mode } = self;
-        let text = format!("{in_flight} of {max_in_flight}{}", aside(mode));
-        if *in_flight < u64::from(*max_in_flight) {
-            text.into()
-        } else {
-            Cell::coloured(&text, Colour::Waiting)
+fn concurrency(state: &ConcurrencyStateJson) -> Cell {
+    let ConcurrencyStateJson { max_in_flight, in_flight, mode } = state;
+    let text = format!("{in_flight} of {max_in_flight}{}", aside(mode));
+    if *in_flight < u64::from(*max_in_flight) { text.into() } else { Cell::coloured(&text, Colour::Waiting) }
+}
+
+fn circuit_breaker(breaker: &CircuitBreakerStateJson) -> Cell {
+    let aside = aside(&breaker.mode);
+    match breaker.state {
+        "open" => {
+            let retry = breaker.retry_after_seconds.0;
+            Cell::coloured(&format!("open, trial in {retry:.1} s{aside}"), Colour::Bad)
         }
+        "half_open" => {
+            let trials = breaker.half_open_in_flight;
+            Cell::coloured(&format!("half open, trials under way: {trials}{aside}"), Colour::Waiting)
+        }
+        _ if breaker.failures > 0 => format!("closed, failures: {}{aside}", breaker.failures).into(),
+        _ => format!("closed{aside}").into(),
     }
 }
 
-impl CircuitBreakerView {
-    fn cell(&self) -> Cell {
-        let aside = aside(&self.mode);
-        match self.state {
-            "open" => {
-                let retry = self.retry_after_seconds.0;
-                Cell::coloured(&format!("open, trial in {retry:.1} s{aside}"), Colour::Bad)
-            }
-            "half_open" => {
-                let trials = self.half_open_in_flight;
-                Cell::coloured(&format!("half open, trials under way: {trials}{aside}"), Colour::Waiting)
-            }
-            _ if self.failures > 0 => format!("closed, failures: {}{aside}", self.failures).into(),
-            _ => format!("closed{aside}").into(),
-        }
+fn rate_limit(state: &RateLimitStateJson) -> Cell {
+    let RateLimitStateJson { backend, keys, max_keys, evictions, backend_connected, backend_failures, mode } =
+        state;
+    let mut text = format!("{backend}, {keys} of {max_keys} keys");
+    if *evictions > 0 {
+        write!(text, ", {evictions} evicted").expect("a string takes any text");
     }
-}
-
-impl RateLimitView {
-    fn cell(&self) -> Cell {
-        let Self { backend, keys, max_keys, evictions, backend_connected, backend_failures, mode } = self;
-        let mut text = format!("{backend}, {keys} of {max_keys} keys");
-        if *evictions > 0 {
-            write!(text, ", {evictions} evicted").expect("a string takes any text");
-        }
-        if !backend_failures.is_empty() {
-            write!(text, ", failed: {}", listed(backend_failures)).expect("a string takes any text");
-        }
-        if !backend_connected {
-            text += ", not connected";
-        }
-        text += &aside(mode);
-        if *backend_connected { text.into() } else { Cell::coloured(&text, Colour::Bad) }
+    if !backend_failures.is_empty() {
+        write!(text, ", failed: {}", listed(backend_failures)).expect("a string takes any text");
     }
+    if !backend_connected {
+        text += ", not connected";
+    }
+    text += &aside(mode);
+    if *backend_connected { text.into() } else { Cell::coloured(&text, Colour::Bad) }
 }
 
 fn listed(counts: &BTreeMap<String, u64>) -> String {
@@ -295,16 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn each_phase_of_a_breaker_has_its_word() {
-        use v1::BreakerPhase::{Closed, HalfOpen, Open, Unspecified};
-        let words = [(Unspecified, "closed"), (Closed, "closed"), (Open, "open"), (HalfOpen, "half_open")];
-        for (phase, word) in words {
-            let view = CircuitBreakerView::from(breaker(phase));
-            assert_eq!((view.state, view.opens_at), (word, None), "{phase:?}");
-        }
-    }
-
-    #[test]
     fn table_colours_what_needs_a_look() {
         let colours = |row: v1::RouteLimits| {
             let table = LimitsView::from(vec![row]).table(Style::Coloured);
@@ -317,11 +203,5 @@ mod tests {
         busy.concurrency.as_mut().unwrap().in_flight = 50;
         busy.circuit_breaker = Some(breaker(v1::BreakerPhase::HalfOpen));
         assert_eq!(colours(busy), (0, 2), "no place is left, and the breaker tries");
-    }
-
-    #[test]
-    fn a_reason_that_is_told_twice_counts_once_in_sum() {
-        let counted = counts(vec![reason("a", 1), reason("a", 2), reason("b", u64::MAX), reason("b", 1)]);
-        assert_eq!(counted, BTreeMap::from([("a".into(), 3), ("b".into(), u64::MAX)]));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use apigw_config::json::live::timestamp;
 use apigw_proto::v1;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::{ProblemView, timestamp};
+use super::ProblemView;
 use crate::output::{Cell, Colour, Grid, Style, Table};
 
 #[derive(Debug, Serialize)]

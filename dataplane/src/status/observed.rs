@@ -1,0 +1,163 @@
+//! The live state of what runs, in the API's words. The HTTP endpoints and gRPC tell the same.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use apigw_config::{
+    model::{Auth, Jwks, Provider, ProviderKind, RateLimitBackend},
+    names::PolicyMode,
+};
+use apigw_engine::{
+    circuit_breaker::{Breaker, BreakerPhase},
+    mode::JudgedMode,
+    snapshot::Route,
+};
+use apigw_proto::v1;
+
+use crate::{
+    jwks::ProviderKeys,
+    metrics::{Metrics, ReasonSums},
+    serving::Serving,
+};
+
+/// The moment of an observation, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// In the time of limits and breakers.
+    pub(super) now: Duration,
+    /// For people.
+    pub(super) wall: SystemTime,
+}
+
+impl Moment {
+    /// Milliseconds since 1970 of a moment that lies before this one, or behind it, by the other clock.
+    fn unix_ms(&self, at: Duration, now: Duration) -> u64 {
+        let wall = match now.checked_sub(at) {
+            Some(ago) => self.wall.checked_sub(ago),
+            None => self.wall.checked_add(at.saturating_sub(now)),
+        };
+        let since_epoch = wall.and_then(|wall| wall.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One row for each route, in the order of the file.
+pub(super) fn limits(
+    serving: &Serving,
+    metrics: &Metrics,
+    data_plane: &str,
+    moment: Moment,
+) -> Vec<v1::RouteLimits> {
+    let mut reasons = metrics.reasons();
+    let limiter = limiter(serving, metrics, moment);
+    let row = |route: Route<'_>| {
+        let ReasonSums { rejections, shadow_rejections } = reasons.remove(&route.id).unwrap_or_default();
+        let policies = route.policies;
+        v1::RouteLimits {
+            data_plane: data_plane.into(),
+            route: route.config.name.as_str().into(),
+            concurrency: policies.concurrency.as_ref().map(|policy| v1::ConcurrencyState {
+                max_in_flight: policy.rules().max_in_flight,
+                in_flight: policy.rules().in_flight.in_flight(),
+                mode: mode(policy.mode()),
+            }),
+            circuit_breaker: policies.breaker.as_ref().map(|policy| v1::CircuitBreakerState {
+                mode: mode(policy.mode()),
+                ..breaker(policy.rules(), moment)
+            }),
+            rate_limit: policies
+                .rate_limit
+                .as_ref()
+                .map(|policy| v1::RateLimitState { mode: mode(policy.mode()), ..limiter.clone() }),
+            rejections: counts(rejections),
+            shadow_rejections: counts(shadow_rejections),
+        }
+    };
+    serving.snapshot.routes().map(row).collect()
+}
+
+/// Who says who callers are, in the order of the file.
+pub(super) fn auth(serving: &Serving, data_plane: &str, moment: Moment) -> Vec<v1::ProviderState> {
+    let providers = serving.snapshot.settings().auth.as_ref().map_or(&[][..], Auth::providers);
+    let state = |(index, provider): (usize, &Provider)| {
+        let named = v1::ProviderState {
+            data_plane: data_plane.into(),
+            provider: provider.name.as_str().into(),
+            ..v1::ProviderState::default()
+        };
+        match (&provider.kind, serving.keys.of(index)) {
+            (ProviderKind::Jwks(jwks), Some(keys)) => fetched(named, jwks, keys, moment),
+            _ => v1::ProviderState { mode: "hmac".into(), ..named },
+        }
+    };
+    providers.iter().enumerate().map(state).collect()
+}
+
+fn fetched(named: v1::ProviderState, jwks: &Jwks, keys: &ProviderKeys, moment: Moment) -> v1::ProviderState {
+    let (standing, now) = keys.standing();
+    let unix_ms = |at: Option<Duration>| at.map_or(0, |at| moment.unix_ms(at, now));
+    let set = keys.keys();
+    let skipped = set.as_ref().map(|set| set.skipped().iter().map(ToString::to_string).collect());
+    v1::ProviderState {
+        mode: "jwks".into(),
+        url: jwks.url.as_str().into(),
+        key_count: set.as_ref().map_or(0, |set| u32::try_from(set.keys().len()).unwrap_or(u32::MAX)),
+        fetched_at_ms: unix_ms(standing.fetched_at),
+        fresh_until_ms: unix_ms(standing.fresh_until),
+        last_error: standing.last_error.as_deref().unwrap_or_default().into(),
+        successes: standing.successes,
+        failures: standing.failures,
+        skipped_keys: skipped.unwrap_or_default(),
+        ..named
+    }
+}
+
+fn breaker(breaker: &Breaker, moment: Moment) -> v1::CircuitBreakerState {
+    let state = breaker.state(moment.now);
+    let phase = match state.phase {
+        BreakerPhase::Closed => v1::BreakerPhase::Closed,
+        BreakerPhase::Open => v1::BreakerPhase::Open,
+        BreakerPhase::HalfOpen => v1::BreakerPhase::HalfOpen,
+    };
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    v1::CircuitBreakerState {
+        phase: phase.into(),
+        failures: state.failures,
+        opened_at_ms: state.opened_at.map_or(0, |at| moment.unix_ms(at, moment.now)),
+        retry_after_us: state.retry_after.map_or(0, micros),
+        half_open_in_flight: state.half_open_in_flight,
+        mode: String::new(),
+    }
+}
+
+/// What all limited routes have in common.
+fn limiter(serving: &Serving, metrics: &Metrics, moment: Moment) -> v1::RateLimitState {
+    let buckets = &serving.buckets;
+    let (backend, backend_connected) = match &serving.snapshot.settings().rate_limit {
+        RateLimitBackend::Memory(_) => ("memory", true),
+        RateLimitBackend::Redis(_) => ("redis", metrics.is_rate_limit_backend_connected()),
+    };
+    v1::RateLimitState {
+        backend: backend.into(),
+        keys: buckets.keys_in_use(moment.now) as u64,
+        max_keys: buckets.capacity() as u64,
+        evictions: buckets.evictions(),
+        backend_failures: counts(metrics.rate_limit_backend_failures()),
+        mode: String::new(),
+        backend_connected,
+    }
+}
+
+/// As on the wire: nothing for a policy that is enforced.
+fn mode(mode: JudgedMode) -> String {
+    match mode {
+        JudgedMode::Enforce => String::new(),
+        JudgedMode::Shadow => PolicyMode::Shadow.as_str().into(),
+    }
+}
+
+fn counts(counts: BTreeMap<&'static str, u64>) -> Vec<v1::ReasonCount> {
+    counts.into_iter().map(|(reason, count)| v1::ReasonCount { reason: reason.into(), count }).collect()
+}
