@@ -72,7 +72,7 @@ fn as_many_as_allowed_are_under_way_and_one_more_is_told_so() {
     );
     assert_eq!(gateway.data_plane.access("fourth")["why"], "too_busy");
     let row = gateway.data_plane.limits("all");
-    assert_eq!(row["concurrency"], json!({"max_in_flight": 3, "in_flight": 3}));
+    assert_eq!(row["concurrency"], json!({"max_in_flight": 3, "in_flight": 3, "mode": "enforce"}));
     assert_eq!(in_flight(&gateway), 3);
     gate.open();
     for connection in &mut under_way {

@@ -5,11 +5,13 @@ use std::{collections::BTreeSet, fs};
 use apigw_tests::{
     client,
     configuration::Document,
+    gate::Gate,
     gateway::{ADMIN_KEY, Gateway},
     issuer::{Issuer, bearer, token},
-    origin::{Origin, refusing},
+    origin::{Origin, ok, refusing},
     waiting::eventually,
 };
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::auth::{KEY, with_issuer, with_keys};
@@ -25,7 +27,7 @@ fn providers_and_their_keys_are_shown() {
     let fetched = auth["jwks"]["fetched_at"].as_str().unwrap_or_default();
     assert!(fetched.starts_with("20") && fetched.ends_with('Z'), "not RFC 3339 in UTC: {auth}");
     let provider = &auth["providers"][0];
-    assert_eq!((&provider["name"], &provider["mode"]), (&json!("default"), &json!("jwks")));
+    assert_eq!((&provider["provider"], &provider["mode"]), (&json!("default"), &json!("jwks")));
     assert_eq!(provider["jwks"]["key_count"], 1);
     assert_eq!(auth["providers"].as_array().map(Vec::len), Some(1));
 }
@@ -58,7 +60,7 @@ fn limits_are_live_and_only_of_what_is_limited() {
         (gateway.data_plane.limits("all")["concurrency"]["in_flight"] == 0).then_some(())
     });
     let row = gateway.data_plane.limits("all");
-    assert_eq!(row["concurrency"], json!({"max_in_flight": 7, "in_flight": 0}));
+    assert_eq!(row["concurrency"], json!({"max_in_flight": 7, "in_flight": 0, "mode": "enforce"}));
     let breaker = &row["circuit_breaker"];
     assert_eq!((&breaker["state"], &breaker["failures"]), (&json!("closed"), &json!(0)));
     assert_eq!(breaker["half_open_in_flight"], 0);
@@ -89,12 +91,35 @@ fn every_admin_endpoint_wants_the_key() {
 
 #[test]
 fn admin_endpoints_leave_the_traffic_address_when_they_have_their_own() {
-    let origin = Origin::answering(|_| apigw_tests::origin::ok("upstream"));
+    let origin = Origin::answering(|_| ok("upstream"));
     let file = Document::new().route("all", "/", origin.url()).to_string();
     let gateway = Gateway::with_key(format!("admin: {{ addr: \"127.0.0.1:0\" }}\n{file}"));
     for path in ["/healthz", "/readyz", "/metrics", "/-/status"] {
         assert_eq!(client::get(gateway.address(), path).text(), "upstream", "{path}");
     }
+}
+
+#[test]
+fn data_plane_that_drains_is_alive_and_not_ready() {
+    let gate = Gate::new();
+    let waiting = gate.clone();
+    let origin = Origin::scripted(move |peer| {
+        peer.request()?;
+        waiting.pass()?;
+        peer.send(ok("finished"))
+    });
+    let mut gateway = Gateway::standalone(Document::new().route("all", "/", origin.url()));
+    let mut under_way = client::Connection::open(gateway.address());
+    under_way.ask("GET", "/", "");
+    origin.await_request(0);
+    let admin = gateway.data_plane.admin();
+    assert_eq!(client::get(admin, "/readyz").status(), 200);
+    gateway.data_plane.program().signal(Signal::TERM);
+    eventually("it is not ready", || (client::get(admin, "/readyz").status() == 503).then_some(()));
+    assert_eq!(client::get(admin, "/healthz").status(), 200);
+    gate.open();
+    assert_eq!(under_way.response().text(), "finished");
+    assert_eq!(gateway.data_plane.program_mut().ended().code(), Some(0));
 }
 
 #[test]
