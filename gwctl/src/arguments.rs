@@ -40,6 +40,8 @@ pub(crate) enum Command {
     },
     /// The providers of tokens on each data plane, and how their keys are.
     Auth,
+    /// Every reason code of logs and metrics, and what it means. Asks nobody.
+    Reasons,
     /// Checks a file by the code that would run it, without a server.
     Validate {
         /// The configuration file; "-" reads standard input.

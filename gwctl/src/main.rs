@@ -38,7 +38,7 @@ use crate::{
     endpoint::Endpoint,
     failure::Failure,
     output::{Style, Table},
-    view::{AuthView, LimitsView, RoutesView, StatusView},
+    view::{AuthView, LimitsView, ReasonsView, RoutesView, StatusView},
     watch::{Answer, Interval, Pipe, Screen, Size},
 };
 
@@ -78,6 +78,7 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let gathered = connect(arguments).await?.auth().await?;
             return print_gathered(arguments, gathered, AuthView::from);
         }
+        Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::Validate { file } => {
             let validation = validate::validate(file)?;
             print(arguments, &validation)?;

@@ -5,13 +5,16 @@
 
 mod auth;
 mod limits;
+mod reasons;
 mod routes;
 mod status;
 
 use apigw_config::problem::Problem;
 use serde::Serialize;
 
-pub(crate) use self::{auth::AuthView, limits::LimitsView, routes::RoutesView, status::StatusView};
+pub(crate) use self::{
+    auth::AuthView, limits::LimitsView, reasons::ReasonsView, routes::RoutesView, status::StatusView,
+};
 
 /// One thing wrong with a configuration. Numbers are from 1.
 #[derive(Debug, Serialize)]

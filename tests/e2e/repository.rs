@@ -234,3 +234,27 @@ fn every_example_is_named_in_a_document() {
         .collect();
     none("an example is named in a document", &unnamed);
 }
+
+#[test]
+fn dashboards_and_alerts_ask_for_metrics_that_exist() {
+    let documented = read(&root().join("docs/metrics.md"));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let unknown = |path: &str| {
+        let text = read(&root().join(path));
+        let words = text.split(|c: char| !is_word(c)).filter(|word| word.starts_with("apigw_"));
+        // Series of a histogram have names of their own.
+        let words = words.map(|word| word.strip_suffix("_bucket").unwrap_or(word).to_owned());
+        words.filter(|word| !documented.contains(&format!("| `{word}` |"))).collect::<Vec<_>>()
+    };
+    none(
+        "a panel asks for a metric that docs/metrics.md does not have",
+        &unknown("docs/grafana-dashboard.json"),
+    );
+    none("a rule asks for a metric that docs/metrics.md does not have", &unknown("docs/alerts.yaml"));
+    let dashboard: Result<serde_json::Value, _> =
+        serde_json::from_str(&read(&root().join("docs/grafana-dashboard.json")));
+    assert!(
+        dashboard
+            .is_ok_and(|dashboard| dashboard["panels"].as_array().is_some_and(|panels| !panels.is_empty()))
+    );
+}

@@ -3,6 +3,9 @@
 //! Only a [`Rejection`] reaches a client, through the one match of [`Rejection::answer`]. What it tells is separate from
 //! what the log is told: bodies name no address and no cause inside the gateway.
 
+/// All the codes.
+pub mod reasons;
+
 use std::fmt::Write;
 
 use http::{HeaderValue, StatusCode};
@@ -305,62 +308,6 @@ mod tests {
     fn check(rejection: impl Into<Rejection>, status: u16, body: &str) {
         let answer = rejection.into().answer();
         assert_eq!((answer.status.as_u16(), answer.body("orders", "r1").as_str()), (status, body));
-    }
-
-    /// One of each, so that a new one is not forgotten below.
-    fn all() -> Vec<Rejection> {
-        use PathError::{
-            Backslash, ControlCharacter, DotSegmentParameter, EscapedSeparator, InvalidEscape, NotAPath,
-        };
-        use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Unresolved};
-        let paths =
-            [NotAPath, InvalidEscape, EscapedSeparator, Backslash, ControlCharacter, DotSegmentParameter];
-        let upstreams = [Unresolved, Connect, ConnectTimeout, Reset, Malformed, ResponseTimeout];
-        let others = [
-            Rejection::HeadTimeout,
-            Rejection::HeadMalformed,
-            Rejection::HeadTooLarge { max_bytes: 1 },
-            Rejection::MethodNotAllowed,
-            Rejection::Host,
-            Rejection::NoRoute,
-            Rejection::Address(AddressRefusal::Denied),
-            Rejection::Address(AddressRefusal::NotAllowed),
-            Rejection::Forbidden(Forbidden::Scope { challenge: HeaderValue::from_static("Bearer") }),
-            Rejection::Forbidden(Forbidden::Claim),
-            Rejection::RateLimited { scope: "ip".into(), retry_after_seconds: 1 },
-            Rejection::RateLimitUnavailable,
-            Rejection::TooBusy(Full { max_in_flight: 1 }),
-            Rejection::CircuitOpen(Open { retry_after: Duration::ZERO }),
-            Rejection::BodyTooLarge { max_bytes: 1 },
-            Rejection::BodyTimeout,
-            Rejection::BodyMalformed,
-            Rejection::BodyIncomplete,
-            Rejection::TargetTooLong,
-            Rejection::TransferCoding,
-            Rejection::Internal,
-        ];
-        let paths = paths.map(Rejection::Path);
-        let origins = [CorsRefusal::Origin, CorsRefusal::Method, CorsRefusal::Header].map(Rejection::Cors);
-        let tokens = JwtError::ALL.map(Rejection::Unauthorized);
-        let others = others.into_iter().chain(paths).chain(origins).chain(tokens);
-        others.chain(upstreams.map(Rejection::Upstream)).collect()
-    }
-
-    #[test]
-    fn every_reason_has_a_row_in_the_documentation() {
-        let documented = include_str!("../../../docs/request-path.md");
-        for rejection in all() {
-            let Answer { reason, status, error, .. } = rejection.answer();
-            let row = format!("| `{reason}` | {} | `{error}` |", status.as_u16());
-            assert!(documented.contains(&row), "docs/request-path.md has no row {row}");
-        }
-    }
-
-    #[test]
-    fn every_rejection_has_a_reason_of_its_own() {
-        let reasons: std::collections::HashSet<_> =
-            all().iter().map(|rejection| rejection.answer().reason).collect();
-        assert_eq!(reasons.len(), all().len());
     }
 
     #[test]
