@@ -258,6 +258,54 @@ fn upstream_is_told_the_claims_and_nothing_that_a_client_made_up() {
 }
 
 #[test]
+fn trailer_tells_the_upstream_no_claim_either() {
+    let origin = Origin::saying("in");
+    let file = with_secret()
+        .route("all", "/", origin.url())
+        .with("auth_required: true")
+        .with("auth: { forward_claims: { sub: X-User } }");
+    let gateway = Gateway::standalone(file);
+    let mut connection = client::Connection::open(gateway.address());
+    let bearer = bearer(&secret_token("alice"));
+    connection.send(format!(
+        "POST / HTTP/1.1\r\nHost: h\r\n{bearer}Trailer: X-User, X_User, X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ));
+    connection.send("2\r\nhi\r\n0\r\nX-User: root\r\nX_User: root\r\nX-Sum: 7\r\n\r\n");
+    assert_eq!(connection.response().status(), 200);
+    let request = origin.only_request();
+    let trailers: Vec<_> =
+        request.trailers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str())).collect();
+    assert_eq!(trailers, [("x-sum".to_owned(), "7")]);
+    assert_eq!(request.head.field("x-user"), Some("alice"));
+}
+
+#[test]
+fn each_request_of_a_connection_is_judged_by_its_own_token() {
+    let origin = Origin::saying("in");
+    let file = with_secret()
+        .route("all", "/", origin.url())
+        .with("auth_required: true")
+        .with("auth: { forward_claims: { sub: X-User } }");
+    let gateway = Gateway::standalone(file);
+    let mut connection = client::Connection::open(gateway.address());
+    let mut ask = |fields: &str| {
+        connection.ask("GET", "/", fields);
+        connection.response().status()
+    };
+    let (alice, bob) = (bearer(&secret_token("alice")), bearer(&secret_token("bob")));
+    assert_eq!(
+        [ask(&alice), ask(""), ask(&bob), ask("X-User: alice\r\n"), ask(&alice)],
+        [200, 401, 200, 401, 200]
+    );
+    let users: Vec<_> = origin
+        .requests()
+        .iter()
+        .filter_map(|request| request.head.field("x-user").map(str::to_owned))
+        .collect();
+    assert_eq!(users, ["alice", "bob", "alice"]);
+}
+
+#[test]
 fn shadowed_authentication_lets_pass_and_tells() {
     let origin = Origin::saying("in");
     let file = with_secret()

@@ -1,7 +1,7 @@
 //! Keys of issuers: fetched in the background, replaced at once, kept when the issuer fails.
 
 use apigw_tests::{
-    client,
+    client::{self, Connection},
     configuration::Document,
     gateway::Gateway,
     issuer::{AUDIENCE, Conduct, ISSUER, Issuer, bearer, token},
@@ -131,6 +131,29 @@ fn keys_outlive_an_issuer_that_hangs_or_lies() {
         assert_eq!(status(&gateway, &OTHER_KEY), 401, "{lie:?}");
     }
     assert_eq!(liar.asked(), 0, "a redirect was followed");
+}
+
+#[test]
+fn whoever_waits_for_an_issuer_that_hangs_keeps_nobody_else_waiting() {
+    let (origin, issuer) = (Origin::saying("in"), Issuer::serving(&[&KEY]));
+    let file = Document::new()
+        .auth("mode: jwks")
+        .auth(&format!("jwks: {{ url: \"{}\", http_timeout_seconds: 600 }}", issuer.url()))
+        .route("all", "/", origin.url())
+        .with("auth_required: true");
+    let gateway = with_keys(&file);
+    issuer.turns(Conduct::Hangs);
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let mut connection = Connection::open(gateway.address());
+            connection.ask("GET", "/", &bearer(&token(&OTHER_KEY, "alice")));
+            connection
+        })
+        .collect();
+    eventually("the issuer is asked", || (issuer.asked() == 2).then_some(()));
+    assert_eq!(at_once(8, |_| status(&gateway, &KEY)), [200; 8]);
+    assert!(waiting.into_iter().all(|mut connection| !connection.has_input()), "somebody did not wait");
+    assert_eq!(issuer.asked(), 2, "one fetch for all");
 }
 
 #[test]

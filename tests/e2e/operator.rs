@@ -6,7 +6,7 @@ use apigw_tests::{
     client,
     configuration::Document,
     gate::Gate,
-    gateway::{ADMIN_KEY, Gateway},
+    gateway::{ADMIN_KEY, Fleet, Gateway, gwctl_json},
     issuer::{Issuer, bearer, token},
     origin::{Origin, ok, refusing},
     waiting::eventually,
@@ -67,6 +67,49 @@ fn limits_are_live_and_only_of_what_is_limited() {
     let free = gateway.data_plane.limits("free");
     assert!(free.get("concurrency").is_none_or(serde_json::Value::is_null), "{free}");
     assert!(free.get("circuit_breaker").is_none_or(serde_json::Value::is_null), "{free}");
+}
+
+#[test]
+fn control_plane_tells_of_each_data_plane_what_it_is_at() {
+    let gate = Gate::new();
+    let waiting = gate.clone();
+    let origin = Origin::scripted(move |peer| {
+        peer.request()?;
+        waiting.pass()?;
+        peer.send("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
+    });
+    let file = Document::new()
+        .route("all", "/", origin.url())
+        .with("concurrency: { max_in_flight: 1 }")
+        .with("circuit_breaker: { enabled: true, failure_threshold: 1, open_seconds: 600, half_open_max_in_flight: 1 }");
+    let fleet = Fleet::start(file, 2);
+    let busy = &fleet.data_planes[0];
+    let mut under_way = client::Connection::open(busy.traffic());
+    under_way.ask("GET", "/", "");
+    origin.await_request(0);
+    assert_eq!(client::get(busy.traffic(), "/").status(), 503);
+    let rows = || {
+        let limits = gwctl_json(fleet.control_plane.address(), &["limits"]);
+        let port = format!(":{}", busy.admin().port());
+        let is_busy =
+            |row: &serde_json::Value| row["data_plane"].as_str().is_some_and(|id| id.ends_with(&port));
+        let (busy, idle): (Vec<_>, Vec<_>) =
+            limits.as_array().cloned().unwrap_or_default().into_iter().partition(is_busy);
+        assert_eq!((busy.len(), idle.len()), (1, 1), "{limits}");
+        (busy[0].clone(), idle[0].clone())
+    };
+    let (one, other) = rows();
+    assert_eq!(
+        (&one["concurrency"]["in_flight"], &other["concurrency"]["in_flight"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!((&one["rejections"], &other["rejections"]), (&json!({"too_busy": 1}), &json!({})));
+    gate.open();
+    assert_eq!(under_way.response().status(), 500);
+    eventually("the breaker is seen open", || (rows().0["circuit_breaker"]["state"] == "open").then_some(()));
+    let (one, other) = rows();
+    assert!(one["circuit_breaker"]["retry_after_seconds"].as_f64().is_some_and(|left| left > 0.0), "{one}");
+    assert_eq!(other["circuit_breaker"]["state"], "closed", "the other has seen nothing");
 }
 
 #[test]
