@@ -9,6 +9,7 @@ use apigw_tests::{
     gateway::{ADMIN_KEY, Fleet, Gateway, gwctl_json},
     issuer::{Issuer, bearer, token},
     origin::{Origin, ok, refusing},
+    programs::Programs,
     waiting::eventually,
 };
 use rustix::process::Signal;
@@ -211,6 +212,20 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     });
     let unexplained: Vec<_> = exposed.difference(&documented()).cloned().collect();
     assert_eq!(unexplained, Vec::<String>::new(), "metrics without a row in docs/metrics.md");
+}
+
+#[test]
+fn every_reason_is_in_the_operators_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md");
+    let text = fs::read_to_string(path).expect("operators have a page");
+    let rows: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()).collect();
+    let told = Programs::built().output("gwctl", &["reasons", "-o", "json"]);
+    let reasons: Vec<serde_json::Value> = serde_json::from_str(&told.stdout).expect("gwctl lists them");
+    assert!(reasons.len() > 40, "{told:?}");
+    let names: Vec<_> = reasons.iter().filter_map(|reason| reason["reason"].as_str()).collect();
+    let is_there = |name: &&str| rows.iter().any(|row| row.split('`').any(|word| word == *name));
+    assert_eq!(names.into_iter().filter(|name| !is_there(name)).collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
 #[test]
