@@ -7,6 +7,8 @@
 pub mod snapshot;
 
 // In the order a request meets them:
+/// What its head must be like.
+pub mod head;
 /// The one form of its path.
 pub mod path;
 /// The route that serves it.
