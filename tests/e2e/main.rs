@@ -18,6 +18,8 @@ mod upstream_failures;
 mod auth;
 // Keys of issuers that rotate, hang, lie and vanish.
 mod issuers;
+// A token that was believed before is not believed for that alone.
+mod remembered_tokens;
 // Nothing that a client or the file keeps secret shows anywhere.
 mod secrets;
 // How many requests a client may send, exactly, and what he is told of it.
