@@ -36,6 +36,8 @@ pub mod rejection;
 
 /// A route's policies, made ready.
 pub mod policies;
+/// What would become of a request, without sending it.
+pub mod explain;
 /// What follows from a policy's judgement.
 pub mod mode;
 /// What shared state is made of.
