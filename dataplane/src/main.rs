@@ -176,6 +176,7 @@ async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
         start,
     }));
 
+    let running = Arc::clone(&status.running);
     let freshening = tokio::spawn(Arc::clone(&gateway).keep_addresses_fresh());
     let ended = tokio::select! {
         ended = follow(&options, Arc::clone(&gateway), admin, status, key) => ended,
@@ -183,6 +184,7 @@ async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
     };
     freshening.abort();
     ended?;
+    running.begin_to_drain();
     drain(gateway).await
 }
 
