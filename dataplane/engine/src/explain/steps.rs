@@ -81,7 +81,8 @@ impl<'q> Steps<'q> {
         self.check("head size", head::check_size(&self.question.head, route.config), || {
             "within what the route takes".into()
         });
-        self.access(route, path(".auth"), live);
+        let key = if route.config.auth.is_some() { ".auth" } else { ".auth_required" };
+        self.access(route, path(key), live);
         self.rate_limit(route, path(".rate_limit"), live);
         self.concurrency(route, path(".concurrency"), live);
         self.circuit_breaker(route, path(".circuit_breaker"), live);
