@@ -179,7 +179,8 @@ impl Member {
     }
 
     fn status(&self, state: v1::DataPlaneState) -> v1::DataPlaneStatus {
-        let Greeting { name, instance: _, version, listen_address, running, source } = &self.greeting;
+        let Greeting { name, instance: _, version, listen_address, running, source, applied_at_ms } =
+            &self.greeting;
         let problems = match state {
             v1::DataPlaneState::Rejected => self.refused.as_ref().map(|refused| refused.problems.clone()),
             _ => None,
@@ -192,6 +193,7 @@ impl Member {
             revision: running.map(v1::Revision::from),
             source: (*source).into(),
             problems: problems.unwrap_or_default(),
+            applied_at_ms: *applied_at_ms,
         }
     }
 }
@@ -208,10 +210,11 @@ impl Membership {
             return;
         };
         match &ending.outcome {
-            Outcome::Applied { listen_address } => {
+            Outcome::Applied { listen_address, applied_at_ms } => {
                 member.greeting.running = Some(ending.revision);
                 member.greeting.source = v1::ConfigSource::Stream;
                 member.greeting.listen_address.clone_from(listen_address);
+                member.greeting.applied_at_ms = *applied_at_ms;
                 member.refused = None;
             }
             Outcome::Rejected { problems } => {
@@ -252,7 +255,7 @@ mod tests {
     }
 
     fn applied() -> Outcome {
-        Outcome::Applied { listen_address: "127.0.0.1:8080".into() }
+        Outcome::Applied { listen_address: "127.0.0.1:8080".into(), applied_at_ms: 7 }
     }
 
     fn rejected() -> Outcome {
@@ -277,6 +280,7 @@ mod tests {
         let status = &fleet.statuses(Some(bad))[0];
         assert_eq!(status.problems[0].message, "port taken");
         assert_eq!(status.revision, Some(good.into()), "it still runs what it ran");
+        assert_eq!(status.applied_at_ms, 7);
         assert_eq!(state(Some(revision(3, "good"))), v1::DataPlaneState::Updating);
         assert!(fleet.statuses(Some(revision(3, "good")))[0].problems.is_empty());
     }
