@@ -259,8 +259,10 @@ impl Session {
         self.push = Some(Push::new(Arc::clone(newest)));
     }
 
+    /// It refuses what does not follow what it runs; [`crate::publication`] sees to it that something does.
     fn wants(&self, revision: Revision) -> bool {
-        self.running != Some(revision) && self.refused != Some(revision.root_hash)
+        let follows = self.running.is_none_or(|running| revision.is_newer_than(&running));
+        follows && self.refused != Some(revision.root_hash)
     }
 }
 

@@ -189,6 +189,24 @@ fn what_was_said_before_the_new_offer_arrived_is_no_breach() {
 }
 
 #[test]
+fn what_is_older_than_what_runs_is_not_offered() {
+    let newest = publish(&mut publisher(), &["a"]);
+    let revision = newest.revision();
+    let other = Hash::of(b"other");
+    for (running, is_offered) in [
+        (Revision { epoch: revision.epoch + 1, ..revision }, false),
+        (Revision { seq: revision.seq + 1, root_hash: other, ..revision }, false),
+        (Revision { root_hash: other, ..revision }, false),
+        (revision, false),
+        (Revision { seq: revision.seq - 1, ..revision }, true),
+        (Revision { epoch: revision.epoch - 1, seq: 9, root_hash: other }, true),
+    ] {
+        let session = Session::new(Some(running), None, Some(Arc::clone(&newest)));
+        assert_eq!(session.has_message(), is_offered, "{running:?}");
+    }
+}
+
+#[test]
 fn a_rejected_hash_is_not_offered_again_until_it_changes() {
     let (mut publisher, first, mut session) = listed(&["a"]);
     report(&mut session, &first, v1::Outcome::Rejected).unwrap();
