@@ -195,6 +195,7 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
         start,
     }));
 
+    let running = Arc::clone(&status.running);
     let freshening = tokio::spawn(Arc::clone(&gateway).keep_addresses_fresh());
     let installation = Installation::new(Arc::clone(&gateway), admin, Arc::clone(&status.history));
     let follow = async {
@@ -209,6 +210,7 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
     };
     freshening.abort();
     ended?;
+    running.begin_to_drain();
     drain(gateway).await
 }
 

@@ -9,11 +9,14 @@ use std::{
 };
 
 use apigw_config::pages;
-use apigw_engine::Snapshot;
+use apigw_engine::{
+    Snapshot,
+    explain::{Question, explain},
+};
 use apigw_proto::v1;
 use tokio::time::Instant;
 
-use self::observed::Moment;
+use self::observed::{Moment, Now};
 use crate::{
     api::Runtime,
     installation::{History, Newest},
@@ -82,6 +85,12 @@ impl Runtime for OwnStatus {
 
     fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.running.snapshot()
+    }
+
+    fn explain(&self, question: &Question) -> Option<v1::ExplainResponse> {
+        let serving = self.running.serving()?;
+        let now = Now { serving: &serving, moment: self.moment() };
+        Some(explain(&serving.snapshot, question, &now).to_wire(&serving.snapshot))
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {

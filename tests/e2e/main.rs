@@ -14,6 +14,26 @@ mod bodies;
 mod timeouts;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.
 mod upstream_failures;
+// Who is let in, by which token, and what the upstream is told of him.
+mod auth;
+// Keys of issuers that rotate, hang, lie and vanish.
+mod issuers;
+// A token that was believed before is not believed for that alone.
+mod remembered_tokens;
+// Nothing that a client or the file keeps secret shows anywhere.
+mod secrets;
+// How many requests a client may send, exactly, and what he is told of it.
+mod rate_limits;
+// The same, counted for several data planes by a Redis server that may fail.
+mod shared_limits;
+// How many requests may be under way at once, and for how long their places are held.
+mod concurrency;
+// An upstream that fails is left alone, and tried again.
+mod breaker;
+// What pages of other origins may do.
+mod cors;
+// What an operator sees: admin endpoints and metrics.
+mod operator;
 // A saved file takes effect, however it is saved, without costing a request.
 mod edits;
 // Several processes find each other in any order and survive each other's end.
@@ -24,5 +44,7 @@ mod command_line;
 mod watching;
 // The example files, the README and the demo are as good as their word.
 mod examples;
+// The commands of the walk-through show what it says.
+mod walkthrough;
 // The rules of the repository that a machine can check.
 mod repository;

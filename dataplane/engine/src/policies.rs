@@ -18,7 +18,7 @@ use crate::{
     concurrency::{Full, InFlight, Permit},
     cors::Cors,
     jwt::providers::Providers,
-    mode::{Passage, Policy},
+    mode::{JudgedMode, Passage, Policy},
     rate_limit::RouteLimit,
 };
 
@@ -134,13 +134,27 @@ impl AddressPolicy {
         Self(Policy::new(*mode, || AddressList::new(allow, deny)))
     }
 
+    /// What follows from its judgements; none: nobody is judged.
+    #[must_use]
+    pub fn mode(&self) -> Option<JudgedMode> {
+        self.0.as_ref().map(Policy::mode)
+    }
+
+    /// Judges a client's address, whatever follows.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn judge(&self, client: IpAddr) -> Result<(), AddressRefusal> {
+        self.0.as_ref().map_or(Ok(()), |policy| policy.rules().admit(client))
+    }
+
     /// Judges a client's address.
     ///
     /// # Errors
     /// When it may not, and the lists are enforced.
     pub fn admit(&self, client: IpAddr) -> Result<Passage<(), AddressRefusal>, AddressRefusal> {
         match &self.0 {
-            Some(policy) => policy.apply(policy.rules().admit(client)),
+            Some(policy) => policy.apply(self.judge(client)),
             None => Ok(Passage::Admitted(())),
         }
     }

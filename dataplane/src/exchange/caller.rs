@@ -32,7 +32,13 @@ pub(crate) async fn admit(
 ) -> Result<Option<Arc<Verified>>, Rejection> {
     let Some(access) = &policies.access else { return Ok(None) };
     let identified = identify(worker, view, access.rules(), headers).await;
-    Ok(record.pass(access.apply(identified)?))
+    let caller = record.pass(access.apply(identified)?);
+    if let Some(caller) = &caller {
+        // Apart, so that a shadowed refusal of a known caller leaves him known.
+        let served = access.rules().admit(caller.claims()).map_err(Rejection::from);
+        record.pass(access.apply(served)?);
+    }
+    Ok(caller)
 }
 
 async fn identify(
@@ -42,16 +48,14 @@ async fn identify(
     headers: &HeaderMap,
 ) -> Result<Arc<Verified>, Rejection> {
     let token = bearer_token(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))?;
-    let verified = match judge(worker, view, rules, token) {
-        Ok(verified) => verified,
+    match judge(worker, view, rules, token) {
+        Ok(verified) => Ok(verified),
         // Boxed, so that requests that need not wait do not carry the room for it.
         Err(refusal) if !refusal.awaited.is_empty() => {
-            Box::pin(judge_again(worker, view, rules, token, refusal)).await?
+            Ok(Box::pin(judge_again(worker, view, rules, token, refusal)).await?)
         }
-        Err(refusal) => return Err(refusal.error.into()),
-    };
-    rules.admit(verified.claims())?;
-    Ok(verified)
+        Err(refusal) => Err(refusal.error.into()),
+    }
 }
 
 fn judge(worker: &Worker, view: &View, rules: &AccessRules, token: &str) -> Result<Arc<Verified>, Refusal> {

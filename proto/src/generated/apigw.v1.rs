@@ -520,6 +520,82 @@ pub struct ProviderState {
     #[prost(string, repeated, tag = "11")]
     pub skipped_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// A request that is only thought of.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainRequest {
+    #[prost(string, tag = "1")]
+    pub method: ::prost::alloc::string::String,
+    /// Path and query, or an absolute http URL.
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub headers: ::prost::alloc::vec::Vec<HeaderField>,
+    /// The client's address; empty: 127.0.0.1.
+    #[prost(string, tag = "4")]
+    pub client: ::prost::alloc::string::String,
+    /// Claims that are taken to be true, as a JSON object. Empty: what the header fields present is judged.
+    #[prost(string, tag = "5")]
+    pub claims: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeaderField {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// What would become of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainResponse {
+    /// Absent where nothing runs.
+    #[prost(message, optional, tag = "1")]
+    pub revision: ::core::option::Option<Revision>,
+    /// Empty: none serves it.
+    #[prost(string, tag = "2")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub near_misses: ::prost::alloc::vec::Vec<NearMiss>,
+    /// In the order in which they are asked.
+    #[prost(message, repeated, tag = "4")]
+    pub policies: ::prost::alloc::vec::Vec<PolicyVerdict>,
+    /// Of the refusal; 0: it would be sent upstream.
+    #[prost(uint32, tag = "5")]
+    pub status: u32,
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Where it would go; empty: nowhere.
+    #[prost(string, tag = "7")]
+    pub upstream_url: ::prost::alloc::string::String,
+    /// Path and query there.
+    #[prost(string, tag = "8")]
+    pub upstream_path: ::prost::alloc::string::String,
+}
+/// A route that one might have expected.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NearMiss {
+    #[prost(string, tag = "1")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyVerdict {
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// "enforce", "shadow", or empty for what is no policy or is not configured.
+    #[prost(string, tag = "2")]
+    pub mode: ::prost::alloc::string::String,
+    #[prost(enumeration = "Verdict", tag = "3")]
+    pub verdict: i32,
+    /// Reason code; empty unless denied.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+    /// Key path in the file; empty: none.
+    #[prost(string, tag = "6")]
+    pub path: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ConfigSource {
@@ -616,6 +692,38 @@ impl BreakerPhase {
             "BREAKER_PHASE_CLOSED" => Some(Self::Closed),
             "BREAKER_PHASE_OPEN" => Some(Self::Open),
             "BREAKER_PHASE_HALF_OPEN" => Some(Self::HalfOpen),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    Unspecified = 0,
+    Allow = 1,
+    Deny = 2,
+    Skip = 3,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Allow => "VERDICT_ALLOW",
+            Self::Deny => "VERDICT_DENY",
+            Self::Skip => "VERDICT_SKIP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERDICT_ALLOW" => Some(Self::Allow),
+            "VERDICT_DENY" => Some(Self::Deny),
+            "VERDICT_SKIP" => Some(Self::Skip),
             _ => None,
         }
     }
@@ -795,6 +903,28 @@ pub mod gateway_client {
             req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Auth"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What would become of a request, without sending it.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/apigw.v1.Gateway/Explain");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -847,6 +977,11 @@ pub mod gateway_server {
             &self,
             request: tonic::Request<super::AuthRequest>,
         ) -> std::result::Result<tonic::Response<Self::AuthStream>, tonic::Status>;
+        /// What would become of a request, without sending it.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::ExplainRequest>,
+        ) -> std::result::Result<tonic::Response<super::ExplainResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct GatewayServer<T> {
@@ -1101,6 +1236,49 @@ pub mod gateway_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/apigw.v1.Gateway/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: Gateway>(pub Arc<T>);
+                    impl<T: Gateway> tonic::server::UnaryService<super::ExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::ExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
