@@ -15,6 +15,7 @@ mod place;
 mod keeper;
 
 use std::{
+    error::Error,
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
@@ -23,13 +24,11 @@ use apigw_config::{model::GatewayConfig, wire};
 use apigw_proto::v1::ConfigSource;
 use prometheus::IntCounter;
 
-use self::{
-    directory::SlotName,
-    place::{Environment, default_directory},
-};
+use self::{directory::SlotName, place::default_directory};
 pub(crate) use self::{
     directory::{DirectoryError, StateDirectory},
     keeper::Keeper,
+    place::Environment,
     slot::{Damage, Kept},
 };
 use crate::{
@@ -54,38 +53,32 @@ pub(crate) fn write_failures() -> IntCounter {
 pub(crate) fn open(
     named: Option<&Path>,
     data_plane: DataPlaneName<'_>,
+    environment: &Environment,
 ) -> Result<Option<StateDirectory>, DirectoryError> {
-    let path = match (named, data_plane) {
-        (Some(path), _) => {
-            let directory = StateDirectory::open(path)?;
-            tracing::info!(directory = %path.display(), "state directory");
-            return Ok(Some(directory));
-        }
-        (None, DataPlaneName::Passing) => {
-            tracing::warn!(
-                "without --state-dir nothing is kept: the admin port, and so the data plane's name, is another with each start"
-            );
-            return Ok(None);
-        }
-        (None, DataPlaneName::Lasting(name)) => match default_directory(name, &Environment::of_process()) {
-            Some(path) => path,
-            None => {
-                tracing::warn!("without --state-dir nothing is kept: HOME names no directory");
-                return Ok(None);
-            }
-        },
-    };
-    match StateDirectory::open(&path) {
-        Ok(directory) => {
-            tracing::info!(directory = %path.display(), "state directory");
-            Ok(Some(directory))
-        }
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(%error, cause, "nothing is kept: a restart without a control plane would run nothing");
-            Ok(None)
-        }
+    if let Some(path) = named {
+        return StateDirectory::open(path).map(Some);
     }
+    let DataPlaneName::Lasting(name) = data_plane else {
+        tracing::warn!(
+            "without --state-dir nothing is kept: the data plane's name is made of its admin port, which is another with each start"
+        );
+        return Ok(None);
+    };
+    let Some(path) = default_directory(name, environment) else {
+        tracing::warn!("without --state-dir nothing is kept: the environment names no place for state");
+        return Ok(None);
+    };
+    Ok(StateDirectory::open(&path)
+        .inspect_err(|error| {
+            let cause = cause(error);
+            tracing::warn!(%error, cause, "nothing is kept: a restart without a control plane would run nothing");
+        })
+        .ok())
+}
+
+/// What is beneath an error; empty: nothing.
+fn cause(error: &dyn Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
 }
 
 /// What a data plane is called, for the sake of its directory.
@@ -113,8 +106,7 @@ pub(crate) async fn boot(directory: &mut StateDirectory, installation: &mut Inst
                 }
             }
             Err(damage) => {
-                let cause = std::error::Error::source(&damage).map(ToString::to_string).unwrap_or_default();
-                let file = directory.file(name);
+                let (file, cause) = (directory.file(name), cause(&damage));
                 tracing::error!(file = %file.display(), reason = %damage, cause, "a kept configuration is passed over");
             }
         }
@@ -134,4 +126,67 @@ fn recall(directory: &mut StateDirectory, name: SlotName) -> Result<Option<(Kept
     }
     let config = wire::decode(kept.resources.iter()).map_err(Damage::Illegal)?;
     Ok(Some((kept, config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use apigw_config::wire::Revision;
+
+    use super::*;
+
+    #[test]
+    fn a_place_that_nobody_named_may_be_missing() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let open = |state_home: &Path, name| {
+            let environment = Environment::of_user(state_home.into());
+            open(None, name, &environment).unwrap().is_some()
+        };
+        let lasting = DataPlaneName::Lasting("web-1:9901");
+        assert!(open(place.path(), lasting));
+        assert!(place.path().join("apigw/dataplane/web-1:9901").is_dir());
+        assert!(!open(place.path(), DataPlaneName::Passing));
+        assert!(!open(Path::new("relative"), lasting));
+        assert!(!open(&file, lasting), "it cannot be created");
+    }
+
+    #[test]
+    fn a_place_that_was_named_must_be_there() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let environment = Environment::of_user(place.path().into());
+        let named = place.path().join("named");
+        assert!(open(Some(&named), DataPlaneName::Passing, &environment).unwrap().is_some());
+        assert!(open(Some(&file), DataPlaneName::Lasting("web-1:9901"), &environment).is_err());
+    }
+
+    #[test]
+    fn what_this_build_does_not_enforce_is_not_run_from_disk() {
+        let place = tempfile::tempdir().unwrap();
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        let kept = slot::tests::kept(1, "a");
+        directory.write(&kept).unwrap();
+        let (recalled, config) = recall(&mut directory, SlotName::A).unwrap().expect("it was kept");
+        assert_eq!((recalled, config.routes().len()), (kept.clone(), 1));
+        let revision = Revision { seq: 2, ..kept.revision };
+        let later = Kept { revision, required_features: vec!["time-travel".into()], ..kept };
+        directory.write(&later).unwrap();
+        let damage = recall(&mut directory, SlotName::A).unwrap_err();
+        assert!(matches!(damage, Damage::Illegal(_)), "{damage}");
+        assert!(damage.to_string().contains("time-travel"), "{damage}");
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_damage() {
+        let place = tempfile::tempdir().unwrap();
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        let kept = slot::tests::kept(1, "a");
+        let doubled: Vec<_> = kept.resources.iter().chain(&kept.resources[1..]).cloned().collect();
+        let root_hash = wire::root_hash(doubled.iter().map(wire::Resource::entry));
+        let revision = Revision { root_hash, ..kept.revision };
+        directory.write(&Kept { revision, resources: doubled.into(), ..kept }).unwrap();
+        assert!(matches!(recall(&mut directory, SlotName::A), Err(Damage::Illegal(_))));
+    }
 }

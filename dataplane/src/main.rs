@@ -78,7 +78,7 @@ use crate::{
     delivery::{Delivery, Held, Identity, NotAControlPlane},
     gateway::{Gateway, Parameters},
     installation::{FromStream, Installation},
-    last_known_good::{DataPlaneName, DirectoryError, Keeper},
+    last_known_good::{DataPlaneName, DirectoryError, Environment, Keeper},
     metrics::{Metrics, gauges::States},
     options::Options,
     status::OwnStatus,
@@ -236,7 +236,8 @@ async fn follow_control_planes(
     let name = status.name.get().cloned().unwrap_or_default();
     let passes = options.admin_listen.as_ref().is_some_and(|address| address.port() == 0);
     let known_as = if passes { DataPlaneName::Passing } else { DataPlaneName::Lasting(&name) };
-    let mut directory = last_known_good::open(options.state_dir.as_deref(), known_as)?;
+    let mut directory =
+        last_known_good::open(options.state_dir.as_deref(), known_as, &Environment::of_process())?;
     let identity = Identity { name, instance: fastrand::u64(..) };
     let delivery = Delivery::new(&options.control_plane, identity, key)?;
     let kept = match &mut directory {

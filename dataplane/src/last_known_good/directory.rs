@@ -91,6 +91,7 @@ impl StateDirectory {
         if fs::metadata(path).is_ok_and(|metadata| metadata.mode() & WRITABLE_BY_OTHERS != 0) {
             tracing::warn!(directory = %path.display(), "others may write to the state directory, and so choose what runs");
         }
+        tracing::info!(directory = %path.display(), "state directory");
         Ok(Self { path: path.into(), generation: 0, newest: None, _lock: lock })
     }
 

@@ -38,6 +38,12 @@ impl Environment {
             home: path("HOME"),
         }
     }
+
+    /// Of a user with this place for state.
+    #[cfg(test)]
+    pub(super) fn of_user(state_home: PathBuf) -> Self {
+        Self { state_home: Some(state_home), ..Self::default() }
+    }
 }
 
 #[cfg(test)]
