@@ -234,12 +234,12 @@ async fn follow_control_planes(
 ) -> Result<(), Failure> {
     installation.open_admin().map_err(Failure::Admin)?;
     let name = status.name.get().cloned().unwrap_or_default();
+    let identity = Identity { name: name.clone(), instance: fastrand::u64(..) };
+    let delivery = Delivery::new(&options.control_plane, identity, key)?;
     let passes = options.admin_listen.as_ref().is_some_and(|address| address.port() == 0);
     let known_as = if passes { DataPlaneName::Passing } else { DataPlaneName::Lasting(&name) };
-    let mut directory =
-        last_known_good::open(options.state_dir.as_deref(), known_as, &Environment::of_process())?;
-    let identity = Identity { name, instance: fastrand::u64(..) };
-    let delivery = Delivery::new(&options.control_plane, identity, key)?;
+    let named = options.state_dir.as_deref();
+    let mut directory = last_known_good::open(named, known_as, &Environment::of_process())?;
     let kept = match &mut directory {
         Some(directory) => last_known_good::boot(directory, &mut installation).await,
         None => None,

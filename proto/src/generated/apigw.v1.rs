@@ -295,7 +295,8 @@ pub struct FailureRate {
 /// Identity of a configuration. Of two revisions the one with the higher (epoch, seq) is newer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Revision {
-    /// Milliseconds since 1970 when the control plane (or the file's data plane) began to count.
+    /// Milliseconds since 1970 when the control plane (or the file's data plane) began to count; more, if a data plane that
+    /// connected ran a later revision.
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
     /// From 1, one more for each published change.
