@@ -5,7 +5,8 @@
 
 use std::{error::Error, fmt, io, path::PathBuf};
 
-use apigw_config::admin_key::AdminKeyError;
+use apigw_config::{admin_key::AdminKeyError, problem::Problem};
+use apigw_engine::explain::QuestionError;
 use tonic::{Code, Status};
 
 use crate::endpoint::{Endpoint, EndpointError};
@@ -53,6 +54,12 @@ pub(crate) enum Failure {
     /// The file to check cannot be read.
     #[error("cannot read {}: {error}", file.display())]
     Unreadable { file: PathBuf, error: io::Error },
+    /// The file to judge by is not a legal one.
+    #[error("cannot judge by that file: {}{}", .problems.first().map(ToString::to_string).unwrap_or_default(), more(.problems.len()))]
+    NotLegal { problems: Vec<Problem> },
+    /// The request is none.
+    #[error("cannot ask for that: {0}")]
+    Question(#[source] QuestionError),
     /// Standard output takes nothing.
     #[error("cannot write the answer: {0}")]
     Output(#[source] io::Error),
@@ -65,6 +72,13 @@ pub(crate) enum Failure {
     /// The system gives no means to wait for a network.
     #[error("cannot start: {0}")]
     Runtime(#[source] io::Error),
+}
+
+fn more(problems: usize) -> String {
+    match problems {
+        0 | 1 => String::new(),
+        problems => format!(" (and {} more; `gwctl validate` lists them)", problems - 1),
+    }
 }
 
 /// Whether the caller had a key to present.

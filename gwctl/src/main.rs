@@ -13,8 +13,12 @@ mod endpoint;
 mod failure;
 /// An answer as a table, as JSON, as YAML.
 mod output;
+/// A file that may become a configuration.
+mod candidate;
 /// A file checked by the code that would run it.
 mod validate;
+/// What would become of a request.
+mod explain;
 /// The answers, as scripts see them.
 mod view;
 /// An answer that is asked for again and again.
@@ -39,7 +43,7 @@ use crate::{
     endpoint::Endpoint,
     failure::Failure,
     output::{Style, Table},
-    view::{AuthView, LimitsView, ReasonsView, RoutesView, StatusView},
+    view::{AuthView, ExplainView, LimitsView, ReasonsView, RoutesView, StatusView},
     watch::{Answer, Interval, Pipe, Screen, Size},
 };
 
@@ -78,6 +82,16 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Auth => {
             let gathered = connect(arguments).await?.auth().await?;
             return print_gathered(arguments, gathered, AuthView::from);
+        }
+        Command::Explain(request) => {
+            let view = match &request.config {
+                Some(file) => explain::by_file(request, file)?,
+                None => {
+                    let answer = connect(arguments).await?.explain(request.question()).await?;
+                    ExplainView::of_running(answer)
+                }
+            };
+            print(arguments, &view)?;
         }
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::Validate { file } => {

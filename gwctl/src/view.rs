@@ -4,16 +4,21 @@
 //! is null in it.
 
 mod auth;
+mod explain;
 mod limits;
 mod reasons;
 mod routes;
 mod status;
 
+use std::fmt::Write;
+
 use apigw_config::problem::Problem;
+use apigw_proto::v1;
 use serde::Serialize;
 
 pub(crate) use self::{
-    auth::AuthView, limits::LimitsView, reasons::ReasonsView, routes::RoutesView, status::StatusView,
+    auth::AuthView, explain::ExplainView, limits::LimitsView, reasons::ReasonsView, routes::RoutesView,
+    status::StatusView,
 };
 
 /// One thing wrong with a configuration. Numbers are from 1.
@@ -50,9 +55,35 @@ impl From<Problem> for ProblemView {
     }
 }
 
-impl From<apigw_proto::v1::Problem> for ProblemView {
-    fn from(problem: apigw_proto::v1::Problem) -> Self {
+impl From<v1::Problem> for ProblemView {
+    fn from(problem: v1::Problem) -> Self {
         Problem::from(problem).into()
+    }
+}
+
+/// Identity of a configuration.
+#[derive(Debug, Serialize)]
+pub(crate) struct RevisionView {
+    epoch: u64,
+    seq: u64,
+    /// Lower-case hexadecimal digits.
+    hash: String,
+}
+
+impl From<v1::Revision> for RevisionView {
+    fn from(revision: v1::Revision) -> Self {
+        let mut hash = String::with_capacity(revision.root_hash.len() * 2);
+        for byte in &revision.root_hash {
+            write!(hash, "{byte:02x}").expect("a string takes any text");
+        }
+        Self { epoch: revision.epoch, seq: revision.seq, hash }
+    }
+}
+
+impl RevisionView {
+    /// The sequence number and the first 8 digits: enough to tell two revisions on a screen apart.
+    pub(crate) fn short(&self) -> String {
+        format!("{}-{}", self.seq, self.hash.chars().take(8).collect::<String>())
     }
 }
 

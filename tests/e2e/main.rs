@@ -42,6 +42,8 @@ mod fleet;
 mod last_known_good;
 // What a person types and what comes back.
 mod command_line;
+// What is told of a request before it is sent, and what becomes of it then.
+mod explaining;
 // What a person watches, for as long as it takes.
 mod watching;
 // The example files, the README and the demo are as good as their word.

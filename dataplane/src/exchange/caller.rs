@@ -3,12 +3,21 @@
 //! The second time is after a wait: for the provider's first keys, or for a fetch that an unknown key has brought forward.
 //! Both waits are shared by all who ask and bounded by one fetch; see [`jwks`](crate::jwks).
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    future::{Future as _, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::SystemTime,
+};
 
 use apigw_engine::{
     access::AccessRules,
     jwt::{
-        authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
+        authorization::bearer_token,
+        error::JwtError,
+        providers::{ProviderIndex, Refusal},
+        time::UnixTime,
+        token::Token,
         verify::Verified,
     },
     policies::Policies,
@@ -73,14 +82,29 @@ async fn judge_again(
     refusal: Refusal,
 ) -> Result<Arc<Verified>, JwtError> {
     let parsed = Token::parse(token)?;
-    let mut may_help = false;
-    for provider in refusal.awaited {
-        may_help |= view.serving().keys.look_again(provider, parsed.kid()).await;
-    }
-    if !may_help {
+    if !may_help(view, &refusal.awaited, parsed.kid()).await {
         return Err(refusal.error);
     }
     judge(worker, view, rules, token).map_err(|refusal| refusal.error)
+}
+
+/// Waits for all of these providers at once, so that several that hang take no longer than one: whether to look again.
+async fn may_help(view: &View, awaited: &[ProviderIndex], kid: Option<&str>) -> bool {
+    let mut may_help = false;
+    let mut waiting: Vec<_> =
+        awaited.iter().map(|provider| Box::pin(view.serving().keys.look_again(*provider, kid))).collect();
+    poll_fn(|context| {
+        waiting.retain_mut(|look| match look.as_mut().poll(context) {
+            Poll::Ready(helps) => {
+                may_help |= helps;
+                false
+            }
+            Poll::Pending => true,
+        });
+        if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    may_help
 }
 
 /// The time that tokens are judged by.

@@ -7,7 +7,7 @@ use apigw_proto::v1;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::ProblemView;
+use super::{ProblemView, RevisionView};
 use crate::output::{Cell, Colour, Grid, Style, Table};
 
 #[derive(Debug, Serialize)]
@@ -48,14 +48,6 @@ struct DataPlaneView {
     /// Since then, by this machine's clock.
     age_seconds: Option<u64>,
     problems: Vec<ProblemView>,
-}
-
-#[derive(Debug, Serialize)]
-struct RevisionView {
-    epoch: u64,
-    seq: u64,
-    /// Lower-case hexadecimal digits.
-    hash: String,
 }
 
 impl StatusView {
@@ -101,23 +93,6 @@ impl DataPlaneView {
             revision: status.revision.map(RevisionView::from),
             problems: status.problems.into_iter().map(ProblemView::from).collect(),
         }
-    }
-}
-
-impl From<v1::Revision> for RevisionView {
-    fn from(revision: v1::Revision) -> Self {
-        let mut hash = String::with_capacity(revision.root_hash.len() * 2);
-        for byte in &revision.root_hash {
-            write!(hash, "{byte:02x}").expect("a string takes any text");
-        }
-        Self { epoch: revision.epoch, seq: revision.seq, hash }
-    }
-}
-
-impl RevisionView {
-    /// The sequence number and the first 8 digits: enough to tell two revisions on a screen apart.
-    fn short(&self) -> String {
-        format!("{}-{}", self.seq, self.hash.chars().take(8).collect::<String>())
     }
 }
 
