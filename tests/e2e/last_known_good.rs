@@ -279,6 +279,26 @@ fn state_directory_that_was_named_and_cannot_be_used_ends_the_start() {
 }
 
 #[test]
+fn disk_that_fails_is_counted_and_costs_no_edit() {
+    let scene = Scene::new();
+    let _control_plane = scene.control_plane();
+    let data_plane = scene.data_plane();
+    runs(&data_plane, 0);
+    scene.has_slots(1);
+    fs::remove_dir_all(scene.state.path()).expect("the directory is there");
+    scene.edit(1);
+    runs(&data_plane, 1);
+    eventually("the failure is counted", || {
+        let told = metrics(&data_plane);
+        told.lines().any(|line| line == "apigw_state_write_failures_total 1").then_some(())
+    });
+    fs::create_dir(scene.state.path()).expect("there is room");
+    scene.edit(2);
+    runs(&data_plane, 2);
+    scene.has_slots(1);
+}
+
+#[test]
 fn control_plane_that_started_earlier_is_followed_when_the_later_one_is_gone() {
     let scene = Scene::new();
     let earlier = scene.control_plane();
