@@ -17,7 +17,7 @@ mod wire;
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, request::Parts};
+use http::request::Parts;
 
 use self::steps::Steps;
 pub use self::{at_rest::AtRest, near_misses::NearMiss, wire::QuestionError};
@@ -151,11 +151,6 @@ pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Ex
     let target = target::upstream_target(&question.head.uri, &path, route.config);
     let target = target.ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));
     steps.explanation(Some(route.index), near_misses, target)
-}
-
-/// The header fields that a limit may be counted by.
-fn headers(question: &Question) -> &HeaderMap {
-    &question.head.headers
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! is carried over from the same route of the previous one: places that are taken always, a breaker while its settings
 //! stay. Buckets of rate limits need no carrying; see [`rate_limit`](crate::rate_limit).
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Arc, time::Duration};
 
 use apigw_config::{
     model::{self, AddressLists},
@@ -117,7 +117,7 @@ pub type AdmittedCall = Call<Arc<Breaker>>;
 ///
 /// # Errors
 /// When the call may not be made.
-pub fn admit_call(breaker: &Arc<Breaker>, now: std::time::Duration) -> Result<AdmittedCall, Open> {
+pub fn admit_call(breaker: &Arc<Breaker>, now: Duration) -> Result<AdmittedCall, Open> {
     Breaker::admit(Arc::clone(breaker), now)
 }
 
@@ -161,7 +161,7 @@ impl AddressPolicy {
 }
 
 /// The header fields that the gateway vouches for, by the upstream that believes them.
-pub(crate) fn vouched_headers<'a, K: std::hash::Hash + Eq>(
+pub(crate) fn vouched_headers<'a, K: Hash + Eq>(
     routes: impl Iterator<Item = (K, &'a model::Route)>,
 ) -> HashMap<K, Arc<VouchedHeaders>> {
     let mut by_upstream: HashMap<K, VouchedHeaders> = HashMap::new();

@@ -162,6 +162,9 @@ pub struct RedisBackend {
     pub on_failure: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub key_prefix: ::prost::alloc::string::String,
+    /// Of a data plane that counts for itself while the server does not answer; 0: as the default.
+    #[prost(uint32, tag = "10")]
+    pub local_max_keys: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Admin {

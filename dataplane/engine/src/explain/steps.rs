@@ -1,13 +1,15 @@
 //! One policy after the other, each asked by the function that the exchange asks.
 
+use std::{sync::Arc, time::Duration};
+
 use apigw_config::model::RateLimitScope;
 use http::{HeaderValue, header::AUTHORIZATION};
 
-use super::{Caller, Explanation, Live, NearMiss, Question, Step, Verdict, headers};
+use super::{Caller, Explanation, Live, NearMiss, Question, Step, Verdict};
 use crate::{
     Snapshot,
     access::AccessRules,
-    circuit_breaker::{BreakerPhase, BreakerState, Open},
+    circuit_breaker::{Breaker, BreakerPhase, BreakerState, Open},
     concurrency::Full,
     cors::CorsVerdict,
     head,
@@ -79,7 +81,8 @@ impl<'q> Steps<'q> {
         self.check("head size", head::check_size(&self.question.head, route.config), || {
             "within what the route takes".into()
         });
-        self.access(route, path(".auth"), live);
+        let key = if route.config.auth.is_some() { ".auth" } else { ".auth_required" };
+        self.access(route, path(key), live);
         self.rate_limit(route, path(".rate_limit"), live);
         self.concurrency(route, path(".concurrency"), live);
         self.circuit_breaker(route, path(".circuit_breaker"), live);
@@ -87,7 +90,7 @@ impl<'q> Steps<'q> {
 
     fn cors(&mut self, route: &Route<'_>, path: String) {
         let Some(policy) = &route.policies.cors else { return self.skip("cors", "not configured") };
-        let (verdict, _) = policy.rules().judge(&self.question.head.method, headers(self.question));
+        let (verdict, _) = policy.rules().judge(&self.question.head.method, &self.question.head.headers);
         let (judgement, detail) = match verdict {
             CorsVerdict::NoPreflight => (Ok(()), "no preflight; the browser is told what it may"),
             CorsVerdict::Preflight => (Ok(()), "a preflight, answered by the gateway with 204"),
@@ -117,7 +120,7 @@ impl<'q> Steps<'q> {
         if let Caller::Supposed { provider, claims } = &self.question.caller {
             return Ok(Known { provider: provider.clone(), claims: claims.clone() });
         }
-        let presented = headers(self.question).get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let presented = self.question.head.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let verified = live.verify(self.snapshot, bearer_token(presented)?, rules.accepted())?;
         Ok(Known { provider: verified.provider().into(), claims: verified.claims().clone() })
     }
@@ -135,7 +138,7 @@ impl<'q> Steps<'q> {
         let key = BucketKey { route: route.id, quota: limit.quota, scope: value };
         let (decision, source) = match live.count(&key) {
             Some(decision) => (decision, "as it is now"),
-            None => (limit.quota.decide(Tat::default(), std::time::Duration::ZERO), "with a full bucket"),
+            None => (limit.quota.decide(Tat::default(), Duration::ZERO), "with a full bucket"),
         };
         let detail = format!("counted by {word}, {} left after it, {source}", decision.remaining);
         let judgement = judge_count(limit, by, &decision);
@@ -152,7 +155,7 @@ impl<'q> Steps<'q> {
             RateLimitScope::Claim(name) => known.and_then(|known| known.claims.text(name.as_str())),
             _ => None,
         };
-        Counted { address: self.question.client, user, headers: headers(self.question), claim }
+        Counted { address: self.question.client, user, headers: &self.question.head.headers, claim }
     }
 
     fn concurrency(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
@@ -218,10 +221,7 @@ fn judge_count(limit: &RouteLimit, by: CountedBy, decision: &Decision) -> Result
 }
 
 /// What the breaker would say now, without asking it: asking would begin a trial.
-fn judge_breaker(
-    policy: &Policy<std::sync::Arc<crate::circuit_breaker::Breaker>>,
-    state: &BreakerState,
-) -> Result<(), Rejection> {
+fn judge_breaker(policy: &Policy<Arc<Breaker>>, state: &BreakerState) -> Result<(), Rejection> {
     let trials = policy.rules().settings().half_open_max_in_flight.get();
     match state.phase {
         BreakerPhase::Closed => Ok(()),
