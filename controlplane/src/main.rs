@@ -34,6 +34,7 @@ use apigw_config::{
     names::ListenAddress,
     problem::Problem,
     watch::{Content, FileWatch},
+    wire::Revision,
 };
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -105,6 +106,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     info!(purpose = "grpc", address = %server.address(), version = env!("CARGO_PKG_VERSION"), config = file, "listening");
     let mut publisher = Publisher::new(file.clone(), unix_milliseconds());
     let fleet = Arc::new(Fleet::default());
+    let mut running = fleet.newest_running();
     let desired = publisher.subscribe();
     let serving = tokio::spawn(server.serve(
         DeliveryService::new(desired.clone(), Arc::clone(&fleet)),
@@ -115,6 +117,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     loop {
         tokio::select! {
             content = watch.next() => consider(&mut publisher, content),
+            Ok(()) = running.changed() => outrank(&mut publisher, *running.borrow_and_update()),
             _ = hangup.recv() => watch.reload(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -138,6 +141,17 @@ fn consider(publisher: &mut Publisher, content: Content) {
         }
         Verdict::Unchanged => info!("the file means what is published already"),
         Verdict::Rejected(rejected) => log_problems(&rejected.problems),
+    }
+}
+
+/// Sees to it that a data plane that runs this takes what is published.
+fn outrank(publisher: &mut Publisher, running: Option<Revision>) {
+    let Some(running) = running else { return };
+    let republished = tokio::task::block_in_place(|| publisher.outrank(running, unix_milliseconds()));
+    if let Some(newest) = republished {
+        let Revision { epoch, seq, root_hash: hash } = newest.revision();
+        let (running_epoch, running_seq) = (running.epoch, running.seq);
+        warn!(epoch, seq, %hash, running_epoch, running_seq, "published anew: a data plane runs what was published later; another control plane, or a clock that went back?");
     }
 }
 

@@ -109,6 +109,34 @@ impl Publisher {
         }
     }
 
+    /// Sees to it that data planes take what is published, when one of them runs `running`, and publishes the newest
+    /// content anew if it must be. None: nothing had to be published.
+    ///
+    /// A data plane refuses what is older than what it runs, also after a restart from its disk; else a forgotten control
+    /// plane, or a message that was on its way for long, could undo what operators decided since. But epochs come from
+    /// clocks. A control plane whose clock was ahead once, and is right again after its restart, counts below what it
+    /// published itself, and so does each control plane that was not the last to start of several. Such a one must not be
+    /// without effect: the operators follow it, as the data plane that dialled it shows. So what it hears is running is
+    /// what it counts on from. This ends: only a Hello is heard, and after one of several control planes counted on, its
+    /// data planes say nothing that is newer.
+    pub(crate) fn outrank(&mut self, running: Revision, now_ms: u64) -> Option<Arc<Published>> {
+        let newest = self.desired.borrow().newest.clone();
+        let follows = |newest: Revision| newest == running || newest.is_newer_than(&running);
+        if newest.as_ref().map_or(self.epoch > running.epoch, |newest| follows(newest.revision())) {
+            return None;
+        }
+        // An epoch that nothing is above is nothing that a control plane counted to.
+        self.epoch = running.epoch.checked_add(1)?.max(now_ms);
+        let newest = newest?;
+        let revision = Revision { epoch: self.epoch, seq: newest.revision().seq + 1, ..newest.revision() };
+        let config = newest.snapshot().config().clone();
+        let snapshot = Snapshot::compile(config, revision, Some(newest.snapshot())).ok()?;
+        let (resources, required) = (newest.resources.clone(), newest.required.clone());
+        let published = Arc::new(Published { at_ms: now_ms, resources, required, snapshot });
+        self.desired.send_modify(|desired| desired.newest = Some(Arc::clone(&published)));
+        Some(published)
+    }
+
     /// The next revision, or none when the content means what the newest one does.
     fn candidate(
         &self,
@@ -169,6 +197,48 @@ pub(crate) mod tests {
         let second = receiver.borrow().newest.as_ref().unwrap().revision();
         assert!(second.is_newer_than(&first));
         assert_ne!(second.root_hash, first.root_hash);
+    }
+
+    /// Something else under such a number.
+    fn foreign(epoch: u64, seq: u64) -> Revision {
+        Revision { epoch, seq, root_hash: wire::root_hash([]) }
+    }
+
+    #[test]
+    fn what_runs_already_is_counted_on_from() {
+        for (running, now, expected) in [
+            (foreign(1_000, 2), 5, (1_001, 2)),
+            (foreign(1_000, 1), 5, (1_001, 2)),
+            (foreign(9_000, 1), 5, (9_001, 2)),
+            (foreign(9_000, 1), 9_500, (9_500, 2)),
+        ] {
+            let mut publisher = publisher();
+            let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
+            let again = publisher.outrank(running, now).expect("it is published anew").revision();
+            assert_eq!((again.epoch, again.seq), expected);
+            assert_eq!(again.root_hash, first.revision().root_hash);
+            assert_eq!(publisher.subscribe().borrow().newest.as_ref().unwrap().revision(), again);
+            assert!(publisher.outrank(running, now).is_none(), "once is enough");
+            let Verdict::Published(next) = publisher.consider(file_of(&["b"]), 6) else { unreachable!() };
+            assert_eq!((next.revision().epoch, next.revision().seq), (expected.0, 3));
+        }
+    }
+
+    #[test]
+    fn what_follows_what_runs_is_not_published_anew() {
+        let mut publisher = publisher();
+        let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
+        for running in [first.revision(), foreign(999, 7), foreign(1_000, 0), foreign(u64::MAX, 1)] {
+            assert!(publisher.outrank(running, 5).is_none(), "{running:?}");
+        }
+    }
+
+    #[test]
+    fn a_first_content_is_counted_on_from_what_runs() {
+        let mut publisher = publisher();
+        assert!(publisher.outrank(foreign(9_000, 4), 5).is_none(), "there is nothing to publish");
+        let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
+        assert_eq!((first.revision().epoch, first.revision().seq), (9_001, 1));
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl OwnStatus {
 impl Runtime for OwnStatus {
     fn status(&self) -> v1::DataPlaneStatus {
         let revision = self.running.snapshot().map(|snapshot| snapshot.revision());
-        let Newest { source, problems, .. } = self.history.newest();
+        let Newest { source, problems, changes } = self.history.newest();
         let source = if revision.is_some() { source } else { v1::ConfigSource::Unspecified };
         let state = match (&revision, problems.is_empty()) {
             (_, false) => v1::DataPlaneState::Rejected,
@@ -79,6 +79,7 @@ impl Runtime for OwnStatus {
             revision: revision.map(v1::Revision::from),
             source: source.into(),
             problems: pages::leading_problems(&problems),
+            applied_at_ms: changes.applied_at_ms(),
         }
     }
 

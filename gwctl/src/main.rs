@@ -33,6 +33,7 @@ use std::{
 use apigw_config::admin_key::AdminKey;
 use apigw_proto::v1;
 use clap::Parser;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -67,7 +68,7 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Status => {
             let status = connect(arguments).await?.status().await?;
-            print(arguments, &StatusView::from(status))?;
+            print(arguments, &StatusView::new(status, Timestamp::now()))?;
         }
         Command::Routes => {
             let routes = connect(arguments).await?.routes().await?;

@@ -39,7 +39,8 @@ pub enum Source<'a> {
 #[derive(Debug)]
 pub struct DataPlane {
     program: Running,
-    _state: TempDir,
+    /// None: it is the test's, for the next one to find.
+    _state: Option<TempDir>,
 }
 
 impl DataPlane {
@@ -72,12 +73,24 @@ impl DataPlane {
         })
     }
 
+    /// Starts one that keeps its state where another may have left it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_in(state: &Path, source: Source<'_>) -> Self {
+        let mut command = data_plane(source, state);
+        command.args(["--listen", "127.0.0.1:0"]);
+        let program = Running::start(command).unwrap_or_else(|error| panic!("{error}"));
+        Self { program, _state: None }
+    }
+
     fn start_as(source: Source<'_>, change: impl Fn(&mut Command) -> &mut Command) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         let mut command = data_plane(source, state.path());
         change(&mut command);
         let program = Running::start(command).unwrap_or_else(|error| panic!("{error}"));
-        Self { program, _state: state }
+        Self { program, _state: Some(state) }
     }
 
     /// Where it takes traffic.

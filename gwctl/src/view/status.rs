@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use apigw_config::json::live::timestamp;
 use apigw_proto::v1;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{ProblemView, RevisionView};
@@ -43,14 +43,20 @@ struct DataPlaneView {
     state: &'static str,
     revision: Option<RevisionView>,
     config_source: Option<&'static str>,
+    /// RFC 3339, in UTC: when what runs came into force.
+    applied_at: Option<String>,
+    /// Since then, by this machine's clock.
+    age_seconds: Option<u64>,
     problems: Vec<ProblemView>,
 }
 
-impl From<v1::StatusResponse> for StatusView {
-    fn from(status: v1::StatusResponse) -> Self {
+impl StatusView {
+    /// What was answered, as it is `now`.
+    pub(crate) fn new(status: v1::StatusResponse, now: Timestamp) -> Self {
+        let data_planes = status.data_planes.into_iter();
         Self {
             control_plane: status.control_plane.map(ControlPlaneView::from),
-            data_planes: status.data_planes.into_iter().map(DataPlaneView::from).collect(),
+            data_planes: data_planes.map(|status| DataPlaneView::new(status, now)).collect(),
         }
     }
 }
@@ -71,11 +77,16 @@ impl From<v1::ControlPlaneStatus> for ControlPlaneView {
     }
 }
 
-impl From<v1::DataPlaneStatus> for DataPlaneView {
-    fn from(status: v1::DataPlaneStatus) -> Self {
+impl DataPlaneView {
+    fn new(status: v1::DataPlaneStatus, now: Timestamp) -> Self {
+        let applied_at = Some(status.applied_at_ms).filter(|&at| at > 0 && status.revision.is_some());
+        // A clock that is ahead of this one has applied it just now.
+        let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self {
             state: state_word(status.state()),
             config_source: source_word(status.source()),
+            applied_at: applied_at.map(timestamp),
+            age_seconds: applied_at.map(|at| now_ms.saturating_sub(at) / 1_000),
             id: status.id,
             version: status.version,
             listen_addr: status.listen_address,
@@ -127,11 +138,9 @@ impl Table for StatusView {
 impl ControlPlaneView {
     fn grid(&self) -> Grid<5> {
         let mut grid = Grid::new(["CONTROL PLANE", "UPTIME", "REVISION", "PUBLISHED", "FILE"]);
-        let uptime = i64::try_from(self.uptime_seconds).unwrap_or(i64::MAX);
-        let uptime = format!("{:#}", SignedDuration::from_secs(uptime));
         grid.push([
             self.version.as_str().into(),
-            uptime.into(),
+            duration(self.uptime_seconds).into(),
             Cell::optional(self.revision.as_ref().map(RevisionView::short)),
             Cell::optional(self.published_at.as_deref()),
             match &self.rejected_file {
@@ -143,8 +152,13 @@ impl ControlPlaneView {
     }
 }
 
-fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<6> {
-    let mut grid = Grid::new(["DATA PLANE", "VERSION", "LISTENS ON", "STATE", "REVISION", "SOURCE"]);
+/// As a person says it: "3m 20s".
+fn duration(seconds: u64) -> String {
+    format!("{:#}", SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+}
+
+fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<7> {
+    let mut grid = Grid::new(["DATA PLANE", "VERSION", "LISTENS ON", "STATE", "REVISION", "SOURCE", "AGE"]);
     for data_plane in data_planes {
         let colour = match data_plane.state {
             "in_sync" => Colour::Good,
@@ -158,6 +172,7 @@ fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<6> {
             Cell::coloured(data_plane.state, colour),
             Cell::optional(data_plane.revision.as_ref().map(RevisionView::short)),
             Cell::optional(data_plane.config_source),
+            Cell::optional(data_plane.age_seconds.map(duration)),
         ]);
     }
     grid
@@ -176,6 +191,10 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Timestamp {
+        Timestamp::from_millisecond(1_700_000_200_999).unwrap()
+    }
+
     fn status() -> StatusView {
         let revision = v1::Revision { epoch: 1_700_000_000_000, seq: 7, root_hash: vec![0xab; 32] };
         let problem = v1::Problem {
@@ -185,7 +204,7 @@ mod tests {
             path: "routes[3].upstream".into(),
             message: "wrong".into(),
         };
-        StatusView::from(v1::StatusResponse {
+        let answer = v1::StatusResponse {
             control_plane: Some(v1::ControlPlaneStatus {
                 version: "0.1.0".into(),
                 uptime_seconds: 200,
@@ -206,6 +225,7 @@ mod tests {
                     revision: Some(revision),
                     source: v1::ConfigSource::Stream.into(),
                     problems: vec![],
+                    applied_at_ms: 1_700_000_000_123,
                 },
                 v1::DataPlaneStatus {
                     id: "dp-2".into(),
@@ -214,7 +234,8 @@ mod tests {
                     ..v1::DataPlaneStatus::default()
                 },
             ],
-        })
+        };
+        StatusView::new(answer, now())
     }
 
     #[test]
@@ -235,11 +256,12 @@ mod tests {
             "data_planes": [
                 {
                     "id": "dp-1", "version": "0.1.0", "listen_addr": "0.0.0.0:8080", "state": "in_sync",
-                    "revision": revision, "config_source": "stream", "problems": [],
+                    "revision": revision, "config_source": "stream", "applied_at": "2023-11-14T22:13:20.123Z",
+                    "age_seconds": 200, "problems": [],
                 },
                 {
                     "id": "dp-2", "version": "", "listen_addr": "", "state": "rejected", "revision": null,
-                    "config_source": null,
+                    "config_source": null, "applied_at": null, "age_seconds": null,
                     "problems": [{
                         "file": null, "line": null, "column": null, "path": null, "message": "port taken",
                     }],
@@ -251,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_data_plane_answers_without_a_control_plane() {
-        let view = StatusView::from(v1::StatusResponse::default());
+        let view = StatusView::new(v1::StatusResponse::default(), now());
         assert_eq!(serde_json::to_value(&view).unwrap(), json!({ "control_plane": null, "data_planes": [] }));
         assert!(view.table(Style::Plain).starts_with("DATA PLANE"));
     }
@@ -262,9 +284,9 @@ mod tests {
 CONTROL PLANE  UPTIME  REVISION    PUBLISHED                 FILE
 0.1.0          3m 20s  7-abababab  2023-11-14T22:13:20.123Z  gateway.yaml (rejected)
 
-DATA PLANE  VERSION  LISTENS ON    STATE     REVISION    SOURCE
-dp-1        0.1.0    0.0.0.0:8080  in_sync   7-abababab  stream
-dp-2        -        -             rejected  -           -
+DATA PLANE  VERSION  LISTENS ON    STATE     REVISION    SOURCE  AGE
+dp-1        0.1.0    0.0.0.0:8080  in_sync   7-abababab  stream  3m 20s
+dp-2        -        -             rejected  -           -       -
 
 THE FILE WAS REJECTED at 2023-11-14T22:13:21.000Z; the revision above still runs:
   gateway.yaml:31:15 routes[3].upstream: wrong

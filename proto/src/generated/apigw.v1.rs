@@ -298,7 +298,8 @@ pub struct FailureRate {
 /// Identity of a configuration. Of two revisions the one with the higher (epoch, seq) is newer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Revision {
-    /// Milliseconds since 1970 when the control plane (or the file's data plane) began to count.
+    /// Milliseconds since 1970 when the control plane (or the file's data plane) began to count; more, if a data plane that
+    /// connected ran a later revision.
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
     /// From 1, one more for each published change.
@@ -379,6 +380,10 @@ pub struct DataPlaneStatus {
     /// Why the newest configuration was refused; empty otherwise.
     #[prost(message, repeated, tag = "7")]
     pub problems: ::prost::alloc::vec::Vec<Problem>,
+    /// When `revision` came into force, in milliseconds since 1970; 0: unknown, or nothing runs. A restart from what was
+    /// kept on disk does not count.
+    #[prost(uint64, tag = "8")]
+    pub applied_at_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RoutesRequest {}
@@ -1383,6 +1388,9 @@ pub struct Hello {
     /// What this build can enforce; see Offer.required_features.
     #[prost(string, repeated, tag = "7")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When `running` came into force, in milliseconds since 1970.
+    #[prost(uint64, tag = "8")]
+    pub applied_at_ms: u64,
 }
 /// A revision is about to be pushed. `entry_count` entries follow in Entries messages.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1441,6 +1449,9 @@ pub struct Report {
     /// Where the data plane listens now.
     #[prost(string, tag = "4")]
     pub listen_address: ::prost::alloc::string::String,
+    /// With OUTCOME_APPLIED: when, in milliseconds since 1970.
+    #[prost(uint64, tag = "5")]
+    pub applied_at_ms: u64,
 }
 /// Asks a data plane for its live state, on behalf of somebody who asked the control plane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
