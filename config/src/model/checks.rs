@@ -14,6 +14,14 @@ pub struct Checks {
     pub invariants: Vec<Invariant>,
 }
 
+impl Checks {
+    /// Whether nothing is demanded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tests.is_empty() && self.invariants.is_empty()
+    }
+}
+
 /// One entry of `tests`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestTest {

@@ -45,6 +45,32 @@ impl Outcome {
     }
 }
 
+/// A file that configurations are read from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'f> {
+    /// Its name.
+    pub file: &'f str,
+    /// What it says.
+    pub content: &'f [u8],
+}
+
+/// Checks that a configuration is what its file demands. `previous` is what it would replace; tokens are judged at `now`.
+///
+/// # Errors
+/// All that it is not, with their places.
+pub fn check(
+    snapshot: &Snapshot,
+    checks: &Checks,
+    previous: Option<&Snapshot>,
+    now: UnixTime,
+    source: Source<'_>,
+) -> Result<(), Vec<Problem>> {
+    let outcomes = judge(snapshot, checks, previous, now);
+    let problems: Vec<_> =
+        outcomes.iter().filter_map(|outcome| outcome.problem(source.file, source.content)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 /// Judges a configuration by what its file demands. `previous` is what it would replace; tokens are judged at `now`.
 #[must_use]
 pub fn judge(
