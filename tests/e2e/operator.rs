@@ -128,7 +128,10 @@ fn every_admin_endpoint_wants_the_key() {
         }
         for address in [without.data_plane.admin(), without.address()] {
             let any = "X-Admin-Key: \r\n";
-            assert_eq!(client::get_with(address, path, any).status(), 404, "{path}");
+            for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+                let answer = client::request(address, method, path, any);
+                assert_eq!(answer.status(), 404, "{method} {path}: it does not exist");
+            }
         }
     }
 }

@@ -109,6 +109,9 @@ impl Endpoints {
     /// Answers at a place, on a thread where it may take its time: with a large configuration, many milliseconds. None:
     /// answering failed.
     pub(crate) async fn ask(self: Arc<Self>, place: Place, head: &Parts) -> Option<Response<Bytes>> {
+        if place.needs_key() && self.key.is_none() {
+            return Some(text(StatusCode::NOT_FOUND, "not found\n"));
+        }
         if !matches!(head.method, Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -120,11 +123,9 @@ impl Endpoints {
 
     /// Answers somebody who presents this value of `X-Admin-Key`.
     fn answer(&self, place: Place, presented: Option<&HeaderValue>) -> Response<Bytes> {
-        if place.needs_key() {
-            let Some(key) = &self.key else { return text(StatusCode::NOT_FOUND, "not found\n") };
-            if !presented.is_some_and(|value| key.opens(value.as_bytes())) {
-                return json(StatusCode::UNAUTHORIZED, &serde_json::json!({"error": "unauthorized"}));
-            }
+        let opens = |key: &AdminKey| presented.is_some_and(|value| key.opens(value.as_bytes()));
+        if place.needs_key() && !self.key.as_ref().is_some_and(opens) {
+            return json(StatusCode::UNAUTHORIZED, &serde_json::json!({"error": "unauthorized"}));
         }
         let snapshot = self.status.snapshot();
         match (place, &snapshot) {
