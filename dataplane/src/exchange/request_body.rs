@@ -31,7 +31,7 @@ pub(crate) struct Streamed {
     incoming: Incoming,
     max_bytes: u64,
     bytes: u64,
-    /// Header fields that no client may send to this upstream, in trailers either.
+    /// Header fields that no client may send, in trailers either.
     vouched: Arc<VouchedHeaders>,
     deadlines: Rc<Deadlines>,
     fault: Rc<BodyFault>,
