@@ -18,7 +18,7 @@ use apigw_engine::Snapshot;
 use apigw_proto::v1;
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
     request::Parts,
 };
@@ -66,6 +66,11 @@ impl Place {
         })
     }
 
+    /// Whether it tells nothing but how the gateway is.
+    pub(crate) fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Readiness)
+    }
+
     fn needs_key(self) -> bool {
         matches!(self, Self::Status | Self::Routes | Self::Limits | Self::Auth)
     }
@@ -104,6 +109,15 @@ struct AuthJson {
 impl Endpoints {
     pub(crate) fn new(status: OwnStatus, collectors: Vec<Box<dyn Collector>>, key: Option<AdminKey>) -> Self {
         Self { status, collectors, key, started: SystemTime::now() }
+    }
+
+    /// Removes the admin key from a request that goes to an upstream, as one does whose path was mistyped. Any other value
+    /// may be the upstream's own.
+    pub(crate) fn keep_key_back(&self, headers: &mut HeaderMap) {
+        let opens = |value: &HeaderValue| self.key.as_ref().is_some_and(|key| key.opens(value.as_bytes()));
+        if headers.get_all(X_ADMIN_KEY).iter().any(opens) {
+            headers.remove(X_ADMIN_KEY);
+        }
     }
 
     /// Answers at a place, on a thread where it may take its time: with a large configuration, many milliseconds. None:
