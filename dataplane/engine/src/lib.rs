@@ -36,6 +36,8 @@ pub mod rejection;
 pub mod policies;
 /// What follows from a policy's judgement.
 pub mod mode;
+/// What a change brings about beyond what it says.
+pub mod effects;
 /// What shared state is made of.
 mod sync;
 
