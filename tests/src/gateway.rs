@@ -1,6 +1,12 @@
 //! Gateways as users run them: a data plane with a file, or a control plane with data planes behind it.
 
-use std::{net::SocketAddr, path::Path, process::Command, sync::Mutex, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -147,7 +153,7 @@ impl ControlPlane {
         Self::start_on(file, "127.0.0.1:0")
     }
 
-    /// Starts one on this address.
+    /// Starts one on this address. Its state is beside the file, so that the next one with this file goes on with it.
     ///
     /// # Panics
     /// When it does not start.
@@ -155,6 +161,7 @@ impl ControlPlane {
     pub fn start_on(file: &Path, address: &str) -> Self {
         let mut command = Programs::built().command("controlplane");
         command.arg("--config").arg(file).args(["--listen", address]);
+        command.arg("--state-dir").arg(state_directory(file));
         Self { program: Running::start(command).unwrap_or_else(|error| panic!("{error}")) }
     }
 
@@ -177,6 +184,12 @@ impl ControlPlane {
     pub fn program_mut(&mut self) -> &mut Running {
         &mut self.program
     }
+}
+
+/// Where a control plane with this file keeps its state.
+#[must_use]
+pub fn state_directory(file: &Path) -> PathBuf {
+    file.with_extension("state")
 }
 
 /// A file and a data plane that runs it.

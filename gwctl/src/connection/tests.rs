@@ -46,6 +46,8 @@ impl Gateway for Scripted {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
+    type HistoryStream = Paged<v1::HistoryResponse>;
+    type ResourcesStream = Paged<v1::ResourcesResponse>;
 
     async fn status(
         &self,
@@ -68,6 +70,24 @@ impl Gateway for Scripted {
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
         Ok(Response::new(self.paged(v1::AuthResponse { providers: vec![v1::ProviderState::default()] })))
+    }
+
+    async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {
+        Err(Status::unimplemented("ask its control plane"))
+    }
+
+    async fn resources(
+        &self,
+        _: Request<v1::ResourcesRequest>,
+    ) -> Result<Response<Self::ResourcesStream>, Status> {
+        Ok(Response::new(self.paged(v1::ResourcesResponse { resources: vec![b"bytes".to_vec().into()] })))
+    }
+
+    async fn rollback(
+        &self,
+        _: Request<v1::RollbackRequest>,
+    ) -> Result<Response<v1::RollbackResponse>, Status> {
+        Err(Status::not_found("revision 1-9 is not kept"))
     }
 }
 
