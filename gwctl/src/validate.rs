@@ -10,6 +10,7 @@ use std::{
 };
 
 use apigw_config::{
+    model::GatewayConfig,
     problem::Problem,
     watch::MAX_FILE_BYTES,
     wire::{self, Revision},
@@ -18,7 +19,7 @@ use apigw_engine::Snapshot;
 use serde::Serialize;
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, OneLine},
     output::{Style, Table},
     view::ProblemView,
 };
@@ -40,13 +41,7 @@ pub(crate) struct Validation {
 
 /// Checks a file; `-` is standard input.
 pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
-    let unreadable = |error| Failure::Unreadable { file: path.to_owned(), error };
-    let (file, content) = if path.as_os_str() == "-" {
-        ("<stdin>".to_owned(), read_bounded(io::stdin().lock()).map_err(unreadable)?)
-    } else {
-        let content = File::open(path).and_then(read_bounded).map_err(unreadable)?;
-        (path.display().to_string(), content)
-    };
+    let (file, content) = content(path)?;
     let problems = check(&file, &content).err().unwrap_or_default();
     Ok(Validation {
         ok: problems.is_empty(),
@@ -54,6 +49,26 @@ pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
         tests: [],
         file,
     })
+}
+
+/// What a file means; `-` is standard input.
+pub(crate) fn legal(path: &Path) -> Result<GatewayConfig, Failure> {
+    let (file, content) = content(path)?;
+    apigw_config::read(&file, &content).map_err(|problems| Failure::Illegal {
+        file: path.to_owned(),
+        first: OneLine::new(&problems.first().map_or_else(String::new, ToString::to_string)),
+        count: problems.len(),
+    })
+}
+
+/// What a file is called, and what it says.
+fn content(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let unreadable = |error| Failure::Unreadable { file: path.to_owned(), error };
+    if path.as_os_str() == "-" {
+        return Ok(("<stdin>".to_owned(), read_bounded(io::stdin().lock()).map_err(unreadable)?));
+    }
+    let content = File::open(path).and_then(read_bounded).map_err(unreadable)?;
+    Ok((path.display().to_string(), content))
 }
 
 fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {

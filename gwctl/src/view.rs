@@ -4,16 +4,30 @@
 //! is null in it.
 
 mod auth;
+mod diff;
+mod history;
 mod limits;
 mod reasons;
+mod revision;
 mod routes;
 mod status;
+mod wait;
+
+use std::fmt::Write as _;
 
 use apigw_config::problem::Problem;
 use serde::Serialize;
 
 pub(crate) use self::{
-    auth::AuthView, limits::LimitsView, reasons::ReasonsView, routes::RoutesView, status::StatusView,
+    auth::AuthView,
+    diff::DiffView,
+    history::{HistoryView, RollbackView},
+    limits::LimitsView,
+    reasons::ReasonsView,
+    revision::RevisionView,
+    routes::RoutesView,
+    status::StatusView,
+    wait::WaitView,
 };
 
 /// One thing wrong with a configuration. Numbers are from 1.
@@ -53,6 +67,14 @@ impl From<Problem> for ProblemView {
 impl From<apigw_proto::v1::Problem> for ProblemView {
     fn from(problem: apigw_proto::v1::Problem) -> Self {
         Problem::from(problem).into()
+    }
+}
+
+/// Problems beneath a head of their own.
+fn push_problems(text: &mut String, head: &str, problems: &[ProblemView]) {
+    writeln!(text, "\n{head}:").expect("a string takes any text");
+    for problem in problems {
+        writeln!(text, "  {}", problem.text()).expect("a string takes any text");
     }
 }
 

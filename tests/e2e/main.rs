@@ -18,6 +18,8 @@ mod upstream_failures;
 mod edits;
 // Several processes find each other in any order and survive each other's end.
 mod fleet;
+// What was published is kept, compared, waited for and brought back.
+mod history;
 // What a person types and what comes back.
 mod command_line;
 // What a person watches, for as long as it takes.

@@ -183,3 +183,15 @@ fn an_answer_ends_at_its_bounds() {
     assert_eq!(budget.spend(1, 0), Err(Over::Rows));
     assert_eq!(Budget::new(3, 100).spend(1, 101), Err(Over::Bytes));
 }
+
+#[tokio::test]
+async fn who_does_not_keep_what_is_asked_for_says_who_does() {
+    let endpoint = Scripted { pages: 1, failure: None }.serve().await;
+    let open = || Connection::open(endpoint.clone(), None);
+    let failure = open().await.unwrap().history().await.unwrap_err().to_string();
+    assert_eq!(failure, format!("{endpoint} says: ask its control plane"));
+    let failure = open().await.unwrap().rollback(v1::Revision::default()).await.unwrap_err().to_string();
+    assert_eq!(failure, format!("{endpoint} says: revision 1-9 is not kept"));
+    let resources = open().await.unwrap().resources(v1::Revision::default()).await.unwrap();
+    assert_eq!(resources, [Bytes::from_static(b"bytes")]);
+}

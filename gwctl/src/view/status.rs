@@ -7,7 +7,7 @@ use apigw_proto::v1;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::ProblemView;
+use super::{ProblemView, RevisionView, push_problems};
 use crate::output::{Cell, Colour, Grid, Style, Table};
 
 #[derive(Debug, Serialize)]
@@ -54,14 +54,6 @@ struct DataPlaneView {
     problems: Vec<ProblemView>,
 }
 
-#[derive(Debug, Serialize)]
-struct RevisionView {
-    epoch: u64,
-    seq: u64,
-    /// Lower-case hexadecimal digits.
-    hash: String,
-}
-
 impl From<v1::StatusResponse> for StatusView {
     fn from(status: v1::StatusResponse) -> Self {
         Self {
@@ -101,23 +93,6 @@ impl From<v1::DataPlaneStatus> for DataPlaneView {
             revision: status.revision.map(RevisionView::from),
             problems: status.problems.into_iter().map(ProblemView::from).collect(),
         }
-    }
-}
-
-impl From<v1::Revision> for RevisionView {
-    fn from(revision: v1::Revision) -> Self {
-        let mut hash = String::with_capacity(revision.root_hash.len() * 2);
-        for byte in &revision.root_hash {
-            write!(hash, "{byte:02x}").expect("a string takes any text");
-        }
-        Self { epoch: revision.epoch, seq: revision.seq, hash }
-    }
-}
-
-impl RevisionView {
-    /// The sequence number and the first 8 digits: enough to tell two revisions on a screen apart.
-    fn short(&self) -> String {
-        format!("{}-{}", self.seq, self.hash.chars().take(8).collect::<String>())
     }
 }
 
@@ -206,13 +181,6 @@ fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<6> {
         ]);
     }
     grid
-}
-
-fn push_problems(text: &mut String, head: &str, problems: &[ProblemView]) {
-    writeln!(text, "\n{head}:").expect("a string takes any text");
-    for problem in problems {
-        writeln!(text, "  {}", problem.text()).expect("a string takes any text");
-    }
 }
 
 #[cfg(test)]
