@@ -172,6 +172,7 @@ proptest! {
         // Damage may come before the start or after it.
         let history = if is_open { history } else { History::open(directory.path(), 50).unwrap() };
         let records = history.records();
+        prop_assert!(records.iter().all(|record| kept.contains(record)), "{:?}", records);
         for (record, routes) in kept.iter().zip(contents) {
             let expected = resources(routes);
             let needs_it = |path: &Path| {
