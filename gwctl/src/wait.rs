@@ -82,15 +82,16 @@ pub(crate) fn judge(reference: Option<&Reference>, sight: Sight) -> Result<Stand
         },
     };
     let mut view = WaitView::of(target);
-    if let (None, Some(rejected)) = (reference, control_plane.rejected_file) {
-        view.reject_file(rejected.problems);
+    let rejected = control_plane.rejected_file.map(|rejected| rejected.problems);
+    if let (None, Some(problems)) = (reference, rejected.clone()) {
+        view.reject_file(problems);
         return Ok(Standing::Ended(view));
     }
     let Some(target) = view.revision.clone() else {
-        view.message = match reference {
-            Some(reference) => format!("revision {reference} was not published"),
-            None => "nothing is published".into(),
-        };
+        // A file that is broken now may be mended in time.
+        rejected.into_iter().for_each(|problems| view.reject_file(problems));
+        let what = reference.map_or_else(|| "nothing".into(), |reference| format!("revision {reference}"));
+        view.message = format!("{what} is not published");
         return Ok(Standing::Pending(view));
     };
     for data_plane in status.data_planes {
@@ -183,11 +184,15 @@ mod tests {
 
     #[test]
     fn a_revision_may_come_yet_but_a_rejected_file_does_not() {
-        assert_eq!(judged(Some("3"), sight(Vec::new())).2, "revision 3 was not published\n");
+        assert_eq!(judged(Some("3"), sight(Vec::new())).2, "revision 3 is not published\n");
         let mut rejected = sight(vec![data_plane("a", InSync, 2)]);
         let problems = vec![v1::Problem { message: "wrong".into(), ..v1::Problem::default() }];
         let control_plane = rejected.status.control_plane.as_mut().unwrap();
         control_plane.rejected_file = Some(v1::RejectedFile { at_ms: 1, problems });
+        let status = rejected.status.clone();
+        let (ended, ok, told) = judged(Some("3"), Sight { status, kept: Vec::new() });
+        assert_eq!((ended, ok), (false, false));
+        assert_eq!(told, "revision 3 is not published\n\nPROBLEMS OF THE FILE:\n  wrong\n");
         let (ended, ok, told) = judged(None, rejected);
         assert!(ended && !ok);
         assert_eq!(told, "the file was rejected\n\nPROBLEMS OF THE FILE:\n  wrong\n");

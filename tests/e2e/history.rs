@@ -227,7 +227,7 @@ fn waiting_ends_when_an_edit_runs() {
     assert_eq!(told.code, Some(0), "{told:?}");
     fleet.data_planes.iter().for_each(|data_plane| runs(data_plane, 1));
     let told = gwctl(fleet.control_plane.address(), &["wait", "--revision", "9", "--timeout", "0"]);
-    assert_eq!((told.code, told.stdout.as_str()), (Some(1), "revision 9 was not published\n"));
+    assert_eq!((told.code, told.stdout.as_str()), (Some(1), "revision 9 is not published\n"));
 }
 
 #[test]

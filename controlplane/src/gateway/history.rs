@@ -7,7 +7,7 @@ use apigw_config::{
     wire::{Resource, Revision},
 };
 use apigw_proto::v1;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::Status;
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 
 /// The most rollbacks that wait for each other.
 pub(crate) const MAX_ORDERS: usize = 4;
+/// The most revisions whose content is given at once: each is in memory until it is sent.
+const MAX_READINGS: usize = 4;
 
 /// An operator's wish to have the content of a revision published again.
 #[derive(Debug)]
@@ -31,12 +33,13 @@ pub(crate) struct Order {
 pub(crate) struct Past {
     history: Arc<History>,
     orders: mpsc::Sender<Order>,
+    readings: Arc<Semaphore>,
 }
 
 impl Past {
     /// Orders go to the publisher.
     pub(crate) fn new(history: Arc<History>, orders: mpsc::Sender<Order>) -> Self {
-        Self { history, orders }
+        Self { history, orders, readings: Arc::new(Semaphore::new(MAX_READINGS)) }
     }
 
     /// All revisions, the newest first.
@@ -50,10 +53,13 @@ impl Past {
         revision: Option<v1::Revision>,
     ) -> Result<impl Iterator<Item = v1::ResourcesResponse> + Send + use<>, Status> {
         let revision = identity(revision)?;
+        let permit = Arc::clone(&self.readings).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!("{MAX_READINGS} others read the history already; ask again"))
+        })?;
         let history = Arc::clone(&self.history);
         let reading = tokio::task::spawn_blocking(move || history.resources(revision));
         let resources = reading.await.map_err(|_| Status::internal("the history cannot be read"))?;
-        Ok(pages_of(resources.map_err(|error| refusal(&error))?))
+        Ok(pages_of(resources.map_err(|error| refusal(&error))?, permit))
     }
 
     /// Has a revision's content published again.
@@ -92,14 +98,59 @@ fn refusal(error: &HistoryError) -> Status {
     }
 }
 
-/// In messages that each keep the limit; each holds its part of what is shared.
-fn pages_of(resources: Vec<Resource>) -> impl Iterator<Item = v1::ResourcesResponse> + Send {
+/// In messages that each keep the limit. The permit ends with the last of them, or when nobody wants them any more.
+fn pages_of(
+    resources: Vec<Resource>,
+    permit: OwnedSemaphorePermit,
+) -> impl Iterator<Item = v1::ResourcesResponse> + Send {
     let mut next = 0;
     std::iter::from_fn(move || {
+        let _held = &permit;
         let rest = &resources[next..];
         let count = pages::fitting(rest.iter().map(|resource| resource.bytes().len()));
         next += count;
         let page = || rest[..count].iter().map(|resource| resource.bytes().clone()).collect();
         (count > 0).then(|| v1::ResourcesResponse { resources: page() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publication::tests::{file_of, publisher};
+
+    #[tokio::test]
+    async fn only_so_many_read_at_once() {
+        let mut publisher = publisher();
+        publisher.consider(file_of(&["a"]), 5);
+        let revision = publisher.history().newest().map(|record| record.revision.into());
+        let past = Past::new(publisher.history(), mpsc::channel(1).0);
+        let mut readings = Vec::new();
+        for _ in 0..MAX_READINGS {
+            readings.push(past.resources(revision.clone()).await.unwrap());
+        }
+        let refused = past.resources(revision.clone()).await.err().expect("there is no room");
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        readings.pop();
+        let pages: Vec<_> = past.resources(revision).await.unwrap().collect();
+        assert_eq!(pages[0].resources.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn one_rollback_too_many_is_turned_away() {
+        let publisher = publisher();
+        let (orders, _unread) = mpsc::channel(1);
+        let past = Past::new(publisher.history(), orders);
+        let revision = Revision { epoch: 1, seq: 1, root_hash: apigw_config::wire::Hash::of(b"") };
+        let waiting = past.roll_back(Some(revision.into()));
+        let refused = async {
+            tokio::task::yield_now().await;
+            past.roll_back(Some(revision.into())).await
+        };
+        tokio::select! {
+            biased;
+            _ = waiting => panic!("nobody answers"),
+            refused = refused => assert_eq!(refused.unwrap_err().code(), tonic::Code::ResourceExhausted),
+        }
+    }
 }
