@@ -9,6 +9,7 @@ mod entries;
 mod gateway;
 mod keys;
 mod mapping;
+mod place;
 mod policy;
 mod rate_limit;
 mod route;
@@ -16,8 +17,8 @@ mod route_auth;
 mod server;
 mod values;
 
-pub use self::keys::known as known_keys;
 use self::mapping::Mapping;
+pub use self::{keys::known as known_keys, place::place_of};
 use crate::{
     model::GatewayConfig,
     problem::{KeyPath, Problem, Problems},

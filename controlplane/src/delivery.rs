@@ -175,7 +175,7 @@ fn take_in(event: Event, membership: &Membership, answers: &mut Answers) {
 fn log(ending: &Ending) {
     let (seq, hash) = (ending.revision.seq, ending.revision.root_hash);
     match &ending.outcome {
-        Outcome::Applied { listen_address } => info!(seq, %hash, listen_address, "revision applied"),
+        Outcome::Applied { listen_address, .. } => info!(seq, %hash, listen_address, "revision applied"),
         Outcome::Superseded => info!(seq, %hash, "revision superseded"),
         Outcome::Rejected { problems } => {
             let first = problems.first().map_or("", |problem| problem.message.as_str());

@@ -10,7 +10,7 @@ use std::{
 
 use apigw_config::wire::{Hash, Revision};
 use apigw_proto::v1;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     greeting::{DataPlaneName, Greeting},
@@ -51,7 +51,10 @@ pub(crate) struct Listener {
 
 /// All data planes, connected and gone.
 #[derive(Debug, Default)]
-pub(crate) struct Fleet(Mutex<Registry>);
+pub(crate) struct Fleet {
+    registry: Mutex<Registry>,
+    newest_running: watch::Sender<Option<Revision>>,
+}
 
 #[derive(Debug, Default)]
 struct Registry {
@@ -97,6 +100,13 @@ impl Fleet {
         greeting: Greeting,
         questions: mpsc::Sender<Question>,
     ) -> (Membership, Option<Hash>) {
+        self.newest_running.send_if_modified(|newest| {
+            // Two of one number may have different contents: both count.
+            let is_news = |running: &Revision| {
+                newest.is_none_or(|newest| newest != *running && !newest.is_newer_than(running))
+            };
+            greeting.running.filter(is_news).map(|running| *newest = Some(running)).is_some()
+        });
         let mut registry = self.lock();
         registry.retire(|member| member.is_same_process(&greeting));
         let former = registry.recall(&greeting);
@@ -107,6 +117,11 @@ impl Fleet {
         let id = MemberId(registry.next_id);
         registry.connected.insert(id, Connected { member: Member { greeting, refused }, questions });
         (Membership { fleet: Arc::clone(self), id }, hash)
+    }
+
+    /// The latest revision that a data plane ran when it connected.
+    pub(crate) fn newest_running(&self) -> watch::Receiver<Option<Revision>> {
+        self.newest_running.subscribe()
     }
 
     /// What there is to say of each data plane, by name; `newest` is what they should run.
@@ -137,7 +152,7 @@ impl Fleet {
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
         // Every change of the registry is complete before anything in it can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,7 +194,8 @@ impl Member {
     }
 
     fn status(&self, state: v1::DataPlaneState) -> v1::DataPlaneStatus {
-        let Greeting { name, instance: _, version, listen_address, running, source } = &self.greeting;
+        let Greeting { name, instance: _, version, listen_address, running, source, applied_at_ms } =
+            &self.greeting;
         let problems = match state {
             v1::DataPlaneState::Rejected => self.refused.as_ref().map(|refused| refused.problems.clone()),
             _ => None,
@@ -192,6 +208,7 @@ impl Member {
             revision: running.map(v1::Revision::from),
             source: (*source).into(),
             problems: problems.unwrap_or_default(),
+            applied_at_ms: *applied_at_ms,
         }
     }
 }
@@ -208,10 +225,11 @@ impl Membership {
             return;
         };
         match &ending.outcome {
-            Outcome::Applied { listen_address } => {
+            Outcome::Applied { listen_address, applied_at_ms } => {
                 member.greeting.running = Some(ending.revision);
                 member.greeting.source = v1::ConfigSource::Stream;
                 member.greeting.listen_address.clone_from(listen_address);
+                member.greeting.applied_at_ms = *applied_at_ms;
                 member.refused = None;
             }
             Outcome::Rejected { problems } => {
@@ -252,7 +270,7 @@ mod tests {
     }
 
     fn applied() -> Outcome {
-        Outcome::Applied { listen_address: "127.0.0.1:8080".into() }
+        Outcome::Applied { listen_address: "127.0.0.1:8080".into(), applied_at_ms: 7 }
     }
 
     fn rejected() -> Outcome {
@@ -277,6 +295,7 @@ mod tests {
         let status = &fleet.statuses(Some(bad))[0];
         assert_eq!(status.problems[0].message, "port taken");
         assert_eq!(status.revision, Some(good.into()), "it still runs what it ran");
+        assert_eq!(status.applied_at_ms, 7);
         assert_eq!(state(Some(revision(3, "good"))), v1::DataPlaneState::Updating);
         assert!(fleet.statuses(Some(revision(3, "good")))[0].problems.is_empty());
     }
@@ -324,6 +343,24 @@ mod tests {
         assert_eq!(states(&fleet, Some(bad))[0].1, v1::DataPlaneState::Rejected);
         drop(member);
         assert_eq!(rejoin(2).1, None);
+    }
+
+    #[test]
+    fn the_latest_revision_that_anybody_runs_is_told() {
+        let fleet = Arc::new(Fleet::default());
+        let mut newest = fleet.newest_running();
+        let mut told = |running: Revision| {
+            let (questions, _) = mpsc::channel(1);
+            drop(fleet.join(Greeting { running: Some(running), ..greeting("a", 1) }, questions));
+            let is_news = newest.has_changed().unwrap();
+            newest.mark_unchanged();
+            is_news
+        };
+        assert!(told(revision(2, "x")));
+        assert!(!told(revision(1, "y")), "it is older");
+        assert!(!told(revision(2, "x")), "it is known");
+        assert!(told(revision(2, "z")), "it contradicts");
+        assert!(told(revision(3, "x")));
     }
 
     #[test]

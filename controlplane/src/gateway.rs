@@ -5,9 +5,17 @@
 mod gathering;
 mod history;
 
-use std::{pin::Pin, sync::Arc, time::Instant};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use apigw_config::pages;
+use apigw_engine::{
+    explain::{AtRest, Question, explain},
+    jwt::time::UnixTime,
+};
 use apigw_proto::{MAX_MESSAGE_BYTES, v1, v1::gateway_server::Gateway};
 use prost::Message;
 use tokio::sync::{Semaphore, watch};
@@ -93,6 +101,21 @@ impl Gateway for GatewayService {
     type AuthStream = Paged<v1::AuthResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
+
+    /// Of the newest revision, as it would be judged where no request has been yet.
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        let question = Question::try_from(request.into_inner());
+        let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let newest = self.desired.borrow().newest.clone();
+        let newest = newest.ok_or_else(|| Status::failed_precondition("nothing is published yet"))?;
+        let snapshot = newest.snapshot();
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at_rest = AtRest::new(snapshot.settings(), UnixTime::new(since_epoch));
+        Ok(Response::new(explain(snapshot, &question, &at_rest).to_wire(snapshot)))
+    }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
         let desired = self.desired.borrow().clone();

@@ -57,6 +57,8 @@ pub(crate) struct Greeting {
     pub(crate) listen_address: String,
     pub(crate) running: Option<Revision>,
     pub(crate) source: v1::ConfigSource,
+    /// When what runs came into force, by the data plane's clock, in milliseconds since 1970.
+    pub(crate) applied_at_ms: u64,
 }
 
 impl TryFrom<v1::FollowRequest> for Greeting {
@@ -74,6 +76,7 @@ impl TryFrom<v1::FollowRequest> for Greeting {
             listen_address: bounded(hello.listen_address, "the address to listen on")?,
             running: hello.running.map(Revision::try_from).transpose()?,
             source,
+            applied_at_ms: hello.applied_at_ms,
         })
     }
 }

@@ -112,8 +112,14 @@ impl DataPlane {
         let problems = if outcome == v1::Outcome::Rejected { vec![problem] } else { vec![] };
         let (revision, outcome) = (Some(revision), outcome.into());
         let listen_address = "127.0.0.1:8080".into();
-        self.say(follow_request::Message::Report(v1::Report { revision, outcome, problems, listen_address }))
-            .await;
+        self.say(follow_request::Message::Report(v1::Report {
+            revision,
+            outcome,
+            problems,
+            listen_address,
+            applied_at_ms: 7,
+        }))
+        .await;
     }
 
     /// Says Hello and waits until it is taken in: the offer of what is published shows it.

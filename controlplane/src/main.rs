@@ -39,6 +39,7 @@ use apigw_config::{
     names::ListenAddress,
     problem::Problem,
     watch::{Content, FileWatch},
+    wire::Revision,
 };
 use clap::Parser;
 use tokio::{
@@ -124,6 +125,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     info!(purpose = "grpc", address = %server.address(), version = env!("CARGO_PKG_VERSION"), config = file, "listening");
     let mut publisher = Publisher::new(file.clone(), Arc::clone(&history), unix_milliseconds());
     let fleet = Arc::new(Fleet::default());
+    let mut running = fleet.newest_running();
     let desired = publisher.subscribe();
     let (orders, mut ordered) = mpsc::channel(MAX_ORDERS);
     let serving = tokio::spawn(server.serve(
@@ -136,6 +138,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         tokio::select! {
             content = watch.next() => consider(&mut publisher, content),
             Some(order) = ordered.recv() => roll_back(&mut publisher, order),
+            Ok(()) = running.changed() => outrank(&mut publisher, *running.borrow_and_update()),
             _ = hangup.recv() => watch.reload(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -181,6 +184,17 @@ fn log_published(newest: &Published, origin: &str) {
     let revision = newest.revision();
     let routes = newest.snapshot().config().routes().len();
     info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, routes, origin, "published");
+}
+
+/// Sees to it that a data plane that runs this takes what is published.
+fn outrank(publisher: &mut Publisher, running: Option<Revision>) {
+    let Some(running) = running else { return };
+    let republished = tokio::task::block_in_place(|| publisher.outrank(running, unix_milliseconds()));
+    if let Some(newest) = republished {
+        let Revision { epoch, seq, root_hash: hash } = newest.revision();
+        let (running_epoch, running_seq) = (running.epoch, running.seq);
+        warn!(epoch, seq, %hash, running_epoch, running_seq, "published anew: a data plane runs what was published later; another control plane, or a clock that went back?");
+    }
 }
 
 fn log_problems(problems: &[Problem]) {

@@ -117,6 +117,13 @@ pub(crate) struct Publisher {
     desired: watch::Sender<Desired>,
 }
 
+/// What there is to say of the file, beside what is published.
+#[derive(Default)]
+struct Remark {
+    rejected: Option<Arc<RejectedFile>>,
+    held_back: Option<HeldBack>,
+}
+
 /// A configuration that could be published.
 struct Candidate {
     config: GatewayConfig,
@@ -194,7 +201,7 @@ impl Publisher {
             self.desired.send_if_modified(|desired| desired.rejected.take().is_some());
             return Ok(Verdict::HeldBack);
         }
-        let published = self.publish(candidate, Origin::File, None, now_ms)?;
+        let published = self.publish(candidate, Origin::File, Remark::default(), now_ms)?;
         self.says = Some(hash);
         Ok(Verdict::Published(published))
     }
@@ -212,8 +219,41 @@ impl Publisher {
             return Ok(None);
         }
         let held_back = self.says.filter(|says| *says != candidate.root_hash);
-        let published = self.publish(candidate, Origin::Rollback, held_back, now_ms);
+        let remark = Remark {
+            // A rollback mends no file.
+            rejected: self.desired.borrow().rejected.clone(),
+            held_back: held_back.map(|hash| HeldBack { hash, since_ms: now_ms }),
+        };
+        let published = self.publish(candidate, Origin::Rollback, remark, now_ms);
         published.map(Some).map_err(|problems| RollbackError::CannotRun { seq: revision.seq, problems })
+    }
+
+    /// Sees to it that data planes take what is published, when one of them runs `running`, and publishes the newest
+    /// content anew if it must be. None: nothing had to be published.
+    ///
+    /// A data plane refuses what is older than what it runs, also after a restart from its disk; else a forgotten control
+    /// plane, or a message that was on its way for long, could undo what operators decided since. But epochs come from
+    /// clocks. A control plane whose clock was ahead once, and is right again after its restart, counts below what it
+    /// published itself, and so does each control plane that was not the last to start of several. Such a one must not be
+    /// without effect: the operators follow it, as the data plane that dialled it shows. So what it hears is running is
+    /// what it counts on from. This ends: only a Hello is heard, and after one of several control planes counted on, its
+    /// data planes say nothing that is newer.
+    pub(crate) fn outrank(&mut self, running: Revision, now_ms: u64) -> Option<Arc<Published>> {
+        let Desired { newest, rejected, held_back } = self.desired.borrow().clone();
+        let follows = |newest: Revision| newest == running || newest.is_newer_than(&running);
+        if newest.as_ref().map_or(self.epoch > running.epoch, |newest| follows(newest.revision())) {
+            return None;
+        }
+        // An epoch that nothing is above is nothing that a control plane counted to.
+        self.epoch = running.epoch.checked_add(1)?.max(now_ms).max(self.epoch);
+        let newest = newest?;
+        let config = newest.snapshot().config().clone();
+        let (resources, root_hash) = (newest.resources.clone(), newest.revision().root_hash);
+        let origin = self.history.find(newest.revision()).map_or(Origin::File, |record| record.origin);
+        let candidate = Candidate { config, resources, root_hash };
+        self.publish(candidate, origin, Remark { rejected, held_back }, now_ms)
+            .inspect_err(|problems| warn!(problem = first(problems), "what runs already cannot be outranked"))
+            .ok()
     }
 
     /// Gives a candidate its revision, keeps it and lets everybody know.
@@ -221,25 +261,22 @@ impl Publisher {
         &mut self,
         candidate: Candidate,
         origin: Origin,
-        held_back: Option<Hash>,
+        remark: Remark,
         now_ms: u64,
     ) -> Result<Arc<Published>, Vec<Problem>> {
-        let Desired { newest, rejected, .. } = self.desired.borrow().clone();
+        let newest = self.desired.borrow().newest.clone();
         let seq = self.history.newest_place().map_or(0, |place| place.seq) + 1;
         let revision = Revision { epoch: self.epoch, seq, root_hash: candidate.root_hash };
         let former = newest.as_ref().map(|newest| newest.snapshot());
         let summary = effects::summary(former.map(Snapshot::config), &candidate.config);
         let published = candidate.compile(revision, now_ms, former)?;
+        let held_back = remark.held_back.map(|held_back| held_back.hash);
         let record = Record { revision, at_ms: now_ms, origin, summary, held_back };
         let kept = self.history.keep(record, &published.resources);
         kept.map_err(|error| self.of_the_file(format!("was not published, for it cannot be kept: {error}")))?;
         let published = Arc::new(published);
-        self.desired.send_replace(Desired {
-            newest: Some(Arc::clone(&published)),
-            // A rollback mends no file.
-            rejected: rejected.filter(|_| origin == Origin::Rollback),
-            held_back: held_back.map(|hash| HeldBack { hash, since_ms: now_ms }),
-        });
+        let Remark { rejected, held_back } = remark;
+        self.desired.send_replace(Desired { newest: Some(Arc::clone(&published)), rejected, held_back });
         Ok(published)
     }
 

@@ -95,7 +95,7 @@ pub(crate) struct Ending {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
-    Applied { listen_address: String },
+    Applied { listen_address: String, applied_at_ms: u64 },
     Rejected { problems: Vec<v1::Problem> },
     Superseded,
 }
@@ -206,7 +206,7 @@ impl Session {
         }
         let outcome = match outcome {
             v1::Outcome::Unspecified => return Err(Breach::UnknownOutcome),
-            v1::Outcome::Applied => applied(report.listen_address)?,
+            v1::Outcome::Applied => applied(report.listen_address, report.applied_at_ms)?,
             v1::Outcome::Rejected => rejected(report.problems)?,
             v1::Outcome::Superseded => Outcome::Superseded,
         };
@@ -259,8 +259,10 @@ impl Session {
         self.push = Some(Push::new(Arc::clone(newest)));
     }
 
+    /// It refuses what does not follow what it runs; [`crate::publication`] sees to it that something does.
     fn wants(&self, revision: Revision) -> bool {
-        self.running != Some(revision) && self.refused != Some(revision.root_hash)
+        let follows = self.running.is_none_or(|running| revision.is_newer_than(&running));
+        follows && self.refused != Some(revision.root_hash)
     }
 }
 
@@ -268,12 +270,12 @@ fn required(revision: Option<v1::Revision>) -> Result<Revision, Breach> {
     Ok(revision.ok_or(Breach::RevisionMissing)?.try_into()?)
 }
 
-fn applied(listen_address: String) -> Result<Outcome, Breach> {
+fn applied(listen_address: String, applied_at_ms: u64) -> Result<Outcome, Breach> {
     let length = listen_address.len();
     if length > crate::greeting::MAX_TEXT_BYTES {
         return Err(Breach::LongListenAddress { length });
     }
-    Ok(Outcome::Applied { listen_address })
+    Ok(Outcome::Applied { listen_address, applied_at_ms })
 }
 
 fn rejected(problems: Vec<v1::Problem>) -> Result<Outcome, Breach> {

@@ -17,7 +17,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
     response::IntoResponse,
 };
@@ -182,12 +182,27 @@ impl Protocol {
     }
 }
 
+/// Whether a request says that it is one of gRPC, which it must
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+fn speaks_grpc(request: &Request) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    content_type.starts_with(b"application/grpc")
+}
+
 /// Everything that answers at the admin address: the endpoints, and the gRPC API behind them.
 pub(crate) fn router(endpoints: Arc<Endpoints>, api: Routes) -> Router {
     let answer = move |request: Request, next: Next| {
         let endpoints = Arc::clone(&endpoints);
         async move {
-            let Some(place) = Place::at(request.uri().path()) else { return next.run(request).await };
+            let Some(place) = Place::at(request.uri().path()) else {
+                // What gRPC says of an unknown method has the status 200.
+                let is_for_the_api = speaks_grpc(&request);
+                return if is_for_the_api {
+                    next.run(request).await
+                } else {
+                    StatusCode::NOT_FOUND.into_response()
+                };
+            };
             let (head, _) = request.into_parts();
             match endpoints.ask(place, &head).await {
                 Some(response) => response.map(Body::from),

@@ -5,7 +5,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use apigw_config::{admin_key::AdminKey, pages};
-use apigw_engine::Snapshot;
+use apigw_engine::{Snapshot, explain::Question};
 use apigw_proto::{
     MAX_MESSAGE_BYTES, v1,
     v1::gateway_server::{Gateway, GatewayServer},
@@ -25,6 +25,9 @@ pub(crate) trait Runtime: Send + Sync + 'static {
 
     /// What runs; none before the first configuration.
     fn snapshot(&self) -> Option<Arc<Snapshot>>;
+
+    /// What would become of a request now; none before the first configuration.
+    fn explain(&self, question: &Question) -> Option<v1::ExplainResponse>;
 
     /// The live state of each route, under this data plane's name.
     fn limits(&self) -> Vec<v1::RouteLimits>;
@@ -54,6 +57,18 @@ impl Gateway for GatewayService {
     type AuthStream = Paged<v1::AuthResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        let question = Question::try_from(request.into_inner());
+        let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        match self.runtime.explain(&question) {
+            Some(explanation) => Ok(Response::new(explanation)),
+            None => Err(Status::failed_precondition("nothing runs yet")),
+        }
+    }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
         let data_planes = vec![self.runtime.status()];

@@ -15,19 +15,22 @@ mod session;
 /// The same, over gRPC.
 mod stream;
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use apigw_config::{
     admin_key::AdminKey,
-    model::GatewayConfig,
     problem::Problem,
-    wire::{Revision, features},
+    wire::{Resource, Revision, features},
 };
 use apigw_proto::v1;
 use tokio::time::Instant;
 use tonic::transport::Endpoint;
 use tracing::{debug, info, warn};
 
+pub(crate) use self::{
+    assembly::{Candidate, MAX_BYTES, MAX_ENTRIES},
+    session::unknown_features,
+};
 use self::{
     backoff::Backoff,
     session::Session,
@@ -47,10 +50,21 @@ pub(crate) struct Identity {
 }
 
 /// What a configuration led to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Applied {
     /// Where traffic is accepted now, as a person would write it.
     pub(crate) listen_address: String,
+    /// When it came into force, in milliseconds since 1970.
+    pub(crate) applied_at_ms: u64,
+}
+
+/// What runs before a control plane was asked.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) revision: Revision,
+    /// What it was made of: it need not travel again.
+    pub(crate) resources: Arc<[Resource]>,
+    pub(crate) applied: Applied,
 }
 
 /// Who brings configurations into force.
@@ -59,11 +73,7 @@ pub(crate) trait Applier {
     ///
     /// # Errors
     /// All that keeps it from running.
-    fn apply(
-        &mut self,
-        config: GatewayConfig,
-        revision: Revision,
-    ) -> impl Future<Output = Result<Applied, Vec<Problem>>>;
+    fn apply(&mut self, candidate: Candidate) -> impl Future<Output = Result<Applied, Vec<Problem>>>;
 
     /// The live state of each route.
     fn limits(&self) -> Vec<v1::RouteLimits>;
@@ -111,9 +121,9 @@ impl Delivery {
         Ok(Self { control_planes, identity, key })
     }
 
-    /// Follows one control plane after the other, for ever. May be dropped at any await.
-    pub(crate) async fn run(self, mut applier: impl Applier) -> std::convert::Infallible {
-        let mut session = Session::new();
+    /// Follows one control plane after the other, for ever, from what is held. May be dropped at any await.
+    pub(crate) async fn run(self, mut applier: impl Applier, held: Option<Held>) -> std::convert::Infallible {
+        let mut session = held.map_or_else(Session::new, Session::resuming);
         let mut link = Link::Unknown;
         let mut backoff = Backoff::new();
         for control_plane in self.control_planes.iter().cycle() {
@@ -137,15 +147,15 @@ impl Delivery {
     }
 
     fn hello(&self, session: &Session) -> v1::Hello {
-        let running = session.running();
-        let source = running.map_or(v1::ConfigSource::Unspecified, |_| v1::ConfigSource::Stream);
+        let Applied { listen_address, applied_at_ms } = session.applied().clone();
         v1::Hello {
             data_plane: self.identity.name.clone(),
             instance: self.identity.instance,
             version: env!("CARGO_PKG_VERSION").into(),
-            listen_address: session.listen_address().into(),
-            running: running.map(v1::Revision::from),
-            source: source.into(),
+            listen_address,
+            running: session.running().map(v1::Revision::from),
+            source: session.source().into(),
+            applied_at_ms,
             features: features::KNOWN.iter().map(ToString::to_string).collect(),
         }
     }

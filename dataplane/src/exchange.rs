@@ -18,9 +18,9 @@ pub(crate) mod response_body;
 
 use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
-use apigw_config::{model, names::ByteCount};
 use apigw_engine::{
     cors::CorsVerdict,
+    head,
     mode::JudgedMode,
     path::NormalPath,
     policies::{Policies, admit_call},
@@ -30,10 +30,9 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE},
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
-    uri::PathAndQuery,
 };
 use http_body::Body;
 use hyper::body::Incoming;
@@ -115,10 +114,7 @@ async fn answer(
 ) -> Result<Response<Source>, Rejection> {
     let snapshot = view.snapshot();
     let (mut head, body) = request.into_parts();
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
-        return Err(Rejection::MethodNotAllowed);
-    }
-    check_host(&head)?;
+    head::check(&head)?;
     let path = NormalPath::new(head.uri.path())?;
     record.set_path(&path);
     if snapshot.settings().admin.is_none()
@@ -135,7 +131,7 @@ async fn answer(
     if let Some(granted) = judge_origin(policies, record, &head)? {
         return Ok(granted);
     }
-    check_head_size(&head, route.config)?;
+    head::check_size(&head, route.config)?;
     let caller = caller::admit(worker, view, policies, record, &head.headers).await?;
     counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
 
@@ -145,7 +141,7 @@ async fn answer(
     record.set_body_fault(&fault);
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
     let body = RequestBody::new(body, max_body_bytes, &policies.vouched, &client.deadlines, &fault)?;
-    head.uri = upstream_uri(&head.uri, &path, &route)?;
+    head.uri = target::upstream_target(&head.uri, &path, route.config)?;
     head.version = Version::HTTP_11;
     let authority = &route.upstream.authority;
     let (peer, trusted) = (&client.peer, &server.trusted_proxies);
@@ -208,43 +204,6 @@ fn occupy(worker: &Worker, policies: &Policies, record: &mut Record) -> Result<(
     Ok(())
 }
 
-/// A route may want smaller heads than the server takes.
-fn check_head_size(head: &Parts, route: &model::Route) -> Result<(), Rejection> {
-    let Some(max_bytes) = route.max_header_bytes.map(ByteCount::get) else { return Ok(()) };
-    // As sent: `METHOD SP target SP HTTP/1.1 CRLF`, `name: value CRLF` for each field, and the empty line.
-    let line =
-        head.method.as_str().len() + head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let field =
-        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
-    let fields: usize = head.headers.iter().map(field).sum();
-    let bytes = line + "  HTTP/1.1\r\n".len() + fields + "\r\n".len();
-    if bytes as u64 > max_bytes { Err(Rejection::HeadTooLarge { max_bytes }) } else { Ok(()) }
-}
-
-/// A request says once for whom it is (RFC 9112 section 3.2), and its target does not say otherwise; before HTTP/1.1 it
-/// may leave that out.
-fn check_host(head: &Parts) -> Result<(), Rejection> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host.as_bytes()) => host,
-        (None, None) if head.version == Version::HTTP_10 => return Ok(()),
-        _ => return Err(Rejection::Host),
-    };
-    match head.uri.authority() {
-        Some(authority) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
-            Err(Rejection::Host)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 section 7.2): only the characters, which is what keeps it from
-/// meaning two things.
-fn is_host(host: &[u8]) -> bool {
-    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
-    !host.is_empty() && host.iter().all(is_legal)
-}
-
 /// Asks the admin endpoints, which may take their time, without keeping this worker from its requests.
 async fn ask_endpoints(
     worker: &Worker,
@@ -292,28 +251,6 @@ fn passed(deadlines: &Deadlines) -> Option<Rejection> {
         // The connection ends without an answer.
         Expired::Write => None,
     }
-}
-
-/// The target an upstream is asked for, in origin form (RFC 9112 section 3.2.1); the query is not looked at.
-///
-/// # Errors
-/// When escapes or the base path have made it longer than a target can be.
-fn upstream_uri(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Result<Uri, Rejection> {
-    let (config, base_path) = (route.config, route.config.upstream.base_path());
-    let rewritten = target::rewritten_path(path.as_str(), config.strip_prefix.as_ref(), base_path);
-    let changed = match rewritten {
-        Some(path) => path,
-        None if path.is_as_received() && received.authority().is_none() => return Ok(received.clone()),
-        None => path.as_str().to_owned(),
-    };
-    let target = match received.query() {
-        Some(query) => [changed.as_str(), "?", query].concat(),
-        None => changed,
-    };
-    // A normal path behind a checked base path, and a query that was one already: only the length can be wrong.
-    let target =
-        PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_length| Rejection::TargetTooLong)?;
-    Ok(Uri::from(target))
 }
 
 /// The gateway's own answer.

@@ -8,12 +8,12 @@ use apigw_config::{
     watch::{Content, FileWatch},
     wire::{self, Resource, Revision},
 };
-
+use apigw_proto::v1::ConfigSource;
 use tokio::signal::unix::Signal;
 
 use crate::{
     gateway::problem,
-    installation::{History, Installation},
+    installation::{History, Installation, Provenance},
 };
 
 /// A configuration and the revision it is to have.
@@ -76,7 +76,9 @@ pub(crate) async fn follow(
         let reading = tokio::task::spawn_blocking(move || read(&file, content, running, epoch));
         let outcome = match reading.await {
             Ok(Ok(Some(Next { config, revision }))) => {
-                installation.install(config, revision).await.map(|()| running = Some(revision))
+                let provenance = Provenance::now(ConfigSource::File);
+                let installed = installation.install(config, revision, provenance).await;
+                installed.map(|()| running = Some(revision))
             }
             Ok(Ok(None)) => {
                 history.unchanged();

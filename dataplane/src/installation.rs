@@ -2,17 +2,22 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use apigw_config::{model::GatewayConfig, problem::Problem, wire::Revision};
+use apigw_config::{
+    model::GatewayConfig,
+    problem::Problem,
+    wire::{Revision, features},
+};
 use apigw_proto::v1::{self, ConfigSource};
 
 use crate::{
     admin::AdminServer,
     api::Runtime,
-    delivery::{Applied, Applier},
+    delivery::{Applied, Applier, Candidate},
     gateway::Gateway,
+    last_known_good::{Keeper, Kept},
     status::OwnStatus,
 };
 
@@ -20,20 +25,51 @@ use crate::{
 pub(crate) struct Installation {
     gateway: Arc<Gateway>,
     admin: AdminServer,
-    source: ConfigSource,
     history: Arc<History>,
 }
 
-/// A control plane's configurations are brought into force like any other.
+/// Where a configuration came from, and since when it is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Provenance {
+    pub(crate) source: ConfigSource,
+    pub(crate) applied_at: SystemTime,
+}
+
+impl Provenance {
+    /// Of one that comes into force now.
+    pub(crate) fn now(source: ConfigSource) -> Self {
+        Self { source, applied_at: SystemTime::now() }
+    }
+}
+
+/// A control plane's configurations are brought into force like any other, and then kept.
 pub(crate) struct FromStream {
     pub(crate) installation: Installation,
     pub(crate) status: OwnStatus,
+    /// None: there is no place to keep anything.
+    pub(crate) keeper: Option<Keeper>,
+}
+
+impl FromStream {
+    /// What is to be told of what runs.
+    pub(crate) fn applied(&self) -> Applied {
+        let applied_at_ms = self.installation.history.changes().applied_at_ms();
+        Applied { listen_address: self.status.running.listen_address(), applied_at_ms }
+    }
 }
 
 impl Applier for FromStream {
-    async fn apply(&mut self, config: GatewayConfig, revision: Revision) -> Result<Applied, Vec<Problem>> {
-        self.installation.install(config, revision).await?;
-        Ok(Applied { listen_address: self.status.running.listen_address() })
+    async fn apply(&mut self, candidate: Candidate) -> Result<Applied, Vec<Problem>> {
+        let Candidate { revision, config, resources } = candidate;
+        // By name, as a later build may know more of them and an earlier one must know them all.
+        let required_features = features::required(&config).iter().map(ToString::to_string).collect();
+        self.installation.install(config, revision, Provenance::now(ConfigSource::Stream)).await?;
+        let applied = self.applied();
+        if let Some(keeper) = &self.keeper {
+            let applied_at_ms = applied.applied_at_ms;
+            keeper.keep(Kept { revision, applied_at_ms, required_features, resources });
+        }
+        Ok(applied)
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
@@ -56,7 +92,7 @@ pub(crate) struct Newest {
     pub(crate) source: ConfigSource,
     /// Why the newest was refused; empty if it was not.
     pub(crate) problems: Vec<Problem>,
-    changes: Changes,
+    pub(crate) changes: Changes,
 }
 
 /// How configurations fared since the start.
@@ -64,8 +100,16 @@ pub(crate) struct Newest {
 pub(crate) struct Changes {
     pub(crate) applied: u64,
     pub(crate) rejected: u64,
-    /// None: none was.
+    /// When what runs came into force; None: nothing did.
     pub(crate) last_applied: Option<SystemTime>,
+}
+
+impl Changes {
+    /// When what runs came into force, in milliseconds since 1970; 0: nothing did.
+    pub(crate) fn applied_at_ms(&self) -> u64 {
+        let since_1970 = self.last_applied.unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH);
+        u64::try_from(since_1970.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl History {
@@ -88,14 +132,14 @@ impl History {
         self.lock().changes
     }
 
-    fn applied(&self, source: ConfigSource) {
+    fn applied(&self, provenance: Provenance) {
         let mut newest = self.lock();
         let changes = Changes {
             applied: newest.changes.applied + 1,
-            last_applied: Some(SystemTime::now()),
+            last_applied: Some(provenance.applied_at),
             ..newest.changes
         };
-        *newest = Newest { source, problems: Vec::new(), changes };
+        *newest = Newest { source: provenance.source, problems: Vec::new(), changes };
     }
 
     fn lock(&self) -> MutexGuard<'_, Newest> {
@@ -109,13 +153,8 @@ impl History {
 }
 
 impl Installation {
-    pub(crate) fn new(
-        gateway: Arc<Gateway>,
-        admin: AdminServer,
-        source: ConfigSource,
-        history: Arc<History>,
-    ) -> Self {
-        Self { gateway, admin, source, history }
+    pub(crate) fn new(gateway: Arc<Gateway>, admin: AdminServer, history: Arc<History>) -> Self {
+        Self { gateway, admin, history }
     }
 
     /// Opens the admin address before there is a configuration.
@@ -136,12 +175,13 @@ impl Installation {
         &mut self,
         config: GatewayConfig,
         revision: Revision,
+        provenance: Provenance,
     ) -> Result<(), Vec<Problem>> {
         let admin = self.admin.prepare(Some(config.settings()));
         let installed = match (admin, self.gateway.prepare(config, revision).await) {
             (Ok(admin), Ok(gateway)) => {
                 // First what is told, then what runs: who sees the one sees the other.
-                self.history.applied(self.source);
+                self.history.applied(provenance);
                 self.gateway.commit(gateway);
                 self.admin.commit(admin);
                 Ok(())

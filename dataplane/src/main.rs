@@ -35,6 +35,8 @@ mod metrics;
 mod file_source;
 /// From a control plane.
 mod delivery;
+/// From the disk, when no control plane answers.
+mod last_known_good;
 /// On all parts at once.
 mod installation;
 /// On the workers.
@@ -53,16 +55,17 @@ mod api;
 mod status;
 
 use std::{
+    convert::Infallible,
     error::Error,
+    path::Path,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use apigw_config::{admin_key::AdminKey, problem::Problem, watch::FileWatch};
-use apigw_proto::v1::ConfigSource;
 use clap::Parser;
-use prometheus::core::Collector;
+use prometheus::{IntCounter, core::Collector};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
@@ -72,9 +75,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     access_log::LogQueue,
     admin::{AdminServer, endpoints::Endpoints},
-    delivery::{Delivery, Identity, NotAControlPlane},
+    delivery::{Delivery, Held, Identity, NotAControlPlane},
     gateway::{Gateway, Parameters},
     installation::{FromStream, Installation},
+    last_known_good::{DataPlaneName, DirectoryError, Environment, Keeper},
     metrics::{Metrics, gauges::States},
     options::Options,
     status::OwnStatus,
@@ -90,6 +94,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How long stdout may take for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// How long the disk may take for what came into force last.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     let options = Options::parse();
     start_logging();
@@ -102,11 +109,14 @@ fn main() -> ExitCode {
         Ok(writing) => writing,
         Err(error) => return fail(&error),
     };
-    let ended = runtime.block_on(run(options, queue));
+    let (keeping, kept) = mpsc::channel();
+    let ended = runtime.block_on(run(options, queue, keeping));
     // Nothing of the runtime may outlive the log: what still runs there is of no use to anybody.
     runtime.shutdown_background();
     // A reader that is stuck does not keep the process alive.
     let _ = writing.recv_timeout(LAST_LINES);
+    // Nor does a disk that is.
+    let _ = kept.recv_timeout(LAST_WRITE);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
@@ -140,6 +150,10 @@ enum Failure {
     #[error("{0}")]
     Admin(Problem),
     #[error(transparent)]
+    State(#[from] DirectoryError),
+    #[error("cannot start the thread that writes to the state directory")]
+    Keeper(#[source] std::io::Error),
+    #[error(transparent)]
     ControlPlane(#[from] NotAControlPlane),
     #[error(transparent)]
     Watch(#[from] apigw_config::watch::WatchError),
@@ -154,15 +168,20 @@ fn lines(problems: &[Problem]) -> String {
     format!("the configuration cannot run\n{}", lines.join("\n"))
 }
 
-/// Runs until a signal ends it.
-async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
+/// Runs until a signal ends it. What `keeping` is for is written when it is dropped.
+async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>) -> Result<(), Failure> {
     let key = AdminKey::from_env()?;
     let metrics = Metrics::default();
     let start = Instant::now();
     let status = OwnStatus::new(metrics.clone(), start);
+    let failures = last_known_good::write_failures();
     let gauges = States { running: Arc::clone(&status.running), history: Arc::clone(&status.history), start };
-    let collectors: Vec<Box<dyn Collector>> =
-        vec![Box::new(metrics.clone()), Box::new(gauges), Box::new(log.dropped())];
+    let collectors: Vec<Box<dyn Collector>> = vec![
+        Box::new(metrics.clone()),
+        Box::new(gauges),
+        Box::new(failures.clone()),
+        Box::new(log.dropped()),
+    ];
     let endpoints = Arc::new(Endpoints::new(status.clone(), collectors, key.clone()));
     let router = admin::router(Arc::clone(&endpoints), api::routes(Arc::new(status.clone()), key.clone()));
     let admin = AdminServer::new(router, options.admin_listen.clone(), key.clone(), Arc::clone(&status.name));
@@ -176,46 +195,70 @@ async fn run(options: Options, log: LogQueue) -> Result<(), Failure> {
         start,
     }));
 
+    let running = Arc::clone(&status.running);
     let freshening = tokio::spawn(Arc::clone(&gateway).keep_addresses_fresh());
+    let installation = Installation::new(Arc::clone(&gateway), admin, Arc::clone(&status.history));
+    let follow = async {
+        match &options.config {
+            Some(path) => follow_file(path, installation, status).await,
+            None => follow_control_planes(&options, installation, status, key, failures, keeping).await,
+        }
+    };
     let ended = tokio::select! {
-        ended = follow(&options, Arc::clone(&gateway), admin, status, key) => ended,
+        ended = follow => ended,
         ended = wait_for_signal() => ended,
     };
     freshening.abort();
     ended?;
+    running.begin_to_drain();
     drain(gateway).await
 }
 
-/// Follows the source of configurations, for ever.
-async fn follow(
+/// Runs what a file says, for ever.
+async fn follow_file(path: &Path, installation: Installation, status: OwnStatus) -> Result<(), Failure> {
+    let watch = FileWatch::start(path)?;
+    let hangups = signal(SignalKind::hangup())?;
+    match file_source::follow(path, watch, installation, status.history, hangups, epoch()).await {
+        Err(problems) => Err(Failure::FirstConfiguration(problems)),
+    }
+}
+
+/// Runs what was kept, and then what control planes say, for ever.
+async fn follow_control_planes(
     options: &Options,
-    gateway: Arc<Gateway>,
-    admin: AdminServer,
+    mut installation: Installation,
     status: OwnStatus,
     key: Option<AdminKey>,
+    failures: IntCounter,
+    keeping: mpsc::Sender<Infallible>,
 ) -> Result<(), Failure> {
-    let history = Arc::clone(&status.history);
-    if let Some(path) = &options.config {
-        let installation = Installation::new(gateway, admin, ConfigSource::File, Arc::clone(&history));
-        let watch = FileWatch::start(path)?;
-        let hangups = signal(SignalKind::hangup())?;
-        match file_source::follow(path, watch, installation, history, hangups, epoch()).await {
-            Err(problems) => return Err(Failure::FirstConfiguration(problems)),
-        }
-    }
-    let mut installation = Installation::new(gateway, admin, ConfigSource::Stream, history);
     installation.open_admin().map_err(Failure::Admin)?;
     let name = status.name.get().cloned().unwrap_or_default();
-    let identity = Identity { name, instance: fastrand::u64(..) };
+    let identity = Identity { name: name.clone(), instance: fastrand::u64(..) };
     let delivery = Delivery::new(&options.control_plane, identity, key)?;
-    let follow = delivery.run(FromStream { installation, status });
+    let passes = options.admin_listen.as_ref().is_some_and(|address| address.port() == 0);
+    let known_as = if passes { DataPlaneName::Passing } else { DataPlaneName::Lasting(&name) };
+    let named = options.state_dir.as_deref();
+    let mut directory = last_known_good::open(named, known_as, &Environment::of_process())?;
+    let kept = match &mut directory {
+        Some(directory) => last_known_good::boot(directory, &mut installation).await,
+        None => None,
+    };
+    let keeper = directory.map(|directory| Keeper::start(directory, failures, keeping));
+    let keeper = keeper.transpose().map_err(Failure::Keeper)?;
+    let applier = FromStream { installation, status, keeper };
+    let held = kept.map(|kept| Held {
+        revision: kept.revision,
+        resources: kept.resources,
+        applied: applier.applied(),
+    });
     let mut hangups = signal(SignalKind::hangup())?;
     let ignore_hangups = async {
         while hangups.recv().await.is_some() {
             tracing::info!("nothing to read again: the configuration comes from a control plane");
         }
     };
-    match tokio::join!(follow, ignore_hangups).0 {}
+    match tokio::join!(delivery.run(applier, held), ignore_hangups).0 {}
 }
 
 /// When this process began to count its configurations, in milliseconds since 1970.

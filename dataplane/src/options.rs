@@ -24,6 +24,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", env = "APIGW_WORKERS")]
     workers: Option<NonZeroUsize>,
 
+    /// Keep what a control plane sent here, for a start without one [default: a place of its own for each data plane,
+    /// by name: /var/lib/apigw/dataplane for root, else ~/.local/state/apigw/dataplane].
+    #[arg(long, value_name = "DIR", env = "APIGW_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+
     /// Listen here for traffic, whatever the configuration says.
     #[arg(long, value_name = "ADDR", env = "APIGW_LISTEN")]
     pub(crate) listen: Option<ListenAddress>,

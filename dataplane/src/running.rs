@@ -1,6 +1,9 @@
 //! What runs, for everybody who only looks: workers take it for each request, operators ask about it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use apigw_engine::Snapshot;
 use arc_swap::ArcSwap;
@@ -13,6 +16,8 @@ pub(crate) struct Running {
     /// Set with the first configuration, and from then on swapped.
     serving: OnceLock<Arc<ArcSwap<Serving>>>,
     listen_address: Mutex<String>,
+    /// Whether the end has begun.
+    is_draining: AtomicBool,
 }
 
 impl Running {
@@ -39,6 +44,15 @@ impl Running {
         if let Some(swap) = self.serving.get() {
             swap.store(Arc::clone(serving));
         }
+    }
+
+    /// Whether requests under way are only finished.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_to_drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_listen_address(&self, address: String) {

@@ -44,11 +44,11 @@ fn buckets(settings: &Settings, previous: Option<&Serving>) -> Arc<Table> {
     }
 }
 
-/// With a Redis backend the buckets are for when it fails.
 fn max_keys(settings: &Settings) -> MaxKeys {
     match &settings.rate_limit {
         RateLimitBackend::Memory(memory) => memory.max_keys,
-        RateLimitBackend::Redis(_) => MaxKeys::default(),
+        // For when it fails.
+        RateLimitBackend::Redis(redis) => redis.local_max_keys,
     }
 }
 

@@ -9,11 +9,14 @@ use std::{
 };
 
 use apigw_config::pages;
-use apigw_engine::Snapshot;
+use apigw_engine::{
+    Snapshot,
+    explain::{Question, explain},
+};
 use apigw_proto::v1;
 use tokio::time::Instant;
 
-use self::observed::Moment;
+use self::observed::{Moment, Now};
 use crate::{
     api::Runtime,
     installation::{History, Newest},
@@ -61,7 +64,7 @@ impl OwnStatus {
 impl Runtime for OwnStatus {
     fn status(&self) -> v1::DataPlaneStatus {
         let revision = self.running.snapshot().map(|snapshot| snapshot.revision());
-        let Newest { source, problems, .. } = self.history.newest();
+        let Newest { source, problems, changes } = self.history.newest();
         let source = if revision.is_some() { source } else { v1::ConfigSource::Unspecified };
         let state = match (&revision, problems.is_empty()) {
             (_, false) => v1::DataPlaneState::Rejected,
@@ -76,11 +79,18 @@ impl Runtime for OwnStatus {
             revision: revision.map(v1::Revision::from),
             source: source.into(),
             problems: pages::leading_problems(&problems),
+            applied_at_ms: changes.applied_at_ms(),
         }
     }
 
     fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.running.snapshot()
+    }
+
+    fn explain(&self, question: &Question) -> Option<v1::ExplainResponse> {
+        let serving = self.running.serving()?;
+        let now = Now { serving: &serving, moment: self.moment() };
+        Some(explain(&serving.snapshot, question, &now).to_wire(&serving.snapshot))
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {

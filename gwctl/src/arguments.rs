@@ -1,8 +1,8 @@
 //! The command line as typed. It is read once, here; nothing else looks at flags or their variables.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::{
     output::Format,
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     },
     /// The providers of tokens on each data plane, and how their keys are.
     Auth,
+    /// What would become of a request, and why: its route, each policy's verdict, where it would go. Sends nothing.
+    Explain(ExplainArguments),
     /// Every reason code of logs and metrics, and what it means. Asks nobody.
     Reasons,
     /// The revisions that are kept, newest first.
@@ -82,6 +84,46 @@ pub(crate) enum Command {
         /// The configuration file; "-" reads standard input.
         file: PathBuf,
     },
+}
+
+/// A request that is only thought of.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Such as GET.
+    pub(crate) method: String,
+    /// A path with its query, or a whole URL, whose host becomes the request's.
+    pub(crate) url: String,
+    /// A header field; may be given several times.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<HeaderArgument>,
+    /// A token to present.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "claims")]
+    pub(crate) jwt: Option<String>,
+    /// What a token would say that is taken to be true: a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) claims: Option<String>,
+    /// The client's address (127.0.0.1 unless said).
+    #[arg(long, value_name = "IP")]
+    pub(crate) from: Option<IpAddr>,
+    /// Judges by this file, without a server; "-" reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// A header field as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeaderArgument {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for HeaderArgument {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once(':').ok_or("a header field is written as 'name: value'")?;
+        Ok(Self { name: name.trim().into(), value: value.trim().into() })
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use apigw_config::{model::GatewayConfig, wire};
 use apigw_proto::v1;
 
 use crate::{
+    candidate::Candidate,
     connection::Connection,
     failure::{Failure, OneLine},
     reference::{Reference, Side},
-    validate,
     view::{DiffView, RevisionView},
 };
 
@@ -31,7 +31,10 @@ pub(crate) async fn compare(
     let is_revision = |side: &Side| matches!(side, Side::Revision(_));
     let kept = if sides.iter().any(is_revision) { connect().await?.history().await? } else { Vec::new() };
     let meaning = async |side: &Side| match side {
-        Side::File(path) => validate::legal(path),
+        Side::File(path) => {
+            let Candidate { file, content } = Candidate::read(path)?;
+            apigw_config::read(&file, &content).map_err(|problems| Failure::NotLegal { problems })
+        }
         Side::Revision(reference) => {
             let entry = reference.resolve(&kept)?;
             revision(entry.revision.clone().unwrap_or_default(), connect().await?).await

@@ -76,6 +76,18 @@ impl Connection {
         }
     }
 
+    /// What would become of a request.
+    pub(crate) async fn explain(
+        mut self,
+        question: v1::ExplainRequest,
+    ) -> Result<v1::ExplainResponse, Failure> {
+        let call = self.client.explain(question);
+        match in_time(&self.endpoint, call).await? {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.failure(Progress::Asked, &status)),
+        }
+    }
+
     /// The routes, in their order.
     pub(crate) async fn routes(self) -> Result<Vec<v1::Route>, Failure> {
         let mut client = self.client.clone();

@@ -5,7 +5,8 @@
 
 use std::{error::Error, fmt, io, path::PathBuf};
 
-use apigw_config::admin_key::AdminKeyError;
+use apigw_config::{admin_key::AdminKeyError, problem::Problem};
+use apigw_engine::explain::QuestionError;
 use tonic::{Code, Status};
 
 use crate::{
@@ -56,9 +57,12 @@ pub(crate) enum Failure {
     /// The file to check cannot be read.
     #[error("cannot read {}: {error}", file.display())]
     Unreadable { file: PathBuf, error: io::Error },
-    /// The file is to be compared, but is not right.
-    #[error("{} is not legal: {first}{}; gwctl validate tells all", file.display(), others(*count))]
-    Illegal { file: PathBuf, first: OneLine, count: usize },
+    /// The file to judge by, or to compare, is not a legal one.
+    #[error("that file is not legal: {}{}", .problems.first().map(ToString::to_string).unwrap_or_default(), more(.problems.len()))]
+    NotLegal { problems: Vec<Problem> },
+    /// The request is none.
+    #[error("cannot ask for that: {0}")]
+    Question(#[source] QuestionError),
     /// No such revision.
     #[error(transparent)]
     Revision(#[from] ResolveError),
@@ -80,6 +84,13 @@ pub(crate) enum Failure {
     /// The system gives no means to wait for a network.
     #[error("cannot start: {0}")]
     Runtime(#[source] io::Error),
+}
+
+fn more(problems: usize) -> String {
+    match problems {
+        0 | 1 => String::new(),
+        problems => format!(" (and {} more; `gwctl validate` lists them)", problems - 1),
+    }
 }
 
 /// Whether the caller had a key to present.
@@ -137,11 +148,6 @@ fn is_from_transport(status: &Status) -> bool {
 /// Whether a status came with words of its own, and not by way of an HTTP status or from a server without the method.
 fn is_said_by_the_server(status: &Status) -> bool {
     !status.message().is_empty() && !status.message().contains("grpc-status header missing")
-}
-
-/// How many more there are than one.
-fn others(count: usize) -> String {
-    if count > 1 { format!(" and {} more", count - 1) } else { String::new() }
 }
 
 /// A text of the other side, made fit to stand in a line: what is not printable is escaped, what is long is cut.

@@ -17,8 +17,12 @@ mod failure;
 mod output;
 /// What a person types to name a revision.
 mod reference;
+/// A file that may become a configuration.
+mod candidate;
 /// A file checked by the code that would run it.
 mod validate;
+/// What would become of a request.
+mod explain;
 /// The answers, as scripts see them.
 mod view;
 /// Waiting until what was published runs everywhere.
@@ -35,6 +39,7 @@ use std::{
 use apigw_config::admin_key::AdminKey;
 use apigw_proto::v1;
 use clap::Parser;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,7 +50,9 @@ use crate::{
     failure::Failure,
     output::{Style, Table},
     reference::Reference,
-    view::{AuthView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView, StatusView},
+    view::{
+        AuthView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView, StatusView,
+    },
     wait::Sight,
     watch::{Answer, Interval, Pipe, Screen, Size},
 };
@@ -74,7 +81,7 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Status => {
             let status = connect(arguments).await?.status().await?;
-            print(arguments, &StatusView::from(status))?;
+            print(arguments, &StatusView::new(status, Timestamp::now()))?;
         }
         Command::Routes => {
             let routes = connect(arguments).await?.routes().await?;
@@ -88,6 +95,16 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Auth => {
             let gathered = connect(arguments).await?.auth().await?;
             return print_gathered(arguments, gathered, AuthView::from);
+        }
+        Command::Explain(request) => {
+            let view = match &request.config {
+                Some(file) => explain::by_file(request, file)?,
+                None => {
+                    let answer = connect(arguments).await?.explain(request.question()).await?;
+                    ExplainView::of_running(answer)
+                }
+            };
+            print(arguments, &view)?;
         }
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::History => {

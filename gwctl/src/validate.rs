@@ -1,31 +1,15 @@
-//! A file checked by the code that would run it: read as the control plane reads it, compiled as a data plane does.
-//!
-//! No server is asked, and nothing is resolved or dialled: a file that passes here is refused nowhere else for what it
-//! says, only for where it runs (a port that is taken).
+//! A file checked by the code that would run it.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::path::Path;
 
-use apigw_config::{
-    model::GatewayConfig,
-    problem::Problem,
-    watch::MAX_FILE_BYTES,
-    wire::{self, Revision},
-};
-use apigw_engine::Snapshot;
 use serde::Serialize;
 
 use crate::{
-    failure::{Failure, OneLine},
+    candidate::Candidate,
+    failure::Failure,
     output::{Style, Table},
     view::ProblemView,
 };
-
-/// What is read of a file at most; one byte more than any legal file, so that reading it says that it is too large.
-const MAX_READ_BYTES: u64 = MAX_FILE_BYTES + 1;
 
 /// What there is to say of a file.
 #[derive(Debug, Serialize)]
@@ -41,50 +25,14 @@ pub(crate) struct Validation {
 
 /// Checks a file; `-` is standard input.
 pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
-    let (file, content) = content(path)?;
-    let problems = check(&file, &content).err().unwrap_or_default();
+    let candidate = Candidate::read(path)?;
+    let problems = candidate.compile().err().unwrap_or_default();
     Ok(Validation {
         ok: problems.is_empty(),
         problems: problems.into_iter().map(ProblemView::from).collect(),
         tests: [],
-        file,
+        file: candidate.file,
     })
-}
-
-/// What a file means; `-` is standard input.
-pub(crate) fn legal(path: &Path) -> Result<GatewayConfig, Failure> {
-    let (file, content) = content(path)?;
-    apigw_config::read(&file, &content).map_err(|problems| Failure::Illegal {
-        file: path.to_owned(),
-        first: OneLine::new(&problems.first().map_or_else(String::new, ToString::to_string)),
-        count: problems.len(),
-    })
-}
-
-/// What a file is called, and what it says.
-fn content(path: &Path) -> Result<(String, Vec<u8>), Failure> {
-    let unreadable = |error| Failure::Unreadable { file: path.to_owned(), error };
-    if path.as_os_str() == "-" {
-        return Ok(("<stdin>".to_owned(), read_bounded(io::stdin().lock()).map_err(unreadable)?));
-    }
-    let content = File::open(path).and_then(read_bounded).map_err(unreadable)?;
-    Ok((path.display().to_string(), content))
-}
-
-fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    reader.take(MAX_READ_BYTES).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-/// All that is wrong with a file.
-fn check(file: &str, content: &[u8]) -> Result<(), Vec<Problem>> {
-    let config = apigw_config::read(file, content)?;
-    let of_the_file =
-        |message: String| Problem { file: file.to_owned(), position: None, path: String::new(), message };
-    let resources = wire::encode(&config).map_err(|error| vec![of_the_file(error.to_string())])?;
-    let root_hash = wire::root_hash(resources.iter().map(wire::Resource::entry));
-    Snapshot::compile(config, Revision { epoch: 0, seq: 0, root_hash }, None).map(drop)
 }
 
 impl Table for Validation {

@@ -5,6 +5,7 @@
 
 mod auth;
 mod diff;
+mod explain;
 mod history;
 mod limits;
 mod reasons;
@@ -13,14 +14,16 @@ mod routes;
 mod status;
 mod wait;
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 use apigw_config::problem::Problem;
+use apigw_proto::v1;
 use serde::Serialize;
 
 pub(crate) use self::{
     auth::AuthView,
     diff::DiffView,
+    explain::ExplainView,
     history::{HistoryView, RollbackView},
     limits::LimitsView,
     reasons::ReasonsView,
@@ -64,8 +67,8 @@ impl From<Problem> for ProblemView {
     }
 }
 
-impl From<apigw_proto::v1::Problem> for ProblemView {
-    fn from(problem: apigw_proto::v1::Problem) -> Self {
+impl From<v1::Problem> for ProblemView {
+    fn from(problem: v1::Problem) -> Self {
         Problem::from(problem).into()
     }
 }

@@ -14,17 +14,43 @@ mod bodies;
 mod timeouts;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.
 mod upstream_failures;
+// Who is let in, by which token, and what the upstream is told of him.
+mod auth;
+// Keys of issuers that rotate, hang, lie and vanish.
+mod issuers;
+// A token that was believed before is not believed for that alone.
+mod remembered_tokens;
+// Nothing that a client or the file keeps secret shows anywhere.
+mod secrets;
+// How many requests a client may send, exactly, and what he is told of it.
+mod rate_limits;
+// The same, counted for several data planes by a Redis server that may fail.
+mod shared_limits;
+// How many requests may be under way at once, and for how long their places are held.
+mod concurrency;
+// An upstream that fails is left alone, and tried again.
+mod breaker;
+// What pages of other origins may do.
+mod cors;
+// What an operator sees: admin endpoints and metrics.
+mod operator;
 // A saved file takes effect, however it is saved, without costing a request.
 mod edits;
 // Several processes find each other in any order and survive each other's end.
 mod fleet;
 // What was published is kept, compared, waited for and brought back.
 mod history;
+// A data plane that starts while its control plane is away serves what it served before.
+mod last_known_good;
 // What a person types and what comes back.
 mod command_line;
+// What is told of a request before it is sent, and what becomes of it then.
+mod explaining;
 // What a person watches, for as long as it takes.
 mod watching;
 // The example files, the README and the demo are as good as their word.
 mod examples;
+// The commands of the walk-through show what it says.
+mod walkthrough;
 // The rules of the repository that a machine can check.
 mod repository;

@@ -162,6 +162,14 @@ impl Connection {
         self.response()
     }
 
+    /// Sends a request without a body and with further field lines (each ending in CRLF), and does not wait.
+    ///
+    /// # Panics
+    /// When the connection does not take it.
+    pub fn ask(&mut self, method: &str, path: &str, fields: &str) {
+        self.send(format!("{method} {path} HTTP/1.1\r\nHost: gateway.example\r\n{fields}\r\n"));
+    }
+
     /// All bytes until the other side closes; a reset counts as closing.
     ///
     /// # Panics
@@ -200,9 +208,18 @@ pub fn get(address: SocketAddr, path: &str) -> Response {
 /// When no whole response comes.
 #[must_use]
 pub fn get_with(address: SocketAddr, path: &str, fields: &str) -> Response {
+    request(address, "GET", path, fields)
+}
+
+/// Sends one request without a body, with further field lines (each ending in CRLF), on a connection of its own.
+///
+/// # Panics
+/// When no whole response comes.
+#[must_use]
+pub fn request(address: SocketAddr, method: &str, path: &str, fields: &str) -> Response {
     let mut connection = Connection::open(address);
-    connection.send(format!("GET {path} HTTP/1.1\r\nHost: gateway.example\r\n{fields}\r\n"));
-    connection.response()
+    connection.ask(method, path, fields);
+    connection.response_to(method)
 }
 
 /// Sends one GET, where no answer is an answer too.

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 pub struct Document {
     server: String,
     upstream: String,
+    auth: String,
+    rate_limit: String,
     routes: String,
 }
 
@@ -37,6 +39,20 @@ impl Document {
         self
     }
 
+    /// A line of the `auth` section.
+    #[must_use]
+    pub fn auth(mut self, line: &str) -> Self {
+        let _ = writeln!(self.auth, "  {line}");
+        self
+    }
+
+    /// A line of the `rate_limit` section.
+    #[must_use]
+    pub fn rate_limit(mut self, line: &str) -> Self {
+        let _ = writeln!(self.rate_limit, "  {line}");
+        self
+    }
+
     /// A route.
     #[must_use]
     pub fn route(mut self, name: &str, path_prefix: &str, upstream: impl Display) -> Self {
@@ -57,9 +73,13 @@ impl Document {
 
 impl Display for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (section, lines) in
-            [("server", &self.server), ("upstream", &self.upstream), ("routes", &self.routes)]
-        {
+        for (section, lines) in [
+            ("server", &self.server),
+            ("upstream", &self.upstream),
+            ("auth", &self.auth),
+            ("rate_limit", &self.rate_limit),
+            ("routes", &self.routes),
+        ] {
             if !lines.is_empty() {
                 write!(f, "{section}:\n{lines}")?;
             }

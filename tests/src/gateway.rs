@@ -4,7 +4,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,10 +16,15 @@ use tempfile::TempDir;
 
 use crate::{
     client::{self, Response},
-    configuration::ConfigFile,
+    configuration::{ConfigFile, Document},
+    metrics::Metrics,
+    origin::Origin,
     programs::{Finished, Programs, Running},
     waiting::{eventually, within},
 };
+
+/// The admin key of data planes that have one.
+pub const ADMIN_KEY: &str = "admin-key-of-a-test";
 
 /// Where a data plane has its configuration from.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +39,8 @@ pub enum Source<'a> {
 #[derive(Debug)]
 pub struct DataPlane {
     program: Running,
-    _state: TempDir,
+    /// None: it is the test's, for the next one to find.
+    _state: Option<TempDir>,
 }
 
 impl DataPlane {
@@ -50,11 +59,38 @@ impl DataPlane {
     /// When it does not start.
     #[must_use]
     pub fn start_with(source: Source<'_>, flags: &[&str]) -> Self {
+        Self::start_as(source, |command| command.args(flags))
+    }
+
+    /// Starts one that shows its `/-/...` to whoever has the [`ADMIN_KEY`].
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_with_key(source: Source<'_>) -> Self {
+        Self::start_as(source, |command| {
+            command.args(["--listen", "127.0.0.1:0"]).env("APIGW_ADMIN_KEY", ADMIN_KEY)
+        })
+    }
+
+    /// Starts one that keeps its state where another may have left it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_in(state: &Path, source: Source<'_>) -> Self {
+        let mut command = data_plane(source, state);
+        command.args(["--listen", "127.0.0.1:0"]);
+        let program = Running::start(command).unwrap_or_else(|error| panic!("{error}"));
+        Self { program, _state: None }
+    }
+
+    fn start_as(source: Source<'_>, change: impl Fn(&mut Command) -> &mut Command) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         let mut command = data_plane(source, state.path());
-        command.args(flags);
+        change(&mut command);
         let program = Running::start(command).unwrap_or_else(|error| panic!("{error}"));
-        Self { program, _state: state }
+        Self { program, _state: Some(state) }
     }
 
     /// Where it takes traffic.
@@ -99,6 +135,34 @@ impl DataPlane {
         let about = |line: &str| crate::log::event(line).filter(|event| event["rid"] == request_id);
         let line = self.program.stdout().first(about);
         line.unwrap_or_else(|| panic!("no line in the access log has the request id {request_id}"))
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(self.admin())
+    }
+
+    /// What an admin endpoint says to whoever has the [`ADMIN_KEY`].
+    ///
+    /// # Panics
+    /// When that is not a 200 with JSON.
+    #[must_use]
+    pub fn says(&self, path: &str) -> Value {
+        let answer = client::get_with(self.admin(), path, &format!("X-Admin-Key: {ADMIN_KEY}\r\n"));
+        assert_eq!(answer.status(), 200, "{path}: {answer:?}");
+        answer.json()
+    }
+
+    /// The row of `/-/limits` about a route.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn limits(&self, route: &str) -> Value {
+        let rows = self.says("/-/limits");
+        let row = rows.as_array().into_iter().flatten().find(|row| row["route"] == route).cloned();
+        row.unwrap_or_else(|| panic!("no row is about {route}: {rows}"))
     }
 
     /// Memory in use, in bytes.
@@ -213,6 +277,28 @@ impl Gateway {
         let gateway = Self { file, data_plane };
         gateway.is_ready();
         gateway
+    }
+
+    /// The same with an admin key, the [`ADMIN_KEY`].
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn with_key(text: impl std::fmt::Display) -> Self {
+        let file = ConfigFile::new(text);
+        let data_plane = DataPlane::start_with_key(Source::File(file.path()));
+        let gateway = Self { file, data_plane };
+        gateway.is_ready();
+        gateway
+    }
+
+    /// Saves a file with a further route to this upstream, and waits until that route is served: by then, all of the file
+    /// is in force.
+    pub fn edit(&self, text: &Document, upstream: &Origin) {
+        static EDITS: AtomicUsize = AtomicUsize::new(0);
+        let path = format!("/edit-{}", EDITS.fetch_add(1, Ordering::Relaxed));
+        self.file.save(text.clone().route("edit", &path, upstream.url()));
+        let _ = self.data_plane.serves(&path);
     }
 
     /// Where it takes traffic.

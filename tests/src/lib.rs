@@ -19,15 +19,20 @@ pub mod waiting;
 
 // What a gateway stands between.
 pub mod client;
+pub mod gate;
+pub mod issuer;
 pub mod message;
 pub mod origin;
+pub mod redis_server;
 
 // Gateways, their files and their traffic.
 pub mod configuration;
 pub mod gateway;
 pub mod load;
+pub mod metrics;
 
 // The demo.
 pub mod stage;
 pub mod story;
 pub mod tour;
+pub mod walkthrough;

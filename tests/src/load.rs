@@ -1,14 +1,15 @@
-//! Steady traffic while something else happens, with every answer judged.
+//! Traffic of many clients: steady while something else happens, with every answer judged, or all at once.
 
 use std::{
     fmt::Write as _,
     io,
     net::SocketAddr,
+    panic::resume_unwind,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Barrier, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread::{self, JoinHandle, ScopedJoinHandle},
 };
 
 use crate::{
@@ -16,6 +17,27 @@ use crate::{
     message::Head,
     waiting::{DEADLINE, within},
 };
+
+/// Does something so many times at once, each in a thread of its own, all let loose together. Gives what came of each, in
+/// the order of their numbers.
+pub fn at_once<T: Send>(times: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let start = Barrier::new(times);
+    let (start, act) = (&start, &act);
+    thread::scope(|scope| {
+        let begin = |number| {
+            scope.spawn(move || {
+                start.wait();
+                act(number)
+            })
+        };
+        let running: Vec<_> = (0..times).map(begin).collect();
+        let join = |running: ScopedJoinHandle<'_, T>| {
+            // The thread's own words were printed already; they are the test's.
+            running.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        running.into_iter().map(join).collect()
+    })
+}
 
 /// Whether a client may send a request again whose connection ended before the first byte of an answer, as RFC 9112
 /// section 9.3.1 allows; an answer that has begun must be whole in any case.

@@ -284,7 +284,7 @@ impl Drop for Running {
 }
 
 /// Reads a stream to its end, in a thread of its own, so that the program never waits for its reader.
-fn gather<R: Read + Send + 'static>(stream: Option<R>) -> Arc<Lines> {
+pub(crate) fn gather<R: Read + Send + 'static>(stream: Option<R>) -> Arc<Lines> {
     let lines = Arc::new(Lines::default());
     if let Some(stream) = stream {
         let gathered = Arc::clone(&lines);

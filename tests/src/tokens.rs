@@ -48,10 +48,28 @@ impl Claims<'_> {
 /// A token signed with a shared secret (HS256, RFC 7518 section 3.2).
 #[must_use]
 pub fn hs256(secret: &str, claims: Claims<'_>) -> String {
-    let input = signing_input(&json!({"alg": "HS256", "typ": "JWT"}), &claims.to_json(SystemTime::now()));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let signature = hmac::sign(&key, input.as_bytes());
+    let header = json!({"alg": "HS256", "typ": "JWT"});
+    hs256_of(secret.as_bytes(), &header, &claims.to_json(SystemTime::now()))
+}
+
+/// The same with any header and claims, however little sense they make.
+#[must_use]
+pub fn hs256_of(secret: &[u8], header: &Value, claims: &Value) -> String {
+    let input = signing_input(header, claims);
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// A token that nobody signed (RFC 7515 appendix A.5).
+#[must_use]
+pub fn unsigned(header: &Value, claims: &Value) -> String {
+    signing_input(header, claims) + "."
+}
+
+/// Seconds since 1970, as `exp` and the like have them.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// An issuer's RSA key.
@@ -72,16 +90,34 @@ impl SigningKey {
         Ok(Self { pair, id: URL_SAFE_NO_PAD.encode(id) })
     }
 
+    /// Its name (`kid`).
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The public half as a key set (RFC 7517 section 5).
     #[must_use]
     pub fn key_set(&self) -> Value {
+        json!({"keys": [self.jwk()]})
+    }
+
+    /// The public half (RFC 7517 section 4).
+    #[must_use]
+    pub fn jwk(&self) -> Value {
         let public = self.pair.public_key();
         let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        json!({"keys": [{
+        json!({
             "kty": "RSA", "kid": self.id, "use": "sig", "alg": "RS256",
             "n": number(public.modulus().big_endian_without_leading_zero()),
             "e": number(public.exponent().big_endian_without_leading_zero()),
-        }]})
+        })
+    }
+
+    /// The public half in DER, as libraries read it: a forger's favourite secret.
+    #[must_use]
+    pub fn public_der(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
     }
 
     /// A token of this issuer (RS256, RFC 7518 section 3.3).
@@ -90,7 +126,15 @@ impl SigningKey {
     /// When the key cannot sign.
     pub fn sign(&self, claims: Claims<'_>) -> Result<String, Unspecified> {
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.id});
-        let input = signing_input(&header, &claims.to_json(SystemTime::now()));
+        self.sign_of(&header, &claims.to_json(SystemTime::now()))
+    }
+
+    /// Any header and claims, signed by RS256 whatever the header says.
+    ///
+    /// # Errors
+    /// When the key cannot sign.
+    pub fn sign_of(&self, header: &Value, claims: &Value) -> Result<String, Unspecified> {
+        let input = signing_input(header, claims);
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)?;
         Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))

@@ -175,6 +175,7 @@ impl Keys {
                     timeout_us,
                     on_failure,
                     key_prefix,
+                    local_max_keys,
                 } = redis;
                 self.text("rate_limit.backend", "redis".into());
                 self.list("rate_limit.redis.addr", addresses);
@@ -186,6 +187,7 @@ impl Keys {
                 self.seconds("rate_limit.redis.timeout_seconds", timeout_us);
                 self.text("rate_limit.redis.on_failure", on_failure);
                 self.text("rate_limit.redis.key_prefix", key_prefix);
+                self.count("rate_limit.memory.max_keys", local_max_keys.into());
             }
         }
     }

@@ -82,6 +82,8 @@ pub struct RedisBackend {
     pub on_failure: RedisFailure,
     /// What every key begins with.
     pub key_prefix: KeyPrefix,
+    /// How many keys this data plane remembers at most while it counts for itself (`rate_limit.memory.max_keys`).
+    pub local_max_keys: MaxKeys,
 }
 
 impl RedisBackend {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{
-        MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
+        MaxKeys, MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
         RedisTransport,
     },
     names::{KeyPrefix, ValueError},
@@ -41,11 +41,11 @@ impl Read for RateLimitBackend {
         let backend = match kind {
             None => None,
             Some(Kind::Memory) => memory.map(Self::Memory),
-            Some(Kind::Redis) => redis.and_then(|RedisInFile(redis)| {
+            Some(Kind::Redis) => redis.zip(memory).and_then(|(RedisInFile(redis), memory)| {
                 if redis.is_none() {
                     keys.report_beneath("redis", "addr", "missing, but the backend is \"redis\"");
                 }
-                redis.map(Self::Redis)
+                redis.map(|redis| Self::Redis(RedisBackend { local_max_keys: memory.max_keys, ..redis }))
             }),
         };
         keys.finish();
@@ -93,6 +93,8 @@ impl Read for RedisInFile {
             timeout,
             on_failure,
             key_prefix,
+            // Of the section beside this one.
+            local_max_keys: MaxKeys::default(),
         })))
     }
 }

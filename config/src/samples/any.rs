@@ -129,11 +129,14 @@ fn any_jwks() -> impl Strategy<Value = Jwks> {
 }
 
 fn any_backend() -> impl Strategy<Value = RateLimitBackend> {
-    let keys = (1_000_u32..=100_000_000).prop_map(|keys| MaxKeys::new(keys).unwrap());
-    let memory = (any_period(), any_period(), keys).prop_map(|(cleanup, ttl, max_keys)| {
+    let memory = (any_period(), any_period(), any_max_keys()).prop_map(|(cleanup, ttl, max_keys)| {
         RateLimitBackend::Memory(MemoryBackend { cleanup, ttl, max_keys })
     });
     prop_oneof![memory, any_redis().prop_map(RateLimitBackend::Redis)]
+}
+
+fn any_max_keys() -> impl Strategy<Value = MaxKeys> {
+    (1_000_u32..=100_000_000).prop_map(|keys| MaxKeys::new(keys).unwrap())
 }
 
 fn any_redis() -> impl Strategy<Value = RedisBackend> {
@@ -148,14 +151,16 @@ fn any_redis() -> impl Strategy<Value = RedisBackend> {
     let transport = select(vec![RedisTransport::Plain, RedisTransport::Tls]);
     let prefix = "[a-z:]{1,8}".prop_map(|text| KeyPrefix::new(&text).unwrap());
     let servers = prop_oneof![single, cluster];
-    (servers, prop::option::of(credentials), transport, any_period(), failure, prefix).prop_map(
-        |(servers, credentials, transport, timeout, on_failure, key_prefix)| RedisBackend {
+    let keys = any_max_keys();
+    (servers, prop::option::of(credentials), transport, any_period(), failure, prefix, keys).prop_map(
+        |(servers, credentials, transport, timeout, on_failure, key_prefix, local_max_keys)| RedisBackend {
             servers,
             credentials,
             transport,
             timeout,
             on_failure,
             key_prefix,
+            local_max_keys,
         },
     )
 }

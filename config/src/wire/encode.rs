@@ -189,6 +189,7 @@ impl From<&RedisBackend> for v1::RedisBackend {
             timeout_us: redis.timeout.micros(),
             on_failure: redis.on_failure.as_str().into(),
             key_prefix: redis.key_prefix.as_str().into(),
+            local_max_keys: redis.local_max_keys.get(),
         }
     }
 }

@@ -210,6 +210,8 @@ impl Needs {
             timeout_us,
             on_failure,
             key_prefix,
+            // It limits nobody.
+            local_max_keys: _,
         } = redis;
         self.add(Feature::RateLimitRedis);
         let is_plain = username.is_empty()

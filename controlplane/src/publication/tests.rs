@@ -242,3 +242,66 @@ fn a_rollback_does_not_mend_a_broken_file() {
     let desired = publisher.desired.borrow().clone();
     assert!(desired.rejected.is_some() && desired.held_back.is_none());
 }
+
+/// Something else under such a number.
+fn foreign(epoch: u64, seq: u64) -> Revision {
+    Revision { epoch, seq, root_hash: wire::root_hash([]) }
+}
+
+#[test]
+fn what_runs_already_is_counted_on_from() {
+    for (running, now, expected) in [
+        (foreign(1_000, 2), 5, (1_001, 2)),
+        (foreign(1_000, 1), 5, (1_001, 2)),
+        (foreign(9_000, 1), 5, (9_001, 2)),
+        (foreign(9_000, 1), 9_500, (9_500, 2)),
+    ] {
+        let mut publisher = publisher();
+        let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
+        let again = publisher.outrank(running, now).expect("it is published anew").revision();
+        assert_eq!((again.epoch, again.seq), expected);
+        assert_eq!(again.root_hash, first.revision().root_hash);
+        assert_eq!(publisher.subscribe().borrow().newest.as_ref().unwrap().revision(), again);
+        assert!(publisher.outrank(running, now).is_none(), "once is enough");
+        let Verdict::Published(next) = publisher.consider(file_of(&["b"]), 6) else { unreachable!() };
+        assert_eq!((next.revision().epoch, next.revision().seq), (expected.0, 3));
+    }
+}
+
+#[test]
+fn what_follows_what_runs_is_not_published_anew() {
+    let mut publisher = publisher();
+    let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
+    for running in [first.revision(), foreign(999, 7), foreign(1_000, 0), foreign(u64::MAX, 1)] {
+        assert!(publisher.outrank(running, 5).is_none(), "{running:?}");
+    }
+}
+
+#[test]
+fn a_first_content_is_counted_on_from_what_runs() {
+    let mut publisher = publisher();
+    assert!(publisher.outrank(foreign(9_000, 4), 5).is_none(), "there is nothing to publish");
+    let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
+    assert_eq!((first.revision().epoch, first.revision().seq), (9_001, 1));
+}
+
+#[test]
+fn what_is_said_of_the_file_outlives_counting_on() {
+    let (mut publisher, _) = rolled_back();
+    publisher.consider(Content::TooLarge, 8);
+    let before = publisher.desired.borrow().clone();
+    let again = publisher.outrank(foreign(9_000, 1), 9).expect("it is published anew");
+    let desired = publisher.desired.borrow().clone();
+    assert_eq!((desired.held_back, desired.rejected.is_some()), (before.held_back, true));
+    let newest = publisher.history().newest().unwrap();
+    assert_eq!((newest.revision, newest.origin), (again.revision(), Origin::Rollback));
+    let mut publisher = publisher.restarted(2_000);
+    assert!(matches!(publisher.consider(file_of(&["b"]), 10), Verdict::HeldBack));
+    assert!(publisher.consider(file_of(&["c"]), 11).is_published_after(again.revision()));
+}
+
+impl Verdict {
+    fn is_published_after(&self, revision: Revision) -> bool {
+        matches!(self, Self::Published(published) if published.revision().is_newer_than(&revision))
+    }
+}

@@ -43,7 +43,13 @@ fn report(session: &mut Session, published: &Published, outcome: v1::Outcome) ->
     let problem = v1::Problem { message: "port taken".into(), ..v1::Problem::default() };
     let problems = if outcome == v1::Outcome::Rejected { vec![problem] } else { vec![] };
     let revision = Some(published.revision().into());
-    let report = v1::Report { revision, outcome: outcome.into(), problems, listen_address: "a:1".into() };
+    let report = v1::Report {
+        revision,
+        outcome: outcome.into(),
+        problems,
+        listen_address: "a:1".into(),
+        applied_at_ms: 7,
+    };
     session.receive(v1::FollowRequest { message: Some(follow_request::Message::Report(report)) })
 }
 
@@ -66,7 +72,7 @@ fn a_push_goes_from_offer_to_applied() {
     let (_, published, mut session) = listed(&["a", "b"]);
     assert_eq!(need(&mut session, &published, &[0, 2]), Ok(Event::Nothing));
     assert_eq!(sent(&mut session), ["chunk 2"]);
-    let outcome = Outcome::Applied { listen_address: "a:1".into() };
+    let outcome = Outcome::Applied { listen_address: "a:1".into(), applied_at_ms: 7 };
     let ending = Ending { revision: published.revision(), outcome };
     assert_eq!(report(&mut session, &published, v1::Outcome::Applied), Ok(Event::Ended(ending)));
     assert!(sent(&mut session).is_empty());
@@ -183,6 +189,24 @@ fn what_was_said_before_the_new_offer_arrived_is_no_breach() {
 }
 
 #[test]
+fn what_is_older_than_what_runs_is_not_offered() {
+    let newest = publish(&mut publisher(), &["a"]);
+    let revision = newest.revision();
+    let other = Hash::of(b"other");
+    for (running, is_offered) in [
+        (Revision { epoch: revision.epoch + 1, ..revision }, false),
+        (Revision { seq: revision.seq + 1, root_hash: other, ..revision }, false),
+        (Revision { root_hash: other, ..revision }, false),
+        (revision, false),
+        (Revision { seq: revision.seq - 1, ..revision }, true),
+        (Revision { epoch: revision.epoch - 1, seq: 9, root_hash: other }, true),
+    ] {
+        let session = Session::new(Some(running), None, Some(Arc::clone(&newest)));
+        assert_eq!(session.has_message(), is_offered, "{running:?}");
+    }
+}
+
+#[test]
 fn a_rejected_hash_is_not_offered_again_until_it_changes() {
     let (mut publisher, first, mut session) = listed(&["a"]);
     report(&mut session, &first, v1::Outcome::Rejected).unwrap();
@@ -272,8 +296,7 @@ fn lies_and_disorder_are_breaches() {
     let many = |s: &mut Session, p: &Published| {
         let problems = vec![v1::Problem::default(); pages::MAX_PROBLEMS + 1];
         let revision = Some(p.revision().into());
-        let report =
-            v1::Report { revision, outcome: Rejected.into(), problems, listen_address: String::new() };
+        let report = v1::Report { revision, outcome: Rejected.into(), problems, ..v1::Report::default() };
         s.receive(v1::FollowRequest { message: Some(follow_request::Message::Report(report)) })
     };
     let without_revision = |s: &mut Session, _: &Published| {

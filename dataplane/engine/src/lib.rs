@@ -7,6 +7,8 @@
 pub mod snapshot;
 
 // In the order a request meets them:
+/// What its head must be like.
+pub mod head;
 /// The one form of its path.
 pub mod path;
 /// The route that serves it.
@@ -34,6 +36,8 @@ pub mod rejection;
 
 /// A route's policies, made ready.
 pub mod policies;
+/// What would become of a request, without sending it.
+pub mod explain;
 /// What follows from a policy's judgement.
 pub mod mode;
 /// What a change brings about beyond what it says.

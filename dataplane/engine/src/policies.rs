@@ -4,7 +4,7 @@
 //! is carried over from the same route of the previous one: places that are taken always, a breaker while its settings
 //! stay. Buckets of rate limits need no carrying; see [`rate_limit`](crate::rate_limit).
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Arc, time::Duration};
 
 use apigw_config::{
     model::{self, AddressLists},
@@ -18,7 +18,7 @@ use crate::{
     concurrency::{Full, InFlight, Permit},
     cors::Cors,
     jwt::providers::Providers,
-    mode::{Passage, Policy},
+    mode::{JudgedMode, Passage, Policy},
     rate_limit::RouteLimit,
 };
 
@@ -117,7 +117,7 @@ pub type AdmittedCall = Call<Arc<Breaker>>;
 ///
 /// # Errors
 /// When the call may not be made.
-pub fn admit_call(breaker: &Arc<Breaker>, now: std::time::Duration) -> Result<AdmittedCall, Open> {
+pub fn admit_call(breaker: &Arc<Breaker>, now: Duration) -> Result<AdmittedCall, Open> {
     Breaker::admit(Arc::clone(breaker), now)
 }
 
@@ -134,20 +134,34 @@ impl AddressPolicy {
         Self(Policy::new(*mode, || AddressList::new(allow, deny)))
     }
 
+    /// What follows from its judgements; none: nobody is judged.
+    #[must_use]
+    pub fn mode(&self) -> Option<JudgedMode> {
+        self.0.as_ref().map(Policy::mode)
+    }
+
+    /// Judges a client's address, whatever follows.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn judge(&self, client: IpAddr) -> Result<(), AddressRefusal> {
+        self.0.as_ref().map_or(Ok(()), |policy| policy.rules().admit(client))
+    }
+
     /// Judges a client's address.
     ///
     /// # Errors
     /// When it may not, and the lists are enforced.
     pub fn admit(&self, client: IpAddr) -> Result<Passage<(), AddressRefusal>, AddressRefusal> {
         match &self.0 {
-            Some(policy) => policy.apply(policy.rules().admit(client)),
+            Some(policy) => policy.apply(self.judge(client)),
             None => Ok(Passage::Admitted(())),
         }
     }
 }
 
 /// The header fields that the gateway vouches for, by the upstream that believes them.
-pub(crate) fn vouched_headers<'a, K: std::hash::Hash + Eq>(
+pub(crate) fn vouched_headers<'a, K: Hash + Eq>(
     routes: impl Iterator<Item = (K, &'a model::Route)>,
 ) -> HashMap<K, Arc<VouchedHeaders>> {
     let mut by_upstream: HashMap<K, VouchedHeaders> = HashMap::new();

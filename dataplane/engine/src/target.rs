@@ -1,6 +1,32 @@
 //! What path an upstream is asked for.
 
-use apigw_config::names::PathPrefix;
+use apigw_config::{model::Route, names::PathPrefix};
+use bytes::Bytes;
+use http::{Uri, uri::PathAndQuery};
+
+use crate::{path::NormalPath, rejection::Rejection};
+
+/// The target an upstream is asked for, in origin form (RFC 9112 section 3.2.1); the query is not looked at.
+///
+/// # Errors
+/// When escapes or the base path have made it longer than a target can be.
+pub fn upstream_target(received: &Uri, path: &NormalPath<'_>, route: &Route) -> Result<Uri, Rejection> {
+    let base_path = route.upstream.base_path();
+    let rewritten = rewritten_path(path.as_str(), route.strip_prefix.as_ref(), base_path);
+    let changed = match rewritten {
+        Some(path) => path,
+        None if path.is_as_received() && received.authority().is_none() => return Ok(received.clone()),
+        None => path.as_str().to_owned(),
+    };
+    let target = match received.query() {
+        Some(query) => [changed.as_str(), "?", query].concat(),
+        None => changed,
+    };
+    // A normal path behind a checked base path, and a query that was one already: only the length can be wrong.
+    let target =
+        PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_length| Rejection::TargetTooLong)?;
+    Ok(Uri::from(target))
+}
 
 /// The path of a request after the route's own changes.
 ///
@@ -8,8 +34,7 @@ use apigw_config::names::PathPrefix;
 /// upstream's base path (without a final slash) is put in front.
 ///
 /// None: the path is sent as it is.
-#[must_use]
-pub fn rewritten_path(path: &str, strip_prefix: Option<&PathPrefix>, base_path: &str) -> Option<String> {
+fn rewritten_path(path: &str, strip_prefix: Option<&PathPrefix>, base_path: &str) -> Option<String> {
     let stripped = strip_prefix.and_then(|prefix| strip(path, prefix));
     if stripped.is_none() && base_path.is_empty() {
         return None;

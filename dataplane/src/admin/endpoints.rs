@@ -129,6 +129,9 @@ impl Endpoints {
         let snapshot = self.status.snapshot();
         match (place, &snapshot) {
             (Place::Health, _) => text(StatusCode::OK, "ok"),
+            (Place::Readiness, _) if self.status.running.is_draining() => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+            }
             (Place::Readiness, Some(_)) => text(StatusCode::OK, "ready\n"),
             (Place::Readiness, None) => text(StatusCode::SERVICE_UNAVAILABLE, "no configuration yet\n"),
             (Place::Metrics, _) => self.metrics(),

@@ -1,9 +1,15 @@
 //! The service over loopback, with a runtime that runs one route.
 
+use std::time::Duration;
+
 use apigw_config::{
     model::{self, GatewayConfig, Settings},
     names::{PathPrefix, RouteName, UpstreamUrl},
     wire::{Hash, Revision},
+};
+use apigw_engine::{
+    explain::{AtRest, explain},
+    jwt::time::UnixTime,
 };
 use apigw_proto::v1::gateway_client::GatewayClient;
 use tokio::net::TcpListener;
@@ -27,6 +33,12 @@ impl OneRoute {
 }
 
 impl Runtime for OneRoute {
+    fn explain(&self, question: &Question) -> Option<v1::ExplainResponse> {
+        let snapshot = self.snapshot()?;
+        let at_rest = AtRest::new(snapshot.settings(), UnixTime::new(Duration::ZERO));
+        Some(explain(&snapshot, question, &at_rest).to_wire(&snapshot))
+    }
+
     fn status(&self) -> v1::DataPlaneStatus {
         v1::DataPlaneStatus { id: "dp-1".into(), ..v1::DataPlaneStatus::default() }
     }
@@ -71,6 +83,16 @@ async fn a_data_plane_answers_for_itself() {
 
     let mut pages = client.auth(v1::AuthRequest {}).await.unwrap().into_inner();
     assert_eq!(pages.message().await.unwrap().unwrap().providers[0].provider, "staff");
+
+    let asked = |target: &str| v1::ExplainRequest {
+        method: "GET".into(),
+        target: target.into(),
+        ..v1::ExplainRequest::default()
+    };
+    let explained = client.explain(asked("/users/7")).await.unwrap().into_inner();
+    assert_eq!((explained.route.as_str(), explained.status), ("users", 0));
+    let refused = client.explain(asked("not a target")).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! Nothing a peer says is believed: hashes are computed over the bytes as received, sizes are counted, and what comes out
 //! is decoded by the constructors that read a file. Nothing is brought into force here.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use apigw_config::{
     model::GatewayConfig,
@@ -14,15 +14,20 @@ use apigw_proto::v1;
 use bytes::Bytes;
 
 /// The most resources of a configuration.
-pub(super) const MAX_ENTRIES: usize = 1_000_000;
+pub(crate) const MAX_ENTRIES: usize = 1_000_000;
 /// The most bytes of a configuration's resources together.
-pub(super) const MAX_BYTES: usize = 512 << 20;
+pub(crate) const MAX_BYTES: usize = 512 << 20;
 /// The most indexes of one Need: at most 3 bytes each, so that the message keeps its limit. What else is missing is
 /// needed when these have come.
 pub(super) const MAX_NEED: usize = 250_000;
 
 /// Resources by their hashes.
 pub(super) type Holdings = HashMap<Hash, Resource>;
+
+/// What a later configuration can be put together from.
+pub(super) fn holdings(resources: &[Resource]) -> Holdings {
+    resources.iter().map(|resource| (resource.entry().hash, resource.clone())).collect()
+}
 
 /// Why a push is refused. It becomes the report's problem.
 #[derive(Debug, thiserror::Error)]
@@ -191,15 +196,15 @@ impl Fetch {
         }
         let resources: Vec<Resource> = self.resources.into_iter().flatten().collect();
         let config = wire::decode(&resources).map_err(Refusal::Illegal)?;
-        let holdings = resources.into_iter().map(|resource| (resource.entry().hash, resource)).collect();
-        Ok(Candidate { revision: self.revision, config, holdings })
+        Ok(Candidate { revision: self.revision, config, resources: resources.into() })
     }
 }
 
 /// A legal configuration, with what it was made of.
 #[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) revision: Revision,
-    pub(super) config: GatewayConfig,
-    pub(super) holdings: Holdings,
+pub(crate) struct Candidate {
+    pub(crate) revision: Revision,
+    pub(crate) config: GatewayConfig,
+    /// As received, in the revision's order.
+    pub(crate) resources: Arc<[Resource]>,
 }

@@ -10,19 +10,22 @@
 //! | Listing  | superseded, Listing          | the last one: Fetching (Need)  | breach                         |
 //! | Fetching | superseded, Listing          | breach                         | the last one: Settled (apply)  |
 //!
+//! An offer that is older than what runs is refused, and so is another content under the number of what runs: a control
+//! plane that lost count learns so from the Hello, and counts on from there, before it offers anything.
+//!
 //! A refused offer is reported at once, and what was under way of it then passes by in Refused. Whatever else comes out
 //! of order is a breach: this side ends the stream, and dials again.
 
 use apigw_config::{
     pages,
     problem::Problem,
-    wire::{IdentityError, Revision, features},
+    wire::{IdentityError, Resource, Revision, features},
 };
 use apigw_proto::v1::{self, follow_request, follow_response};
 
 use super::{
-    Applied,
-    assembly::{Candidate, Fetch, Holdings, Listing, of_delivery},
+    Applied, Held,
+    assembly::{Candidate, Fetch, Holdings, Listing, holdings, of_delivery},
     observing::{self, Subject},
 };
 
@@ -62,8 +65,9 @@ pub(super) enum Reaction {
 #[derive(Debug)]
 pub(super) struct Session {
     running: Option<Revision>,
-    /// Where traffic is accepted; empty before the first configuration.
-    listen_address: String,
+    source: v1::ConfigSource,
+    /// What is told of `running`.
+    applied: Applied,
     /// What `running` was made of.
     holdings: Holdings,
     state: State,
@@ -82,8 +86,21 @@ impl Session {
     pub(super) fn new() -> Self {
         Self {
             running: None,
-            listen_address: String::new(),
+            source: v1::ConfigSource::Unspecified,
+            applied: Applied::default(),
             holdings: Holdings::new(),
+            state: State::Settled,
+        }
+    }
+
+    /// Of a data plane that runs what it had kept.
+    pub(super) fn resuming(held: Held) -> Self {
+        let Held { revision, resources, applied } = held;
+        Self {
+            running: Some(revision),
+            source: v1::ConfigSource::Disk,
+            applied,
+            holdings: holdings(&resources),
             state: State::Settled,
         }
     }
@@ -97,8 +114,13 @@ impl Session {
         self.running
     }
 
-    pub(super) fn listen_address(&self) -> &str {
-        &self.listen_address
+    /// Where what runs came from.
+    pub(super) fn source(&self) -> v1::ConfigSource {
+        self.source
+    }
+
+    pub(super) fn applied(&self) -> &Applied {
+        &self.applied
     }
 
     /// Takes a message of the control plane.
@@ -115,15 +137,18 @@ impl Session {
     pub(super) fn conclude(
         &mut self,
         candidate: Revision,
-        holdings: Holdings,
+        resources: &[Resource],
         outcome: Result<Applied, Vec<Problem>>,
     ) -> v1::FollowRequest {
         match outcome {
-            Ok(Applied { listen_address }) => {
+            Ok(applied) => {
                 self.running = Some(candidate);
-                self.holdings = holdings;
-                self.listen_address.clone_from(&listen_address);
-                let report = v1::Report { listen_address, ..report(candidate, v1::Outcome::Applied) };
+                self.source = v1::ConfigSource::Stream;
+                self.holdings = holdings(resources);
+                self.applied = applied.clone();
+                let Applied { listen_address, applied_at_ms } = applied;
+                let report = report(candidate, v1::Outcome::Applied);
+                let report = v1::Report { listen_address, applied_at_ms, ..report };
                 request(follow_request::Message::Report(report))
             }
             Err(problems) => rejected(candidate, &problems),
@@ -137,9 +162,10 @@ impl Session {
             let report = report(superseded, v1::Outcome::Superseded);
             reactions.push(Reaction::Send(request(follow_request::Message::Report(report))));
         }
-        let unknown = unknown_features(&offer.required_features);
-        if !unknown.is_empty() {
-            reactions.push(self.refuse(revision, unknown));
+        let mut problems = unknown_features(&offer.required_features);
+        problems.extend(self.running.and_then(|running| out_of_order(revision, running)));
+        if !problems.is_empty() {
+            reactions.push(self.refuse(revision, problems));
             return Ok(reactions);
         }
         match Listing::new(revision, offer.entry_count) {
@@ -235,8 +261,23 @@ impl Session {
     }
 }
 
+/// Why an offer does not follow what runs. Whoever sends it does not know of a later publication, or counts like another
+/// control plane does; either way the operators' last word may be what runs.
+fn out_of_order(offered: Revision, running: Revision) -> Option<Problem> {
+    let number = |revision: Revision| format!("{}.{}", revision.epoch, revision.seq);
+    if offered == running || offered.is_newer_than(&running) {
+        return None;
+    }
+    let (older, newer) = (number(offered), number(running));
+    Some(of_delivery(if older == newer {
+        format!("revision {newer} runs with another content than is offered under the same number")
+    } else {
+        format!("revision {older} is older than {newer}, which runs")
+    }))
+}
+
 /// What this build would pass over, were it to run the configuration.
-fn unknown_features(required: &[String]) -> Vec<Problem> {
+pub(crate) fn unknown_features(required: &[String]) -> Vec<Problem> {
     let unknown = required.iter().filter(|name| !features::is_known(name));
     let problem = |name: &String| {
         let version = env!("CARGO_PKG_VERSION");

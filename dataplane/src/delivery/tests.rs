@@ -69,12 +69,12 @@ impl DeliveryRpc for ScriptedControlPlane {
 struct Notebook(Arc<Mutex<Vec<u64>>>);
 
 impl Applier for Notebook {
-    async fn apply(&mut self, config: GatewayConfig, revision: Revision) -> Result<Applied, Vec<Problem>> {
-        if config.routes().iter().any(|route| route.name.as_str() == "bad") {
+    async fn apply(&mut self, candidate: Candidate) -> Result<Applied, Vec<Problem>> {
+        if candidate.config.routes().iter().any(|route| route.name.as_str() == "bad") {
             return Err(vec![assembly::of_delivery("it is bad".into())]);
         }
-        self.0.lock().unwrap().push(revision.seq);
-        Ok(Applied { listen_address: "127.0.0.1:8080".into() })
+        self.0.lock().unwrap().push(candidate.revision.seq);
+        Ok(Applied { listen_address: "127.0.0.1:8080".into(), applied_at_ms: 7 })
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
@@ -100,7 +100,7 @@ fn data_plane(urls: &[String], notebook: Notebook) -> JoinHandle<()> {
     let identity = Identity { name: "dp-1".into(), instance: 42 };
     let key = AdminKey::new("secret".into()).unwrap();
     let delivery = Delivery::new(urls, identity, Some(key)).unwrap();
-    tokio::spawn(async { match delivery.run(notebook).await {} })
+    tokio::spawn(async { match delivery.run(notebook, None).await {} })
 }
 
 fn outcome(message: &follow_request::Message) -> v1::Outcome {
@@ -136,6 +136,7 @@ async fn a_configuration_travels_and_a_new_stream_goes_on_from_it() {
     let hello = stream.hello().await;
     assert_eq!(hello.running, Some(first.revision.into()));
     assert_eq!((hello.source(), hello.listen_address.as_str()), (v1::ConfigSource::Stream, "127.0.0.1:8080"));
+    assert_eq!(hello.applied_at_ms, 7);
     let second = revised(2, &["a", "bad"]);
     stream.send(offer(&second)).await;
     stream.send(entries(&second)).await;

@@ -3,12 +3,21 @@
 //! The second time is after a wait: for the provider's first keys, or for a fetch that an unknown key has brought forward.
 //! Both waits are shared by all who ask and bounded by one fetch; see [`jwks`](crate::jwks).
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    future::{Future as _, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::SystemTime,
+};
 
 use apigw_engine::{
     access::AccessRules,
     jwt::{
-        authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
+        authorization::bearer_token,
+        error::JwtError,
+        providers::{ProviderIndex, Refusal},
+        time::UnixTime,
+        token::Token,
         verify::Verified,
     },
     policies::Policies,
@@ -32,7 +41,13 @@ pub(crate) async fn admit(
 ) -> Result<Option<Arc<Verified>>, Rejection> {
     let Some(access) = &policies.access else { return Ok(None) };
     let identified = identify(worker, view, access.rules(), headers).await;
-    Ok(record.pass(access.apply(identified)?))
+    let caller = record.pass(access.apply(identified)?);
+    if let Some(caller) = &caller {
+        // Apart, so that a shadowed refusal of a known caller leaves him known.
+        let served = access.rules().admit(caller.claims()).map_err(Rejection::from);
+        record.pass(access.apply(served)?);
+    }
+    Ok(caller)
 }
 
 async fn identify(
@@ -42,16 +57,14 @@ async fn identify(
     headers: &HeaderMap,
 ) -> Result<Arc<Verified>, Rejection> {
     let token = bearer_token(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))?;
-    let verified = match judge(worker, view, rules, token) {
-        Ok(verified) => verified,
+    match judge(worker, view, rules, token) {
+        Ok(verified) => Ok(verified),
         // Boxed, so that requests that need not wait do not carry the room for it.
         Err(refusal) if !refusal.awaited.is_empty() => {
-            Box::pin(judge_again(worker, view, rules, token, refusal)).await?
+            Ok(Box::pin(judge_again(worker, view, rules, token, refusal)).await?)
         }
-        Err(refusal) => return Err(refusal.error.into()),
-    };
-    rules.admit(verified.claims())?;
-    Ok(verified)
+        Err(refusal) => Err(refusal.error.into()),
+    }
 }
 
 fn judge(worker: &Worker, view: &View, rules: &AccessRules, token: &str) -> Result<Arc<Verified>, Refusal> {
@@ -69,14 +82,29 @@ async fn judge_again(
     refusal: Refusal,
 ) -> Result<Arc<Verified>, JwtError> {
     let parsed = Token::parse(token)?;
-    let mut may_help = false;
-    for provider in refusal.awaited {
-        may_help |= view.serving().keys.look_again(provider, parsed.kid()).await;
-    }
-    if !may_help {
+    if !may_help(view, &refusal.awaited, parsed.kid()).await {
         return Err(refusal.error);
     }
     judge(worker, view, rules, token).map_err(|refusal| refusal.error)
+}
+
+/// Waits for all of these providers at once, so that several that hang take no longer than one: whether to look again.
+async fn may_help(view: &View, awaited: &[ProviderIndex], kid: Option<&str>) -> bool {
+    let mut may_help = false;
+    let mut waiting: Vec<_> =
+        awaited.iter().map(|provider| Box::pin(view.serving().keys.look_again(*provider, kid))).collect();
+    poll_fn(|context| {
+        waiting.retain_mut(|look| match look.as_mut().poll(context) {
+            Poll::Ready(helps) => {
+                may_help |= helps;
+                false
+            }
+            Poll::Pending => true,
+        });
+        if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    may_help
 }
 
 /// The time that tokens are judged by.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use apigw_engine::{circuit_breaker::BreakerPhase, snapshot::Route};
+use apigw_proto::v1::ConfigSource;
 use prometheus::{
     core::{Collector, Desc},
     proto::{Metric, MetricFamily},
@@ -15,6 +16,10 @@ use tokio::time::Instant;
 
 use super::families::{counter, counters, gauge, gauges, to_f64};
 use crate::{installation::History, running::Running, serving::Serving};
+
+/// Where configurations come from, by the names that `gwctl status` has for it.
+const SOURCES: [(&str, ConfigSource); 3] =
+    [("stream", ConfigSource::Stream), ("disk", ConfigSource::Disk), ("file", ConfigSource::File)];
 
 /// Tells the states of what runs.
 #[derive(Debug, Clone)]
@@ -50,7 +55,11 @@ impl States {
         let changes = self.history.changes();
         let seq = self.running.snapshot().map(|snapshot| gauge(&[], to_f64(snapshot.revision().seq)));
         let age = changes.last_applied.map(|at| gauge(&[], age(at).as_secs_f64()));
+        let newest = self.history.newest().source;
+        let source = |(name, source)| gauge(&[("source", name)], if source == newest { 1.0 } else { 0.0 });
+        let sources = if seq.is_some() { SOURCES.map(source).to_vec() } else { Vec::new() };
         vec![
+            gauges("apigw_config_source", "1 for where the configuration that runs came from.", sources),
             gauges("apigw_config_seq", "Number of the configuration that runs.", seq.into_iter().collect()),
             gauges(
                 "apigw_config_age_seconds",

@@ -10,8 +10,12 @@ use apigw_config::{
     names::PolicyMode,
 };
 use apigw_engine::{
-    circuit_breaker::{Breaker, BreakerPhase},
+    Snapshot,
+    circuit_breaker::{Breaker, BreakerPhase, BreakerState},
+    explain::Live,
+    jwt::{error::JwtError, providers::Accepted, time::UnixTime, token::Token, verify::Verified},
     mode::JudgedMode,
+    rate_limit::{BucketKey, Decision},
     snapshot::Route,
 };
 use apigw_proto::v1;
@@ -40,6 +44,37 @@ impl Moment {
         };
         let since_epoch = wall.and_then(|wall| wall.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What runs, for whoever asks what would become of a request now.
+pub(super) struct Now<'a> {
+    pub(super) serving: &'a Serving,
+    pub(super) moment: Moment,
+}
+
+impl Live for Now<'_> {
+    fn verify(&self, snapshot: &Snapshot, token: &str, accepted: &Accepted) -> Result<Verified, JwtError> {
+        let since_epoch = self.moment.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (keys, now) = (&self.serving.keys, UnixTime::new(since_epoch));
+        let verified = snapshot.providers().verify(&Token::parse(token)?, accepted, keys, now);
+        verified.map_err(|refusal| refusal.error)
+    }
+
+    /// As this data plane counts; where a Redis server counts for several, that is only known there.
+    fn count(&self, key: &BucketKey<'_>) -> Option<Decision> {
+        match &self.serving.snapshot.settings().rate_limit {
+            RateLimitBackend::Memory(_) => Some(self.serving.buckets.foresee(key, self.moment.now)),
+            RateLimitBackend::Redis(_) => None,
+        }
+    }
+
+    fn in_flight(&self, route: &Route<'_>) -> Option<u64> {
+        Some(route.policies.concurrency.as_ref()?.rules().in_flight.in_flight())
+    }
+
+    fn breaker(&self, route: &Route<'_>) -> Option<BreakerState> {
+        Some(route.policies.breaker.as_ref()?.rules().state(self.moment.now))
     }
 }
 

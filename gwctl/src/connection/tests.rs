@@ -60,6 +60,10 @@ impl Gateway for Scripted {
         Ok(Response::new(v1::StatusResponse::default()))
     }
 
+    async fn explain(&self, _: Request<v1::ExplainRequest>) -> Result<Response<v1::ExplainResponse>, Status> {
+        Ok(Response::new(v1::ExplainResponse::default()))
+    }
+
     async fn routes(&self, _: Request<v1::RoutesRequest>) -> Result<Response<Self::RoutesStream>, Status> {
         Ok(Response::new(self.paged(v1::RoutesResponse { routes: vec![v1::Route::default()] })))
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use apigw_config::json::live::timestamp;
 use apigw_proto::v1;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{ProblemView, RevisionView, push_problems};
@@ -51,14 +51,20 @@ struct DataPlaneView {
     state: &'static str,
     revision: Option<RevisionView>,
     config_source: Option<&'static str>,
+    /// RFC 3339, in UTC: when what runs came into force.
+    applied_at: Option<String>,
+    /// Since then, by this machine's clock.
+    age_seconds: Option<u64>,
     problems: Vec<ProblemView>,
 }
 
-impl From<v1::StatusResponse> for StatusView {
-    fn from(status: v1::StatusResponse) -> Self {
+impl StatusView {
+    /// What was answered, as it is `now`.
+    pub(crate) fn new(status: v1::StatusResponse, now: Timestamp) -> Self {
+        let data_planes = status.data_planes.into_iter();
         Self {
             control_plane: status.control_plane.map(ControlPlaneView::from),
-            data_planes: status.data_planes.into_iter().map(DataPlaneView::from).collect(),
+            data_planes: data_planes.map(|status| DataPlaneView::new(status, now)).collect(),
         }
     }
 }
@@ -82,11 +88,16 @@ impl From<v1::ControlPlaneStatus> for ControlPlaneView {
     }
 }
 
-impl From<v1::DataPlaneStatus> for DataPlaneView {
-    fn from(status: v1::DataPlaneStatus) -> Self {
+impl DataPlaneView {
+    fn new(status: v1::DataPlaneStatus, now: Timestamp) -> Self {
+        let applied_at = Some(status.applied_at_ms).filter(|&at| at > 0 && status.revision.is_some());
+        // A clock that is ahead of this one has applied it just now.
+        let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self {
             state: state_word(status.state()),
             config_source: source_word(status.source()),
+            applied_at: applied_at.map(timestamp),
+            age_seconds: applied_at.map(|at| now_ms.saturating_sub(at) / 1_000),
             id: status.id,
             version: status.version,
             listen_addr: status.listen_address,
@@ -144,11 +155,9 @@ impl Table for StatusView {
 impl ControlPlaneView {
     fn grid(&self) -> Grid<5> {
         let mut grid = Grid::new(["CONTROL PLANE", "UPTIME", "REVISION", "PUBLISHED", "FILE"]);
-        let uptime = i64::try_from(self.uptime_seconds).unwrap_or(i64::MAX);
-        let uptime = format!("{:#}", SignedDuration::from_secs(uptime));
         grid.push([
             self.version.as_str().into(),
-            uptime.into(),
+            duration(self.uptime_seconds).into(),
             Cell::optional(self.revision.as_ref().map(RevisionView::short)),
             Cell::optional(self.published_at.as_deref()),
             match (&self.rejected_file, &self.held_back_file) {
@@ -163,8 +172,13 @@ impl ControlPlaneView {
     }
 }
 
-fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<6> {
-    let mut grid = Grid::new(["DATA PLANE", "VERSION", "LISTENS ON", "STATE", "REVISION", "SOURCE"]);
+/// As a person says it: "3m 20s".
+fn duration(seconds: u64) -> String {
+    format!("{:#}", SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+}
+
+fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<7> {
+    let mut grid = Grid::new(["DATA PLANE", "VERSION", "LISTENS ON", "STATE", "REVISION", "SOURCE", "AGE"]);
     for data_plane in data_planes {
         let colour = match data_plane.state {
             "in_sync" => Colour::Good,
@@ -178,6 +192,7 @@ fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<6> {
             Cell::coloured(data_plane.state, colour),
             Cell::optional(data_plane.revision.as_ref().map(RevisionView::short)),
             Cell::optional(data_plane.config_source),
+            Cell::optional(data_plane.age_seconds.map(duration)),
         ]);
     }
     grid
@@ -189,6 +204,10 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Timestamp {
+        Timestamp::from_millisecond(1_700_000_200_999).unwrap()
+    }
+
     fn status() -> StatusView {
         let revision = v1::Revision { epoch: 1_700_000_000_000, seq: 7, root_hash: vec![0xab; 32] };
         let problem = v1::Problem {
@@ -198,7 +217,7 @@ mod tests {
             path: "routes[3].upstream".into(),
             message: "wrong".into(),
         };
-        StatusView::from(v1::StatusResponse {
+        let answer = v1::StatusResponse {
             control_plane: Some(v1::ControlPlaneStatus {
                 version: "0.1.0".into(),
                 held_back_file: None,
@@ -220,6 +239,7 @@ mod tests {
                     revision: Some(revision),
                     source: v1::ConfigSource::Stream.into(),
                     problems: vec![],
+                    applied_at_ms: 1_700_000_000_123,
                 },
                 v1::DataPlaneStatus {
                     id: "dp-2".into(),
@@ -228,7 +248,8 @@ mod tests {
                     ..v1::DataPlaneStatus::default()
                 },
             ],
-        })
+        };
+        StatusView::new(answer, now())
     }
 
     #[test]
@@ -250,11 +271,12 @@ mod tests {
             "data_planes": [
                 {
                     "id": "dp-1", "version": "0.1.0", "listen_addr": "0.0.0.0:8080", "state": "in_sync",
-                    "revision": revision, "config_source": "stream", "problems": [],
+                    "revision": revision, "config_source": "stream", "applied_at": "2023-11-14T22:13:20.123Z",
+                    "age_seconds": 200, "problems": [],
                 },
                 {
                     "id": "dp-2", "version": "", "listen_addr": "", "state": "rejected", "revision": null,
-                    "config_source": null,
+                    "config_source": null, "applied_at": null, "age_seconds": null,
                     "problems": [{
                         "file": null, "line": null, "column": null, "path": null, "message": "port taken",
                     }],
@@ -266,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_data_plane_answers_without_a_control_plane() {
-        let view = StatusView::from(v1::StatusResponse::default());
+        let view = StatusView::new(v1::StatusResponse::default(), now());
         assert_eq!(serde_json::to_value(&view).unwrap(), json!({ "control_plane": null, "data_planes": [] }));
         assert!(view.table(Style::Plain).starts_with("DATA PLANE"));
     }
@@ -277,9 +299,9 @@ mod tests {
 CONTROL PLANE  UPTIME  REVISION    PUBLISHED                 FILE
 0.1.0          3m 20s  7-abababab  2023-11-14T22:13:20.123Z  gateway.yaml (rejected)
 
-DATA PLANE  VERSION  LISTENS ON    STATE     REVISION    SOURCE
-dp-1        0.1.0    0.0.0.0:8080  in_sync   7-abababab  stream
-dp-2        -        -             rejected  -           -
+DATA PLANE  VERSION  LISTENS ON    STATE     REVISION    SOURCE  AGE
+dp-1        0.1.0    0.0.0.0:8080  in_sync   7-abababab  stream  3m 20s
+dp-2        -        -             rejected  -           -       -
 
 THE FILE WAS REJECTED at 2023-11-14T22:13:21.000Z; the revision above still runs:
   gateway.yaml:31:15 routes[3].upstream: wrong
@@ -298,10 +320,8 @@ PROBLEMS OF dp-2:
             held_back_file,
             ..v1::ControlPlaneStatus::default()
         };
-        let view = StatusView::from(v1::StatusResponse {
-            control_plane: Some(control_plane),
-            data_planes: Vec::new(),
-        });
+        let answer = v1::StatusResponse { control_plane: Some(control_plane), data_planes: Vec::new() };
+        let view = StatusView::new(answer, now());
         let since = "2023-11-14T22:13:20.123Z";
         assert_eq!(
             serde_json::to_value(&view).unwrap()["control_plane"]["held_back_file"],

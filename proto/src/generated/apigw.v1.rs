@@ -162,6 +162,9 @@ pub struct RedisBackend {
     pub on_failure: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub key_prefix: ::prost::alloc::string::String,
+    /// Of a data plane that counts for itself while the server does not answer; 0: as the default.
+    #[prost(uint32, tag = "10")]
+    pub local_max_keys: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Admin {
@@ -295,7 +298,8 @@ pub struct FailureRate {
 /// Identity of a configuration. Of two revisions the one with the higher (epoch, seq) is newer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Revision {
-    /// Milliseconds since 1970 when the control plane (or the file's data plane) began to count.
+    /// Milliseconds since 1970 when the control plane (or the file's data plane) began to count; more, if a data plane that
+    /// connected ran a later revision.
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
     /// From 1, one more for each published change.
@@ -386,6 +390,10 @@ pub struct DataPlaneStatus {
     /// Why the newest configuration was refused; empty otherwise.
     #[prost(message, repeated, tag = "7")]
     pub problems: ::prost::alloc::vec::Vec<Problem>,
+    /// When `revision` came into force, in milliseconds since 1970; 0: unknown, or nothing runs. A restart from what was
+    /// kept on disk does not count.
+    #[prost(uint64, tag = "8")]
+    pub applied_at_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RoutesRequest {}
@@ -570,6 +578,82 @@ pub struct RollbackResponse {
     #[prost(message, optional, tag = "1")]
     pub published: ::core::option::Option<HistoryEntry>,
 }
+/// A request that is only thought of.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainRequest {
+    #[prost(string, tag = "1")]
+    pub method: ::prost::alloc::string::String,
+    /// Path and query, or an absolute http URL.
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub headers: ::prost::alloc::vec::Vec<HeaderField>,
+    /// The client's address; empty: 127.0.0.1.
+    #[prost(string, tag = "4")]
+    pub client: ::prost::alloc::string::String,
+    /// Claims that are taken to be true, as a JSON object. Empty: what the header fields present is judged.
+    #[prost(string, tag = "5")]
+    pub claims: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeaderField {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// What would become of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainResponse {
+    /// Absent where nothing runs.
+    #[prost(message, optional, tag = "1")]
+    pub revision: ::core::option::Option<Revision>,
+    /// Empty: none serves it.
+    #[prost(string, tag = "2")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub near_misses: ::prost::alloc::vec::Vec<NearMiss>,
+    /// In the order in which they are asked.
+    #[prost(message, repeated, tag = "4")]
+    pub policies: ::prost::alloc::vec::Vec<PolicyVerdict>,
+    /// Of the refusal; 0: it would be sent upstream.
+    #[prost(uint32, tag = "5")]
+    pub status: u32,
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Where it would go; empty: nowhere.
+    #[prost(string, tag = "7")]
+    pub upstream_url: ::prost::alloc::string::String,
+    /// Path and query there.
+    #[prost(string, tag = "8")]
+    pub upstream_path: ::prost::alloc::string::String,
+}
+/// A route that one might have expected.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NearMiss {
+    #[prost(string, tag = "1")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyVerdict {
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// "enforce", "shadow", or empty for what is no policy or is not configured.
+    #[prost(string, tag = "2")]
+    pub mode: ::prost::alloc::string::String,
+    #[prost(enumeration = "Verdict", tag = "3")]
+    pub verdict: i32,
+    /// Reason code; empty unless denied.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+    /// Key path in the file; empty: none.
+    #[prost(string, tag = "6")]
+    pub path: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ConfigSource {
@@ -696,6 +780,38 @@ impl Origin {
             "ORIGIN_UNSPECIFIED" => Some(Self::Unspecified),
             "ORIGIN_FILE" => Some(Self::File),
             "ORIGIN_ROLLBACK" => Some(Self::Rollback),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    Unspecified = 0,
+    Allow = 1,
+    Deny = 2,
+    Skip = 3,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Allow => "VERDICT_ALLOW",
+            Self::Deny => "VERDICT_DENY",
+            Self::Skip => "VERDICT_SKIP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERDICT_ALLOW" => Some(Self::Allow),
+            "VERDICT_DENY" => Some(Self::Deny),
+            "VERDICT_SKIP" => Some(Self::Skip),
             _ => None,
         }
     }
@@ -875,6 +991,28 @@ pub mod gateway_client {
             req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Auth"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What would become of a request, without sending it.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/apigw.v1.Gateway/Explain");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The revisions that are kept, newest first.
         pub async fn history(
             &mut self,
@@ -998,6 +1136,11 @@ pub mod gateway_server {
             &self,
             request: tonic::Request<super::AuthRequest>,
         ) -> std::result::Result<tonic::Response<Self::AuthStream>, tonic::Status>;
+        /// What would become of a request, without sending it.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::ExplainRequest>,
+        ) -> std::result::Result<tonic::Response<super::ExplainResponse>, tonic::Status>;
         /// Server streaming response type for the History method.
         type HistoryStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::HistoryResponse, tonic::Status>,
@@ -1286,6 +1429,49 @@ pub mod gateway_server {
                     };
                     Box::pin(fut)
                 }
+                "/apigw.v1.Gateway/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: Gateway>(pub Arc<T>);
+                    impl<T: Gateway> tonic::server::UnaryService<super::ExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::ExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/apigw.v1.Gateway/History" => {
                     #[allow(non_camel_case_types)]
                     struct HistorySvc<T: Gateway>(pub Arc<T>);
@@ -1522,6 +1708,9 @@ pub struct Hello {
     /// What this build can enforce; see Offer.required_features.
     #[prost(string, repeated, tag = "7")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When `running` came into force, in milliseconds since 1970.
+    #[prost(uint64, tag = "8")]
+    pub applied_at_ms: u64,
 }
 /// A revision is about to be pushed. `entry_count` entries follow in Entries messages.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1580,6 +1769,9 @@ pub struct Report {
     /// Where the data plane listens now.
     #[prost(string, tag = "4")]
     pub listen_address: ::prost::alloc::string::String,
+    /// With OUTCOME_APPLIED: when, in milliseconds since 1970.
+    #[prost(uint64, tag = "5")]
+    pub applied_at_ms: u64,
 }
 /// Asks a data plane for its live state, on behalf of somebody who asked the control plane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -291,6 +291,13 @@ fn redis_is_one_server_or_a_cluster() {
 }
 
 #[test]
+fn with_redis_the_memory_is_for_when_it_fails() {
+    let config = sections("rate_limit: {backend: redis, redis: {addr: 'h:1'}, memory: {max_keys: 5000}}");
+    let RateLimitBackend::Redis(redis) = &config.settings().rate_limit else { panic!("it is redis") };
+    assert_eq!(redis.local_max_keys.get(), 5_000);
+}
+
+#[test]
 fn redis_has_credentials_transport_and_a_deadline() {
     let redis = redis(
         "addr: 'h:1', username: u, password: p, tls: true, timeout_seconds: 0.02, on_failure: deny, key_prefix: 'a:b'",

@@ -3,7 +3,7 @@
 use super::{EXAMPLE, legal};
 use crate::{
     model::{
-        Auth, Concurrency, GatewayConfig, Provider, ProviderKind, RateLimitBackend, RateLimitScope,
+        Auth, Concurrency, GatewayConfig, MaxKeys, Provider, ProviderKind, RateLimitBackend, RateLimitScope,
         RedisBackend, RedisCredentials, RedisFailure, RedisServers, RedisTransport, Route, Settings,
     },
     names::{Algorithm, KeyPrefix, Period, PolicyMode, Secret, ServerAddress, Span},
@@ -128,6 +128,7 @@ fn modes_and_backends_choose_their_section() {
         timeout: Period::milliseconds(5),
         on_failure: RedisFailure::Local,
         key_prefix: KeyPrefix::new("apigw").unwrap(),
+        local_max_keys: MaxKeys::default(),
     };
     assert_eq!(redis, expected);
 }

@@ -55,6 +55,11 @@ fn redis(message: v1::RedisBackend, at: &KeyPath<'_>, problems: &mut Problems) -
     let timeout = fields.period("timeout_seconds", message.timeout_us);
     let on_failure = fields.take("on_failure", message.on_failure.parse());
     let key_prefix = fields.take("key_prefix", KeyPrefix::new(&message.key_prefix));
+    let local_max_keys = match message.local_max_keys {
+        // Of a peer that does not know the field.
+        0 => Some(MaxKeys::default()),
+        keys => fields.take("local_max_keys", MaxKeys::new(keys)),
+    };
     Some(RedisBackend {
         servers: servers?,
         credentials: credentials?,
@@ -62,5 +67,6 @@ fn redis(message: v1::RedisBackend, at: &KeyPath<'_>, problems: &mut Problems) -
         timeout: timeout?,
         on_failure: on_failure?,
         key_prefix: key_prefix?,
+        local_max_keys: local_max_keys?,
     })
 }

@@ -88,9 +88,7 @@ impl Table {
     /// Judges a request and remembers what it did to its bucket. `now` counts from the same start in every call.
     #[must_use]
     pub fn decide(&self, key: &BucketKey<'_>, now: Duration) -> Decision {
-        let mut secret = self.hasher;
-        key.hash(&mut secret);
-        let hash = secret.finish();
+        let hash = self.hash(key);
         let (shard, set) = self.place(hash);
         let mut shard = self.shards[shard].lock();
         let Shard { sets, evictions } = &mut *shard;
@@ -106,6 +104,23 @@ impl Table {
             (known[way], times[way]) = (hash, decision.new_tat.0);
         }
         decision
+    }
+
+    /// What would be decided, and leaves no trace.
+    #[must_use]
+    pub fn foresee(&self, key: &BucketKey<'_>, now: Duration) -> Decision {
+        let hash = self.hash(key);
+        let (shard, set) = self.place(hash);
+        let shard = self.shards[shard].lock();
+        let (known, times) = shard.sets[set].split_at(WAYS);
+        let found = (0..WAYS).find(|&way| known[way] == hash);
+        key.quota.decide(found.map_or_else(Tat::default, |way| Tat(times[way])), now)
+    }
+
+    fn hash(&self, key: &BucketKey<'_>) -> u64 {
+        let mut secret = self.hasher;
+        key.hash(&mut secret);
+        secret.finish()
     }
 
     /// The shard of a hash, and its set in there.

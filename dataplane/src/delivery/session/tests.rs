@@ -1,6 +1,6 @@
 //! The data plane's side of the protocol, driven by a scripted control plane without any I/O.
 
-use apigw_config::wire::{Hash, Resource, ResourceKind};
+use apigw_config::wire::{Hash, ResourceKind};
 use apigw_proto::v1::Outcome;
 
 use super::{
@@ -29,6 +29,10 @@ fn told(session: &mut Session, message: v1::FollowResponse) -> Result<Vec<String
     Ok(session.receive(message)?.iter().map(word).collect())
 }
 
+fn applied() -> Applied {
+    Applied { listen_address: "a:1".into(), applied_at_ms: 7 }
+}
+
 /// A session that runs a revision.
 fn running(revised: &Revised) -> Session {
     let mut session = Session::new();
@@ -37,7 +41,7 @@ fn running(revised: &Revised) -> Session {
     let all: Vec<_> = (0..revised.resources.len()).collect();
     let mut reactions = session.receive(chunk(revised, &all)).unwrap();
     let Some(Reaction::Apply(candidate)) = reactions.pop() else { unreachable!("everything has come") };
-    session.conclude(candidate.revision, candidate.holdings, Ok(Applied { listen_address: "a:1".into() }));
+    session.conclude(candidate.revision, &candidate.resources, Ok(applied()));
     session
 }
 
@@ -55,8 +59,8 @@ fn a_configuration_is_put_together_and_applied() {
     let names: Vec<_> = candidate.config.routes().iter().map(|route| route.name.to_string()).collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(session.running(), None, "nothing runs before it was applied");
-    session.conclude(candidate.revision, candidate.holdings, Ok(Applied { listen_address: "a:1".into() }));
-    assert_eq!((session.running(), session.listen_address()), (Some(first.revision), "a:1"));
+    session.conclude(candidate.revision, &candidate.resources, Ok(applied()));
+    assert_eq!((session.running(), session.applied()), (Some(first.revision), &applied()));
 }
 
 #[test]
@@ -80,11 +84,8 @@ fn the_same_content_under_another_revision_needs_nothing() {
 fn what_could_not_be_applied_does_not_run_and_is_reported_with_its_problems() {
     let first = revised(1, &["a"]);
     let mut session = running(&first);
-    let report = session.conclude(
-        revised(2, &["b"]).revision,
-        Holdings::new(),
-        Err(vec![of_delivery("port taken".into())]),
-    );
+    let report =
+        session.conclude(revised(2, &["b"]).revision, &[], Err(vec![of_delivery("port taken".into())]));
     let Some(follow_request::Message::Report(report)) = report.message else { unreachable!() };
     assert_eq!((report.outcome(), report.problems[0].message.as_str()), (Outcome::Rejected, "port taken"));
     assert_eq!(session.running(), Some(first.revision));
@@ -119,6 +120,40 @@ fn a_new_stream_forgets_what_was_under_way_but_not_what_runs() {
     session.restart();
     assert_eq!(told(&mut session, offer(&second)).unwrap(), Vec::<String>::new());
     assert_eq!(told(&mut session, entries(&second)).unwrap(), ["need [2]"]);
+}
+
+#[test]
+fn what_is_older_or_otherwise_the_same_is_refused_and_what_runs_is_not() {
+    let running_revision = |epoch, seq, routes: &[&str]| {
+        let revised = revised(seq, routes);
+        Revised { revision: Revision { epoch, ..revised.revision }, ..revised }
+    };
+    let runs = running_revision(5, 3, &["a"]);
+    let resume = || {
+        let held =
+            Held { revision: runs.revision, resources: runs.resources.clone().into(), applied: applied() };
+        Session::resuming(held)
+    };
+    let refused = [
+        (running_revision(5, 2, &["b"]), "refuse 2: revision 5.2 is older than 5.3, which runs"),
+        (running_revision(4, 9, &["a"]), "refuse 9: revision 4.9 is older than 5.3, which runs"),
+        (
+            running_revision(5, 3, &["b"]),
+            "refuse 3: revision 5.3 runs with another content than is offered under the same number",
+        ),
+    ];
+    for (offered, words) in refused {
+        let mut session = resume();
+        assert_eq!(told(&mut session, offer(&offered)).unwrap(), [words]);
+        assert_eq!(told(&mut session, entries(&offered)).unwrap(), Vec::<String>::new());
+    }
+    for (epoch, seq) in [(5, 3), (5, 4), (6, 1)] {
+        let mut session = resume();
+        let offered = running_revision(epoch, seq, &["a"]);
+        assert_eq!(told(&mut session, offer(&offered)).unwrap(), Vec::<String>::new());
+        let words = ["need []".to_owned(), format!("apply {seq}")];
+        assert_eq!(told(&mut session, entries(&offered)).unwrap(), words, "what was kept need not travel");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use apigw_config::{
-    model::{RedisFailure, RedisServers, RedisTransport},
+    model::{MaxKeys, RedisFailure, RedisServers, RedisTransport},
     names::{KeyPrefix, Period, ServerAddress},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -83,6 +83,7 @@ pub(super) fn backend(servers: RedisServers) -> RedisBackend {
         timeout: Period::seconds(2),
         on_failure: RedisFailure::Local,
         key_prefix: KeyPrefix::default(),
+        local_max_keys: MaxKeys::default(),
     }
 }
 

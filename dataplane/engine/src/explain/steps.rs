@@ -1,0 +1,233 @@
+//! One policy after the other, each asked by the function that the exchange asks.
+
+use std::{sync::Arc, time::Duration};
+
+use apigw_config::model::RateLimitScope;
+use http::{HeaderValue, header::AUTHORIZATION};
+
+use super::{Caller, Explanation, Live, NearMiss, Question, Step, Verdict};
+use crate::{
+    Snapshot,
+    access::AccessRules,
+    circuit_breaker::{Breaker, BreakerPhase, BreakerState, Open},
+    concurrency::Full,
+    cors::CorsVerdict,
+    head,
+    jwt::{authorization::bearer_token, claims::Claims, error::JwtError},
+    mode::{JudgedMode, Policy},
+    policies::{AddressPolicy, Places},
+    rate_limit::{
+        BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue, Tat, User,
+        headers::{CountedBy, retry_after_seconds},
+    },
+    rejection::Rejection,
+    snapshot::Route,
+};
+
+/// Judgements so far.
+pub(super) struct Steps<'q> {
+    snapshot: &'q Snapshot,
+    question: &'q Question,
+    /// The caller, once he is known.
+    caller: Option<Known>,
+    judgements: Vec<Step>,
+    refusal: Option<(u16, &'static str)>,
+}
+
+/// A caller by his token.
+#[derive(Clone)]
+struct Known {
+    provider: String,
+    claims: Claims,
+}
+
+impl<'q> Steps<'q> {
+    pub(super) fn new(snapshot: &'q Snapshot, question: &'q Question) -> Self {
+        Self { snapshot, question, caller: None, judgements: Vec::new(), refusal: None }
+    }
+
+    pub(super) fn explanation(
+        self,
+        route: Option<usize>,
+        near_misses: Vec<NearMiss>,
+        target: Option<String>,
+    ) -> Explanation {
+        Explanation { route, near_misses, steps: self.judgements, refusal: self.refusal, target }
+    }
+
+    /// A judgement that is no policy.
+    pub(super) fn check<A>(
+        &mut self,
+        what: &'static str,
+        judgement: Result<A, Rejection>,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.add(what, None, judgement, detail(), String::new());
+    }
+
+    /// Address lists, of the server or of a route.
+    pub(super) fn addresses(&mut self, path: &str, policy: &AddressPolicy) {
+        let Some(mode) = policy.mode() else { return self.skip("addresses", "every address may") };
+        let judgement = policy.judge(self.question.client).map_err(Rejection::from);
+        let detail = format!("{} against the lists", self.question.client);
+        self.add("addresses", Some(mode), judgement, detail, path.into());
+    }
+
+    /// All policies of a route.
+    pub(super) fn of_route(&mut self, route: &Route<'_>, live: &impl Live) {
+        let path = |key: &str| format!("routes[{}]{key}", route.index);
+        self.addresses(&path(""), &route.policies.addresses);
+        self.cors(route, path(".cors"));
+        self.check("head size", head::check_size(&self.question.head, route.config), || {
+            "within what the route takes".into()
+        });
+        let key = if route.config.auth.is_some() { ".auth" } else { ".auth_required" };
+        self.access(route, path(key), live);
+        self.rate_limit(route, path(".rate_limit"), live);
+        self.concurrency(route, path(".concurrency"), live);
+        self.circuit_breaker(route, path(".circuit_breaker"), live);
+    }
+
+    fn cors(&mut self, route: &Route<'_>, path: String) {
+        let Some(policy) = &route.policies.cors else { return self.skip("cors", "not configured") };
+        let (verdict, _) = policy.rules().judge(&self.question.head.method, &self.question.head.headers);
+        let (judgement, detail) = match verdict {
+            CorsVerdict::NoPreflight => (Ok(()), "no preflight; the browser is told what it may"),
+            CorsVerdict::Preflight => (Ok(()), "a preflight, answered by the gateway with 204"),
+            CorsVerdict::Refused(refusal) => (Err(Rejection::from(refusal)), "a preflight"),
+        };
+        self.add("cors", Some(policy.mode()), judgement, detail.into(), path);
+    }
+
+    fn access(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
+        let Some(policy) = &route.policies.access else {
+            return self.skip("auth", "the route serves everybody");
+        };
+        let (judgement, detail) = match self.identify(policy.rules(), live) {
+            Err(error) => (Err(Rejection::from(error)), "no caller is known".into()),
+            Ok(Known { provider, claims }) => {
+                let subject = claims.subject().unwrap_or("nobody");
+                let detail = format!("{subject:?} by a token of {provider}");
+                let admitted = policy.rules().admit(&claims).map_err(Rejection::from);
+                self.caller = Some(Known { provider, claims });
+                (admitted, detail)
+            }
+        };
+        self.add("auth", Some(policy.mode()), judgement, detail, path);
+    }
+
+    fn identify(&self, rules: &AccessRules, live: &impl Live) -> Result<Known, JwtError> {
+        if let Caller::Supposed { provider, claims } = &self.question.caller {
+            return Ok(Known { provider: provider.clone(), claims: claims.clone() });
+        }
+        let presented = self.question.head.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let verified = live.verify(self.snapshot, bearer_token(presented)?, rules.accepted())?;
+        Ok(Known { provider: verified.provider().into(), claims: verified.claims().clone() })
+    }
+
+    fn rate_limit(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
+        let Some(policy) = &route.policies.rate_limit else {
+            return self.skip("rate_limit", "not configured");
+        };
+        let limit = policy.rules();
+        let caller = self.caller.clone();
+        let counted = self.counted(caller.as_ref(), &limit.scope);
+        let value = ScopeValue::of(&limit.scope, &counted);
+        let by = CountedBy::from(&value);
+        let word = limit.headers.scope_word(by).to_owned();
+        let key = BucketKey { route: route.id, quota: limit.quota, scope: value };
+        let (decision, source) = match live.count(&key) {
+            Some(decision) => (decision, "as it is now"),
+            None => (limit.quota.decide(Tat::default(), Duration::ZERO), "with a full bucket"),
+        };
+        let detail = format!("counted by {word}, {} left after it, {source}", decision.remaining);
+        let judgement = judge_count(limit, by, &decision);
+        self.add("rate_limit", Some(policy.mode()), judgement, detail, path);
+    }
+
+    fn counted<'k>(&self, known: Option<&'k Known>, scope: &RateLimitScope) -> Counted<'k>
+    where
+        'q: 'k,
+    {
+        let user =
+            known.and_then(|Known { provider, claims }| Some(User { provider, subject: claims.subject()? }));
+        let claim = match scope {
+            RateLimitScope::Claim(name) => known.and_then(|known| known.claims.text(name.as_str())),
+            _ => None,
+        };
+        Counted { address: self.question.client, user, headers: &self.question.head.headers, claim }
+    }
+
+    fn concurrency(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
+        let Some(policy) = &route.policies.concurrency else {
+            return self.skip("concurrency", "not configured");
+        };
+        let Places { max_in_flight, .. } = *policy.rules();
+        let (judgement, detail) = match live.in_flight(route) {
+            Some(in_flight) if in_flight >= u64::from(max_in_flight) => {
+                (Err(Full { max_in_flight }.into()), format!("{in_flight} of {max_in_flight} are under way"))
+            }
+            Some(in_flight) => (Ok(()), format!("{in_flight} of {max_in_flight} are under way")),
+            None => (Ok(()), format!("at most {max_in_flight} at once")),
+        };
+        self.add("concurrency", Some(policy.mode()), judgement, detail, path);
+    }
+
+    fn circuit_breaker(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
+        let Some(policy) = &route.policies.breaker else {
+            return self.skip("circuit_breaker", "not configured");
+        };
+        let (judgement, detail) = match live.breaker(route) {
+            Some(state) => (judge_breaker(policy, &state), state.phase.as_str().into()),
+            None => (Ok(()), "closed, unless the upstream has failed".into()),
+        };
+        self.add("circuit_breaker", Some(policy.mode()), judgement, detail, path);
+    }
+
+    fn skip(&mut self, policy: &'static str, detail: &str) {
+        let (mode, path) = (None, String::new());
+        self.judgements.push(Step { policy, mode, verdict: Verdict::Skip, detail: detail.into(), path });
+    }
+
+    fn add<A>(
+        &mut self,
+        policy: &'static str,
+        mode: Option<JudgedMode>,
+        judgement: Result<A, Rejection>,
+        detail: String,
+        path: String,
+    ) {
+        let (verdict, detail) = match judgement {
+            Ok(_) => (Verdict::Allow, detail),
+            Err(rejection) => {
+                let answer = rejection.answer();
+                if mode != Some(JudgedMode::Shadow) {
+                    self.refusal.get_or_insert((answer.status.as_u16(), answer.reason));
+                }
+                let separator = if detail.is_empty() { "" } else { ": " };
+                (Verdict::Deny(answer.reason), format!("{detail}{separator}{rejection}"))
+            }
+        };
+        self.judgements.push(Step { policy, mode, verdict, detail, path });
+    }
+}
+
+fn judge_count(limit: &RouteLimit, by: CountedBy, decision: &Decision) -> Result<(), Rejection> {
+    if decision.allowed {
+        return Ok(());
+    }
+    let scope = limit.headers.scope_word(by).into();
+    Err(Rejection::RateLimited { scope, retry_after_seconds: retry_after_seconds(decision) })
+}
+
+/// What the breaker would say now, without asking it: asking would begin a trial.
+fn judge_breaker(policy: &Policy<Arc<Breaker>>, state: &BreakerState) -> Result<(), Rejection> {
+    let trials = policy.rules().settings().half_open_max_in_flight.get();
+    match state.phase {
+        BreakerPhase::Closed => Ok(()),
+        BreakerPhase::HalfOpen if state.half_open_in_flight < trials => Ok(()),
+        BreakerPhase::HalfOpen | BreakerPhase::Open => {
+            Err(Open { retry_after: state.retry_after.unwrap_or_default() }.into())
+        }
+    }
+}

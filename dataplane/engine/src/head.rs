@@ -1,0 +1,93 @@
+//! What a request's head must be like, whatever route it is for.
+
+use apigw_config::{model::Route, names::ByteCount};
+use http::{HeaderName, HeaderValue, Method, Version, header::HOST, request::Parts};
+
+use crate::rejection::Rejection;
+
+/// Checks what can be said of a head before its path is looked at: a method that a gateway may forward, and one host.
+///
+/// # Errors
+/// When it is not like that.
+pub fn check(head: &Parts) -> Result<(), Rejection> {
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        return Err(Rejection::MethodNotAllowed);
+    }
+    check_host(head)
+}
+
+/// A route may want smaller heads than the server takes.
+///
+/// # Errors
+/// When it is larger.
+pub fn check_size(head: &Parts, route: &Route) -> Result<(), Rejection> {
+    let Some(max_bytes) = route.max_header_bytes.map(ByteCount::get) else { return Ok(()) };
+    // As sent: `METHOD SP target SP HTTP/1.1 CRLF`, `name: value CRLF` for each field, and the empty line.
+    let line =
+        head.method.as_str().len() + head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let field =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    let fields: usize = head.headers.iter().map(field).sum();
+    let bytes = line + "  HTTP/1.1\r\n".len() + fields + "\r\n".len();
+    if bytes as u64 > max_bytes { Err(Rejection::HeadTooLarge { max_bytes }) } else { Ok(()) }
+}
+
+/// A request says once for whom it is (RFC 9112 section 3.2), and its target does not say otherwise; before HTTP/1.1 it
+/// may leave that out.
+fn check_host(head: &Parts) -> Result<(), Rejection> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => host,
+        (None, None) if head.version == Version::HTTP_10 => return Ok(()),
+        _ => return Err(Rejection::Host),
+    };
+    match head.uri.authority() {
+        Some(authority) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
+            Err(Rejection::Host)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 section 7.2): only the characters, which is what keeps it from
+/// meaning two things.
+fn is_host(host: &[u8]) -> bool {
+    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
+    !host.is_empty() && host.iter().all(is_legal)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, StatusCode};
+
+    use super::*;
+
+    fn head(method: &str, target: &str, hosts: &[&str]) -> Parts {
+        let mut request = Request::builder().method(method).uri(target);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn status(method: &str, target: &str, hosts: &[&str]) -> Option<StatusCode> {
+        check(&head(method, target, hosts)).err().map(|rejection| rejection.answer().status)
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        assert_eq!(status("GET", "/", &["a.example"]), None);
+        assert_eq!(status("GET", "http://A.example/", &["a.example"]), None);
+        for hosts in [&[][..], &["a", "b"], &["a b"], &[""]] {
+            assert_eq!(status("GET", "/", hosts), Some(StatusCode::BAD_REQUEST), "{hosts:?}");
+        }
+        assert_eq!(status("GET", "http://b.example/", &["a.example"]), Some(StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn tunnels_and_traces_are_not_forwarded() {
+        for method in ["TRACE", "CONNECT"] {
+            assert_eq!(status(method, "/", &["a"]), Some(StatusCode::METHOD_NOT_ALLOWED), "{method}");
+        }
+    }
+}

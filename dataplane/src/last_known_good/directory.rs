@@ -1,0 +1,200 @@
+//! The state directory of a data plane: two slots, of which the one that is not needed is written.
+//!
+//! A slot is replaced whole: a file beside it is written and synced, then takes its name, then the directory is synced. So
+//! whenever the machine stops, each slot is what it was before or what it was to become, and the other one is untouched.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, BufWriter, Read, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use apigw_config::wire::Revision;
+use bytes::Bytes;
+
+use super::slot::{self, Damage, Kept};
+
+/// What a slot will be, while it is written.
+const UNFINISHED: &str = "slot.new";
+/// Locked for as long as a process uses the directory.
+const LOCK: &str = "lock";
+/// What is kept holds secrets of the configuration.
+const OWN_FILE: u32 = 0o600;
+const OWN_DIRECTORY: u32 = 0o700;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DirectoryError {
+    #[error("cannot create the state directory {}", path.display())]
+    Create { path: PathBuf, source: io::Error },
+    #[error("cannot write to the state directory {}", path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("the state directory {} is another process's; give each data plane its own by --state-dir", path.display())]
+    InUse { path: PathBuf },
+}
+
+/// One of the two slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlotName {
+    A,
+    B,
+}
+
+impl SlotName {
+    const ALL: [Self; 2] = [Self::A, Self::B];
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::A => "slot-a",
+            Self::B => "slot-b",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// A state directory that is this process's alone.
+#[derive(Debug)]
+pub(crate) struct StateDirectory {
+    path: PathBuf,
+    /// The highest of any slot that was whole.
+    generation: u64,
+    /// The slot that must not be lost: what runs, or what would be tried first.
+    newest: Option<(SlotName, Revision)>,
+    _lock: File,
+}
+
+impl StateDirectory {
+    /// Takes a directory for this process; makes it, if it is not there. What was left half-written is removed.
+    ///
+    /// # Errors
+    /// When it cannot be made, written to, or is in use.
+    pub(crate) fn open(path: &Path) -> Result<Self, DirectoryError> {
+        let made = DirBuilder::new().recursive(true).mode(OWN_DIRECTORY).create(path);
+        made.map_err(|source| DirectoryError::Create { path: path.into(), source })?;
+        let unwritable = |source| DirectoryError::Unwritable { path: path.into(), source };
+        let lock = own_file(&path.join(LOCK)).map_err(unwritable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DirectoryError::InUse { path: path.into() }),
+            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
+        let unfinished = path.join(UNFINISHED);
+        own_file(&unfinished).and_then(|_| fs::remove_file(&unfinished)).map_err(unwritable)?;
+        if fs::metadata(path).is_ok_and(|metadata| metadata.mode() & WRITABLE_BY_OTHERS != 0) {
+            tracing::warn!(directory = %path.display(), "others may write to the state directory, and so choose what runs");
+        }
+        tracing::info!(directory = %path.display(), "state directory");
+        Ok(Self { path: path.into(), generation: 0, newest: None, _lock: lock })
+    }
+
+    /// The slots, the one first that says it is newer.
+    pub(crate) fn slots(&self) -> [SlotName; 2] {
+        let [a, b] = SlotName::ALL.map(|name| self.generation_of(name));
+        if b > a { [SlotName::B, SlotName::A] } else { SlotName::ALL }
+    }
+
+    fn generation_of(&self, name: SlotName) -> Option<u64> {
+        let path = self.file(name);
+        let mut head = Vec::new();
+        // Whatever is not a file may keep its reader waiting for ever.
+        fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        File::open(path).ok()?.take(slot::HEAD_BYTES as u64).read_to_end(&mut head).ok()?;
+        slot::generation(&head)
+    }
+
+    /// Where a slot is.
+    pub(crate) fn file(&self, name: SlotName) -> PathBuf {
+        self.path.join(name.file())
+    }
+
+    /// Reads a slot; none if there is none.
+    ///
+    /// # Errors
+    /// When it is not what was written.
+    pub(crate) fn read(&mut self, name: SlotName) -> Result<Option<Kept>, Damage> {
+        let Some(bytes) = self.bytes(name)? else { return Ok(None) };
+        let (generation, kept) = slot::read(bytes)?;
+        self.generation = self.generation.max(generation);
+        self.newest.get_or_insert((name, kept.revision));
+        Ok(Some(kept))
+    }
+
+    fn bytes(&self, name: SlotName) -> Result<Option<Bytes>, Damage> {
+        let path = self.file(name);
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Damage::Unreadable(error)),
+        };
+        if !metadata.is_file() {
+            return Err(Damage::NotAFile);
+        }
+        let too_large = |bytes| Damage::TooLarge { bytes };
+        let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        if length > slot::MAX_SLOT_BYTES {
+            return Err(too_large(metadata.len()));
+        }
+        let mut bytes = Vec::with_capacity(length);
+        let file = File::open(path).map_err(Damage::Unreadable)?;
+        let read = file.take(slot::MAX_SLOT_BYTES as u64 + 1).read_to_end(&mut bytes);
+        match read.map_err(Damage::Unreadable)? {
+            length if length > slot::MAX_SLOT_BYTES => Err(too_large(length as u64)),
+            _ => Ok(Some(bytes.into())),
+        }
+    }
+
+    /// Notes that what this slot holds runs, so that it is not written over.
+    pub(crate) fn runs(&mut self, name: SlotName, revision: Revision) {
+        self.newest = Some((name, revision));
+    }
+
+    /// Keeps what runs, unless it is kept already.
+    ///
+    /// # Errors
+    /// What the disk says. Nothing of what was kept is lost.
+    pub(crate) fn write(&mut self, kept: &Kept) -> io::Result<()> {
+        let name = match self.newest {
+            Some((_, newest)) if newest == kept.revision => return Ok(()),
+            // The same content under a new revision, as after a restart of the control plane: the other slot still holds
+            // an earlier content, and goes on holding it.
+            Some((name, newest)) if newest.root_hash == kept.revision.root_hash => name,
+            Some((name, _)) => name.other(),
+            None => SlotName::A,
+        };
+        let generation = self.generation.saturating_add(1);
+        let unfinished = self.path.join(UNFINISHED);
+        // A new file, so that its mode is certain.
+        remove_if_there(&unfinished)?;
+        let mut file = BufWriter::new(own_file(&unfinished)?);
+        slot::write(kept, generation, &mut file)?;
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        fs::rename(&unfinished, self.file(name))?;
+        File::open(&self.path)?.sync_all()?;
+        (self.generation, self.newest) = (generation, Some((name, kept.revision)));
+        Ok(())
+    }
+}
+
+/// Opens a file to write it; a new one is this user's alone.
+fn own_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(OWN_FILE).open(path)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! A configuration as it lies on disk: bytes in, a configuration or what is wrong with them out. No file is opened here.
+//!
+//! Numbers are big endian. Whatever was not written whole, or was changed since, is found out by the checksum; whatever
+//! was written by another program, by the first 12 bytes.
+//!
+//! | bytes       | what                                                                     |
+//! |-------------|--------------------------------------------------------------------------|
+//! | 8           | `apigwLKG`                                                               |
+//! | 4           | the version of this form                                                 |
+//! | 8           | generation: one more than that of the slot written before                |
+//! | 8           | how many bytes there are, these and the checksum included                |
+//! | 8           | when the configuration came into force, in milliseconds since 1970       |
+//! | 8, 8, 32    | epoch, sequence and root hash of its revision                            |
+//! | 4, each 4 n | how many features it requires; the length and the name of each           |
+//! | 4, each ... | how many resources it has; kind (1), name (4 n) and bytes (4 n) of each  |
+//! | 32          | SHA-256 over everything before                                           |
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use apigw_config::{
+    names::RouteName,
+    problem::Problem,
+    wire::{self, Hash, IdentityError, Resource, ResourceKind, Revision},
+};
+use apigw_proto::v1;
+use bytes::{Buf, Bytes};
+use sha2::{Digest, Sha256};
+
+use crate::delivery::{MAX_BYTES, MAX_ENTRIES};
+
+const MAGIC: &[u8; 8] = b"apigwLKG";
+const VERSION: u32 = 1;
+const CHECKSUM_BYTES: usize = 32;
+
+/// Up to and including the generation.
+pub(super) const HEAD_BYTES: usize = 20;
+
+/// The most bytes of a slot: those of the largest configuration a control plane may deliver, with its names.
+pub(super) const MAX_SLOT_BYTES: usize = MAX_BYTES + MAX_ENTRIES * (RouteName::MAX_BYTES + 9) + (1 << 16);
+
+/// A configuration that ran, as it was received.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Kept {
+    pub(crate) revision: Revision,
+    /// When it came into force, in milliseconds since 1970.
+    pub(crate) applied_at_ms: u64,
+    /// What a build must be able to enforce to run it.
+    pub(crate) required_features: Vec<String>,
+    /// In the revision's order.
+    pub(crate) resources: Arc<[Resource]>,
+}
+
+/// Why nothing of a slot is used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Damage {
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
+    #[error("it is no file")]
+    NotAFile,
+    #[error("it has {bytes} bytes, more than {MAX_SLOT_BYTES}")]
+    TooLarge { bytes: u64 },
+    #[error("it was not written by a data plane")]
+    Foreign,
+    #[error("it has the form {found}; this build reads {VERSION}")]
+    Version { found: u32 },
+    #[error("it has {found} bytes instead of {expected}")]
+    Length { expected: u64, found: usize },
+    #[error("its bytes do not have the checksum they were written with")]
+    Checksum,
+    #[error("it ends in the middle")]
+    Ends,
+    #[error("it has more than it says")]
+    Excess,
+    #[error("it holds {count} resources, more than {MAX_ENTRIES}")]
+    TooMany { count: u32 },
+    #[error("a text in it is no UTF-8")]
+    Text,
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("its resources have the hash {found} instead of {expected}")]
+    RootHash { expected: Hash, found: Hash },
+    /// What it holds is whole, but not for this build.
+    #[error("it holds no configuration that this build can run: {}", first(.0))]
+    Illegal(Vec<Problem>),
+}
+
+fn first(problems: &[Problem]) -> String {
+    problems.first().map(Problem::to_string).unwrap_or_default()
+}
+
+/// What the first bytes of a slot say of its age; none if they are not those of a slot. It may be a lie: only
+/// [`read`] knows.
+pub(super) fn generation(mut head: &[u8]) -> Option<u64> {
+    let is_ours = head.len() >= HEAD_BYTES && head.starts_with(MAGIC);
+    head.advance(head.len().min(MAGIC.len()));
+    (is_ours && head.try_get_u32() == Ok(VERSION)).then(|| head.try_get_u64().ok()).flatten()
+}
+
+/// Writes a slot.
+pub(super) fn write(kept: &Kept, generation: u64, to: impl Write) -> io::Result<()> {
+    let mut out = Summed { to, digest: Sha256::new() };
+    out.write_all(MAGIC)?;
+    out.write_all(&VERSION.to_be_bytes())?;
+    out.write_all(&generation.to_be_bytes())?;
+    out.write_all(&encoded_len(kept).to_be_bytes())?;
+    out.write_all(&kept.applied_at_ms.to_be_bytes())?;
+    let Revision { epoch, seq, root_hash } = kept.revision;
+    out.write_all(&epoch.to_be_bytes())?;
+    out.write_all(&seq.to_be_bytes())?;
+    out.write_all(root_hash.as_bytes())?;
+    out.write_all(&count(kept.required_features.len())?.to_be_bytes())?;
+    for feature in &kept.required_features {
+        out.write_block(feature.as_bytes())?;
+    }
+    out.write_all(&count(kept.resources.len())?.to_be_bytes())?;
+    for resource in kept.resources.iter() {
+        out.write_all(&[kind_byte(resource.entry().kind)])?;
+        out.write_block(resource.entry().name.as_bytes())?;
+        out.write_block(resource.bytes())?;
+    }
+    let Summed { mut to, digest } = out;
+    to.write_all(&digest.finalize())?;
+    to.flush()
+}
+
+fn encoded_len(kept: &Kept) -> u64 {
+    let features = kept.required_features.iter().map(|feature| 4 + feature.len());
+    let resources = kept.resources.iter().map(|r| 9 + r.entry().name.len() + r.bytes().len());
+    let variable: usize = features.chain(resources).sum();
+    (HEAD_BYTES + 8 + 8 + 48 + 4 + 4 + variable + CHECKSUM_BYTES) as u64
+}
+
+fn count(count: usize) -> io::Result<u32> {
+    u32::try_from(count).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+fn kind_byte(kind: ResourceKind) -> u8 {
+    match kind {
+        ResourceKind::Settings => 1,
+        ResourceKind::Route => 2,
+    }
+}
+
+/// Reads a slot: its generation, and what it holds.
+///
+/// # Errors
+/// When one bit of it is not as it was written.
+pub(super) fn read(mut bytes: Bytes) -> Result<(u64, Kept), Damage> {
+    let generation = checked(&mut bytes)?;
+    let applied_at_ms = bytes.try_get_u64().map_err(|_| Damage::Ends)?;
+    let epoch = bytes.try_get_u64().map_err(|_| Damage::Ends)?;
+    let seq = bytes.try_get_u64().map_err(|_| Damage::Ends)?;
+    let root_hash = taken(&mut bytes, 32)?.as_ref().try_into()?;
+    let revision = Revision { epoch, seq, root_hash };
+    let mut required_features = Vec::new();
+    for _ in 0..bytes.try_get_u32().map_err(|_| Damage::Ends)? {
+        required_features.push(text(&mut bytes)?);
+    }
+    let count = bytes.try_get_u32().map_err(|_| Damage::Ends)?;
+    if count as usize > MAX_ENTRIES {
+        return Err(Damage::TooMany { count });
+    }
+    let mut resources = Vec::new();
+    for _ in 0..count {
+        let kind = i32::from(bytes.try_get_u8().map_err(|_| Damage::Ends)?);
+        let kind = v1::ResourceKind::try_from(kind).map_err(|_| IdentityError::UnknownKind { kind })?;
+        let name = text(&mut bytes)?;
+        resources.push(Resource::new(kind.try_into()?, name, block(&mut bytes)?));
+    }
+    if bytes.has_remaining() {
+        return Err(Damage::Excess);
+    }
+    let found = wire::root_hash(resources.iter().map(Resource::entry));
+    if found != root_hash {
+        return Err(Damage::RootHash { expected: root_hash, found });
+    }
+    Ok((generation, Kept { revision, applied_at_ms, required_features, resources: resources.into() }))
+}
+
+/// Checks a slot as a whole, and leaves what is between its length and its checksum. Gives its generation.
+fn checked(bytes: &mut Bytes) -> Result<u64, Damage> {
+    let found = bytes.len();
+    let whole = bytes.clone();
+    if found < HEAD_BYTES + 8 + CHECKSUM_BYTES {
+        return Err(Damage::Ends);
+    }
+    if !bytes.starts_with(MAGIC) {
+        return Err(Damage::Foreign);
+    }
+    bytes.advance(MAGIC.len());
+    match bytes.get_u32() {
+        VERSION => {}
+        found => return Err(Damage::Version { found }),
+    }
+    let (generation, expected) = (bytes.get_u64(), bytes.get_u64());
+    if expected != found as u64 {
+        return Err(Damage::Length { expected, found });
+    }
+    let (content, checksum) = whole.split_at(found - CHECKSUM_BYTES);
+    if Sha256::digest(content).as_slice() != checksum {
+        return Err(Damage::Checksum);
+    }
+    bytes.truncate(bytes.len() - CHECKSUM_BYTES);
+    Ok(generation)
+}
+
+fn taken(bytes: &mut Bytes, length: usize) -> Result<Bytes, Damage> {
+    if bytes.len() < length { Err(Damage::Ends) } else { Ok(bytes.split_to(length)) }
+}
+
+fn block(bytes: &mut Bytes) -> Result<Bytes, Damage> {
+    let length = bytes.try_get_u32().map_err(|_| Damage::Ends)?;
+    taken(bytes, length as usize)
+}
+
+fn text(bytes: &mut Bytes) -> Result<String, Damage> {
+    String::from_utf8(block(bytes)?.into()).map_err(|_| Damage::Text)
+}
+
+/// Adds up what passes.
+struct Summed<W> {
+    to: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Summed<W> {
+    fn write_block(&mut self, block: &[u8]) -> io::Result<()> {
+        self.write_all(&count(block.len())?.to_be_bytes())?;
+        self.write_all(block)
+    }
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A configuration of a route with this name.
+    pub(in super::super) fn kept(seq: u64, route: &str) -> Kept {
+        let text = format!(
+            "routes: [{{ name: {route}, match: {{ path_prefix: / }}, upstream: \"http://127.0.0.1:1\", \
+             concurrency: {{ max_in_flight: 1 }} }}]"
+        );
+        let config = apigw_config::read("g.yaml", text.as_bytes()).unwrap();
+        let resources: Arc<[Resource]> = wire::encode(&config).unwrap().into();
+        let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+        Kept {
+            revision: Revision { epoch: 7, seq, root_hash },
+            applied_at_ms: 1_700_000_000_000,
+            required_features: vec!["concurrency".into()],
+            resources,
+        }
+    }
+
+    pub(in super::super) fn written(kept: &Kept, generation: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write(kept, generation, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn reread(bytes: impl Into<Vec<u8>>) -> Result<(u64, Kept), Damage> {
+        read(Bytes::from(bytes.into()))
+    }
+
+    /// The bytes with the checksum that they should have.
+    fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        let end = bytes.len() - CHECKSUM_BYTES;
+        let checksum = Sha256::digest(&bytes[..end]);
+        bytes[end..].copy_from_slice(&checksum);
+        bytes
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let kept = kept(3, "a");
+        let bytes = written(&kept, 9);
+        assert_eq!(generation(&bytes), Some(9));
+        assert_eq!(reread(bytes).unwrap(), (9, kept));
+    }
+
+    #[test]
+    fn each_truncation_is_found_out() {
+        let bytes = written(&kept(3, "a"), 9);
+        for length in 0..bytes.len() {
+            assert!(reread(&bytes[..length]).is_err(), "the first {length} bytes");
+        }
+        assert!(reread([bytes.as_slice(), &[0]].concat()).is_err(), "one byte more");
+    }
+
+    #[test]
+    fn each_flipped_bit_is_found_out() {
+        let bytes = written(&kept(3, "a"), 9);
+        for index in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[index] ^= 1 << bit;
+                assert!(reread(flipped).is_err(), "bit {bit} of byte {index}");
+            }
+        }
+    }
+
+    /// Who can write a checksum can write a slot; nonsense in it must still do no harm.
+    #[test]
+    fn nonsense_under_a_right_checksum_is_found_out() {
+        let kept = kept(3, "a");
+        let bytes = written(&kept, 9);
+        for index in MAGIC.len()..bytes.len() - CHECKSUM_BYTES {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut changed = bytes.clone();
+                changed[index] = value;
+                if let Ok((_, other)) = reread(sealed(changed)) {
+                    assert_eq!(other.resources, kept.resources, "byte {index} is {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_told_as_what_it_is() {
+        let bytes = written(&kept(3, "a"), 9);
+        let changed = |index: usize| {
+            let mut changed = bytes.clone();
+            changed[index] ^= 1;
+            reread(changed).unwrap_err().to_string()
+        };
+        assert_eq!(reread("").unwrap_err().to_string(), "it ends in the middle");
+        assert_eq!(changed(0), "it was not written by a data plane");
+        assert_eq!(changed(11), "it has the form 0; this build reads 1");
+        let checksum = "its bytes do not have the checksum they were written with";
+        assert_eq!([changed(19), changed(bytes.len() - 1)], [checksum, checksum]);
+        let length = bytes.len() - 1;
+        let cut_off = reread(&bytes[..length]).unwrap_err().to_string();
+        assert_eq!(cut_off, format!("it has {length} bytes instead of {}", bytes.len()));
+    }
+
+    #[test]
+    fn only_the_head_of_a_slot_has_a_generation() {
+        let bytes = written(&kept(3, "a"), 9);
+        for head in [&bytes[..HEAD_BYTES - 1], b"", b"apigwLKG", &[0; 64]] {
+            assert_eq!(generation(head), None, "{head:?}");
+        }
+    }
+}
