@@ -16,13 +16,15 @@ use apigw_config::wire::Hash;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateDirectoryError {
     /// Neither the command line nor the environment says where.
-    #[error("cannot tell where to keep state, for HOME is not set: name a directory with --state-dir")]
+    #[error(
+        "cannot tell where to keep state, for HOME is no absolute path: name a directory with --state-dir"
+    )]
     Nowhere,
     /// The system does not give it.
     #[error("cannot use {} to keep state; name another directory with --state-dir", path.display())]
     Unusable { path: PathBuf, source: io::Error },
     /// Two that write one history would each undo the other's.
-    #[error("another control plane keeps its state in {}; name another directory with --state-dir", path.display())]
+    #[error("another program keeps its state in {}; name another directory with --state-dir", path.display())]
     Taken { path: PathBuf },
 }
 
@@ -73,11 +75,13 @@ pub(crate) fn usual_place(config: &Path) -> Result<PathBuf, StateDirectoryError>
 /// By the XDG Base Directory Specification (<https://specifications.freedesktop.org/basedir-spec/latest/>); for a
 /// service of the system by the Filesystem Hierarchy Standard, section 5.8.
 fn base(variable: impl Fn(&str) -> Option<PathBuf>, account: Account) -> Option<PathBuf> {
-    let named = variable("XDG_STATE_HOME").filter(|path| path.is_absolute());
-    named.or_else(|| match account {
+    let absolute = |name| variable(name).filter(|path| path.is_absolute());
+    match account {
         Account::Root => Some("/var/lib".into()),
-        Account::Person => variable("HOME").map(|home| home.join(".local/state")),
-    })
+        Account::Person => {
+            absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        }
+    }
 }
 
 /// Whose processes this is one of.
@@ -130,7 +134,7 @@ mod tests {
         check(Some("/home/a"), None, Account::Person, Some("/home/a/.local/state"));
         check(Some("/home/a"), Some("/s"), Account::Person, Some("/s"));
         check(Some("/home/a"), Some("relative"), Account::Person, Some("/home/a/.local/state"));
-        check(Some("/root"), None, Account::Root, Some("/var/lib"));
+        check(Some("/root"), Some("/s"), Account::Root, Some("/var/lib"));
         check(None, None, Account::Person, None);
     }
 
