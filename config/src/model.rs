@@ -4,6 +4,7 @@
 //! private and one constructor keeps the rule. Defaults are those of the Go model.
 
 mod auth;
+mod checks;
 mod circuit_breaker;
 mod rate_limit;
 mod rate_limit_backend;
@@ -16,6 +17,7 @@ pub(crate) use self::{
 };
 pub use self::{
     auth::{Auth, AuthError, ForwardedClaims, Jwks, Provider, ProviderKind, RouteAuth},
+    checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
     rate_limit::{RateLimit, RateLimitScope},
     rate_limit_backend::{

@@ -5,6 +5,7 @@
 //! value is reported where it stands and then left aside, so that it neither hides other problems nor causes more.
 
 mod auth;
+mod checks;
 mod entries;
 mod gateway;
 mod keys;
@@ -20,7 +21,7 @@ mod values;
 use self::mapping::Mapping;
 pub use self::{keys::known as known_keys, place::place_of};
 use crate::{
-    model::GatewayConfig,
+    model::{Checks, GatewayConfig},
     problem::{KeyPath, Problem, Problems},
     yaml::{self, Node},
 };
@@ -30,6 +31,14 @@ use crate::{
 /// # Errors
 /// Everything wrong with it, in the order of the file; at least one problem.
 pub fn read(file: &str, content: &[u8]) -> Result<GatewayConfig, Vec<Problem>> {
+    read_with_checks(file, content).map(|(config, _)| config)
+}
+
+/// Reads a configuration file, and what it demands of itself before it goes out.
+///
+/// # Errors
+/// Everything wrong with it, in the order of the file; at least one problem.
+pub fn read_with_checks(file: &str, content: &[u8]) -> Result<(GatewayConfig, Checks), Vec<Problem>> {
     let mut problems = Problems::of(file);
     let Some(document) = yaml::parse(content, &mut problems) else { return Err(problems.into_sorted()) };
     let mut reader = Reader { problems, asked: None };

@@ -117,12 +117,14 @@ async fn answer(
     head::check(&head)?;
     let path = NormalPath::new(head.uri.path())?;
     record.set_path(&path);
-    if snapshot.settings().admin.is_none()
-        && let Some(place) = Place::at(path.as_str())
-    {
+    let place = Place::at(path.as_str()).filter(|_| snapshot.settings().admin.is_none());
+    // Who asks whether the gateway is well is often no client, and learns nothing else.
+    if !place.is_some_and(Place::is_probe) {
+        record.pass(snapshot.addresses().admit(record.client())?);
+    }
+    if let Some(place) = place {
         return ask_endpoints(worker, record, place, &head).await;
     }
-    record.pass(snapshot.addresses().admit(record.client())?);
     let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
 
@@ -147,6 +149,7 @@ async fn answer(
     let (peer, trusted) = (&client.peer, &server.trusted_proxies);
     forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
     policies.vouched.strip(&mut head.headers);
+    worker.endpoints().keep_key_back(&mut head.headers);
     if let (Some(access), Some(caller)) = (&policies.access, &caller) {
         access.rules().forward(caller.claims(), &mut head.headers);
     }

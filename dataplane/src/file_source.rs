@@ -1,12 +1,17 @@
 //! A data plane by itself: its configurations come from a file, through the same steps as a control plane's.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::SystemTime};
 
 use apigw_config::{
     model::GatewayConfig,
     problem::Problem,
     watch::{Content, FileWatch},
     wire::{self, Resource, Revision},
+};
+use apigw_engine::{
+    Snapshot,
+    checks::{self, Source},
+    jwt::time::UnixTime,
 };
 use apigw_proto::v1::ConfigSource;
 use tokio::signal::unix::Signal;
@@ -26,7 +31,7 @@ struct Next {
 fn read(
     file: &str,
     content: Content,
-    running: Option<Revision>,
+    running: Option<&Snapshot>,
     epoch: u64,
 ) -> Result<Option<Next>, Vec<Problem>> {
     let text = match content {
@@ -36,14 +41,22 @@ fn read(
         }
         Content::TooLarge => return Err(vec![unreadable(file, "the file is too large".into())]),
     };
-    let config = apigw_config::read(file, &text)?;
+    let (config, checks) = apigw_config::read_with_checks(file, &text)?;
     let resources = wire::encode(&config).map_err(|error| vec![unreadable(file, error.to_string())])?;
     let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
-    if running.is_some_and(|running| running.root_hash == root_hash) {
+    let running_revision = running.map(Snapshot::revision);
+    if running_revision.is_some_and(|running| running.root_hash == root_hash) {
         return Ok(None);
     }
-    let seq = running.map_or(0, |running| running.seq) + 1;
-    Ok(Some(Next { config, revision: Revision { epoch, seq, root_hash } }))
+    let revision = Revision { epoch, seq: running_revision.map_or(0, |running| running.seq) + 1, root_hash };
+    // Compiled for this alone: what runs is compiled from what runs, when all else is ready.
+    if !checks.is_empty() {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let candidate = Snapshot::compile(config.clone(), revision, None)?;
+        let source = Source { file, content: &text };
+        checks::check(&candidate, &checks, running, UnixTime::new(since_epoch), source)?;
+    }
+    Ok(Some(Next { config, revision }))
 }
 
 fn unreadable(file: &str, message: String) -> Problem {
@@ -63,7 +76,6 @@ pub(crate) async fn follow(
     epoch: u64,
 ) -> Result<std::convert::Infallible, Vec<Problem>> {
     let file = path.display().to_string();
-    let mut running = None;
     loop {
         let content = tokio::select! {
             content = watch.next() => content,
@@ -72,13 +84,12 @@ pub(crate) async fn follow(
                 continue;
             }
         };
-        let file = file.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&file, content, running, epoch));
+        let (file, running) = (file.clone(), installation.running());
+        let reading = tokio::task::spawn_blocking(move || read(&file, content, running.as_deref(), epoch));
         let outcome = match reading.await {
             Ok(Ok(Some(Next { config, revision }))) => {
                 let provenance = Provenance::now(ConfigSource::File);
-                let installed = installation.install(config, revision, provenance).await;
-                installed.map(|()| running = Some(revision))
+                installation.install(config, revision, provenance).await
             }
             Ok(Ok(None)) => {
                 history.unchanged();
@@ -89,7 +100,7 @@ pub(crate) async fn follow(
                 refuse(&history, vec![problem("", format!("reading the file failed: {panicked}"))])
             }
         };
-        if let (Err(problems), None) = (outcome, running) {
+        if let (Err(problems), None) = (outcome, installation.running()) {
             return Err(problems);
         }
     }

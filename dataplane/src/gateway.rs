@@ -92,6 +92,11 @@ impl Gateway {
         Self { parameters, addresses: Arc::default(), active: Mutex::default() }
     }
 
+    /// What runs; none before the first configuration.
+    pub(crate) fn running(&self) -> Option<Arc<Snapshot>> {
+        self.parameters.running.snapshot()
+    }
+
     /// Makes a configuration ready: compiled, its listeners bound, its upstreams' names looked up.
     ///
     /// # Errors

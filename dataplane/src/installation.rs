@@ -10,6 +10,7 @@ use apigw_config::{
     problem::Problem,
     wire::{Revision, features},
 };
+use apigw_engine::Snapshot;
 use apigw_proto::v1::{self, ConfigSource};
 
 use crate::{
@@ -155,6 +156,11 @@ impl History {
 impl Installation {
     pub(crate) fn new(gateway: Arc<Gateway>, admin: AdminServer, history: Arc<History>) -> Self {
         Self { gateway, admin, history }
+    }
+
+    /// What runs; none before the first configuration.
+    pub(crate) fn running(&self) -> Option<Arc<Snapshot>> {
+        self.gateway.running()
     }
 
     /// Opens the admin address before there is a configuration.

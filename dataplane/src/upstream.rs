@@ -90,11 +90,10 @@ impl Upstreams {
             let is_reused = connection.is_reused();
             let copy = if is_reused { repeatable(&request) } else { None };
             deadlines.upstream_awaited();
-            let SendError { error, unsent } = match connection.send(request, Rc::clone(&self.pool)).await {
+            let SendError { failure, unsent } = match connection.send(request, Rc::clone(&self.pool)).await {
                 Ok(response) => return Ok(response),
                 Err(error) => *error,
             };
-            let failure = failure(&error);
             request = match unsent.or(copy) {
                 Some(again) if is_reused && failure == UpstreamFailure::Reset => again,
                 _ => return Err(failure),
@@ -115,7 +114,7 @@ impl Upstreams {
             deadlines.connecting();
             let timeout = snapshot.settings().upstream.dial_timeout.duration();
             let stream = self.connector.connect(upstream, timeout).await?;
-            Connection::new(stream, upstream.id).await.map_err(|error| failure(&error))
+            Connection::new(stream, upstream.id).await.map_err(|_error| UpstreamFailure::Reset)
         })
     }
 }
@@ -134,9 +133,4 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     copy.uri_mut().clone_from(request.uri());
     copy.headers_mut().clone_from(request.headers());
     Some(copy)
-}
-
-/// Whose fault it was that a sent request got no answer. A fault of the request's body is known to the body itself.
-fn failure(error: &hyper::Error) -> UpstreamFailure {
-    if error.is_parse() { UpstreamFailure::Malformed } else { UpstreamFailure::Reset }
 }

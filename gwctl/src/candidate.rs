@@ -7,14 +7,16 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
+    time::SystemTime,
 };
 
 use apigw_config::{
+    model::Checks,
     problem::Problem,
     watch::MAX_FILE_BYTES,
     wire::{self, Revision},
 };
-use apigw_engine::Snapshot;
+use apigw_engine::{Snapshot, jwt::time::UnixTime};
 
 use crate::failure::Failure;
 
@@ -45,7 +47,15 @@ impl Candidate {
     /// # Errors
     /// All that is wrong with it.
     pub(crate) fn compile(&self) -> Result<Snapshot, Vec<Problem>> {
-        let config = apigw_config::read(&self.file, &self.content)?;
+        self.compile_with_checks().map(|(snapshot, _)| snapshot)
+    }
+
+    /// Makes it ready to judge requests by, and reads what it demands of itself.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub(crate) fn compile_with_checks(&self) -> Result<(Snapshot, Checks), Vec<Problem>> {
+        let (config, checks) = apigw_config::read_with_checks(&self.file, &self.content)?;
         let of_the_file = |message: String| Problem {
             file: self.file.clone(),
             position: None,
@@ -54,8 +64,14 @@ impl Candidate {
         };
         let resources = wire::encode(&config).map_err(|error| vec![of_the_file(error.to_string())])?;
         let root_hash = wire::root_hash(resources.iter().map(wire::Resource::entry));
-        Snapshot::compile(config, Revision { epoch: 0, seq: 0, root_hash }, None)
+        let snapshot = Snapshot::compile(config, Revision { epoch: 0, seq: 0, root_hash }, None)?;
+        Ok((snapshot, checks))
     }
+}
+
+/// The time that tokens are judged by.
+pub(crate) fn now() -> UnixTime {
+    UnixTime::new(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {

@@ -1,16 +1,13 @@
 //! What would become of a request, judged by a file without any server, or put as a question to one.
 
-use std::{path::Path, time::SystemTime};
+use std::path::Path;
 
-use apigw_engine::{
-    explain::{AtRest, Question, explain},
-    jwt::time::UnixTime,
-};
+use apigw_engine::explain::{AtRest, Question, explain};
 use apigw_proto::v1;
 
 use crate::{
     arguments::{ExplainArguments, HeaderArgument},
-    candidate::Candidate,
+    candidate::{Candidate, now},
     failure::Failure,
     view::ExplainView,
 };
@@ -41,8 +38,7 @@ pub(crate) fn by_file(request: &ExplainArguments, path: &Path) -> Result<Explain
     let candidate = Candidate::read(path)?;
     let snapshot = candidate.compile().map_err(|problems| Failure::NotLegal { problems })?;
     let question = Question::try_from(request.question()).map_err(Failure::Question)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let at_rest = AtRest::new(snapshot.settings(), UnixTime::new(now));
+    let at_rest = AtRest::new(snapshot.settings(), now());
     let answer = explain(&snapshot, &question, &at_rest).to_wire(&snapshot);
     Ok(ExplainView::of_file(answer, &candidate))
 }

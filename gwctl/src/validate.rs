@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use apigw_engine::checks::{self, Outcome};
 use serde::Serialize;
 
 use crate::{
-    candidate::Candidate,
+    candidate::{Candidate, now},
     failure::Failure,
     output::{Style, Table},
     view::ProblemView,
@@ -16,21 +17,40 @@ use crate::{
 pub(crate) struct Validation {
     pub(crate) ok: bool,
     problems: Vec<ProblemView>,
-    /// Part of the documented form; a file cannot hold tests of itself yet.
-    tests: [(); 0],
+    /// The file's tests and invariants; none are judged of a file that is not legal.
+    tests: Vec<TestView>,
     /// As named on the command line.
     #[serde(skip)]
     file: String,
 }
 
+/// How a test or an invariant of the file came out.
+#[derive(Debug, Serialize)]
+struct TestView {
+    name: String,
+    passed: bool,
+    message: Option<String>,
+}
+
+impl From<Outcome> for TestView {
+    fn from(outcome: Outcome) -> Self {
+        Self { passed: outcome.failure.is_none(), name: outcome.name, message: outcome.failure }
+    }
+}
+
 /// Checks a file; `-` is standard input.
 pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
     let candidate = Candidate::read(path)?;
-    let problems = candidate.compile().err().unwrap_or_default();
+    let (problems, outcomes) = match candidate.compile_with_checks() {
+        Ok((snapshot, checks)) => (Vec::new(), checks::judge(&snapshot, &checks, None, now())),
+        Err(problems) => (problems, Vec::new()),
+    };
+    let failures = outcomes.iter().filter_map(|outcome| outcome.problem(&candidate.file, &candidate.content));
+    let problems: Vec<_> = problems.into_iter().chain(failures).map(ProblemView::from).collect();
     Ok(Validation {
         ok: problems.is_empty(),
-        problems: problems.into_iter().map(ProblemView::from).collect(),
-        tests: [],
+        problems,
+        tests: outcomes.into_iter().map(TestView::from).collect(),
         file: candidate.file,
     })
 }
@@ -38,7 +58,11 @@ pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
 impl Table for Validation {
     fn table(&self, _: Style) -> String {
         if self.ok {
-            return format!("{}: ok\n", crate::failure::printable(&self.file));
+            let tests = match self.tests.len() {
+                0 => String::new(),
+                tests => format!(", {tests} tests and invariants passed"),
+            };
+            return format!("{}: ok{tests}\n", crate::failure::printable(&self.file));
         }
         self.problems.iter().flat_map(|problem| [problem.text(), "\n"]).collect()
     }
@@ -63,6 +87,22 @@ mod tests {
         assert!(validation.ok, "{}", validation.table(Style::Plain));
         let json = serde_json::to_value(&validation).unwrap();
         assert_eq!(json, serde_json::json!({ "ok": true, "problems": [], "tests": [] }));
+    }
+
+    #[test]
+    fn a_file_that_fails_its_own_tests_is_not_ok() {
+        let test = "tests:\n- {name: t, request: {path: /a}, expect: {status: 401}}\n";
+        let validation = validated(&(GOOD.to_owned() + test));
+        assert!(!validation.ok);
+        let table = validation.table(Style::Plain);
+        assert!(table.contains("gateway.yaml:4:3 tests[0]: t: expected status 401, found none"), "{table}");
+        let json = serde_json::to_value(&validation).unwrap();
+        let expected = serde_json::json!([
+            { "name": "t", "passed": false, "message": "expected status 401, found none" }
+        ]);
+        assert_eq!(json["tests"], expected);
+        let validation = validated(&(GOOD.to_owned() + &test.replace("status: 401", "route: a")));
+        assert!(validation.table(Style::Plain).ends_with(": ok, 1 tests and invariants passed\n"));
     }
 
     #[test]

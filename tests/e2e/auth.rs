@@ -357,3 +357,16 @@ fn tokens_of_the_development_tools_pass() {
         Gateway::standalone(with_secret().route("all", "/", origin.url()).with("auth_required: true"));
     assert_eq!(client::get_with(gateway.address(), "/", &bearer(printed.stdout.trim())).status(), 200);
 }
+
+#[test]
+fn forwarded_claims_cannot_be_made_up_where_the_upstream_goes_by_another_name() {
+    let origin = Origin::saying("in");
+    let other_name = format!("http://localhost:{}", origin.address().port());
+    let document = with_secret().route("private", "/private", origin.url());
+    let document = document.with("auth_required: true").with("auth: { forward_claims: { sub: X-User } }");
+    let gateway = Gateway::standalone(document.route("public", "/public", other_name));
+    let answer = client::get_with(gateway.address(), "/public", "X-User: root\r\nx_user: root\r\n");
+    assert_eq!(answer.status(), 200);
+    let head = origin.only_request().head;
+    assert_eq!((head.field("x-user"), head.field("x_user")), (None, None));
+}

@@ -243,3 +243,25 @@ fn chunked_body_over_the_limit_is_refused_and_never_whole_upstream() {
     assert_eq!(answer.json()["max_bytes"], 1_000);
     assert_eq!(origin.requests().len(), 0, "the upstream saw the request end");
 }
+
+#[test]
+fn client_that_leaves_within_its_body_is_not_said_to_have_sent_nonsense() {
+    let origin = Origin::scripted(|peer| {
+        peer.head()?;
+        peer.until_closed()
+    });
+    let gateway = gateway(&origin, MEBIBYTE);
+    let framings = ["Content-Length: 9\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n9\r\nhalf"];
+    for (index, framing) in framings.into_iter().enumerate() {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(format!("POST / HTTP/1.1\r\nHost: h\r\nX-Request-Id: left-{index}\r\n{framing}"));
+        origin.await_request(index);
+        connection.finish_sending();
+        assert_eq!(connection.response_to("POST").status(), 400, "{framing}");
+        assert_eq!(
+            gateway.data_plane.access(&format!("left-{index}"))["why"],
+            "body_incomplete",
+            "{framing}"
+        );
+    }
+}

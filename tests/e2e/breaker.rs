@@ -302,3 +302,23 @@ fn shadowed_breaker_tells_and_lets_pass() {
     let labels = [("route", "all"), ("reason", "breaker_open")];
     assert_eq!(gateway.data_plane.metrics().count("apigw_shadow_rejections_total", &labels), 1);
 }
+
+#[test]
+fn clients_that_do_not_read_until_the_upstream_gives_up_open_nothing() {
+    const LENGTH: usize = 1 << 28;
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"))?;
+        peer.send(vec![b'x'; LENGTH])
+    });
+    let gateway = Gateway::with_key(guarded(&origin.url(), &breaker(1, 60.0, 1)));
+    let mut client = Connection::open(gateway.address());
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: slow\r\n\r\n");
+    let head = client.head();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    // As an upstream does whose writing takes too long.
+    origin.close_connections();
+    assert!(client.read_body(&head, "GET", &mut std::io::sink()).is_err(), "the answer is cut off");
+    assert_eq!(gateway.data_plane.access("slow")["why"], "upstream_truncated");
+    assert_eq!(state(&gateway), "closed");
+}

@@ -277,3 +277,30 @@ fn address_that_is_taken_is_refused_and_the_old_one_kept() {
     });
     runs(data_plane.traffic(), 0);
 }
+
+#[test]
+fn an_edit_that_fails_the_files_own_tests_changes_nothing() {
+    let upstream = Origin::saying("ok");
+    let file = |prefix: &str| {
+        let routes = Document::new().route("a", prefix, upstream.url()).route("b", "/b", upstream.url());
+        format!(
+            "{routes}tests:\n  - {{ name: a is there, request: {{ path: /a/1 }}, expect: {{ route: a }} }}\n\
+             invariants:\n  - {{ max_routes_removed_percent: 40 }}\n"
+        )
+    };
+    let gateway = Gateway::standalone(file("/a"));
+    let refused = |text: String, why: &str| {
+        gateway.file.save(text);
+        eventually("the edit is refused", || {
+            let status = gwctl_json(gateway.data_plane.admin(), &["status"]);
+            let problems = status["data_planes"][0]["problems"].to_string();
+            problems.contains(why).then_some(())
+        });
+        assert_eq!(client::get(gateway.address(), "/a/1").status(), 200);
+    };
+    refused(file("/elsewhere"), "tests[0]");
+    let one = Document::new().route("a", "/a", upstream.url());
+    refused(format!("{one}invariants:\n  - {{ max_routes_removed_percent: 40 }}\n"), "1 of 2 would be: b");
+    gateway.file.save(file("/a/").replace("/b", "/c"));
+    assert_eq!(gateway.data_plane.serves("/c").status(), 200);
+}

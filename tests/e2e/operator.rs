@@ -128,7 +128,10 @@ fn every_admin_endpoint_wants_the_key() {
         }
         for address in [without.data_plane.admin(), without.address()] {
             let any = "X-Admin-Key: \r\n";
-            assert_eq!(client::get_with(address, path, any).status(), 404, "{path}");
+            for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+                let answer = client::request(address, method, path, any);
+                assert_eq!(answer.status(), 404, "{method} {path}: it does not exist");
+            }
         }
     }
 }
@@ -246,4 +249,41 @@ fn labels_are_of_configured_names_and_closed_sets() {
     let text = gateway.data_plane.metrics().text().to_ascii_lowercase();
     let told: Vec<_> = text.lines().filter(|line| line.contains("mark-")).collect();
     assert_eq!(told, Vec::<&str>::new(), "a client can make series");
+}
+
+#[test]
+fn address_lists_of_the_server_hold_for_admin_places_on_the_traffic_address() {
+    let origin = Origin::saying("in");
+    let file = Document::new().server("deny_cidrs: [127.0.0.0/8]").route("all", "/", origin.url());
+    let gateway = Gateway::with_key(file);
+    let key = format!("X-Admin-Key: {ADMIN_KEY}\r\n");
+    for (path, status) in [
+        ("/", 403),
+        ("/metrics", 403),
+        ("/-/status", 403),
+        ("/-/limits", 403),
+        ("/healthz", 200),
+        ("/readyz", 200),
+    ] {
+        assert_eq!(client::get_with(gateway.address(), path, &key).status(), status, "{path}");
+    }
+    assert_eq!(client::get_with(gateway.data_plane.admin(), "/metrics", &key).status(), 200);
+}
+
+#[test]
+fn admin_key_stays_here_when_its_path_was_mistyped() {
+    let origin = Origin::saying("in");
+    let gateway = Gateway::with_key(Document::new().route("all", "/", origin.url()));
+    for (key, expected) in [(ADMIN_KEY, None), ("the upstream's own", Some("the upstream's own"))] {
+        let answer = client::get_with(gateway.address(), "/-/limit", &format!("X-Admin-Key: {key}\r\n"));
+        assert_eq!(answer.status(), 200);
+        assert_eq!(
+            origin
+                .requests()
+                .last()
+                .and_then(|request| request.head.field("x-admin-key").map(str::to_owned))
+                .as_deref(),
+            expected
+        );
+    }
 }

@@ -214,3 +214,49 @@ fn upstream_is_told_when_the_client_leaves() {
     });
     assert!(gateway.data_plane.access("gone")["why"].is_string());
 }
+
+#[test]
+fn answer_given_before_the_body_was_read_is_passed_on() {
+    const REFUSAL: &str = "HTTP/1.1 413 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    // It looks at the head alone and closes on the rest, as servers with a limit of their own do.
+    let origin = Origin::scripted(|peer| {
+        peer.head()?;
+        peer.send(REFUSAL)
+    });
+    let breaker = "circuit_breaker: { enabled: true, failure_threshold: 1, open_seconds: 60, \
+                   half_open_max_in_flight: 1 }";
+    let document = Document::new().server("max_body_bytes: 10000000").route("all", "/", origin.url());
+    let gateway = Gateway::standalone(document.with(breaker));
+    let body = vec![b'x'; 1_000_000];
+    let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+    for round in 0..20 {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(&head);
+        // The gateway may have answered and closed before it has taken everything.
+        let _ = connection.try_send(&body);
+        assert_eq!(connection.response_to("POST").status(), 413, "round {round}");
+    }
+}
+
+#[test]
+fn flood_of_interim_answers_is_cut_off() {
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        let flood = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(500);
+        loop {
+            peer.send(&flood)?;
+        }
+    });
+    let gateway = gateway(&origin.url());
+    is_bad_gateway(&client::get_with(gateway.address(), "/", "X-Request-Id: flood\r\n"), origin.address());
+    assert_eq!(gateway.data_plane.access("flood")["why"], "upstream_malformed");
+}
+
+#[test]
+fn some_interim_answers_do_no_harm() {
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(100) + &ok("after all"))
+    });
+    assert_eq!(client::get(gateway(&origin.url()).address(), "/").text(), "after all");
+}

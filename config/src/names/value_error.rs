@@ -55,6 +55,12 @@ pub enum ValueError {
         /// As written.
         text: String,
     },
+    /// Not an address of a client.
+    #[error("not an IP address: {text:?}")]
+    NotAnIpAddress {
+        /// As written.
+        text: String,
+    },
     /// Not an address to connect to.
     #[error("not an address to connect to (\"HOST:PORT\" or \"[IPV6]:PORT\"): {text:?}")]
     NotAServer {

@@ -2,12 +2,12 @@
 
 use super::{Mapping, Place, Reader, route::RouteInFile};
 use crate::{
-    model::{Auth, Callers, ConfigError, GatewayConfig, Server, Settings, SettingsFacts, conflicts},
+    model::{Auth, Callers, Checks, ConfigError, GatewayConfig, Server, Settings, SettingsFacts, conflicts},
     problem::{KeyPath, Position},
     yaml::Value,
 };
 
-pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<GatewayConfig> {
+pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConfig, Checks)> {
     if place.node.is_null() {
         report(&ConfigError::NoRoutes, &[], place, reader);
         return None;
@@ -20,6 +20,8 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<GatewayConfi
     let rate_limit = keys.or("rate_limit", defaults.rate_limit);
     let admin = keys.or("admin", None);
     let routes: Option<Vec<RouteInFile>> = keys.or("routes", Vec::new());
+    let tests = keys.or("tests", Vec::new());
+    let invariants = keys.or("invariants", Vec::new());
     keys.finish();
 
     let routes = routes?;
@@ -45,7 +47,8 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<GatewayConfi
         admin: admin?,
     };
     let routes = routes.into_iter().map(RouteInFile::into_route).collect::<Option<Vec<_>>>()?;
-    GatewayConfig::new(settings, routes).ok()
+    let checks = Checks { tests: tests?, invariants: invariants? };
+    GatewayConfig::new(settings, routes).ok().map(|config| (config, checks))
 }
 
 fn report(error: &ConfigError, routes: &[RouteInFile], place: Place<'_>, reader: &mut Reader) {

@@ -1,11 +1,11 @@
 //! Reads single values: texts, numbers, lists of them. The wrong kind of value is told apart here, the wrong value by the
 //! type's own constructor.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroU32, str::FromStr as _};
+use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr as _};
 
-use super::{Place, Read, Reader, auth::Mode, rate_limit::Kind};
+use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
 use crate::{
-    model::{ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure},
+    model::{ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure, Required},
     names::{
         AddressRange, Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimValue, CorsMethod,
         ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent, Period,
@@ -211,6 +211,8 @@ read_from_text! {
     CorsMethod: Self::from_str,
     KeyPrefix: Self::new,
     RedisFailure: Self::from_str,
+    Required: Self::from_str,
+    IpAddr: client_address,
     Mode: Self::from_str,
     Kind: Self::from_str,
 }

@@ -123,26 +123,31 @@ impl AccessRules {
     }
 }
 
-/// The header fields by which the gateway tells an upstream of callers, on whatever route. No client may send them there:
-/// the upstream could not tell who wrote them.
+/// The header fields by which the gateway tells upstreams of callers, on whatever route. No client may send them: the
+/// upstream could not tell who wrote them. That holds for all upstreams, because one server may go by several names.
 #[derive(Debug, Default)]
-pub struct VouchedHeaders(Vec<Box<[u8]>>);
+pub struct VouchedHeaders {
+    /// Their spellings, folded, in ascending order.
+    spellings: Vec<Box<[u8]>>,
+}
 
 impl VouchedHeaders {
-    pub(crate) fn add(&mut self, header: &ForwardedHeader) {
-        let spelling = header.name().as_str().bytes().map(folded).collect();
-        if !self.0.contains(&spelling) {
-            self.0.push(spelling);
-        }
+    pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a ForwardedHeader>) -> Self {
+        let folded = |header: &ForwardedHeader| header.name().as_str().bytes().map(folded).collect();
+        let mut spellings: Vec<_> = headers.map(folded).collect();
+        spellings.sort_unstable();
+        spellings.dedup();
+        Self { spellings }
     }
 
     /// Removes them, in every spelling that some server takes for the same name.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        if self.0.is_empty() {
+        if self.spellings.is_empty() {
             return;
         }
         let is_vouched = |name: &HeaderName| {
-            self.0.iter().any(|vouched| name.as_str().bytes().map(folded).eq(vouched.iter().copied()))
+            let folded = || name.as_str().bytes().map(folded);
+            self.spellings.binary_search_by(|spelling| spelling.iter().copied().cmp(folded())).is_ok()
         };
         let claimed: Vec<_> = headers.keys().filter(|name| is_vouched(name)).cloned().collect();
         for name in claimed {
@@ -208,10 +213,11 @@ mod tests {
 
     #[test]
     fn inbound_copies_are_removed_in_every_spelling() {
-        let mut vouched = VouchedHeaders::default();
-        vouched.add(&ForwardedHeader::new("x-user_id").unwrap());
+        let configured =
+            ["x-user_id", "x-tenant", "x-user-id"].map(|name| ForwardedHeader::new(name).unwrap());
+        let vouched = VouchedHeaders::new(configured.iter());
         let mut headers = HeaderMap::new();
-        for name in ["X-User-Id", "x_user_id", "x-user_id", "x.user.id", "x-user", "x-user-ids"] {
+        for name in ["X-User-Id", "x_user_id", "x-user_id", "x.user.id", "x-user", "x-user-ids", "x_tenant"] {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("1"));
         }
         vouched.strip(&mut headers);

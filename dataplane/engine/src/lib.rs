@@ -38,6 +38,8 @@ pub mod rejection;
 pub mod policies;
 /// What would become of a request, without sending it.
 pub mod explain;
+/// Whether a configuration is what its file demands of it.
+pub mod checks;
 /// What follows from a policy's judgement.
 pub mod mode;
 /// What a change brings about beyond what it says.

@@ -4,7 +4,7 @@
 //! is carried over from the same route of the previous one: places that are taken always, a breaker while its settings
 //! stay. Buckets of rate limits need no carrying; see [`rate_limit`](crate::rate_limit).
 
-use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use apigw_config::{
     model::{self, AddressLists},
@@ -31,7 +31,7 @@ pub struct Policies {
     pub cors: Option<Policy<Cors>>,
     /// Which callers it serves.
     pub access: Option<Policy<AccessRules>>,
-    /// Header fields that its upstream believes to be the gateway's own words.
+    /// Header fields that upstreams believe to be the gateway's own words; the same of all routes.
     pub vouched: Arc<VouchedHeaders>,
     /// How many requests it takes from one caller.
     pub rate_limit: Option<Policy<RouteLimit>>,
@@ -160,16 +160,8 @@ impl AddressPolicy {
     }
 }
 
-/// The header fields that the gateway vouches for, by the upstream that believes them.
-pub(crate) fn vouched_headers<'a, K: Hash + Eq>(
-    routes: impl Iterator<Item = (K, &'a model::Route)>,
-) -> HashMap<K, Arc<VouchedHeaders>> {
-    let mut by_upstream: HashMap<K, VouchedHeaders> = HashMap::new();
-    for (upstream, route) in routes {
-        if let Some(auth) = &route.auth {
-            let vouched = by_upstream.entry(upstream).or_default();
-            auth.forward_claims.as_map().values().for_each(|header| vouched.add(header));
-        }
-    }
-    by_upstream.into_iter().map(|(upstream, vouched)| (upstream, Arc::new(vouched))).collect()
+/// The header fields that the gateway vouches for.
+pub(crate) fn vouched_headers(routes: &[model::Route]) -> VouchedHeaders {
+    let of_routes = routes.iter().filter_map(|route| route.auth.as_ref());
+    VouchedHeaders::new(of_routes.flat_map(|auth| auth.forward_claims.as_map().values()))
 }

@@ -119,8 +119,7 @@ impl Snapshot {
         let settings = config.settings();
         let providers =
             Providers::new(settings.auth.iter().flat_map(Auth::providers).map(Verifier::from).collect());
-        let keyed = config.routes().iter().map(|route| (UpstreamKey::new(&route.upstream), route));
-        let vouched = policies::vouched_headers(keyed);
+        let vouched = Arc::new(policies::vouched_headers(config.routes()));
         let mut upstreams = HashMap::new();
         let mut indexes = HashMap::with_capacity(config.routes().len());
         let mut routes = Vec::with_capacity(config.routes().len());
@@ -129,8 +128,8 @@ impl Snapshot {
             let id = known.map_or_else(|| RouteId(new_id()), |known| known.id);
             indexes.insert(route.name.clone(), index);
             let key = UpstreamKey::new(&route.upstream);
-            let vouched = vouched.get(&key).map_or_else(Arc::default, Arc::clone);
-            let policies = Policies::new(route, &providers, vouched, known.map(|known| &known.policies));
+            let known_policies = known.map(|known| &known.policies);
+            let policies = Policies::new(route, &providers, Arc::clone(&vouched), known_policies);
             let upstream = upstreams.entry(key).or_insert_with_key(|key| {
                 let known = previous.and_then(|previous| previous.upstreams.get(key));
                 known.map_or_else(

@@ -18,7 +18,7 @@ use apigw_engine::Snapshot;
 use apigw_proto::v1;
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
     request::Parts,
 };
@@ -66,6 +66,11 @@ impl Place {
         })
     }
 
+    /// Whether it tells nothing but how the gateway is.
+    pub(crate) fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Readiness)
+    }
+
     fn needs_key(self) -> bool {
         matches!(self, Self::Status | Self::Routes | Self::Limits | Self::Auth)
     }
@@ -106,9 +111,21 @@ impl Endpoints {
         Self { status, collectors, key, started: SystemTime::now() }
     }
 
+    /// Removes the admin key from a request that goes to an upstream, as one does whose path was mistyped. Any other value
+    /// may be the upstream's own.
+    pub(crate) fn keep_key_back(&self, headers: &mut HeaderMap) {
+        let opens = |value: &HeaderValue| self.key.as_ref().is_some_and(|key| key.opens(value.as_bytes()));
+        if headers.get_all(X_ADMIN_KEY).iter().any(opens) {
+            headers.remove(X_ADMIN_KEY);
+        }
+    }
+
     /// Answers at a place, on a thread where it may take its time: with a large configuration, many milliseconds. None:
     /// answering failed.
     pub(crate) async fn ask(self: Arc<Self>, place: Place, head: &Parts) -> Option<Response<Bytes>> {
+        if place.needs_key() && self.key.is_none() {
+            return Some(text(StatusCode::NOT_FOUND, "not found\n"));
+        }
         if !matches!(head.method, Method::GET | Method::HEAD) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -120,11 +137,9 @@ impl Endpoints {
 
     /// Answers somebody who presents this value of `X-Admin-Key`.
     fn answer(&self, place: Place, presented: Option<&HeaderValue>) -> Response<Bytes> {
-        if place.needs_key() {
-            let Some(key) = &self.key else { return text(StatusCode::NOT_FOUND, "not found\n") };
-            if !presented.is_some_and(|value| key.opens(value.as_bytes())) {
-                return json(StatusCode::UNAUTHORIZED, &serde_json::json!({"error": "unauthorized"}));
-            }
+        let opens = |key: &AdminKey| presented.is_some_and(|value| key.opens(value.as_bytes()));
+        if place.needs_key() && !self.key.as_ref().is_some_and(opens) {
+            return json(StatusCode::UNAUTHORIZED, &serde_json::json!({"error": "unauthorized"}));
         }
         let snapshot = self.status.snapshot();
         match (place, &snapshot) {

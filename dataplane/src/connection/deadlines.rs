@@ -60,6 +60,9 @@ pub(crate) struct Deadlines {
     body_deadline: Cell<Option<Instant>>,
     /// Set while the client accepts no bytes, whatever the phase.
     write_deadline: Cell<Option<Instant>>,
+    /// Since when the client accepts no bytes, and for how long it accepted none before, of the present answer.
+    blocked_since: Cell<Option<Instant>>,
+    blocked_before: Cell<Duration>,
     /// Of the present request.
     expired: Cell<Option<Expired>>,
     /// When the connection, or the present body, began.
@@ -84,6 +87,9 @@ const MINIMUM_BODY_BYTES_PER_SECOND: u64 = 1_024;
 /// How often it is looked whether a client still waits for the rest of its answer.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// A client that accepts no bytes for this long, altogether, has held up its answer, and with it the upstream.
+const HELD_UP: Duration = Duration::from_secs(1);
+
 /// How long a new connection may take to speak when its listener has closed.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -97,6 +103,8 @@ impl Deadlines {
             deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
             body_deadline: Cell::new(None),
             write_deadline: Cell::new(None),
+            blocked_since: Cell::new(None),
+            blocked_before: Cell::new(Duration::ZERO),
             expired: Cell::new(None),
             since: Cell::new(now),
             body: Cell::new(Body::Ended),
@@ -151,6 +159,7 @@ impl Deadlines {
     /// A request's head is complete.
     pub(crate) fn head_complete(&self) {
         self.expired.set(None);
+        self.blocked_before.set(Duration::ZERO);
         self.enter(Phase::Working, None);
     }
 
@@ -228,13 +237,25 @@ impl Deadlines {
     /// The client accepts no bytes now.
     pub(crate) fn write_blocked(&self) {
         if self.write_deadline.get().is_none() {
-            self.write_deadline.set(Some(Instant::now() + self.timeouts.get().write));
+            let now = Instant::now();
+            self.write_deadline.set(Some(now + self.timeouts.get().write));
+            self.blocked_since.set(Some(now));
         }
     }
 
     /// The client accepted bytes.
     pub(crate) fn write_progressed(&self) {
         self.write_deadline.set(None);
+        if let Some(since) = self.blocked_since.take() {
+            self.blocked_before.set(self.blocked_before.get() + since.elapsed());
+        }
+    }
+
+    /// Whether the client has held up the present answer: an upstream that gave up sending it may have run out of patience
+    /// with the client.
+    pub(crate) fn was_held_up(&self) -> bool {
+        let blocked = self.blocked_since.get().map_or(Duration::ZERO, |since| since.elapsed());
+        self.blocked_before.get() + blocked >= HELD_UP
     }
 
     /// The earliest deadline.
@@ -303,6 +324,26 @@ mod tests {
     async fn expires_after(deadlines: &Deadlines, seconds: u64) -> Option<Expired> {
         advance(Duration::from_secs(seconds)).await;
         deadlines.check(Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_held_up_by_all_pauses_of_its_client_together() {
+        let deadlines = deadlines();
+        deadlines.head_complete();
+        for _ in 0..2 {
+            assert!(!deadlines.was_held_up());
+            deadlines.write_blocked();
+            advance(Duration::from_millis(500)).await;
+            deadlines.write_blocked();
+            deadlines.write_progressed();
+            advance(Duration::from_secs(5)).await;
+        }
+        assert!(deadlines.was_held_up());
+        deadlines.head_complete();
+        assert!(!deadlines.was_held_up(), "the next answer is another");
+        deadlines.write_blocked();
+        advance(Duration::from_secs(1)).await;
+        assert!(deadlines.was_held_up());
     }
 
     #[tokio::test(start_paused = true)]

@@ -103,9 +103,31 @@ fn settle_length(headers: &mut HeaderMap) -> Result<(), FramingError> {
     Ok(())
 }
 
+/// Removes other spellings of what the gateway writes (`X_Forwarded_For`): servers behind CGI-like interfaces take `_` for `-`
+/// (RFC 3875 section 4.1.18), and could not tell who wrote it.
+fn remove_lookalikes(headers: &mut HeaderMap) {
+    while let Some(name) = headers.keys().find(|name| is_lookalike(name.as_str())).cloned() {
+        headers.remove(name);
+    }
+}
+
+fn is_lookalike(name: &str) -> bool {
+    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
+    let looks_like = |written: &str| name != written && name.bytes().map(folded).eq(written.bytes());
+    // Most names are told apart by their length.
+    match name.len() {
+        12 => looks_like(X_REQUEST_ID.as_str()),
+        15 => looks_like(X_FORWARDED_FOR.as_str()),
+        16 => looks_like(X_FORWARDED_HOST.as_str()),
+        17 => looks_like(X_FORWARDED_PROTO.as_str()),
+        _ => false,
+    }
+}
+
 /// Removes from a request's trailers what the gateway writes or keeps back in heads.
 pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
+    remove_lookalikes(trailers);
     for name in [HOST, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID] {
         trailers.remove(name);
     }
@@ -156,6 +178,7 @@ pub(crate) fn prepare_request(
     // Asked for before `TE` is removed: trailers pass through the gateway (RFC 9110 section 10.1.4).
     let takes_trailers = accepts_trailers(headers);
     remove_hop_by_hop(headers);
+    remove_lookalikes(headers);
     if takes_trailers {
         headers.insert(TE, TRAILERS);
     }
@@ -315,6 +338,27 @@ mod tests {
             ("x-forwarded-host", "api.example.com"),
         ];
         check(&received, &["192.0.2.0/24"], &expected);
+    }
+
+    #[test]
+    fn other_spellings_of_what_the_gateway_writes_are_removed() {
+        let names = [
+            "x_forwarded_for",
+            "X-Forwarded_For",
+            "x.forwarded.for",
+            "x_forwarded_host",
+            "x_forwarded_proto",
+        ];
+        let received: Vec<_> =
+            names.into_iter().chain(["x_request_id"]).map(|name| (name, "1.1.1.1")).collect();
+        let kept = [("x_forwarded_form", "1"), ("x_real_ip", "2"), ("content_length", "3")];
+        let expected = [&FORWARDED_BY_US[..], &kept].concat();
+        for trusted in [&[][..], &["192.0.2.0/24"]] {
+            check(&[&received[..], &kept].concat(), trusted, &expected);
+        }
+        let mut trailers = headers(&received);
+        prepare_trailers(&mut trailers);
+        assert_eq!(trailers.len(), 0);
     }
 
     fn check_response(received: &[(&str, &str)], expected: Result<&[(&str, &str)], FramingError>) {

@@ -270,7 +270,10 @@ impl Record {
         self.permit = None;
         match ending {
             Ending::Complete => self.upstream_succeeded(now),
-            Ending::UpstreamTruncated if self.body_fault().is_none() => self.upstream_failed(now),
+            Ending::UpstreamTruncated if self.body_fault().is_none() && !self.deadlines.was_held_up() => {
+                self.upstream_failed(now);
+            }
+            // Nor is it the upstream's failure when a client took its answer so slowly that it gave up.
             Ending::UpstreamTruncated | Ending::ClientDisconnected => self.call = None,
         }
         let why = match ending {

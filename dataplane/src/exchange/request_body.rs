@@ -2,6 +2,8 @@
 
 use std::{
     cell::Cell,
+    error::Error as _,
+    io,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -29,7 +31,7 @@ pub(crate) struct Streamed {
     incoming: Incoming,
     max_bytes: u64,
     bytes: u64,
-    /// Header fields that no client may send to this upstream, in trailers either.
+    /// Header fields that no client may send, in trailers either.
     vouched: Arc<VouchedHeaders>,
     deadlines: Rc<Deadlines>,
     fault: Rc<BodyFault>,
@@ -129,9 +131,24 @@ impl Streamed {
 
 impl BodyError {
     fn of(error: &hyper::Error) -> Self {
-        let has_stopped = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
-        if has_stopped { Self::Incomplete } else { Self::Malformed }
+        if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || has_left(error) {
+            Self::Incomplete
+        } else {
+            Self::Malformed
+        }
     }
+}
+
+/// Whether the client's side of the connection ended, in order or not. hyper tells a body that ends too early as a fault of
+/// reading it.
+fn has_left(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| {
+        matches!(
+            cause.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        )
+    })
 }
 
 impl Drop for Streamed {

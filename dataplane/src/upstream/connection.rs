@@ -5,6 +5,9 @@
 //! and its head and body leave in one write. A request body must move even while the client does not read the answer, so
 //! an exchange with one hands the driver to a task of its own, where it stays.
 
+/// Its socket, as hyper sees it.
+mod upstream_io;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -13,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use apigw_engine::snapshot::UpstreamId;
+use apigw_engine::{rejection::UpstreamFailure, snapshot::UpstreamId};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -21,22 +24,23 @@ use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
 };
-use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
     task::AbortHandle,
     time::{Instant, timeout},
 };
 
+use self::upstream_io::{BeforeAnswer, UpstreamIo};
 use super::pool::Pool;
 use crate::exchange::request_body::RequestBody;
 
-type Hyper = http1::Connection<TokioIo<TcpStream>, RequestBody>;
+type Hyper = http1::Connection<UpstreamIo, RequestBody>;
 
 /// A connection that no exchange uses now, or that one is about to use.
 pub(crate) struct Connection {
     sender: SendRequest<RequestBody>,
     driver: Driver,
+    before_answer: Rc<BeforeAnswer>,
     upstream: UpstreamId,
     /// Whether an exchange has used it before: then the upstream may be closing it just now.
     is_reused: bool,
@@ -56,8 +60,8 @@ enum Driver {
 
 /// Why a request got no answer.
 pub(crate) struct SendError {
-    /// As hyper tells it.
-    pub(crate) error: hyper::Error,
+    /// Whose fault it was; a fault of the request's body is known to the body itself.
+    pub(crate) failure: UpstreamFailure,
     /// The request, when not a byte of it was sent.
     pub(crate) unsent: Option<Request<RequestBody>>,
 }
@@ -65,9 +69,11 @@ pub(crate) struct SendError {
 impl Connection {
     /// Makes an HTTP connection of a TCP one.
     pub(crate) async fn new(stream: TcpStream, upstream: UpstreamId) -> hyper::Result<Self> {
-        let (sender, hyper) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let before_answer = Rc::<BeforeAnswer>::default();
+        let (sender, hyper) =
+            http1::Builder::new().handshake(UpstreamIo::new(stream, Rc::clone(&before_answer))).await?;
         let driver = Driver::Inline(Box::new(hyper));
-        Ok(Self { sender, driver, upstream, is_reused: false, last_used: Instant::now() })
+        Ok(Self { sender, driver, before_answer, upstream, is_reused: false, last_used: Instant::now() })
     }
 
     /// Where it leads.
@@ -104,6 +110,7 @@ impl Connection {
         if !request.body().is_end_stream() {
             self.driver.spawn();
         }
+        self.before_answer.begins();
         let response = {
             let mut sent = std::pin::pin!(self.sender.try_send_request(request));
             let driver = &mut self.driver;
@@ -114,13 +121,18 @@ impl Connection {
             .await
         };
         match response {
-            Ok(response) => Ok(response.map(|incoming| UpstreamBody {
-                incoming,
-                connection: Some(Used { connection: self, pool }),
-            })),
+            Ok(response) => {
+                self.before_answer.ends();
+                Ok(response.map(|incoming| UpstreamBody {
+                    incoming,
+                    connection: Some(Used { connection: self, pool }),
+                }))
+            }
             Err(mut error) => {
                 let unsent = error.take_message();
-                Err(Box::new(SendError { error: error.into_error(), unsent }))
+                let is_malformed = error.error().is_parse() || self.before_answer.is_too_much();
+                let failure = if is_malformed { UpstreamFailure::Malformed } else { UpstreamFailure::Reset };
+                Err(Box::new(SendError { failure, unsent }))
             }
         }
     }

@@ -1,0 +1,229 @@
+//! Whether a configuration is what its file demands of it, before it goes out: its tests and its invariants.
+//!
+//! A test is an explanation compared with what was expected, so it is judged by the code that will judge requests.
+
+use std::collections::HashSet;
+
+use apigw_config::{
+    model::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
+    problem::Problem,
+};
+use apigw_proto::v1;
+use serde_json::{Map, Value};
+
+use crate::{
+    Snapshot,
+    explain::{AtRest, Explanation, Question, explain},
+    jwt::time::UnixTime,
+    mode::{JudgedMode, Policy},
+    path::NormalPath,
+    snapshot::Route,
+};
+
+/// How a test, or an invariant, came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The test's name, or what the invariant demands.
+    pub name: String,
+    /// Key path in the file.
+    pub path: String,
+    /// Why it failed; none: it passed.
+    pub failure: Option<String>,
+}
+
+impl Outcome {
+    /// As a problem of the file; none, if it passed.
+    #[must_use]
+    pub fn problem(&self, file: &str, content: &[u8]) -> Option<Problem> {
+        let failure = self.failure.as_ref()?;
+        Some(Problem {
+            file: file.into(),
+            position: apigw_config::place_of(content, &self.path),
+            path: self.path.clone(),
+            message: format!("{}: {failure}", self.name),
+        })
+    }
+}
+
+/// A file that configurations are read from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'f> {
+    /// Its name.
+    pub file: &'f str,
+    /// What it says.
+    pub content: &'f [u8],
+}
+
+/// Checks that a configuration is what its file demands. `previous` is what it would replace; tokens are judged at `now`.
+///
+/// # Errors
+/// All that it is not, with their places.
+pub fn check(
+    snapshot: &Snapshot,
+    checks: &Checks,
+    previous: Option<&Snapshot>,
+    now: UnixTime,
+    source: Source<'_>,
+) -> Result<(), Vec<Problem>> {
+    let outcomes = judge(snapshot, checks, previous, now);
+    let problems: Vec<_> =
+        outcomes.iter().filter_map(|outcome| outcome.problem(source.file, source.content)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Judges a configuration by what its file demands. `previous` is what it would replace; tokens are judged at `now`.
+#[must_use]
+pub fn judge(
+    snapshot: &Snapshot,
+    checks: &Checks,
+    previous: Option<&Snapshot>,
+    now: UnixTime,
+) -> Vec<Outcome> {
+    let at_rest = AtRest::new(snapshot.settings(), now);
+    let tests = checks.tests.iter().enumerate().map(|(index, test)| Outcome {
+        name: test.name.clone(),
+        path: format!("tests[{index}]"),
+        failure: judge_test(snapshot, test, &at_rest).err(),
+    });
+    let invariants = checks.invariants.iter().enumerate().map(|(index, invariant)| Outcome {
+        name: demand(invariant),
+        path: format!("invariants[{index}]"),
+        failure: judge_invariant(snapshot, invariant, previous).err(),
+    });
+    tests.chain(invariants).collect()
+}
+
+fn judge_test(snapshot: &Snapshot, test: &RequestTest, at_rest: &AtRest) -> Result<(), String> {
+    let question = Question::try_from(question(&test.request)).map_err(|error| error.to_string())?;
+    let explained = explain(snapshot, &question, at_rest);
+    let differences = differences(snapshot, &test.expect, &explained);
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
+}
+
+fn question(request: &TestRequest) -> v1::ExplainRequest {
+    let host = request.host.iter().map(|host| ("host".to_owned(), host.clone()));
+    let fields = request.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.clone()));
+    let claims = request.claims.as_ref().map(|claims| {
+        let members = claims.iter().map(|(name, value)| (name.as_str().into(), Value::from(value.as_str())));
+        Value::Object(members.collect::<Map<_, _>>()).to_string()
+    });
+    v1::ExplainRequest {
+        method: request.method.as_http().to_string(),
+        target: request.path.clone(),
+        headers: host.chain(fields).map(|(name, value)| v1::HeaderField { name, value }).collect(),
+        client: request.client.map(|client| client.to_string()).unwrap_or_default(),
+        claims: claims.unwrap_or_default(),
+    }
+}
+
+/// What is not as expected, in words.
+fn differences(snapshot: &Snapshot, expect: &Expectation, explained: &Explanation) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut compare = |what: &str, expected: Option<&str>, found: Option<&str>| {
+        if let Some(expected) = expected.filter(|expected| Some(*expected) != found) {
+            differences.push(format!("expected {what} {expected}, found {}", found.unwrap_or("none")));
+        }
+    };
+    let route = explained.route.map(|index| snapshot.config().routes()[index].name.as_str());
+    compare("route", expect.route.as_ref().map(apigw_config::names::RouteName::as_str), route);
+    let status = explained.refusal.map(|(status, _)| status.to_string());
+    compare("status", expect.status.map(|status| status.to_string()).as_deref(), status.as_deref());
+    compare("reason", expect.reason.as_deref(), explained.refusal.map(|(_, reason)| reason));
+    let target = explained.target.as_deref().filter(|_| explained.refusal.is_none());
+    compare("upstream_path", expect.upstream_path.as_deref(), target);
+    if let (None, None, Some((status, reason))) = (expect.status, &expect.reason, explained.refusal) {
+        differences.push(format!("expected it to be sent upstream, found {status} {reason}"));
+    }
+    differences
+}
+
+fn demand(invariant: &Invariant) -> String {
+    match invariant {
+        Invariant::RoutesUnder { prefix, require } => {
+            format!("every route under {} requires {}", prefix.as_str(), require.as_str())
+        }
+        Invariant::RoutesRemoved { at_most } => {
+            format!("at most {} percent of the routes are removed at once", at_most.get())
+        }
+    }
+}
+
+fn judge_invariant(
+    snapshot: &Snapshot,
+    invariant: &Invariant,
+    previous: Option<&Snapshot>,
+) -> Result<(), String> {
+    match invariant {
+        Invariant::RoutesUnder { prefix, require } => {
+            let without: Vec<_> = serving(snapshot, prefix.as_str())
+                .filter(|route| !has(route, *require))
+                .map(|route| route.config.name.as_str().to_owned())
+                .collect();
+            match without.as_slice() {
+                [] => Ok(()),
+                without => Err(format!("without it: {}", listed(without))),
+            }
+        }
+        Invariant::RoutesRemoved { at_most } => {
+            let Some(previous) = previous else { return Ok(()) };
+            let names: HashSet<_> = snapshot.config().routes().iter().map(|route| &route.name).collect();
+            let before = previous.config().routes();
+            let removed: Vec<_> = before
+                .iter()
+                .filter(|route| !names.contains(&route.name))
+                .map(|route| route.name.as_str().to_owned())
+                .collect();
+            let share = 100.0 * count(removed.len()) / count(before.len());
+            if share <= at_most.get() {
+                return Ok(());
+            }
+            Err(format!("{} of {} would be: {}", removed.len(), before.len(), listed(&removed)))
+        }
+    }
+}
+
+/// The routes that serve some path under a prefix: those whose own prefix lies there, and whatever serves its beginning.
+fn serving<'s>(snapshot: &'s Snapshot, prefix: &str) -> impl Iterator<Item = Route<'s>> {
+    let stem = prefix.strip_suffix('/').unwrap_or(prefix).to_owned();
+    let beneath = format!("{stem}/");
+    let beginnings =
+        if prefix.ends_with('/') { vec![beneath.clone()] } else { vec![stem.clone(), beneath.clone()] };
+    let first: HashSet<_> = beginnings
+        .iter()
+        .filter_map(|path| snapshot.route(&NormalPath::new(path).ok()?).map(|route| route.index))
+        .collect();
+    snapshot.routes().filter(move |route| {
+        let own = route.config.path_prefix.as_str();
+        first.contains(&route.index) || own == stem || own.starts_with(&beneath)
+    })
+}
+
+fn has(route: &Route<'_>, required: Required) -> bool {
+    fn is_enforced<T>(policy: Option<&Policy<T>>) -> bool {
+        policy.is_some_and(|policy| policy.mode() == JudgedMode::Enforce)
+    }
+    match required {
+        Required::Auth => is_enforced(route.policies.access.as_ref()),
+        Required::RateLimit => is_enforced(route.policies.rate_limit.as_ref()),
+        Required::Concurrency => is_enforced(route.policies.concurrency.as_ref()),
+        Required::CircuitBreaker => is_enforced(route.policies.breaker.as_ref()),
+    }
+}
+
+/// The first of them, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 10;
+    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53 routes")]
+fn count(routes: usize) -> f64 {
+    routes as f64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What files demand of themselves, and what comes of it.
+
+use std::time::Duration;
+
+use apigw_config::wire::{Resource, Revision, encode, root_hash};
+
+use super::*;
+
+const ROUTES: &str = r#"
+auth: {mode: hmac, hmac_secret: "0123456789abcdef0123456789abcdef"}
+routes:
+  - {name: all, match: {path_prefix: /}, upstream: "http://h:1"}
+  - {name: admin, match: {path_prefix: /admin/}, upstream: "http://h:2/base", auth_required: true}
+  - {name: audit, match: {path_prefix: /admin/audit}, upstream: "http://h:2", auth_required: true, auth: {mode: shadow}}
+"#;
+
+fn read(text: &str) -> (Snapshot, Checks) {
+    let (config, checks) = apigw_config::read_with_checks("test.yaml", text.as_bytes()).unwrap();
+    let resources = encode(&config).unwrap();
+    let root_hash = root_hash(resources.iter().map(Resource::entry));
+    (Snapshot::compile(config, Revision { epoch: 1, seq: 1, root_hash }, None).unwrap(), checks)
+}
+
+fn failures(demands: &str, previous: Option<&Snapshot>) -> Vec<Option<String>> {
+    let (snapshot, checks) = read(&format!("{ROUTES}{demands}"));
+    let now = UnixTime::new(Duration::ZERO);
+    judge(&snapshot, &checks, previous, now).into_iter().map(|outcome| outcome.failure).collect()
+}
+
+fn failure(demand: &str) -> Option<String> {
+    failures(demand, None).pop().unwrap()
+}
+
+fn test(request: &str, expect: &str) -> Option<String> {
+    failure(&format!("tests:\n  - {{name: t, request: {{{request}}}, expect: {{{expect}}}}}\n"))
+}
+
+#[test]
+fn a_test_that_is_met_passes() {
+    assert_eq!(test("path: /x?y=1", "route: all, upstream_path: '/x?y=1'"), None);
+    assert_eq!(test("path: /admin/x", "route: admin, status: 401, reason: jwt_missing"), None);
+    assert_eq!(test("path: /admin/x, claims: {sub: a}", "upstream_path: /base/admin/x"), None);
+    assert_eq!(test("path: /a%2fb", "status: 400"), None);
+}
+
+#[test]
+fn a_test_that_is_not_met_says_what_it_found() {
+    assert_eq!(test("path: /x", "route: admin").unwrap(), "expected route admin, found all");
+    assert_eq!(test("path: /x", "status: 401").unwrap(), "expected status 401, found none");
+    assert_eq!(
+        test("path: /admin/x", "upstream_path: /base/admin/x").unwrap(),
+        "expected upstream_path /base/admin/x, found none; expected it to be sent upstream, found 401 jwt_missing"
+    );
+}
+
+#[test]
+fn a_policy_counts_where_it_is_enforced() {
+    let under =
+        |prefix: &str| failure(&format!("invariants: [ {{routes_under: {prefix}, require: auth}} ]\n"));
+    assert_eq!(under("/admin/").unwrap(), "without it: audit");
+    assert_eq!(under("/admin/users"), None);
+    // What no longer prefix serves, a shorter one does.
+    assert_eq!(under("/admin").unwrap(), "without it: all, audit");
+    assert_eq!(under("/other").unwrap(), "without it: all");
+}
+
+#[test]
+fn a_change_that_removes_too_many_routes_is_told() {
+    let (before, _) =
+        read(&format!("{ROUTES}  - {{name: old, match: {{path_prefix: /old}}, upstream: \"http://h\"}}\n"));
+    let removed = |percent: u32| {
+        failures(&format!("invariants: [ {{max_routes_removed_percent: {percent}}} ]\n"), Some(&before))
+    };
+    assert_eq!(removed(25), [None]);
+    assert_eq!(removed(24), [Some("1 of 4 would be: old".into())]);
+}
+
+#[test]
+fn a_failure_has_its_place() {
+    let text = format!("{ROUTES}tests:\n  - {{name: t, request: {{path: /x}}, expect: {{status: 401}}}}\n");
+    let (snapshot, checks) = read(&text);
+    let outcomes = judge(&snapshot, &checks, None, UnixTime::new(Duration::ZERO));
+    let problem = outcomes[0].problem("g.yaml", text.as_bytes()).unwrap();
+    assert_eq!(problem.to_string(), "g.yaml:8:5 tests[0]: t: expected status 401, found none");
+}
