@@ -6,6 +6,7 @@
 //! request.
 
 pub mod admin_key;
+pub mod diff;
 pub mod json;
 pub mod model;
 pub mod names;

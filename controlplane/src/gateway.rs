@@ -1,8 +1,9 @@
 //! The `Gateway` service of a control plane: what runs where, for whoever asks.
 //!
-//! Answers are bounded, and asking changes nothing.
+//! Answers are bounded, and but for a rollback asking changes nothing.
 
 mod gathering;
+mod history;
 
 use std::{
     pin::Pin,
@@ -21,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+pub(crate) use self::history::{MAX_ORDERS, Order, Past};
 use crate::{fleet::Fleet, observation::Row, publication::Desired};
 
 /// The most answers of all data planes that are gathered at once.
@@ -33,6 +35,7 @@ pub(crate) struct GatewayService {
     started: Instant,
     desired: watch::Receiver<Desired>,
     fleet: Arc<Fleet>,
+    past: Past,
     gatherings: Semaphore,
 }
 
@@ -45,8 +48,9 @@ impl GatewayService {
         started: Instant,
         desired: watch::Receiver<Desired>,
         fleet: Arc<Fleet>,
+        past: Past,
     ) -> Self {
-        Self { config_file, started, desired, fleet, gatherings: Semaphore::new(MAX_GATHERINGS) }
+        Self { config_file, started, desired, fleet, past, gatherings: Semaphore::new(MAX_GATHERINGS) }
     }
 
     fn control_plane(&self, desired: &Desired) -> v1::ControlPlaneStatus {
@@ -61,6 +65,9 @@ impl GatewayService {
                 at_ms: rejected.at_ms,
                 problems: pages::leading_problems(&rejected.problems),
             }),
+            held_back_file: desired
+                .held_back
+                .map(|held_back| v1::HeldBackFile { since_ms: held_back.since_ms }),
         }
     }
 }
@@ -92,6 +99,8 @@ impl Gateway for GatewayService {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
+    type HistoryStream = Paged<v1::HistoryResponse>;
+    type ResourcesStream = Paged<v1::ResourcesResponse>;
 
     /// Of the newest revision, as it would be judged where no request has been yet.
     async fn explain(
@@ -132,6 +141,26 @@ impl Gateway for GatewayService {
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
         self.gathered(|providers| v1::AuthResponse { providers }).await
+    }
+
+    async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {
+        let pages = pages::pages(self.past.entries()).map(|entries| Ok(v1::HistoryResponse { entries }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
+    }
+
+    async fn resources(
+        &self,
+        request: Request<v1::ResourcesRequest>,
+    ) -> Result<Response<Self::ResourcesStream>, Status> {
+        let pages = self.past.resources(request.into_inner().revision).await?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(pages.map(Ok)))))
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<v1::RollbackRequest>,
+    ) -> Result<Response<v1::RollbackResponse>, Status> {
+        self.past.roll_back(request.into_inner().revision).await.map(Response::new)
     }
 }
 

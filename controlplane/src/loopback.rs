@@ -19,12 +19,9 @@ use tonic::{Code, Request, Status, Streaming, transport};
 use crate::{
     delivery::DeliveryService,
     fleet::Fleet,
-    gateway::GatewayService,
+    gateway::{GatewayService, MAX_ORDERS, Order, Past},
     greeting::tests::hello,
-    publication::{
-        Publisher,
-        tests::{file_of, publisher},
-    },
+    publication::tests::{Sample, file_of, publisher},
     server::Server,
 };
 
@@ -33,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A control plane that listens.
 struct Running {
-    publisher: Publisher,
+    publisher: Sample,
+    orders: mpsc::Receiver<Order>,
     url: String,
     serving: JoinHandle<Result<(), transport::Error>>,
 }
@@ -44,9 +42,11 @@ async fn start(key: Option<AdminKey>, streams: usize) -> Running {
     let url = format!("http://{}", server.address());
     let (fleet, desired) = (Arc::new(Fleet::default()), publisher.subscribe());
     let delivery = DeliveryService::with_room_for(streams, desired.clone(), Arc::clone(&fleet));
-    let gateway = GatewayService::new("gateway.yaml".into(), Instant::now(), desired.clone(), fleet);
+    let (sender, orders) = mpsc::channel(MAX_ORDERS);
+    let past = Past::new(publisher.history(), sender);
+    let gateway = GatewayService::new("gateway.yaml".into(), Instant::now(), desired.clone(), fleet, past);
     let serving = tokio::spawn(server.serve(delivery, gateway, desired));
-    Running { publisher, url, serving }
+    Running { publisher, orders, url, serving }
 }
 
 impl Running {
@@ -175,6 +175,50 @@ async fn routes_are_those_of_the_newest_revision() {
     let mut pages = running.gateway().await.routes(v1::RoutesRequest {}).await.unwrap().into_inner();
     let page = pages.message().await.unwrap().unwrap();
     assert_eq!(page.routes.iter().map(|route| route.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn history_is_told_and_its_content_given() {
+    let mut running = start(None, 5).await;
+    running.publisher.consider(file_of(&["a"]), 5);
+    running.publisher.consider(file_of(&["a", "b"]), 6);
+    let mut gateway = running.gateway().await;
+    let mut pages = gateway.history(v1::HistoryRequest {}).await.unwrap().into_inner();
+    let entries = pages.message().await.unwrap().unwrap().entries;
+    let told: Vec<_> =
+        entries.iter().map(|entry| (entry.revision.as_ref().unwrap().seq, entry.summary.as_str())).collect();
+    let added = "route b added (auth_required false, match.path_prefix /b, upstream http://127.0.0.1:1)";
+    assert_eq!(told, [(2, added), (1, "first configuration, 1 route")]);
+    let request = v1::ResourcesRequest { revision: entries[0].revision.clone() };
+    let mut pages = gateway.resources(request).await.unwrap().into_inner();
+    assert_eq!(pages.message().await.unwrap().unwrap().resources.len(), 3);
+    assert_eq!(pages.message().await.unwrap(), None);
+    let unknown = v1::Revision { seq: 9, ..entries[0].revision.clone().unwrap() };
+    for (revision, code) in [(None, Code::InvalidArgument), (Some(unknown), Code::NotFound)] {
+        let refused = gateway.resources(v1::ResourcesRequest { revision }).await.unwrap_err();
+        assert_eq!(refused.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_is_ordered_of_the_publisher_and_shows_in_status() {
+    let mut running = start(None, 5).await;
+    running.publisher.consider(file_of(&["a"]), 5);
+    let first = running.publisher.history().newest().unwrap().revision;
+    running.publisher.consider(file_of(&["b"]), 6);
+    let mut gateway = running.gateway().await;
+    let request = v1::RollbackRequest { revision: Some(first.into()) };
+    let asking = gateway.rollback(request);
+    let answering = async {
+        let order = running.orders.recv().await.unwrap();
+        let outcome = running.publisher.roll_back(order.revision, 7);
+        order.answer.send(outcome).unwrap();
+    };
+    let (answer, ()) = tokio::join!(asking, answering);
+    let published = answer.unwrap().into_inner().published.unwrap();
+    assert_eq!((published.revision.unwrap().seq, published.origin), (3, v1::Origin::Rollback.into()));
+    let status = gateway.status(v1::StatusRequest {}).await.unwrap().into_inner().control_plane.unwrap();
+    assert_eq!(status.held_back_file, Some(v1::HeldBackFile { since_ms: 7 }));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! `controlplane`: watches a configuration file, and sees to it that every data plane runs what it says.
 //!
-//! It carries no traffic and no data plane needs it to keep running: what it knows is the file, what it keeps is in
-//! memory. From the file to a data plane: [`publication`], then for each stream [`delivery`] around a [`session`].
+//! It carries no traffic and no data plane needs it to keep running: what it knows is the file, what it keeps is the
+//! history of what the file said. From the file to a data plane: [`publication`], then for each stream [`delivery`]
+//! around a [`session`].
 
 /// The same, over gRPC.
 mod delivery;
@@ -11,6 +12,8 @@ mod fleet;
 mod gateway;
 /// The first message of a data plane.
 mod greeting;
+/// What was published, kept on disk.
+mod history;
 #[cfg(test)]
 mod loopback;
 /// What data planes can be asked for.
@@ -21,6 +24,8 @@ mod publication;
 mod server;
 /// One data plane's stream, as a state machine.
 mod session;
+/// Where this program keeps what must outlive it.
+mod state_directory;
 
 use std::{
     path::PathBuf,
@@ -37,16 +42,21 @@ use apigw_config::{
     wire::Revision,
 };
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::DeliveryService,
     fleet::Fleet,
-    gateway::GatewayService,
-    publication::{Publisher, Verdict},
+    gateway::{GatewayService, MAX_ORDERS, Order, Past},
+    history::History,
+    publication::{Published, Publisher, Verdict},
     server::Server,
+    state_directory::{StateDirectory, StateDirectoryError, usual_place},
 };
 
 /// The most problems of one content that are logged.
@@ -62,6 +72,13 @@ struct Arguments {
     /// Where data planes and gwctl connect; port 0 lets the system choose.
     #[arg(long, env = "APIGW_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
     listen: ListenAddress,
+    /// Where the history is kept, for this program alone [default: the platform's place for state].
+    #[arg(long, env = "APIGW_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// How many revisions are kept: 1 to 1000.
+    #[arg(long, env = "APIGW_HISTORY", value_name = "N", default_value_t = 50,
+        value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    history: u16,
 }
 
 fn main() -> ExitCode {
@@ -102,21 +119,25 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let server = Server::bind(arguments.listen, AdminKey::from_env()?).await?;
+    let server = Server::bind(arguments.listen.clone(), AdminKey::from_env()?).await?;
+    let state = state_directory(&arguments)?;
+    let history = Arc::new(History::open(state.path(), arguments.history.into())?);
     info!(purpose = "grpc", address = %server.address(), version = env!("CARGO_PKG_VERSION"), config = file, "listening");
-    let mut publisher = Publisher::new(file.clone(), unix_milliseconds());
+    let mut publisher = Publisher::new(file.clone(), Arc::clone(&history), unix_milliseconds());
     let fleet = Arc::new(Fleet::default());
     let mut running = fleet.newest_running();
     let desired = publisher.subscribe();
+    let (orders, mut ordered) = mpsc::channel(MAX_ORDERS);
     let serving = tokio::spawn(server.serve(
         DeliveryService::new(desired.clone(), Arc::clone(&fleet)),
-        GatewayService::new(file, started, desired.clone(), fleet),
+        GatewayService::new(file, started, desired.clone(), fleet, Past::new(history, orders)),
         desired,
     ));
     let mut watch = FileWatch::start(&arguments.config)?;
     loop {
         tokio::select! {
             content = watch.next() => consider(&mut publisher, content),
+            Some(order) = ordered.recv() => roll_back(&mut publisher, order),
             Ok(()) = running.changed() => outrank(&mut publisher, *running.borrow_and_update()),
             _ = hangup.recv() => watch.reload(),
             _ = terminate.recv() => break,
@@ -130,18 +151,39 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+fn state_directory(arguments: &Arguments) -> Result<StateDirectory, StateDirectoryError> {
+    let named = arguments.state_dir.clone();
+    let state = StateDirectory::take(named.map_or_else(|| usual_place(&arguments.config), Ok)?)?;
+    info!(directory = %state.path().display(), revisions = arguments.history, "history is kept");
+    Ok(state)
+}
+
 fn consider(publisher: &mut Publisher, content: Content) {
     // Reading and compiling a large file takes a while; meanwhile other tasks of this thread go on.
     let verdict = tokio::task::block_in_place(|| publisher.consider(content, unix_milliseconds()));
     match verdict {
-        Verdict::Published(newest) => {
-            let revision = newest.revision();
-            let routes = newest.snapshot().config().routes().len();
-            info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, routes, "published");
-        }
+        Verdict::Published(newest) => log_published(&newest, "file"),
+        Verdict::HeldBack => info!("the file means what it meant at the rollback; nothing changes"),
         Verdict::Unchanged => info!("the file means what is published already"),
         Verdict::Rejected(rejected) => log_problems(&rejected.problems),
     }
+}
+
+fn roll_back(publisher: &mut Publisher, order: Order) {
+    let outcome = tokio::task::block_in_place(|| publisher.roll_back(order.revision, unix_milliseconds()));
+    match &outcome {
+        Ok(Some(newest)) => log_published(newest, "rollback"),
+        Ok(None) => info!(seq = order.revision.seq, "a rollback asked for what runs already"),
+        Err(error) => warn!(seq = order.revision.seq, %error, "a rollback was refused"),
+    }
+    // Whoever asked may have gone; what was done is done.
+    let _ = order.answer.send(outcome);
+}
+
+fn log_published(newest: &Published, origin: &str) {
+    let revision = newest.revision();
+    let routes = newest.snapshot().config().routes().len();
+    info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, routes, origin, "published");
 }
 
 /// Sees to it that a data plane that runs this takes what is published.

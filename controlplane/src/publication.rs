@@ -1,21 +1,25 @@
 //! From the content of the file to what every data plane should run.
 //!
-//! A content is read, checked, encoded and compiled before anything of it is published; what cannot run changes nothing.
-//! This module knows no file and no stream: contents come in, revisions go out over a watch channel, and the time is an
-//! argument.
+//! A content is read, checked, encoded, compiled and kept before anything of it is published; what cannot run changes
+//! nothing. This module knows no file and no stream: contents come in, revisions go out over a watch channel, and the
+//! time is an argument.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use apigw_config::{
+    model::GatewayConfig,
     problem::Problem,
     watch::{Content, MAX_FILE_BYTES},
     wire::{
-        self, Resource, Revision,
+        self, Hash, Resource, Revision,
         features::{self, Feature},
     },
 };
-use apigw_engine::Snapshot;
+use apigw_engine::{Snapshot, effects};
 use tokio::sync::watch;
+use tracing::warn;
+
+use crate::history::{History, HistoryError, Origin, Place, Record};
 
 /// A configuration that data planes are to run.
 #[derive(Debug)]
@@ -48,13 +52,24 @@ pub(crate) struct RejectedFile {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// What data planes should run, and what the file says instead, if it is broken.
+/// A content of the file that is good and not published, because an operator has rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeldBack {
+    /// What it means.
+    hash: Hash,
+    /// When that was, in milliseconds since 1970.
+    pub(crate) since_ms: u64,
+}
+
+/// What data planes should run, and what the file says instead, if it says something else.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desired {
     /// None until a first content was good.
     pub(crate) newest: Option<Arc<Published>>,
-    /// None while the file says what `newest` is.
+    /// None while the file can be read and is right.
     pub(crate) rejected: Option<Arc<RejectedFile>>,
+    /// None unless the file's last good content waits behind a rollback.
+    pub(crate) held_back: Option<HeldBack>,
 }
 
 /// What became of a content.
@@ -64,23 +79,90 @@ pub(crate) enum Verdict {
     Published(Arc<Published>),
     /// It means what is published already.
     Unchanged,
+    /// It is what the file said at the last rollback; nothing has changed.
+    HeldBack,
     /// It cannot run; nothing has changed.
     Rejected(Arc<RejectedFile>),
 }
 
+/// Why a rollback published nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RollbackError {
+    /// Its content is not there.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// This build does not run what an earlier one did, or the history takes nothing.
+    #[error("revision {seq} cannot run: {}", first(problems))]
+    CannotRun { seq: u64, problems: Vec<Problem> },
+}
+
+fn first(problems: &[Problem]) -> String {
+    problems.first().map_or_else(String::new, ToString::to_string)
+}
+
 /// Turns contents into revisions.
+///
+/// Invariant: what is published is newer, by `(epoch, seq)`, than everything that was ever published with this history,
+/// also by processes before this one. Two things keep it. A revision is in the history before anybody is told of it,
+/// and one that cannot be kept there is not published. And a process goes on with the epoch of another only while it
+/// has published nothing itself: what it publishes is of an epoch above all that the history has ever seen, whatever
+/// the clock says, with the sequence going on.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     file: String,
     epoch: u64,
+    history: Arc<History>,
+    /// What the last good content of the file meant; none while the file is broken.
+    says: Option<Hash>,
     desired: watch::Sender<Desired>,
 }
 
+/// What there is to say of the file, beside what is published.
+#[derive(Default)]
+struct Remark {
+    rejected: Option<Arc<RejectedFile>>,
+    held_back: Option<HeldBack>,
+}
+
+/// A configuration that could be published.
+struct Candidate {
+    config: GatewayConfig,
+    resources: Vec<Resource>,
+    root_hash: Hash,
+}
+
 impl Publisher {
-    /// Of a file, as it was named to the program. The epoch is when this program began, in milliseconds since 1970, so
-    /// that its revisions are newer than those of the one before it.
-    pub(crate) fn new(file: String, epoch: u64) -> Self {
-        Self { file, epoch, desired: watch::Sender::default() }
+    /// Of a file, as it was named to the program. The epoch is when this program began, in milliseconds since 1970.
+    ///
+    /// What the history has last, if it is whole and the last that was published, is published from the start.
+    pub(crate) fn new(file: String, history: Arc<History>, epoch: u64) -> Self {
+        let above = history.newest_place().map_or(0, |place| place.epoch.saturating_add(1));
+        let epoch = epoch.max(above);
+        let mut publisher = Self { file, epoch, history, says: None, desired: watch::Sender::default() };
+        if let Some((published, record)) = publisher.last_of_history() {
+            let held_back = record.held_back.map(|hash| HeldBack { hash, since_ms: record.at_ms });
+            publisher.says = Some(record.held_back.unwrap_or(record.revision.root_hash));
+            let newest = Some(Arc::new(published));
+            publisher.desired.send_replace(Desired { newest, rejected: None, held_back });
+        }
+        publisher
+    }
+
+    fn last_of_history(&self) -> Option<(Published, Record)> {
+        let record = self.history.newest()?;
+        let revision = record.revision;
+        if self.history.newest_place() != Some(Place { epoch: revision.epoch, seq: revision.seq }) {
+            return None;
+        }
+        let read = || -> Result<Published, RollbackError> {
+            let candidate = self.kept(revision)?;
+            let cannot_run = |problems| RollbackError::CannotRun { seq: revision.seq, problems };
+            candidate.compile(revision, record.at_ms, None).map_err(cannot_run)
+        };
+        read()
+            .inspect_err(|error| warn!(seq = revision.seq, %error, "what was published last cannot be used"))
+            .ok()
+            .map(|published| (published, record))
     }
 
     /// What should run, now and later.
@@ -90,23 +172,60 @@ impl Publisher {
 
     /// Judges a content and publishes it when it can run and means something new.
     pub(crate) fn consider(&mut self, content: Content, now_ms: u64) -> Verdict {
-        let newest = self.desired.borrow().newest.clone();
-        match self.candidate(content, newest.as_deref(), now_ms) {
-            Ok(Some(published)) => {
-                let published = Arc::new(published);
-                self.desired.send_replace(Desired { newest: Some(Arc::clone(&published)), rejected: None });
-                Verdict::Published(published)
+        let judged = self.candidate(content).and_then(|candidate| self.judge(candidate, now_ms));
+        judged.unwrap_or_else(|problems| {
+            self.says = None;
+            let rejected = Arc::new(RejectedFile { at_ms: now_ms, problems });
+            self.desired.send_modify(|desired| desired.rejected = Some(Arc::clone(&rejected)));
+            Verdict::Rejected(rejected)
+        })
+    }
+
+    fn judge(&mut self, candidate: Candidate, now_ms: u64) -> Result<Verdict, Vec<Problem>> {
+        let Desired { newest, held_back, .. } = self.desired.borrow().clone();
+        let hash = candidate.root_hash;
+        if newest.is_some_and(|newest| newest.revision().root_hash == hash) {
+            self.says = Some(hash);
+            if let Err(error) = self.history.agree() {
+                warn!(%error, "the history does not know that the file agrees again");
             }
-            Ok(None) => {
-                self.desired.send_if_modified(|desired| desired.rejected.take().is_some());
-                Verdict::Unchanged
-            }
-            Err(problems) => {
-                let rejected = Arc::new(RejectedFile { at_ms: now_ms, problems });
-                self.desired.send_modify(|desired| desired.rejected = Some(Arc::clone(&rejected)));
-                Verdict::Rejected(rejected)
-            }
+            self.desired.send_if_modified(|desired| {
+                let differed = desired.rejected.is_some() || desired.held_back.is_some();
+                (desired.rejected, desired.held_back) = (None, None);
+                differed
+            });
+            return Ok(Verdict::Unchanged);
         }
+        if held_back.is_some_and(|held_back| held_back.hash == hash) {
+            self.says = Some(hash);
+            self.desired.send_if_modified(|desired| desired.rejected.take().is_some());
+            return Ok(Verdict::HeldBack);
+        }
+        let published = self.publish(candidate, Origin::File, Remark::default(), now_ms)?;
+        self.says = Some(hash);
+        Ok(Verdict::Published(published))
+    }
+
+    /// Publishes the content of a kept revision again; none when it runs already. What the file says waits until it
+    /// says something else.
+    pub(crate) fn roll_back(
+        &mut self,
+        revision: Revision,
+        now_ms: u64,
+    ) -> Result<Option<Arc<Published>>, RollbackError> {
+        let candidate = self.kept(revision)?;
+        let newest = self.desired.borrow().newest.as_ref().map(|newest| newest.revision().root_hash);
+        if newest == Some(candidate.root_hash) {
+            return Ok(None);
+        }
+        let held_back = self.says.filter(|says| *says != candidate.root_hash);
+        let remark = Remark {
+            // A rollback mends no file.
+            rejected: self.desired.borrow().rejected.clone(),
+            held_back: held_back.map(|hash| HeldBack { hash, since_ms: now_ms }),
+        };
+        let published = self.publish(candidate, Origin::Rollback, remark, now_ms);
+        published.map(Some).map_err(|problems| RollbackError::CannotRun { seq: revision.seq, problems })
     }
 
     /// Sees to it that data planes take what is published, when one of them runs `running`, and publishes the newest
@@ -120,30 +239,49 @@ impl Publisher {
     /// what it counts on from. This ends: only a Hello is heard, and after one of several control planes counted on, its
     /// data planes say nothing that is newer.
     pub(crate) fn outrank(&mut self, running: Revision, now_ms: u64) -> Option<Arc<Published>> {
-        let newest = self.desired.borrow().newest.clone();
+        let Desired { newest, rejected, held_back } = self.desired.borrow().clone();
         let follows = |newest: Revision| newest == running || newest.is_newer_than(&running);
         if newest.as_ref().map_or(self.epoch > running.epoch, |newest| follows(newest.revision())) {
             return None;
         }
         // An epoch that nothing is above is nothing that a control plane counted to.
-        self.epoch = running.epoch.checked_add(1)?.max(now_ms);
+        self.epoch = running.epoch.checked_add(1)?.max(now_ms).max(self.epoch);
         let newest = newest?;
-        let revision = Revision { epoch: self.epoch, seq: newest.revision().seq + 1, ..newest.revision() };
         let config = newest.snapshot().config().clone();
-        let snapshot = Snapshot::compile(config, revision, Some(newest.snapshot())).ok()?;
-        let (resources, required) = (newest.resources.clone(), newest.required.clone());
-        let published = Arc::new(Published { at_ms: now_ms, resources, required, snapshot });
-        self.desired.send_modify(|desired| desired.newest = Some(Arc::clone(&published)));
-        Some(published)
+        let (resources, root_hash) = (newest.resources.clone(), newest.revision().root_hash);
+        let origin = self.history.find(newest.revision()).map_or(Origin::File, |record| record.origin);
+        let candidate = Candidate { config, resources, root_hash };
+        self.publish(candidate, origin, Remark { rejected, held_back }, now_ms)
+            .inspect_err(|problems| warn!(problem = first(problems), "what runs already cannot be outranked"))
+            .ok()
     }
 
-    /// The next revision, or none when the content means what the newest one does.
-    fn candidate(
-        &self,
-        content: Content,
-        newest: Option<&Published>,
+    /// Gives a candidate its revision, keeps it and lets everybody know.
+    fn publish(
+        &mut self,
+        candidate: Candidate,
+        origin: Origin,
+        remark: Remark,
         now_ms: u64,
-    ) -> Result<Option<Published>, Vec<Problem>> {
+    ) -> Result<Arc<Published>, Vec<Problem>> {
+        let newest = self.desired.borrow().newest.clone();
+        let seq = self.history.newest_place().map_or(0, |place| place.seq) + 1;
+        let revision = Revision { epoch: self.epoch, seq, root_hash: candidate.root_hash };
+        let former = newest.as_ref().map(|newest| newest.snapshot());
+        let summary = effects::summary(former.map(Snapshot::config), &candidate.config);
+        let published = candidate.compile(revision, now_ms, former)?;
+        let held_back = remark.held_back.map(|held_back| held_back.hash);
+        let record = Record { revision, at_ms: now_ms, origin, summary, held_back };
+        let kept = self.history.keep(record, &published.resources);
+        kept.map_err(|error| self.of_the_file(format!("was not published, for it cannot be kept: {error}")))?;
+        let published = Arc::new(published);
+        let Remark { rejected, held_back } = remark;
+        self.desired.send_replace(Desired { newest: Some(Arc::clone(&published)), rejected, held_back });
+        Ok(published)
+    }
+
+    /// What a content means.
+    fn candidate(&self, content: Content) -> Result<Candidate, Vec<Problem>> {
         let text = match content {
             Content::Text(text) => text,
             Content::Unreadable(error) => return Err(self.of_the_file(format!("cannot be read: {error}"))),
@@ -154,14 +292,15 @@ impl Publisher {
         let config = apigw_config::read(&self.file, &text)?;
         let resources = wire::encode(&config).map_err(|error| self.of_the_file(error.to_string()))?;
         let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
-        if newest.is_some_and(|newest| newest.revision().root_hash == root_hash) {
-            return Ok(None);
-        }
-        let seq = newest.map_or(0, |newest| newest.revision().seq) + 1;
-        let revision = Revision { epoch: self.epoch, seq, root_hash };
-        let required = features::required(&config);
-        let snapshot = Snapshot::compile(config, revision, newest.map(Published::snapshot))?;
-        Ok(Some(Published { at_ms: now_ms, resources, required, snapshot }))
+        Ok(Candidate { config, resources, root_hash })
+    }
+
+    /// What a kept revision means.
+    fn kept(&self, revision: Revision) -> Result<Candidate, RollbackError> {
+        let resources = self.history.resources(revision)?;
+        let config = wire::decode(&resources)
+            .map_err(|problems| RollbackError::CannotRun { seq: revision.seq, problems })?;
+        Ok(Candidate { config, resources, root_hash: revision.root_hash })
     }
 
     fn of_the_file(&self, message: String) -> Vec<Problem> {
@@ -169,107 +308,19 @@ impl Publisher {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A file with these routes.
-    pub(crate) fn file_of(routes: &[&str]) -> Content {
-        let route = |name: &&str| {
-            format!("- {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"http://127.0.0.1:1\"}}")
-        };
-        let lines: Vec<_> = std::iter::once("routes:".to_owned()).chain(routes.iter().map(route)).collect();
-        Content::Text((lines.join("\n") + "\n").into_bytes())
-    }
-
-    pub(crate) fn publisher() -> Publisher {
-        Publisher::new("gateway.yaml".into(), 1_000)
-    }
-
-    #[test]
-    fn each_new_meaning_is_one_new_revision() {
-        let mut publisher = publisher();
-        let receiver = publisher.subscribe();
-        assert!(matches!(publisher.consider(file_of(&["a"]), 5), Verdict::Published(_)));
-        let first = receiver.borrow().newest.as_ref().unwrap().revision();
-        assert_eq!((first.epoch, first.seq), (1_000, 1));
-        assert!(matches!(publisher.consider(file_of(&["a", "b"]), 6), Verdict::Published(_)));
-        let second = receiver.borrow().newest.as_ref().unwrap().revision();
-        assert!(second.is_newer_than(&first));
-        assert_ne!(second.root_hash, first.root_hash);
-    }
-
-    /// Something else under such a number.
-    fn foreign(epoch: u64, seq: u64) -> Revision {
-        Revision { epoch, seq, root_hash: wire::root_hash([]) }
-    }
-
-    #[test]
-    fn what_runs_already_is_counted_on_from() {
-        for (running, now, expected) in [
-            (foreign(1_000, 2), 5, (1_001, 2)),
-            (foreign(1_000, 1), 5, (1_001, 2)),
-            (foreign(9_000, 1), 5, (9_001, 2)),
-            (foreign(9_000, 1), 9_500, (9_500, 2)),
-        ] {
-            let mut publisher = publisher();
-            let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
-            let again = publisher.outrank(running, now).expect("it is published anew").revision();
-            assert_eq!((again.epoch, again.seq), expected);
-            assert_eq!(again.root_hash, first.revision().root_hash);
-            assert_eq!(publisher.subscribe().borrow().newest.as_ref().unwrap().revision(), again);
-            assert!(publisher.outrank(running, now).is_none(), "once is enough");
-            let Verdict::Published(next) = publisher.consider(file_of(&["b"]), 6) else { unreachable!() };
-            assert_eq!((next.revision().epoch, next.revision().seq), (expected.0, 3));
-        }
-    }
-
-    #[test]
-    fn what_follows_what_runs_is_not_published_anew() {
-        let mut publisher = publisher();
-        let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
-        for running in [first.revision(), foreign(999, 7), foreign(1_000, 0), foreign(u64::MAX, 1)] {
-            assert!(publisher.outrank(running, 5).is_none(), "{running:?}");
-        }
-    }
-
-    #[test]
-    fn a_first_content_is_counted_on_from_what_runs() {
-        let mut publisher = publisher();
-        assert!(publisher.outrank(foreign(9_000, 4), 5).is_none(), "there is nothing to publish");
-        let Verdict::Published(first) = publisher.consider(file_of(&["a"]), 5) else { unreachable!() };
-        assert_eq!((first.revision().epoch, first.revision().seq), (9_001, 1));
-    }
-
-    #[test]
-    fn a_content_that_means_the_same_is_not_published_again() {
-        let mut publisher = publisher();
-        publisher.consider(file_of(&["a"]), 5);
-        let mut receiver = publisher.subscribe();
-        receiver.mark_unchanged();
-        let Content::Text(mut text) = file_of(&["a"]) else { unreachable!("it is a text") };
-        text.extend_from_slice(b"# a comment\n");
-        assert!(matches!(publisher.consider(Content::Text(text), 6), Verdict::Unchanged));
-        assert!(!receiver.has_changed().unwrap());
-    }
-
-    #[test]
-    fn a_broken_file_changes_nothing_and_is_remembered_until_the_file_is_good_again() {
-        let mut publisher = publisher();
-        publisher.consider(file_of(&["a"]), 5);
-        let receiver = publisher.subscribe();
-        for broken in [
-            Content::Text(b"routes: [".to_vec()),
-            Content::TooLarge,
-            Content::Unreadable(std::io::ErrorKind::NotFound.into()),
-        ] {
-            assert!(matches!(publisher.consider(broken, 7), Verdict::Rejected(_)));
-            let desired = receiver.borrow().clone();
-            assert_eq!(desired.newest.unwrap().revision().seq, 1);
-            let rejected = desired.rejected.unwrap();
-            assert_eq!((rejected.at_ms, rejected.problems[0].file.as_str()), (7, "gateway.yaml"));
-        }
-        assert!(matches!(publisher.consider(file_of(&["a"]), 8), Verdict::Unchanged));
-        assert!(receiver.borrow().rejected.is_none());
+impl Candidate {
+    /// Makes it ready to run, by the engine that will.
+    fn compile(
+        self,
+        revision: Revision,
+        at_ms: u64,
+        previous: Option<&Snapshot>,
+    ) -> Result<Published, Vec<Problem>> {
+        let required = features::required(&self.config);
+        let snapshot = Snapshot::compile(self.config, revision, previous)?;
+        Ok(Published { at_ms, resources: self.resources, required, snapshot })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

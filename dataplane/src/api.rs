@@ -55,6 +55,8 @@ impl Gateway for GatewayService {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
+    type HistoryStream = Paged<v1::HistoryResponse>;
+    type ResourcesStream = Paged<v1::ResourcesResponse>;
 
     async fn explain(
         &self,
@@ -90,6 +92,28 @@ impl Gateway for GatewayService {
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
         Ok(paged(self.runtime.auth(), |providers| v1::AuthResponse { providers }))
     }
+
+    async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {
+        Err(keeps_no_history())
+    }
+
+    async fn resources(
+        &self,
+        _: Request<v1::ResourcesRequest>,
+    ) -> Result<Response<Self::ResourcesStream>, Status> {
+        Err(keeps_no_history())
+    }
+
+    async fn rollback(
+        &self,
+        _: Request<v1::RollbackRequest>,
+    ) -> Result<Response<v1::RollbackResponse>, Status> {
+        Err(keeps_no_history())
+    }
+}
+
+fn keeps_no_history() -> Status {
+    Status::unimplemented("a data plane keeps no history; ask its control plane")
 }
 
 /// A list in as many messages as it takes.

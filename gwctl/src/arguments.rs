@@ -4,9 +4,14 @@ use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{output::Format, watch::Interval};
+use crate::{
+    output::Format,
+    reference::{Reference, Side},
+    wait::Patience,
+    watch::Interval,
+};
 
-/// Asks a running gateway what it does, and checks configuration files.
+/// Asks a running gateway what it does, checks configuration files, and undoes changes.
 #[derive(Debug, Parser)]
 #[command(version, after_help = "The admin key, where one is needed, is taken from APIGW_ADMIN_KEY.")]
 pub(crate) struct Arguments {
@@ -44,6 +49,36 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Every reason code of logs and metrics, and what it means. Asks nobody.
     Reasons,
+    /// The revisions that are kept, newest first.
+    History,
+    /// What differs between two revisions or files, by meaning, and what would come of it. Exit code: 0 the same, 2 not.
+    ///
+    /// A revision is SEQ, EPOCH.SEQ, the first digits of its hash, "current" or "previous"; a file is a path with "/", or
+    /// one with "." that is there; "-" reads standard input.
+    Diff {
+        /// What was [default: previous; of one file: current].
+        #[arg(value_name = "REV|FILE")]
+        before: Option<Side>,
+        /// What is [default: current].
+        #[arg(value_name = "REV|FILE")]
+        after: Option<Side>,
+    },
+    /// Publishes the content of a kept revision again. What the file says is held back until it changes.
+    Rollback {
+        /// Whose content; see diff.
+        #[arg(value_name = "REV", default_value = "previous")]
+        revision: Reference,
+    },
+    /// Waits until every connected data plane runs a revision or a newer one. Exit code: 0 it does, 1 one refuses it or
+    /// the time is up.
+    Wait {
+        /// Which; see diff [default: the newest].
+        #[arg(long, value_name = "REV")]
+        revision: Option<Reference>,
+        /// How long at most.
+        #[arg(long, value_name = "SECONDS", default_value = "60")]
+        timeout: Patience,
+    },
     /// Checks a file by the code that would run it, without a server.
     Validate {
         /// The configuration file; "-" reads standard input.

@@ -10,6 +10,7 @@ use apigw_proto::{
     MAX_MESSAGE_BYTES,
     v1::{self, gateway_client::GatewayClient},
 };
+use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::{self, TcpStream};
@@ -104,6 +105,30 @@ impl Connection {
     pub(crate) async fn auth(self) -> Result<Gathered<v1::ProviderState>, Failure> {
         let mut client = self.client.clone();
         self.gathered(client.auth(v1::AuthRequest {}), |page| page.providers).await
+    }
+
+    /// The revisions that are kept, newest first.
+    pub(crate) async fn history(self) -> Result<Vec<v1::HistoryEntry>, Failure> {
+        let mut client = self.client.clone();
+        let gathered = self.gathered(client.history(v1::HistoryRequest {}), |page| page.entries).await?;
+        gathered.cut_short.map_or(Ok(gathered.rows), Err)
+    }
+
+    /// The resources of a kept revision, in their order.
+    pub(crate) async fn resources(self, revision: v1::Revision) -> Result<Vec<Bytes>, Failure> {
+        let mut client = self.client.clone();
+        let request = v1::ResourcesRequest { revision: Some(revision) };
+        let gathered = self.gathered(client.resources(request), |page| page.resources).await?;
+        gathered.cut_short.map_or(Ok(gathered.rows), Err)
+    }
+
+    /// Has the content of a kept revision published again.
+    pub(crate) async fn rollback(mut self, revision: v1::Revision) -> Result<v1::RollbackResponse, Failure> {
+        let call = self.client.rollback(v1::RollbackRequest { revision: Some(revision) });
+        match in_time(&self.endpoint, call).await? {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.failure(Progress::Asked, &status)),
+        }
     }
 
     /// Asks for rows and waits for them.

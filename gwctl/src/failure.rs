@@ -9,7 +9,10 @@ use apigw_config::{admin_key::AdminKeyError, problem::Problem};
 use apigw_engine::explain::QuestionError;
 use tonic::{Code, Status};
 
-use crate::endpoint::{Endpoint, EndpointError};
+use crate::{
+    endpoint::{Endpoint, EndpointError},
+    reference::ResolveError,
+};
 
 const ADDRESSES: &str =
     "use the control plane's address (http://127.0.0.1:9090 unless set) or a data plane's admin address";
@@ -54,12 +57,21 @@ pub(crate) enum Failure {
     /// The file to check cannot be read.
     #[error("cannot read {}: {error}", file.display())]
     Unreadable { file: PathBuf, error: io::Error },
-    /// The file to judge by is not a legal one.
-    #[error("cannot judge by that file: {}{}", .problems.first().map(ToString::to_string).unwrap_or_default(), more(.problems.len()))]
+    /// The file to judge by, or to compare, is not a legal one.
+    #[error("that file is not legal: {}{}", .problems.first().map(ToString::to_string).unwrap_or_default(), more(.problems.len()))]
     NotLegal { problems: Vec<Problem> },
     /// The request is none.
     #[error("cannot ask for that: {0}")]
     Question(#[source] QuestionError),
+    /// No such revision.
+    #[error(transparent)]
+    Revision(#[from] ResolveError),
+    /// What a control plane sent as a revision's content is none for this build.
+    #[error("cannot read the content of revision {revision}: {problem}")]
+    Content { revision: String, problem: OneLine },
+    /// Only a control plane knows what others run.
+    #[error("a data plane answers there; ask its control plane")]
+    NoControlPlane,
     /// Standard output takes nothing.
     #[error("cannot write the answer: {0}")]
     Output(#[source] io::Error),
@@ -113,6 +125,10 @@ impl Failure {
                 Progress::Asked => Self::NotOurs { endpoint },
                 Progress::Answering => Self::Broken { endpoint },
             },
+            // One of ours that does not keep what was asked for says who does.
+            (Code::Unimplemented, _) if is_said_by_the_server(status) => {
+                Self::Refused { endpoint, message: OneLine::new(status.message()) }
+            }
             // Without a gRPC status in the answer, the client makes these from whatever HTTP status there was.
             (Code::Unimplemented | Code::Unknown | Code::Internal | Code::PermissionDenied, _)
                 if progress == Progress::Asked =>
@@ -127,6 +143,11 @@ impl Failure {
 /// Whether a status was made on this side, of a connection that does not work: one that a server sent has no source.
 fn is_from_transport(status: &Status) -> bool {
     status.source().is_some()
+}
+
+/// Whether a status came with words of its own, and not by way of an HTTP status or from a server without the method.
+fn is_said_by_the_server(status: &Status) -> bool {
+    !status.message().is_empty() && !status.message().contains("grpc-status header missing")
 }
 
 /// A text of the other side, made fit to stand in a line: what is not printable is escaped, what is long is cut.

@@ -1,18 +1,22 @@
 //! `gwctl`: what a person asks of a running gateway, and a check of a file before anything runs.
 //!
-//! Standard output carries the answer and nothing else; whatever went wrong is one line on standard error. This program
-//! changes nothing: not a gateway, not a file.
+//! Standard output carries the answer and nothing else; whatever went wrong is one line on standard error. Nothing but
+//! `rollback` changes anything, and no command changes a file.
 
 /// As typed on the command line.
 mod arguments;
 /// One connection to a control plane or a data plane, and the questions it answers.
 mod connection;
-/// Where that is, read from a URL.
+/// Two revisions or files, side by side.
+mod comparison;
+/// Where a control plane or data plane is, read from a URL.
 mod endpoint;
 /// Why a question got no answer, in one line that says what to try.
 mod failure;
 /// An answer as a table, as JSON, as YAML.
 mod output;
+/// What a person types to name a revision.
+mod reference;
 /// A file that may become a configuration.
 mod candidate;
 /// A file checked by the code that would run it.
@@ -21,6 +25,8 @@ mod validate;
 mod explain;
 /// The answers, as scripts see them.
 mod view;
+/// Waiting until what was published runs everywhere.
+mod wait;
 /// An answer that is asked for again and again.
 mod watch;
 
@@ -43,9 +49,16 @@ use crate::{
     endpoint::Endpoint,
     failure::Failure,
     output::{Style, Table},
-    view::{AuthView, ExplainView, LimitsView, ReasonsView, RoutesView, StatusView},
+    reference::Reference,
+    view::{
+        AuthView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView, StatusView,
+    },
+    wait::Sight,
     watch::{Answer, Interval, Pipe, Screen, Size},
 };
+
+/// The exit code of a comparison of two that are not the same, as `diff` has it, but that 1 is for what failed.
+const DIFFERS: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -94,6 +107,23 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
             print(arguments, &view)?;
         }
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
+        Command::History => {
+            let history = connect(arguments).await?.history().await?;
+            print(arguments, &HistoryView::from(history))?;
+        }
+        Command::Diff { before, after } => {
+            let sides = comparison::sides(before.as_ref(), after.as_ref());
+            let diff = comparison::compare(sides, async || connect(arguments).await).await?;
+            print(arguments, &diff)?;
+            return Ok(if diff.same { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) });
+        }
+        Command::Rollback { revision } => roll_back(arguments, revision).await?,
+        Command::Wait { revision, timeout } => {
+            let sight = async || sight(arguments, revision.as_ref()).await;
+            let view = wait::wait(revision.as_ref(), *timeout, sight).await?;
+            print(arguments, &view)?;
+            return Ok(if view.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Validate { file } => {
             let validation = validate::validate(file)?;
             print(arguments, &validation)?;
@@ -101,6 +131,23 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn roll_back(arguments: &Arguments, reference: &Reference) -> Result<(), Failure> {
+    let kept = connect(arguments).await?.history().await?;
+    let asked = reference.resolve(&kept)?;
+    let revision = asked.revision.clone().unwrap_or_default();
+    let response = connect(arguments).await?.rollback(revision).await?;
+    print(arguments, &RollbackView::new(asked, response))
+}
+
+/// What there is to see for somebody who waits; the history only where it is needed to know for what.
+async fn sight(arguments: &Arguments, reference: Option<&Reference>) -> Result<Sight, Failure> {
+    let kept = match reference {
+        Some(_) => connect(arguments).await?.history().await?,
+        None => Vec::new(),
+    };
+    Ok(Sight { status: connect(arguments).await?.status().await?, kept })
 }
 
 /// What did arrive is worth showing, even when a data plane kept silent.

@@ -4,11 +4,15 @@
 //! is null in it.
 
 mod auth;
+mod diff;
 mod explain;
+mod history;
 mod limits;
 mod reasons;
+mod revision;
 mod routes;
 mod status;
+mod wait;
 
 use std::fmt::Write;
 
@@ -17,8 +21,16 @@ use apigw_proto::v1;
 use serde::Serialize;
 
 pub(crate) use self::{
-    auth::AuthView, explain::ExplainView, limits::LimitsView, reasons::ReasonsView, routes::RoutesView,
+    auth::AuthView,
+    diff::DiffView,
+    explain::ExplainView,
+    history::{HistoryView, RollbackView},
+    limits::LimitsView,
+    reasons::ReasonsView,
+    revision::RevisionView,
+    routes::RoutesView,
     status::StatusView,
+    wait::WaitView,
 };
 
 /// One thing wrong with a configuration. Numbers are from 1.
@@ -61,29 +73,11 @@ impl From<v1::Problem> for ProblemView {
     }
 }
 
-/// Identity of a configuration.
-#[derive(Debug, Serialize)]
-pub(crate) struct RevisionView {
-    epoch: u64,
-    seq: u64,
-    /// Lower-case hexadecimal digits.
-    hash: String,
-}
-
-impl From<v1::Revision> for RevisionView {
-    fn from(revision: v1::Revision) -> Self {
-        let mut hash = String::with_capacity(revision.root_hash.len() * 2);
-        for byte in &revision.root_hash {
-            write!(hash, "{byte:02x}").expect("a string takes any text");
-        }
-        Self { epoch: revision.epoch, seq: revision.seq, hash }
-    }
-}
-
-impl RevisionView {
-    /// The sequence number and the first 8 digits: enough to tell two revisions on a screen apart.
-    pub(crate) fn short(&self) -> String {
-        format!("{}-{}", self.seq, self.hash.chars().take(8).collect::<String>())
+/// Problems beneath a head of their own.
+fn push_problems(text: &mut String, head: &str, problems: &[ProblemView]) {
+    writeln!(text, "\n{head}:").expect("a string takes any text");
+    for problem in problems {
+        writeln!(text, "  {}", problem.text()).expect("a string takes any text");
     }
 }
 

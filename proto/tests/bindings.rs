@@ -7,12 +7,15 @@ use std::{fs, path::Path};
 #[test]
 fn committed_bindings_are_what_the_proto_files_generate() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = ["config", "api", "delivery"].map(|name| root.join(format!("apigw/v1/{name}.proto")));
+    let files =
+        ["config", "api", "delivery", "state"].map(|name| root.join(format!("apigw/v1/{name}.proto")));
     let descriptors = protox::compile(files, [root]).expect("the .proto files compile");
     let output = tempfile::tempdir().unwrap();
     tonic_prost_build::configure()
         .out_dir(output.path())
         .bytes(".apigw.v1.Chunk.resources")
+        .bytes(".apigw.v1.ResourcesResponse.resources")
+        .bytes(".apigw.v1.StoredRevision.hashes")
         // Sorted, so that equal messages have equal bytes.
         .btree_map(".apigw.v1")
         .compile_fds(descriptors)

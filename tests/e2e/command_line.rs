@@ -198,6 +198,7 @@ fn wrong_key_is_one_line_and_exit_code_1() {
         .arg("--config")
         .arg(file.path())
         .args(["--listen", "127.0.0.1:0"])
+        .env("APIGW_STATE_DIR", file.directory().join("state"))
         .env("APIGW_ADMIN_KEY", "right");
     let control_plane = apigw_tests::programs::Running::start(command).expect("it starts");
     let endpoint = control_plane.listening("grpc").expect("it listens");

@@ -38,6 +38,8 @@ mod operator;
 mod edits;
 // Several processes find each other in any order and survive each other's end.
 mod fleet;
+// What was published is kept, compared, waited for and brought back.
+mod history;
 // A data plane that starts while its control plane is away serves what it served before.
 mod last_known_good;
 // What a person types and what comes back.

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Mutex,
@@ -217,7 +217,7 @@ impl ControlPlane {
         Self::start_on(file, "127.0.0.1:0")
     }
 
-    /// Starts one on this address.
+    /// Starts one on this address. Its state is beside the file, so that the next one with this file goes on with it.
     ///
     /// # Panics
     /// When it does not start.
@@ -225,6 +225,7 @@ impl ControlPlane {
     pub fn start_on(file: &Path, address: &str) -> Self {
         let mut command = Programs::built().command("controlplane");
         command.arg("--config").arg(file).args(["--listen", address]);
+        command.arg("--state-dir").arg(state_directory(file));
         Self { program: Running::start(command).unwrap_or_else(|error| panic!("{error}")) }
     }
 
@@ -247,6 +248,12 @@ impl ControlPlane {
     pub fn program_mut(&mut self) -> &mut Running {
         &mut self.program
     }
+}
+
+/// Where a control plane with this file keeps its state.
+#[must_use]
+pub fn state_directory(file: &Path) -> PathBuf {
+    file.with_extension("state")
 }
 
 /// A file and a data plane that runs it.

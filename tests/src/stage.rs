@@ -112,7 +112,10 @@ impl Stage {
         written.map_err(|source| StageError::File { path: file.clone(), source })?;
 
         let path = file.display().to_string();
-        let control_plane = start("controlplane", &["--config", &path, "--listen", &ports.address(9090)])?;
+        let history = directory.join("history").display().to_string();
+        let listen = ports.address(9090);
+        let control_plane =
+            start("controlplane", &["--config", &path, "--listen", &listen, "--state-dir", &history])?;
         let control_plane_address = control_plane.listening("grpc")?;
         let mut data_plane = programs.command("dataplane");
         data_plane

@@ -6,7 +6,7 @@ use prost::Message as _;
 use super::*;
 use crate::publication::{
     Publisher, Verdict,
-    tests::{file_of, publisher},
+    tests::{Sample, file_of, publisher},
 };
 
 fn publish(source: &mut Publisher, routes: &[&str]) -> Arc<Published> {
@@ -59,7 +59,7 @@ fn observe(session: &mut Session, query: u64, last: bool) -> Result<Event, Breac
 }
 
 /// A session in which `routes` were offered and listed.
-fn listed(routes: &[&str]) -> (Publisher, Arc<Published>, Session) {
+fn listed(routes: &[&str]) -> (Sample, Arc<Published>, Session) {
     let mut source = publisher();
     let published = publish(&mut source, routes);
     let mut session = Session::new(None, None, Some(Arc::clone(&published)));

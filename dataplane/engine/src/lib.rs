@@ -42,6 +42,8 @@ pub mod explain;
 pub mod checks;
 /// What follows from a policy's judgement.
 pub mod mode;
+/// What a change brings about beyond what it says.
+pub mod effects;
 /// What shared state is made of.
 mod sync;
 

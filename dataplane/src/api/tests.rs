@@ -103,6 +103,20 @@ async fn nothing_runs_and_there_is_no_route() {
 }
 
 #[tokio::test]
+async fn history_is_the_control_planes() {
+    let mut client = client(OneRoute::running(), None).await;
+    let refusals = [
+        client.history(v1::HistoryRequest {}).await.unwrap_err(),
+        client.resources(v1::ResourcesRequest::default()).await.unwrap_err(),
+        client.rollback(v1::RollbackRequest::default()).await.unwrap_err(),
+    ];
+    for refused in refusals {
+        assert_eq!(refused.code(), tonic::Code::Unimplemented);
+        assert!(refused.message().contains("ask its control plane"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_needed_where_there_is_one() {
     let key = AdminKey::new("secret".into()).unwrap();
     let mut client = client(OneRoute::running(), Some(key.clone())).await;

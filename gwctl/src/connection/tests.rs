@@ -46,6 +46,8 @@ impl Gateway for Scripted {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
+    type HistoryStream = Paged<v1::HistoryResponse>;
+    type ResourcesStream = Paged<v1::ResourcesResponse>;
 
     async fn status(
         &self,
@@ -72,6 +74,24 @@ impl Gateway for Scripted {
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
         Ok(Response::new(self.paged(v1::AuthResponse { providers: vec![v1::ProviderState::default()] })))
+    }
+
+    async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {
+        Err(Status::unimplemented("ask its control plane"))
+    }
+
+    async fn resources(
+        &self,
+        _: Request<v1::ResourcesRequest>,
+    ) -> Result<Response<Self::ResourcesStream>, Status> {
+        Ok(Response::new(self.paged(v1::ResourcesResponse { resources: vec![b"bytes".to_vec().into()] })))
+    }
+
+    async fn rollback(
+        &self,
+        _: Request<v1::RollbackRequest>,
+    ) -> Result<Response<v1::RollbackResponse>, Status> {
+        Err(Status::not_found("revision 1-9 is not kept"))
     }
 }
 
@@ -166,4 +186,16 @@ fn an_answer_ends_at_its_bounds() {
     assert_eq!(budget.spend(1, 40), Ok(()));
     assert_eq!(budget.spend(1, 0), Err(Over::Rows));
     assert_eq!(Budget::new(3, 100).spend(1, 101), Err(Over::Bytes));
+}
+
+#[tokio::test]
+async fn who_does_not_keep_what_is_asked_for_says_who_does() {
+    let endpoint = Scripted { pages: 1, failure: None }.serve().await;
+    let open = || Connection::open(endpoint.clone(), None);
+    let failure = open().await.unwrap().history().await.unwrap_err().to_string();
+    assert_eq!(failure, format!("{endpoint} says: ask its control plane"));
+    let failure = open().await.unwrap().rollback(v1::Revision::default()).await.unwrap_err().to_string();
+    assert_eq!(failure, format!("{endpoint} says: revision 1-9 is not kept"));
+    let resources = open().await.unwrap().resources(v1::Revision::default()).await.unwrap();
+    assert_eq!(resources, [Bytes::from_static(b"bytes")]);
 }

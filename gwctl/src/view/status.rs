@@ -7,7 +7,7 @@ use apigw_proto::v1;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{ProblemView, RevisionView};
+use super::{ProblemView, RevisionView, push_problems};
 use crate::output::{Cell, Colour, Grid, Style, Table};
 
 #[derive(Debug, Serialize)]
@@ -26,6 +26,14 @@ struct ControlPlaneView {
     /// RFC 3339, in UTC.
     published_at: Option<String>,
     rejected_file: Option<RejectedFileView>,
+    held_back_file: Option<HeldBackFileView>,
+}
+
+/// The file says something else than what runs, because of a rollback.
+#[derive(Debug, Serialize)]
+struct HeldBackFileView {
+    /// RFC 3339, in UTC.
+    since: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +81,9 @@ impl From<v1::ControlPlaneStatus> for ControlPlaneView {
                 at: timestamp(rejected.at_ms),
                 problems: rejected.problems.into_iter().map(ProblemView::from).collect(),
             }),
+            held_back_file: status
+                .held_back_file
+                .map(|held_back| HeldBackFileView { since: timestamp(held_back.since_ms) }),
         }
     }
 }
@@ -123,6 +134,12 @@ impl Table for StatusView {
             text.push('\n');
         }
         text += &data_plane_grid(&self.data_planes).render(style);
+        if let Some(held_back) = self.control_plane.as_ref().and_then(|status| status.held_back_file.as_ref())
+        {
+            let since = &held_back.since;
+            let told = "THE FILE DIFFERS from what runs since the rollback at";
+            writeln!(text, "\n{told} {since}; its next change runs").expect("a string takes any text");
+        }
         if let Some(rejected) = self.control_plane.as_ref().and_then(|status| status.rejected_file.as_ref()) {
             let head = format!("THE FILE WAS REJECTED at {}; the revision above still runs", rejected.at);
             push_problems(&mut text, &head, &rejected.problems);
@@ -143,9 +160,12 @@ impl ControlPlaneView {
             duration(self.uptime_seconds).into(),
             Cell::optional(self.revision.as_ref().map(RevisionView::short)),
             Cell::optional(self.published_at.as_deref()),
-            match &self.rejected_file {
-                Some(_) => Cell::coloured(&format!("{} (rejected)", self.config_file), Colour::Bad),
-                None => self.config_file.as_str().into(),
+            match (&self.rejected_file, &self.held_back_file) {
+                (Some(_), _) => Cell::coloured(&format!("{} (rejected)", self.config_file), Colour::Bad),
+                (None, Some(_)) => {
+                    Cell::coloured(&format!("{} (differs)", self.config_file), Colour::Waiting)
+                }
+                (None, None) => self.config_file.as_str().into(),
             },
         ]);
         grid
@@ -178,13 +198,6 @@ fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<7> {
     grid
 }
 
-fn push_problems(text: &mut String, head: &str, problems: &[ProblemView]) {
-    writeln!(text, "\n{head}:").expect("a string takes any text");
-    for problem in problems {
-        writeln!(text, "  {}", problem.text()).expect("a string takes any text");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -207,6 +220,7 @@ mod tests {
         let answer = v1::StatusResponse {
             control_plane: Some(v1::ControlPlaneStatus {
                 version: "0.1.0".into(),
+                held_back_file: None,
                 uptime_seconds: 200,
                 config_file: "gateway.yaml".into(),
                 revision: Some(revision.clone()),
@@ -252,6 +266,7 @@ mod tests {
                         "message": "wrong",
                     }],
                 },
+                "held_back_file": null,
             },
             "data_planes": [
                 {
@@ -295,5 +310,28 @@ PROBLEMS OF dp-2:
   port taken
 ";
         assert_eq!(status().table(Style::Plain), expected);
+    }
+
+    #[test]
+    fn a_file_that_differs_since_a_rollback_shows() {
+        let held_back_file = Some(v1::HeldBackFile { since_ms: 1_700_000_000_123 });
+        let control_plane = v1::ControlPlaneStatus {
+            config_file: "gateway.yaml".into(),
+            held_back_file,
+            ..v1::ControlPlaneStatus::default()
+        };
+        let answer = v1::StatusResponse { control_plane: Some(control_plane), data_planes: Vec::new() };
+        let view = StatusView::new(answer, now());
+        let since = "2023-11-14T22:13:20.123Z";
+        assert_eq!(
+            serde_json::to_value(&view).unwrap()["control_plane"]["held_back_file"],
+            json!({ "since": since })
+        );
+        let table = view.table(Style::Plain);
+        assert!(table.contains("gateway.yaml (differs)"), "{table}");
+        assert!(
+            table.contains(&format!("THE FILE DIFFERS from what runs since the rollback at {since}")),
+            "{table}"
+        );
     }
 }

@@ -353,6 +353,9 @@ pub struct ControlPlaneStatus {
     /// Absent while the file's content is what `revision` says.
     #[prost(message, optional, tag = "6")]
     pub rejected_file: ::core::option::Option<RejectedFile>,
+    /// Absent unless the file's content is held back since a rollback.
+    #[prost(message, optional, tag = "7")]
+    pub held_back_file: ::core::option::Option<HeldBackFile>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RejectedFile {
@@ -361,6 +364,13 @@ pub struct RejectedFile {
     pub at_ms: u64,
     #[prost(message, repeated, tag = "2")]
     pub problems: ::prost::alloc::vec::Vec<Problem>,
+}
+/// The file is good and says something else than what runs, because of a rollback.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldBackFile {
+    /// Milliseconds since 1970, of the rollback.
+    #[prost(uint64, tag = "1")]
+    pub since_ms: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DataPlaneStatus {
@@ -523,6 +533,50 @@ pub struct ProviderState {
     /// Keys of the set that are not used, each with the reason.
     #[prost(string, repeated, tag = "11")]
     pub skipped_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryRequest {}
+/// A page of revisions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<HistoryEntry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryEntry {
+    #[prost(message, optional, tag = "1")]
+    pub revision: ::core::option::Option<Revision>,
+    /// Milliseconds since 1970.
+    #[prost(uint64, tag = "2")]
+    pub published_at_ms: u64,
+    #[prost(enumeration = "Origin", tag = "3")]
+    pub origin: i32,
+    /// What it changed, in one line.
+    #[prost(string, tag = "4")]
+    pub summary: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourcesRequest {
+    #[prost(message, optional, tag = "1")]
+    pub revision: ::core::option::Option<Revision>,
+}
+/// A page of resources in the revision's order, each encoded: the settings first, then routes. Each is below 1 MiB.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourcesResponse {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub resources: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollbackRequest {
+    /// Whose content is to run.
+    #[prost(message, optional, tag = "1")]
+    pub revision: ::core::option::Option<Revision>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollbackResponse {
+    /// Absent: that content runs already.
+    #[prost(message, optional, tag = "1")]
+    pub published: ::core::option::Option<HistoryEntry>,
 }
 /// A request that is only thought of.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -696,6 +750,36 @@ impl BreakerPhase {
             "BREAKER_PHASE_CLOSED" => Some(Self::Closed),
             "BREAKER_PHASE_OPEN" => Some(Self::Open),
             "BREAKER_PHASE_HALF_OPEN" => Some(Self::HalfOpen),
+            _ => None,
+        }
+    }
+}
+/// Whose wish a revision was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Origin {
+    Unspecified = 0,
+    File = 1,
+    Rollback = 2,
+}
+impl Origin {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ORIGIN_UNSPECIFIED",
+            Self::File => "ORIGIN_FILE",
+            Self::Rollback => "ORIGIN_ROLLBACK",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ORIGIN_UNSPECIFIED" => Some(Self::Unspecified),
+            "ORIGIN_FILE" => Some(Self::File),
+            "ORIGIN_ROLLBACK" => Some(Self::Rollback),
             _ => None,
         }
     }
@@ -929,6 +1013,77 @@ pub mod gateway_client {
             req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Explain"));
             self.inner.unary(req, path, codec).await
         }
+        /// The revisions that are kept, newest first.
+        pub async fn history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::HistoryResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/apigw.v1.Gateway/History");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "History"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// The content of a kept revision, secrets included.
+        pub async fn resources(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResourcesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ResourcesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/apigw.v1.Gateway/Resources",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("apigw.v1.Gateway", "Resources"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Publishes the content of a kept revision as a new one. It stays until the file says something new.
+        pub async fn rollback(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/apigw.v1.Gateway/Rollback",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Rollback"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -986,6 +1141,36 @@ pub mod gateway_server {
             &self,
             request: tonic::Request<super::ExplainRequest>,
         ) -> std::result::Result<tonic::Response<super::ExplainResponse>, tonic::Status>;
+        /// Server streaming response type for the History method.
+        type HistoryStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::HistoryResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The revisions that are kept, newest first.
+        async fn history(
+            &self,
+            request: tonic::Request<super::HistoryRequest>,
+        ) -> std::result::Result<tonic::Response<Self::HistoryStream>, tonic::Status>;
+        /// Server streaming response type for the Resources method.
+        type ResourcesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ResourcesResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The content of a kept revision, secrets included.
+        async fn resources(
+            &self,
+            request: tonic::Request<super::ResourcesRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ResourcesStream>, tonic::Status>;
+        /// Publishes the content of a kept revision as a new one. It stays until the file says something new.
+        async fn rollback(
+            &self,
+            request: tonic::Request<super::RollbackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RollbackResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct GatewayServer<T> {
@@ -1272,6 +1457,141 @@ pub mod gateway_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ExplainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/apigw.v1.Gateway/History" => {
+                    #[allow(non_camel_case_types)]
+                    struct HistorySvc<T: Gateway>(pub Arc<T>);
+                    impl<
+                        T: Gateway,
+                    > tonic::server::ServerStreamingService<super::HistoryRequest>
+                    for HistorySvc<T> {
+                        type Response = super::HistoryResponse;
+                        type ResponseStream = T::HistoryStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/apigw.v1.Gateway/Resources" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResourcesSvc<T: Gateway>(pub Arc<T>);
+                    impl<
+                        T: Gateway,
+                    > tonic::server::ServerStreamingService<super::ResourcesRequest>
+                    for ResourcesSvc<T> {
+                        type Response = super::ResourcesResponse;
+                        type ResponseStream = T::ResourcesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResourcesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::resources(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResourcesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/apigw.v1.Gateway/Rollback" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollbackSvc<T: Gateway>(pub Arc<T>);
+                    impl<T: Gateway> tonic::server::UnaryService<super::RollbackRequest>
+                    for RollbackSvc<T> {
+                        type Response = super::RollbackResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollbackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::rollback(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollbackSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1857,4 +2177,17 @@ pub mod delivery_server {
     impl<T> tonic::server::NamedService for DeliveryServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
+}
+/// A revision that a control plane has published.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredRevision {
+    #[prost(message, optional, tag = "1")]
+    pub entry: ::core::option::Option<HistoryEntry>,
+    /// SHA-256 of each resource, 32 bytes each, in the revision's order: the settings first, then the routes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub hashes: ::prost::bytes::Bytes,
+    /// With a rollback: the root hash of what the file said then. Empty: the file says what this revision says, or could
+    /// not be read.
+    #[prost(bytes = "vec", tag = "3")]
+    pub held_back: ::prost::alloc::vec::Vec<u8>,
 }

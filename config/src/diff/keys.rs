@@ -1,0 +1,317 @@
+//! A part of a configuration as its keys and their values, from the messages that carry it.
+//!
+//! Each method takes one message apart, without `..`: a field that is added does not compile until it has its key here.
+//! What a file would not say (nothing, or what every file says without saying it) has no key, and whatever two
+//! messages differ in has one; a property test holds this against the bytes of the messages.
+
+use std::collections::BTreeMap;
+
+use apigw_proto::v1::{self, provider, rate_limit_backend};
+
+use super::{Hidden, Value};
+use crate::{
+    json::Number,
+    model::{Provider, Route, Settings},
+    names::PolicyMode,
+};
+
+/// Keys such as `rate_limit.rps`, with their values.
+#[derive(Debug, Default)]
+pub(super) struct Keys(BTreeMap<String, Value>);
+
+impl From<&Route> for Keys {
+    fn from(route: &Route) -> Self {
+        let mut keys = Self::default();
+        keys.route(route.into());
+        keys
+    }
+}
+
+impl From<&Provider> for Keys {
+    fn from(provider: &Provider) -> Self {
+        let mut keys = Self::default();
+        keys.provider(provider.into());
+        keys
+    }
+}
+
+impl Keys {
+    /// Of everything but the providers.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut keys = Self::default();
+        keys.settings(settings.into());
+        keys
+    }
+
+    pub(super) fn as_map(&self) -> &BTreeMap<String, Value> {
+        &self.0
+    }
+
+    pub(super) fn into_map(self) -> BTreeMap<String, Value> {
+        self.0
+    }
+
+    fn put(&mut self, path: &str, value: Value) {
+        self.0.insert(path.into(), value);
+    }
+
+    fn text(&mut self, path: &str, text: String) {
+        if !text.is_empty() {
+            self.put(path, Value::Text(text));
+        }
+    }
+
+    fn truth(&mut self, path: &str, truth: bool) {
+        self.put(path, Value::Truth(truth));
+    }
+
+    fn secret(&mut self, path: &str, text: String) {
+        if !text.is_empty() {
+            self.put(path, Value::Secret(Hidden::new(text)));
+        }
+    }
+
+    fn list(&mut self, path: &str, texts: Vec<String>) {
+        if !texts.is_empty() {
+            self.put(path, Value::List(texts));
+        }
+    }
+
+    fn number(&mut self, path: &str, number: f64) {
+        self.put(path, Value::Number(Number(number)));
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts and sizes are at most 2^53")]
+    fn count(&mut self, path: &str, count: u64) {
+        self.number(path, count as f64);
+    }
+
+    /// Of something that a route need not have.
+    fn count_above_0(&mut self, path: &str, count: u64) {
+        if count > 0 {
+            self.count(path, count);
+        }
+    }
+
+    fn seconds(&mut self, path: &str, micros: u64) {
+        self.put(path, Value::Number(Number::seconds(micros)));
+    }
+
+    /// Of a policy that is there.
+    fn mode(&mut self, path: &str, mode: String) {
+        let mode = if mode.is_empty() { PolicyMode::Enforce.as_str().into() } else { mode };
+        self.text(path, mode);
+    }
+
+    fn settings(&mut self, settings: v1::Settings) {
+        // Providers are compared one by one.
+        let v1::Settings { server, upstream, auth: _, rate_limit, admin } = settings;
+        server.into_iter().for_each(|server| self.server(server));
+        upstream.into_iter().for_each(|upstream| self.upstream(upstream));
+        rate_limit.into_iter().for_each(|backend| self.backend(backend));
+        if let Some(v1::Admin { address }) = admin {
+            self.text("admin.addr", address);
+        }
+    }
+
+    fn server(&mut self, server: v1::Server) {
+        let v1::Server {
+            addresses,
+            trusted_proxies,
+            max_header_bytes,
+            max_body_bytes,
+            read_header_timeout_us,
+            read_timeout_us,
+            write_timeout_us,
+            idle_timeout_us,
+            address_lists,
+        } = server;
+        self.list("server.addr", addresses);
+        self.list("server.trusted_proxies", trusted_proxies);
+        self.count("server.max_header_bytes", max_header_bytes);
+        self.count("server.max_body_bytes", max_body_bytes);
+        self.seconds("server.read_header_timeout_seconds", read_header_timeout_us);
+        self.seconds("server.read_timeout_seconds", read_timeout_us);
+        self.seconds("server.write_timeout_seconds", write_timeout_us);
+        self.seconds("server.idle_timeout_seconds", idle_timeout_us);
+        self.address_lists("server.", address_lists);
+    }
+
+    fn upstream(&mut self, upstream: v1::Upstream) {
+        let v1::Upstream {
+            dial_timeout_us,
+            tls_handshake_timeout_us,
+            response_header_timeout_us,
+            idle_connection_timeout_us,
+            max_idle_connections,
+            max_idle_connections_per_host,
+        } = upstream;
+        self.seconds("upstream.dial_timeout_seconds", dial_timeout_us);
+        self.seconds("upstream.tls_handshake_timeout_seconds", tls_handshake_timeout_us);
+        self.seconds("upstream.response_header_timeout_seconds", response_header_timeout_us);
+        self.seconds("upstream.idle_conn_timeout_seconds", idle_connection_timeout_us);
+        self.count("upstream.max_idle_conns", max_idle_connections);
+        self.count("upstream.max_idle_conns_per_host", max_idle_connections_per_host);
+    }
+
+    fn backend(&mut self, backend: v1::RateLimitBackend) {
+        let v1::RateLimitBackend { backend } = backend;
+        match backend {
+            None => {}
+            Some(rate_limit_backend::Backend::Memory(v1::MemoryBackend { cleanup_us, ttl_us, max_keys })) => {
+                self.text("rate_limit.backend", "memory".into());
+                self.seconds("rate_limit.memory.cleanup_seconds", cleanup_us);
+                self.seconds("rate_limit.memory.ttl_seconds", ttl_us);
+                self.count("rate_limit.memory.max_keys", max_keys.into());
+            }
+            Some(rate_limit_backend::Backend::Redis(redis)) => {
+                let v1::RedisBackend {
+                    addresses,
+                    password,
+                    database,
+                    username,
+                    cluster,
+                    tls,
+                    timeout_us,
+                    on_failure,
+                    key_prefix,
+                    local_max_keys,
+                } = redis;
+                self.text("rate_limit.backend", "redis".into());
+                self.list("rate_limit.redis.addr", addresses);
+                self.secret("rate_limit.redis.password", password);
+                self.count("rate_limit.redis.db", database.into());
+                self.text("rate_limit.redis.username", username);
+                self.truth("rate_limit.redis.cluster", cluster);
+                self.truth("rate_limit.redis.tls", tls);
+                self.seconds("rate_limit.redis.timeout_seconds", timeout_us);
+                self.text("rate_limit.redis.on_failure", on_failure);
+                self.text("rate_limit.redis.key_prefix", key_prefix);
+                self.count("rate_limit.memory.max_keys", local_max_keys.into());
+            }
+        }
+    }
+
+    fn provider(&mut self, provider: v1::Provider) {
+        // The name is what it is compared by.
+        let v1::Provider { name: _, kind, issuers, audiences, leeway_us } = provider;
+        let beneath = match kind {
+            None => "",
+            Some(provider::Kind::Hmac(v1::Hmac { secret })) => {
+                self.secret("hmac_secret", secret);
+                ""
+            }
+            Some(provider::Kind::Jwks(v1::Jwks { url, algorithms, cache_ttl_us, http_timeout_us })) => {
+                self.text("jwks.url", url);
+                self.list("jwks.algorithms", algorithms);
+                self.seconds("jwks.cache_ttl_seconds", cache_ttl_us);
+                self.seconds("jwks.http_timeout_seconds", http_timeout_us);
+                "jwks."
+            }
+        };
+        self.list(&format!("{beneath}issuers"), issuers);
+        self.list(&format!("{beneath}audiences"), audiences);
+        self.seconds(&format!("{beneath}leeway_seconds"), leeway_us);
+    }
+
+    fn route(&mut self, route: v1::Route) {
+        let v1::Route {
+            // What it is compared by.
+            name: _,
+            path_prefix,
+            upstream,
+            strip_prefix,
+            auth_required,
+            rate_limit,
+            concurrency,
+            circuit_breaker,
+            auth,
+            address_lists,
+            cors,
+            max_header_bytes,
+            max_body_bytes,
+        } = route;
+        self.text("match.path_prefix", path_prefix);
+        self.text("upstream", upstream);
+        self.text("strip_prefix", strip_prefix);
+        self.truth("auth_required", auth_required);
+        rate_limit.into_iter().for_each(|limit| self.rate_limit(limit));
+        concurrency.into_iter().for_each(|concurrency| self.concurrency(concurrency));
+        circuit_breaker.into_iter().for_each(|breaker| self.circuit_breaker(breaker));
+        auth.into_iter().for_each(|auth| self.route_auth(auth));
+        self.address_lists("", address_lists);
+        cors.into_iter().for_each(|cors| self.cors(cors));
+        self.count_above_0("max_header_bytes", max_header_bytes);
+        self.count_above_0("max_body_bytes", max_body_bytes);
+    }
+
+    fn rate_limit(&mut self, limit: v1::RateLimit) {
+        let v1::RateLimit { enabled, rps, burst, scope, mode } = limit;
+        self.truth("rate_limit.enabled", enabled);
+        self.number("rate_limit.rps", rps);
+        self.number("rate_limit.burst", burst);
+        self.text("rate_limit.scope", scope);
+        self.mode("rate_limit.mode", mode);
+    }
+
+    /// What limits nothing is what a route has whose file says nothing of it.
+    fn concurrency(&mut self, concurrency: v1::Concurrency) {
+        let v1::Concurrency { max_in_flight, mode } = concurrency;
+        if max_in_flight > 0 || !mode.is_empty() {
+            self.count("concurrency.max_in_flight", max_in_flight.into());
+            self.mode("concurrency.mode", mode);
+        }
+    }
+
+    fn circuit_breaker(&mut self, breaker: v1::CircuitBreaker) {
+        let v1::CircuitBreaker {
+            enabled,
+            failure_threshold,
+            open_us,
+            half_open_max_in_flight,
+            failure_rate,
+            mode,
+        } = breaker;
+        self.truth("circuit_breaker.enabled", enabled);
+        self.count("circuit_breaker.failure_threshold", failure_threshold.into());
+        self.seconds("circuit_breaker.open_seconds", open_us);
+        self.count("circuit_breaker.half_open_max_in_flight", half_open_max_in_flight.into());
+        if let Some(v1::FailureRate { percent, window_us, minimum_requests }) = failure_rate {
+            self.number("circuit_breaker.failure_percent", percent);
+            self.seconds("circuit_breaker.window_seconds", window_us);
+            self.count("circuit_breaker.minimum_requests", minimum_requests.into());
+        }
+        self.mode("circuit_breaker.mode", mode);
+    }
+
+    fn route_auth(&mut self, auth: v1::RouteAuth) {
+        let v1::RouteAuth { providers, required_scopes, required_claims, forward_claims, mode } = auth;
+        self.list("auth.providers", providers);
+        self.list("auth.required_scopes", required_scopes);
+        for (claim, value) in required_claims {
+            self.put(&format!("auth.required_claims.{claim}"), Value::Text(value));
+        }
+        for (claim, header) in forward_claims {
+            self.put(&format!("auth.forward_claims.{claim}"), Value::Text(header));
+        }
+        self.mode("auth.mode", mode);
+    }
+
+    /// The lists have no section of their own.
+    fn address_lists(&mut self, above: &str, lists: Option<v1::AddressLists>) {
+        if let Some(v1::AddressLists { allow, deny, mode }) = lists {
+            self.list(&format!("{above}allow_cidrs"), allow);
+            self.list(&format!("{above}deny_cidrs"), deny);
+            self.mode(&format!("{above}cidrs_mode"), mode);
+        }
+    }
+
+    fn cors(&mut self, cors: v1::Cors) {
+        let v1::Cors { allow_origins, allow_methods, allow_headers, max_age_us, mode } = cors;
+        self.list("cors.allow_origins", allow_origins);
+        self.list("cors.allow_methods", allow_methods);
+        self.list("cors.allow_headers", allow_headers);
+        self.seconds("cors.max_age_seconds", max_age_us);
+        self.mode("cors.mode", mode);
+    }
+}

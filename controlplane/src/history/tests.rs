@@ -1,0 +1,190 @@
+//! What is found on disk after a good end, a bad one and after damage.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use apigw_config::wire::ResourceKind;
+use apigw_proto::v1;
+use proptest::{prelude::*, sample::Index};
+use prost::Message as _;
+use tempfile::TempDir;
+
+use super::*;
+
+/// The settings and routes of these names; a route's content is its name.
+fn resources(routes: &[&str]) -> Vec<Resource> {
+    let route = |name: &&str| {
+        let message = v1::Route { name: (*name).into(), ..v1::Route::default() };
+        Resource::new(ResourceKind::Route, (*name).into(), message.encode_to_vec().into())
+    };
+    let settings = Resource::new(ResourceKind::Settings, String::new(), b"settings".to_vec().into());
+    std::iter::once(settings).chain(routes.iter().map(route)).collect()
+}
+
+fn record(seq: u64, resources: &[Resource]) -> Record {
+    let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+    let revision = Revision { epoch: 1, seq, root_hash };
+    Record { revision, at_ms: seq, origin: Origin::File, summary: format!("number {seq}"), held_back: None }
+}
+
+/// A history of revisions 1, 2, ... with these routes.
+fn keep(history: &History, contents: &[&[&str]]) -> Vec<Record> {
+    let kept = (1..).zip(contents).map(|(seq, routes)| {
+        let resources = resources(routes);
+        let record = record(seq, &resources);
+        history.keep(record.clone(), &resources).unwrap();
+        record
+    });
+    kept.collect()
+}
+
+fn seqs(history: &History) -> Vec<u64> {
+    history.records().iter().map(|record| record.revision.seq).collect()
+}
+
+fn files(directory: &TempDir) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for folder in ["objects", "revisions"] {
+        let entries = fs::read_dir(directory.path().join(folder)).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn what_was_kept_is_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let contents: [&[&str]; 3] = [&["a"], &["a", "b"], &["b"]];
+    let kept = keep(&History::open(directory.path(), 50).unwrap(), &contents);
+    let history = History::open(directory.path(), 50).unwrap();
+    assert_eq!(history.records(), kept.iter().rev().cloned().collect::<Vec<_>>());
+    for (record, routes) in kept.iter().zip(contents) {
+        assert_eq!(history.resources(record.revision).unwrap(), resources(routes));
+    }
+    let objects = files(&directory).len() - contents.len();
+    assert_eq!(objects, 3, "the settings and two routes are shared");
+}
+
+#[test]
+fn only_the_last_revisions_stay_and_what_only_the_others_needed_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::open(directory.path(), 2).unwrap();
+    let kept = keep(&history, &[&["a"], &["a", "b"], &["b", "c"]]);
+    assert_eq!(seqs(&history), [3, 2]);
+    assert_eq!(files(&directory).len(), 2 + 4, "settings, a, b, c");
+    assert!(matches!(history.resources(kept[0].revision), Err(HistoryError::Unknown { .. })));
+    drop(history);
+    let history = History::open(directory.path(), 1).unwrap();
+    assert_eq!(seqs(&history), [3]);
+    assert_eq!(files(&directory).len(), 1 + 3, "settings, b, c");
+    assert_eq!(history.resources(kept[2].revision).unwrap(), resources(&["b", "c"]));
+}
+
+#[test]
+fn what_an_end_in_the_middle_leaves_is_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::open(directory.path(), 50).unwrap();
+    keep(&history, &[&["a"]]);
+    let whole = files(&directory);
+    // Resources were written, the record was not.
+    let orphan = resources(&["orphan"]).remove(1);
+    history.store.write_object(orphan.entry().hash, orphan.bytes(), Durability::Written).unwrap();
+    for folder in ["objects", "revisions"] {
+        fs::write(directory.path().join(folder).join(".new"), b"half of").unwrap();
+    }
+    drop(history);
+    let history = History::open(directory.path(), 50).unwrap();
+    assert_eq!(seqs(&history), [1]);
+    let left: Vec<_> = files(&directory).into_iter().filter(|path| !path.ends_with(".new")).collect();
+    assert_eq!(left, whole);
+}
+
+#[test]
+fn a_damaged_revision_goes_with_time_and_its_number_is_not_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    keep(&History::open(directory.path(), 2).unwrap(), &[&["a"], &["b"]]);
+    fs::write(directory.path().join("revisions/1-2"), b"").unwrap();
+    let history = History::open(directory.path(), 2).unwrap();
+    assert_eq!((seqs(&history), history.newest_place()), (vec![1], Some(Place { epoch: 1, seq: 2 })));
+    for seq in 3..=4 {
+        let resources = resources(&["c"]);
+        history.keep(record(seq, &resources), &resources).unwrap();
+    }
+    assert_eq!(seqs(&history), [4, 3]);
+    assert!(!directory.path().join("revisions/1-2").exists());
+}
+
+#[test]
+fn files_are_for_their_user_only() {
+    let directory = tempfile::tempdir().unwrap();
+    keep(&History::open(directory.path(), 50).unwrap(), &[&["a"]]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for path in files(&directory) {
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700), "{}", path.display());
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Damage {
+    Truncated(Index),
+    Flipped(Index, u8),
+    Removed,
+    Replaced(Vec<u8>),
+}
+
+fn any_damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        any::<Index>().prop_map(Damage::Truncated),
+        (any::<Index>(), 0_u8..8).prop_map(|(place, bit)| Damage::Flipped(place, bit)),
+        Just(Damage::Removed),
+        prop::collection::vec(any::<u8>(), 0..200).prop_map(Damage::Replaced),
+    ]
+}
+
+fn damage(path: &Path, damage: Damage) {
+    let mut bytes = fs::read(path).unwrap();
+    match damage {
+        Damage::Truncated(place) => bytes.truncate(place.index(bytes.len())),
+        Damage::Flipped(place, bit) => {
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+        }
+        Damage::Removed => return fs::remove_file(path).unwrap(),
+        Damage::Replaced(others) => bytes = others,
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn damage_never_yields_other_content_than_was_kept(
+        file in any::<Index>(), harm in any_damage(), is_open in any::<bool>(),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let contents: [&[&str]; 3] = [&["a"], &["a", "b"], &["b", "c"]];
+        let history = History::open(directory.path(), 50).unwrap();
+        let kept = keep(&history, &contents);
+        let files = files(&directory);
+        let harmed = &files[file.index(files.len())];
+        damage(harmed, harm);
+        // Damage may come before the start or after it.
+        let history = if is_open { history } else { History::open(directory.path(), 50).unwrap() };
+        let records = history.records();
+        prop_assert!(records.iter().all(|record| kept.contains(record)), "{:?}", records);
+        for (record, routes) in kept.iter().zip(contents) {
+            let expected = resources(routes);
+            let needs_it = |path: &Path| {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                name == place(record.revision).to_string()
+                    || expected.iter().any(|resource| resource.entry().hash.to_string() == name)
+            };
+            match history.resources(record.revision) {
+                Ok(found) => prop_assert_eq!(found, expected),
+                Err(_) => prop_assert!(needs_it(harmed), "only what needs the file suffers"),
+            }
+            prop_assert!(!records.contains(record) || is_open || history.resources(record.revision).is_ok());
+        }
+    }
+}

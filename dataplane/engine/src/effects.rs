@@ -1,0 +1,183 @@
+//! What a change brings about beyond what it says: whom it lets in, and which state it sets back to its beginning.
+//!
+//! What is a reset is decided where the state is carried over ([`crate::policies`], [`crate::rate_limit`], the data
+//! plane's keys and buckets); here the same conditions are told beforehand, and the tests hold them against what
+//! [`Snapshot::compile`](crate::Snapshot::compile) does carry. Pure: two configurations in, lines of text out.
+
+/// One line for a whole change.
+mod summary;
+
+use std::collections::HashMap;
+
+use apigw_config::{
+    model::{
+        self, Auth, GatewayConfig, Provider, ProviderKind, RateLimit, RateLimitBackend, Route, Settings,
+    },
+    names::PolicyMode,
+};
+
+pub use self::summary::{openings, summary};
+use crate::circuit_breaker::BreakerSettings;
+
+/// What a change brings about, each in one line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// State that begins anew.
+    pub resets: Vec<String>,
+    /// What protects less than before.
+    pub warnings: Vec<String>,
+}
+
+/// What it brings about to go from one configuration to another.
+#[must_use]
+pub fn effects(before: &GatewayConfig, after: &GatewayConfig) -> Effects {
+    let former = by_name(before);
+    let mut effects = Effects::default();
+    effects.settings(before.settings(), after.settings());
+    for (route, former) in after.routes().iter().filter_map(|route| Some((route, *former.get(name(route))?)))
+    {
+        if route != former {
+            effects.route(former, route);
+        }
+    }
+    effects.departed(before, after);
+    effects
+}
+
+fn by_name(config: &GatewayConfig) -> HashMap<&str, &Route> {
+    config.routes().iter().map(|route| (name(route), route)).collect()
+}
+
+fn name(route: &Route) -> &str {
+    route.name.as_str()
+}
+
+fn providers(settings: &Settings) -> impl Iterator<Item = &Provider> {
+    settings.auth.iter().flat_map(Auth::providers)
+}
+
+/// A policy that keeps requests out, if the route has it.
+type Protection = (&'static str, Option<PolicyMode>);
+
+/// What keeps requests out, in the order in which they meet it.
+fn protections(route: &Route) -> [Protection; 5] {
+    let lists = &route.address_lists;
+    let has_lists = !lists.allow.is_empty() || !lists.deny.is_empty();
+    let auth_mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
+    let breaker = route.circuit_breaker.as_ref().filter(|breaker| breaker.is_enabled());
+    [
+        ("address lists", has_lists.then_some(lists.mode)),
+        ("auth", route.auth_required.then_some(auth_mode)),
+        ("rate limit", limit(route).map(RateLimit::mode)),
+        ("concurrency limit", (route.concurrency.max_in_flight > 0).then_some(route.concurrency.mode)),
+        ("circuit breaker", breaker.map(model::CircuitBreaker::mode)),
+    ]
+}
+
+fn limit(route: &Route) -> Option<&RateLimit> {
+    route.rate_limit.as_ref().filter(|limit| limit.is_enabled())
+}
+
+/// The protections that were enforced, and what there is of each now.
+fn weakened(before: &Route, after: &Route) -> impl Iterator<Item = Protection> {
+    let pairs = protections(before).into_iter().zip(protections(after));
+    pairs.filter_map(|((what, former), (_, mode))| {
+        (former == Some(PolicyMode::Enforce) && mode != former).then_some((what, mode))
+    })
+}
+
+impl Effects {
+    fn settings(&mut self, before: &Settings, after: &Settings) {
+        if counts_elsewhere(&before.rate_limit, &after.rate_limit) {
+            self.resets.push("all rate limits: every caller starts with a full burst".into());
+        }
+        for provider in providers(after) {
+            let former = providers(before).find(|former| former.name == provider.name);
+            if former.is_some_and(|former| fetches_anew(former, provider)) {
+                let name = provider.name.as_str();
+                self.resets.push(format!("provider {name}: its keys are fetched anew"));
+            }
+        }
+    }
+
+    fn route(&mut self, before: &Route, after: &Route) {
+        let name = name(after);
+        for (what, mode) in weakened(before, after) {
+            self.warnings.push(match mode {
+                None => format!("route {name} loses its {what}"),
+                Some(mode) => format!("route {name}: {what} goes from enforce to {}", mode.as_str()),
+            });
+        }
+        let is_judging = |mode: PolicyMode| mode != PolicyMode::Off;
+        if let (Some(former), Some(limit)) = (limit(before), limit(after))
+            && is_judging(former.mode())
+            && former.clone().with_mode(limit.mode()) != *limit
+        {
+            self.resets.push(format!("route {name}: rate limit, every caller starts with a full burst"));
+        }
+        if let (Some(former), Some(breaker)) = (&before.circuit_breaker, &after.circuit_breaker)
+            && let (Some(settings), Some(others)) =
+                (BreakerSettings::new(former), BreakerSettings::new(breaker))
+            && is_judging(former.mode())
+            && settings != others
+        {
+            self.resets.push(format!("route {name}: circuit breaker starts closed"));
+        }
+    }
+
+    /// Routes whose names are gone. One that is the same but for its name was renamed, and a name is what state hangs on.
+    fn departed(&mut self, before: &GatewayConfig, after: &GatewayConfig) {
+        let (former, present) = (by_name(before), by_name(after));
+        let mut added: HashMap<&str, Vec<&Route>> = HashMap::new();
+        for route in after.routes().iter().filter(|route| !former.contains_key(name(route))) {
+            added.entry(route.path_prefix.as_str()).or_default().push(route);
+        }
+        for gone in before.routes().iter().filter(|route| !present.contains_key(name(route))) {
+            let is_same = |route: &&Route| Route { name: gone.name.clone(), ..(*route).clone() } == *gone;
+            let candidates = added.get_mut(gone.path_prefix.as_str());
+            let renamed = candidates.and_then(|routes| {
+                let index = routes.iter().position(is_same)?;
+                Some(routes.swap_remove(index))
+            });
+            let old = name(gone);
+            match renamed {
+                Some(route) => self.resets.push(format!(
+                    "route {old} is now {}: its limits, breaker and counters begin anew",
+                    name(route)
+                )),
+                None => self.warnings.push(format!("route {old} is removed")),
+            }
+        }
+    }
+}
+
+/// Whether rate limits are counted where nothing was counted yet.
+fn counts_elsewhere(before: &RateLimitBackend, after: &RateLimitBackend) -> bool {
+    match (before, after) {
+        (RateLimitBackend::Memory(before), RateLimitBackend::Memory(after)) => {
+            before.max_keys != after.max_keys
+        }
+        (RateLimitBackend::Redis(before), RateLimitBackend::Redis(after)) => {
+            before.servers != after.servers || before.key_prefix != after.key_prefix
+        }
+        _ => true,
+    }
+}
+
+/// Whether a provider's keys are not those that were fetched before.
+fn fetches_anew(before: &Provider, after: &Provider) -> bool {
+    match (&before.kind, &after.kind) {
+        (ProviderKind::Jwks(before), ProviderKind::Jwks(after)) => {
+            let is_fetched_alike = before.url == after.url
+                && before.cache_ttl == after.cache_ttl
+                && before.http_timeout == after.http_timeout;
+            !is_fetched_alike
+        }
+        // A shared secret is not fetched.
+        (_, ProviderKind::Hmac(_)) => false,
+        (ProviderKind::Hmac(_), ProviderKind::Jwks(_)) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What is told of a change beforehand, held against what compiling it does.
+
+use std::sync::Arc;
+
+use apigw_config::wire::{self, Resource, Revision};
+
+use super::{summary::openings, *};
+use crate::Snapshot;
+
+const BASE: &str = "\
+auth: { providers: [ { name: staff, jwks: { url: \"http://127.0.0.1:9/keys\" } } ] }
+routes:
+  - { name: users, match: { path_prefix: /users }, upstream: \"http://127.0.0.1:1\", auth_required: true,
+      circuit_breaker: { enabled: true, failure_threshold: 5, open_seconds: 10, half_open_max_in_flight: 1 } }
+  - { name: orders, match: { path_prefix: /orders }, upstream: \"http://127.0.0.1:2\", auth_required: true,
+      rate_limit: { enabled: true, rps: 5, burst: 10, scope: ip }, concurrency: { max_in_flight: 3 } }
+";
+
+fn config(text: &str) -> GatewayConfig {
+    apigw_config::read("g.yaml", text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
+}
+
+fn edited(from: &str, to: &str) -> Effects {
+    assert!(BASE.contains(from), "{from:?}");
+    effects(&config(BASE), &config(&BASE.replace(from, to)))
+}
+
+fn check_resets(from: &str, to: &str, expected: &[&str]) {
+    assert_eq!(edited(from, to).resets, expected, "{from:?} -> {to:?}");
+}
+
+fn check_warnings(from: &str, to: &str, expected: &[&str]) {
+    assert_eq!(edited(from, to).warnings, expected, "{from:?} -> {to:?}");
+}
+
+#[test]
+fn a_quota_or_a_scope_that_changes_fills_buckets() {
+    let full = ["route orders: rate limit, every caller starts with a full burst"];
+    check_resets("rps: 5", "rps: 50", &full);
+    check_resets("burst: 10", "burst: 11", &full);
+    check_resets("scope: ip", "scope: user", &full);
+    check_resets("scope: ip", "scope: ip, mode: shadow", &[]);
+    check_resets("/orders", "/o", &[]);
+    check_resets("max_in_flight: 3", "max_in_flight: 4", &[]);
+}
+
+#[test]
+fn where_limits_are_counted_matters_to_all() {
+    let all = ["all rate limits: every caller starts with a full burst"];
+    let with = |section: &str| format!("rate_limit: {section}\n{BASE}");
+    let moved = |before: &str, after: &str| effects(&config(&with(before)), &config(&with(after))).resets;
+    assert_eq!(moved("{}", "{ memory: { max_keys: 5000 } }"), all);
+    assert_eq!(moved("{}", "{ memory: { ttl_seconds: 7 } }"), Vec::<String>::new());
+    let redis = "{ backend: redis, redis: { addr: \"h:1\" } }";
+    assert_eq!(moved("{}", redis), all);
+    assert_eq!(moved(redis, "{ backend: redis, redis: { addr: \"h:2\" } }"), all);
+    assert_eq!(moved(redis, "{ backend: redis, redis: { addr: \"h:1\", db: 3 } }"), all);
+    assert_eq!(
+        moved(redis, "{ backend: redis, redis: { addr: \"h:1\", on_failure: deny } }"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_renamed_route_loses_all_its_state_and_is_not_removed() {
+    let renamed = edited("name: users", "name: people");
+    assert_eq!(renamed.resets, ["route users is now people: its limits, breaker and counters begin anew"]);
+    assert_eq!(renamed.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn keys_are_fetched_anew_from_a_changed_provider() {
+    check_resets("/keys", "/jwks", &["provider staff: its keys are fetched anew"]);
+    check_resets("keys\" }", "keys\", issuers: [i] }", &[]);
+}
+
+#[test]
+fn what_protects_less_is_warned_of() {
+    check_warnings("1\", auth_required: true", "1\"", &["route users loses its auth"]);
+    let shadow = "auth_required: true, auth: { mode: shadow },\n      rate";
+    check_warnings(
+        "auth_required: true,\n      rate",
+        shadow,
+        &["route orders: auth goes from enforce to shadow"],
+    );
+    check_warnings("{ enabled: true, rps", "{ enabled: false, rps", &["route orders loses its rate limit"]);
+    check_warnings("max_in_flight: 3", "max_in_flight: 0", &["route orders loses its concurrency limit"]);
+    check_warnings("rps: 5", "rps: 50", &[]);
+    let gone = BASE.split("  - { name: orders").next().unwrap();
+    assert_eq!(effects(&config(BASE), &config(gone)).warnings, ["route orders is removed"]);
+}
+
+#[test]
+fn breakers_that_start_closed_are_those_that_compiling_replaces() {
+    for (from, to) in [
+        ("failure_threshold: 5", "failure_threshold: 6"),
+        ("open_seconds: 10", "open_seconds: 11"),
+        ("half_open_max_in_flight: 1", "half_open_max_in_flight: 2"),
+        ("half_open_max_in_flight: 1", "half_open_max_in_flight: 1, mode: shadow"),
+        ("half_open_max_in_flight: 1", "half_open_max_in_flight: 1, failure_percent: 50"),
+        ("path_prefix: /users", "path_prefix: /u"),
+        ("127.0.0.1:1", "127.0.0.1:7"),
+        ("rps: 5", "rps: 6"),
+    ] {
+        let (before, after) = (config(BASE), config(&BASE.replace(from, to)));
+        let told = effects(&before, &after).resets.iter().any(|reset| reset.contains("starts closed"));
+        let before = compile(before, None);
+        let after = compile(after, Some(&before));
+        let breaker = |snapshot: &Snapshot| {
+            Arc::clone(snapshot.route_at(0).policies.breaker.as_ref().expect("there is one").rules())
+        };
+        let is_kept = Arc::ptr_eq(&breaker(&before), &breaker(&after));
+        assert_eq!(told, !is_kept, "{from:?} -> {to:?}");
+    }
+}
+
+fn compile(config: GatewayConfig, previous: Option<&Snapshot>) -> Snapshot {
+    let resources = wire::encode(&config).unwrap();
+    let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+    Snapshot::compile(config, Revision { epoch: 1, seq: 1, root_hash }, previous).unwrap()
+}
+
+fn summarised(after: &str) -> String {
+    summary(Some(&config(BASE)), &config(after))
+}
+
+#[test]
+fn a_small_change_is_its_own_summary() {
+    assert_eq!(
+        summarised(&BASE.replace("rps: 5", "rps: 50")),
+        "route orders: rate_limit.rps 5 -> 50; 1 route's rate limit is loosened"
+    );
+    assert_eq!(summarised(BASE), "nothing");
+    assert_eq!(summary(None, &config(BASE)), "first configuration, 2 routes");
+}
+
+#[test]
+fn a_large_change_is_told_by_its_amount_and_what_it_opens() {
+    let after = BASE.replace(", auth_required: true", "").replace("rps: 5, burst: 10", "rps: 50, burst: 100");
+    let more = "  - { name: new, match: { path_prefix: /new }, upstream: \"http://127.0.0.1:3\" }\n";
+    assert_eq!(
+        summarised(&format!("{after}{more}")),
+        "1 route added; 2 routes changed; 2 routes lose auth; 1 route's rate limit is loosened"
+    );
+}
+
+#[test]
+fn a_summary_is_one_short_line() {
+    let long = BASE.replace("/users", &format!("/{}", "u".repeat(300)));
+    let summary = summary(Some(&config(BASE)), &config(&long));
+    assert_eq!(summary.chars().count(), 240);
+    assert!(summary.ends_with("..."), "{summary}");
+}
+
+#[test]
+fn what_is_tightened_opens_nothing() {
+    let tighter = BASE.replace("rps: 5", "rps: 1").replace("max_in_flight: 3", "max_in_flight: 1");
+    assert_eq!(openings(&config(BASE), &config(&tighter)), Vec::<String>::new());
+}
