@@ -4,7 +4,7 @@
 //! nothing. This module knows no file and no stream: contents come in, revisions go out over a watch channel, and the
 //! time is an argument.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apigw_config::{
     model::GatewayConfig,
@@ -15,7 +15,12 @@ use apigw_config::{
         features::{self, Feature},
     },
 };
-use apigw_engine::{Snapshot, effects};
+use apigw_engine::{
+    Snapshot,
+    checks::{self, Source},
+    effects,
+    jwt::time::UnixTime,
+};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -172,7 +177,7 @@ impl Publisher {
 
     /// Judges a content and publishes it when it can run and means something new.
     pub(crate) fn consider(&mut self, content: Content, now_ms: u64) -> Verdict {
-        let judged = self.candidate(content).and_then(|candidate| self.judge(candidate, now_ms));
+        let judged = self.candidate(content, now_ms).and_then(|candidate| self.judge(candidate, now_ms));
         judged.unwrap_or_else(|problems| {
             self.says = None;
             let rejected = Arc::new(RejectedFile { at_ms: now_ms, problems });
@@ -280,8 +285,8 @@ impl Publisher {
         Ok(published)
     }
 
-    /// What a content means.
-    fn candidate(&self, content: Content) -> Result<Candidate, Vec<Problem>> {
+    /// What a content means, if it is what it demands of itself.
+    fn candidate(&self, content: Content, now_ms: u64) -> Result<Candidate, Vec<Problem>> {
         let text = match content {
             Content::Text(text) => text,
             Content::Unreadable(error) => return Err(self.of_the_file(format!("cannot be read: {error}"))),
@@ -289,9 +294,18 @@ impl Publisher {
                 return Err(self.of_the_file(format!("is larger than {MAX_FILE_BYTES} bytes")));
             }
         };
-        let config = apigw_config::read(&self.file, &text)?;
+        let (config, checks) = apigw_config::read_with_checks(&self.file, &text)?;
         let resources = wire::encode(&config).map_err(|error| self.of_the_file(error.to_string()))?;
         let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+        if !checks.is_empty() {
+            // Compiled for this alone; no revision is given before it is known that it will be published.
+            let snapshot = Snapshot::compile(config.clone(), Revision { epoch: 0, seq: 0, root_hash }, None)?;
+            let newest = self.desired.borrow().newest.clone();
+            let previous = newest.as_ref().map(|newest| newest.snapshot());
+            let now = UnixTime::new(Duration::from_millis(now_ms));
+            let source = Source { file: &self.file, content: &text };
+            checks::check(&snapshot, &checks, previous, now, source)?;
+        }
         Ok(Candidate { config, resources, root_hash })
     }
 

@@ -305,3 +305,30 @@ impl Verdict {
         matches!(self, Self::Published(published) if published.revision().is_newer_than(&revision))
     }
 }
+
+/// A file with these routes that demands something of itself.
+fn demanding(routes: &[&str], demand: &str) -> Content {
+    let Content::Text(mut text) = file_of(routes) else { unreachable!("it is a text") };
+    text.extend_from_slice(demand.as_bytes());
+    Content::Text(text)
+}
+
+#[test]
+fn a_content_that_is_not_what_it_demands_is_not_published() {
+    let mut publisher = publisher();
+    let test = "tests: [ {name: t, request: {path: /b}, expect: {route: b}} ]\n";
+    let Verdict::Rejected(rejected) = publisher.consider(demanding(&["a"], test), 5) else { unreachable!() };
+    let problem = rejected.problems[0].to_string();
+    assert_eq!(
+        problem,
+        "gateway.yaml:3:10 tests[0]: t: expected route b, found none; expected it to be sent upstream, found 404 no_route"
+    );
+    assert!(matches!(publisher.consider(demanding(&["a", "b"], test), 6), Verdict::Published(_)));
+
+    let invariant = "invariants: [ {max_routes_removed_percent: 40} ]\n";
+    let Verdict::Rejected(rejected) = publisher.consider(demanding(&["a"], invariant), 7) else {
+        unreachable!()
+    };
+    assert!(rejected.problems[0].message.contains("1 of 2 would be: b"), "{rejected:?}");
+    assert!(matches!(publisher.consider(file_of(&["a"]), 8), Verdict::Published(_)));
+}
