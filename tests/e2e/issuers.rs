@@ -1,5 +1,7 @@
 //! Keys of issuers: fetched in the background, replaced at once, kept when the issuer fails.
 
+use std::time::{Duration, Instant};
+
 use apigw_tests::{
     client::{self, Connection},
     configuration::Document,
@@ -184,4 +186,32 @@ fn edit_of_a_route_fetches_no_keys() {
         assert_eq!(status(&gateway, &KEY), 200);
     }
     assert_eq!(issuer.asked(), 1);
+}
+
+#[test]
+fn provider_that_hangs_does_not_keep_another_ones_tokens_waiting() {
+    let origin = Origin::saying("in");
+    let (hanging, turning) = (Issuer::serving(&[&KEY]), Issuer::serving(&[&KEY]));
+    // Neither is told by its tokens' issuer, so a token with an unknown key may be of either.
+    let provider = |name: &str, issuer: &Issuer| {
+        format!("- {{ name: {name}, jwks: {{ url: \"{}\", http_timeout_seconds: 20 }} }}", issuer.url())
+    };
+    let document = Document::new()
+        .auth("providers:")
+        .auth(&provider("hanging", &hanging))
+        .auth(&provider("turning", &turning))
+        .route("all", "/", origin.url())
+        .with("auth_required: true");
+    let gateway = Gateway::with_key(document);
+    for provider in ["hanging", "turning"] {
+        let labels = [("provider", provider), ("outcome", "success")];
+        eventually("keys are fetched", || {
+            (gateway.data_plane.metrics().count("apigw_jwks_fetches_total", &labels) > 0).then_some(())
+        });
+    }
+    hanging.turns(Conduct::Hangs);
+    turning.turns(Conduct::keys(&[&OTHER_KEY]));
+    let asked = Instant::now();
+    assert_eq!(status(&gateway, &OTHER_KEY), 200);
+    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
 }

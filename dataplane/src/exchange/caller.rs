@@ -1,23 +1,19 @@
-//! Who sends a request: its token judged, at most twice.
-//!
-//! The second time is after a wait: for the provider's first keys, or for a fetch that an unknown key has brought forward.
-//! Both waits are shared by all who ask and bounded by one fetch; see [`jwks`](crate::jwks).
+//! Who sends a request: its token judged once, and again after each wait that may help: for a provider's first keys, or for
+//! a fetch that an unknown key has brought forward. Both waits are shared by all who ask and bounded by one fetch; see
+//! [`jwks`](crate::jwks).
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::SystemTime,
 };
 
 use apigw_engine::{
     access::AccessRules,
     jwt::{
-        authorization::bearer_token,
-        error::JwtError,
-        providers::{ProviderIndex, Refusal},
-        time::UnixTime,
-        token::Token,
+        authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
         verify::Verified,
     },
     policies::Policies,
@@ -73,7 +69,8 @@ fn judge(worker: &Worker, view: &View, rules: &AccessRules, token: &str) -> Resu
     providers.judge(token, rules.accepted(), &view.serving().keys, tokens, now())
 }
 
-/// Judges once more after waiting for what the refusal says may help.
+/// Judges again after waiting for what the refusal says may help: for all providers at once, and each time that one of them
+/// may tell more, so that none which hangs keeps those waiting whom another knows.
 async fn judge_again(
     worker: &Worker,
     view: &View,
@@ -82,29 +79,31 @@ async fn judge_again(
     refusal: Refusal,
 ) -> Result<Arc<Verified>, JwtError> {
     let parsed = Token::parse(token)?;
-    if !may_help(view, &refusal.awaited, parsed.kid()).await {
-        return Err(refusal.error);
+    let keys = &view.serving().keys;
+    let waits = refusal.awaited.iter().map(|provider| Box::pin(keys.look_again(*provider, parsed.kid())));
+    let mut waits: Vec<_> = waits.collect();
+    let mut error = refusal.error;
+    while !waits.is_empty() {
+        let (ended, may_help) = poll_fn(|context| any(&mut waits, context)).await;
+        drop(waits.swap_remove(ended));
+        if may_help {
+            match judge(worker, view, rules, token) {
+                Ok(verified) => return Ok(verified),
+                Err(refusal) => error = refusal.error,
+            }
+        }
     }
-    judge(worker, view, rules, token).map_err(|refusal| refusal.error)
+    Err(error)
 }
 
-/// Waits for all of these providers at once, so that several that hang take no longer than one: whether to look again.
-async fn may_help(view: &View, awaited: &[ProviderIndex], kid: Option<&str>) -> bool {
-    let mut may_help = false;
-    let mut waiting: Vec<_> =
-        awaited.iter().map(|provider| Box::pin(view.serving().keys.look_again(*provider, kid))).collect();
-    poll_fn(|context| {
-        waiting.retain_mut(|look| match look.as_mut().poll(context) {
-            Poll::Ready(helps) => {
-                may_help |= helps;
-                false
-            }
-            Poll::Pending => true,
-        });
-        if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    may_help
+/// The place of a future that has ended, and what it gives.
+fn any<F: Future + Unpin>(futures: &mut [F], context: &mut Context<'_>) -> Poll<(usize, F::Output)> {
+    for (index, future) in futures.iter_mut().enumerate() {
+        if let Poll::Ready(output) = Pin::new(future).poll(context) {
+            return Poll::Ready((index, output));
+        }
+    }
+    Poll::Pending
 }
 
 /// The time that tokens are judged by.

@@ -3,6 +3,9 @@
 //! Redirects are not followed: where keys come from is the configuration's word alone. The type the answer claims is not
 //! looked at; whether it is a key set is seen from the document. The caller bounds the time.
 
+/// What the answer is read from.
+mod bounded;
+
 use std::{future::poll_fn, io, pin::Pin, sync::Arc};
 
 use apigw_config::names::{Scheme, UpstreamHost, UpstreamUrl};
@@ -19,8 +22,14 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use self::bounded::Bounded;
+
 /// The most bytes of an answer's head.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
+
+/// The most bytes read for one answer: room for a key set in small chunks. hyper passes over any number of interim answers
+/// (1xx) in one go, and would keep its thread from everything else that is not a request.
+const MAX_ANSWER_BYTES: usize = 1_024 * 1_024;
 
 /// Where a provider's keys are.
 #[derive(Debug, Clone)]
@@ -117,8 +126,9 @@ impl Source {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<Vec<u8>, FetchError> {
+        let io = TokioIo::new(Bounded::new(stream, MAX_ANSWER_BYTES));
         let (mut sender, connection) =
-            http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
+            http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(io).await?;
         // Ends with this function, also when the caller's patience does.
         let mut driver = JoinSet::new();
         driver.spawn(connection);

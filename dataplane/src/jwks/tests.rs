@@ -128,6 +128,15 @@ async fn answers_without_a_key_set_are_errors() {
 }
 
 #[tokio::test]
+async fn interim_answers_are_passed_over_but_not_without_end() {
+    let behind =
+        |count: usize| "HTTP/1.1 103 Early\r\n\r\n".repeat(count) + &answer("200 OK", &document(&["a"]));
+    let address = serve_always(behind(10)).await;
+    assert!(source(&format!("http://{address}/keys")).fetch().await.unwrap().names("a"));
+    check_error(behind(200_000), "the provider's answer is not HTTP").await;
+}
+
+#[tokio::test]
 async fn redirects_are_not_followed() {
     let elsewhere = serve(|_, _| async { panic!("followed") }).await;
     let redirect =
