@@ -27,7 +27,7 @@ struct Next {
     revision: Revision,
 }
 
-/// Reads a content of the file; none when it means what runs already.
+/// Reads a content of the file, and judges it by what it demands of itself; none when it means what runs already.
 fn read(
     file: &str,
     content: Content,
@@ -45,9 +45,6 @@ fn read(
     let resources = wire::encode(&config).map_err(|error| vec![unreadable(file, error.to_string())])?;
     let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
     let running_revision = running.map(Snapshot::revision);
-    if running_revision.is_some_and(|running| running.root_hash == root_hash) {
-        return Ok(None);
-    }
     let revision = Revision { epoch, seq: running_revision.map_or(0, |running| running.seq) + 1, root_hash };
     // Compiled for this alone: what runs is compiled from what runs, when all else is ready.
     if !checks.is_empty() {
@@ -55,6 +52,9 @@ fn read(
         let candidate = Snapshot::compile(config.clone(), revision, None)?;
         let source = Source { file, content: &text };
         checks::check(&candidate, &checks, running, UnixTime::new(since_epoch), source)?;
+    }
+    if running_revision.is_some_and(|running| running.root_hash == root_hash) {
+        return Ok(None);
     }
     Ok(Some(Next { config, revision }))
 }
