@@ -13,6 +13,8 @@ mod listeners;
 mod worker;
 /// One client connection.
 mod connection;
+/// HTTP/1.1 as it is written, on both sides.
+mod http1;
 /// One request and its answer.
 mod exchange;
 /// Connections to upstreams.

@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
     sync::{Arc, mpsc::sync_channel},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use apigw_config::model::{RateLimitBackend, RedisBackend};
@@ -21,6 +21,7 @@ use apigw_engine::{
     snapshot::{Route, RouteId},
 };
 use arc_swap::{ArcSwap, Cache};
+use http::HeaderValue;
 use rustc_hash::FxHashMap;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -143,6 +144,8 @@ pub(crate) struct Worker {
     /// Of requests that met no route.
     without_route: Arc<RouteCounters>,
     counted: Arc<WorkerCounters>,
+    /// As answers tell it; follows the clock with the worker's ticks.
+    date: RefCell<HeaderValue>,
     /// This worker among all.
     index: usize,
 }
@@ -199,6 +202,7 @@ impl Worker {
             counters: RefCell::default(),
             without_route: shared.metrics.without_route(index),
             counted,
+            date: RefCell::new(date(SystemTime::now())),
             index,
             shared: shared.clone(),
         }
@@ -266,6 +270,11 @@ impl Worker {
         &self.counted
     }
 
+    /// The present time as the `Date` of an answer (RFC 9110 section 6.6.1), at most some ticks old.
+    pub(crate) fn date(&self) -> HeaderValue {
+        self.date.borrow().clone()
+    }
+
     /// What answers at the admin places.
     pub(crate) fn endpoints(&self) -> &Arc<Endpoints> {
         &self.shared.endpoints
@@ -281,6 +290,10 @@ impl Worker {
             control.drain();
         }
     }
+}
+
+fn date(now: SystemTime) -> HeaderValue {
+    HeaderValue::from_str(&httpdate::fmt_http_date(now)).expect("a date is visible ASCII")
 }
 
 /// Begins to connect to the server that counts rate limits, if there is one.
@@ -310,6 +323,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 None => break,
             },
             _ = ticks.tick() => {
+                *worker.date.borrow_mut() = date(SystemTime::now());
                 worker.log.flush();
                 worker.upstreams.sweep(Instant::now());
                 worker.note_shared_limiter();

@@ -116,11 +116,6 @@ impl Deadlines {
         self.timeouts.set(Timeouts::new(server, upstream));
     }
 
-    /// Whether no request is at work: its head is still to come, or could not be read.
-    pub(crate) fn is_before_request(&self) -> bool {
-        matches!(self.phase.get(), Phase::New | Phase::Idle | Phase::Head)
-    }
-
     /// Whether a request is at work and no answer has begun.
     pub(crate) fn is_awaiting_answer(&self) -> bool {
         matches!(self.phase.get(), Phase::Working | Phase::Upstream)
@@ -460,11 +455,11 @@ mod tests {
         deadlines.response_complete();
         deadlines.body_awaited();
         deadlines.flushed();
-        assert!(!deadlines.is_before_request(), "what comes now is still the body");
+        assert_ne!(deadlines.phase.get(), Phase::Idle, "what comes now is still the body");
         assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Body));
         deadlines.body_ends();
         deadlines.flushed();
-        assert!(deadlines.is_before_request());
+        assert_eq!(deadlines.phase.get(), Phase::Idle);
     }
 
     #[tokio::test(start_paused = true)]

@@ -137,7 +137,7 @@ mod tests {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            near.push(Connection::new(stream, UpstreamId::default()).await.unwrap());
+            near.push(Connection::new(stream, UpstreamId::default()));
             far.push(listener.accept().await.unwrap().0);
         }
         (near, far)
