@@ -23,7 +23,7 @@ use std::{
 use apigw_engine::rejection::Rejection;
 use bytes::Bytes;
 use http::{
-    HeaderMap, Method, Request, Response, Version,
+    HeaderMap, Request, Response, Version,
     header::{CONNECTION, EXPECT},
 };
 use tokio::{
@@ -186,8 +186,8 @@ fn begin(head: &Bytes, io: &Rc<ClientIo>) -> Result<(Request<ClientBody>, Asked)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     io.begin_body(length, awaits_invitation);
     let asked = Asked {
-        is_head: parts.method == Method::HEAD,
-        is_modern,
+        method: parts.method.clone(),
+        version: parts.version,
         is_last: !wants_more(is_modern, &parts.headers),
         takes_trailers: forwarding::accepts_trailers(&parts.headers),
     };

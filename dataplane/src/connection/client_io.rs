@@ -152,7 +152,7 @@ impl ClientIo {
         loop {
             let mut read = self.read.borrow_mut();
             match self.body.borrow_mut().decode(&mut read) {
-                Ok(Decoded::Content(content)) => return Poll::Ready(Some(Ok(BodyPiece::Content(content)))),
+                Ok(Decoded::Content(bytes)) => return Poll::Ready(Some(Ok(BodyPiece::Content(bytes)))),
                 Ok(Decoded::Trailers(fields)) => return Poll::Ready(Some(Ok(BodyPiece::Trailers(fields)))),
                 Ok(Decoded::End) => return Poll::Ready(None),
                 Ok(Decoded::Incomplete) => {}
@@ -174,7 +174,7 @@ impl ClientIo {
         let mut skipped = 0;
         while !self.has_body_ended() && !self.awaits_invitation.get() && skipped < MOST_SKIPPED_BYTES {
             match self.poll_body(context) {
-                Poll::Ready(Some(Ok(BodyPiece::Content(content)))) => skipped += content.len(),
+                Poll::Ready(Some(Ok(BodyPiece::Content(bytes)))) => skipped += bytes.len(),
                 Poll::Ready(Some(Ok(BodyPiece::Trailers(_)))) => {}
                 Poll::Ready(None | Some(Err(_))) | Poll::Pending => break,
             }

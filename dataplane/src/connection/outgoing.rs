@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderValue, Method, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, DATE},
 };
 use http_body::Body as _;
@@ -21,11 +21,11 @@ use crate::{
 };
 
 /// What a request says of its answer's form.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) is_head: bool,
-    /// Whether the client understands HTTP/1.1.
-    pub(super) is_modern: bool,
+    pub(super) method: Method,
+    /// What the client understands.
+    pub(super) version: Version,
     /// Whether the client wants no further answer on this connection.
     pub(super) is_last: bool,
     pub(super) takes_trailers: bool,
@@ -63,7 +63,7 @@ impl Outgoing {
         text.reserve(HEAD_BYTES);
         encoder::status_line(text, head.status);
         // Without a body, the length is that of the body there would be (RFC 9110 section 8.6).
-        let keeps_length = asked.is_head || head.status == StatusCode::NOT_MODIFIED;
+        let keeps_length = asked.method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED;
         for (name, value) in &head.headers {
             if *name != CONNECTION && (*name != CONTENT_LENGTH || keeps_length) {
                 encoder::field(text, name, value);
@@ -74,7 +74,7 @@ impl Outgoing {
         }
         if is_last {
             text.extend_from_slice(b"connection: close\r\n");
-        } else if !asked.is_modern {
+        } else if asked.version != Version::HTTP_11 {
             text.extend_from_slice(b"connection: keep-alive\r\n");
         }
         encoder::end_of_head(text, length);
@@ -123,8 +123,8 @@ impl Outgoing {
                 Poll::Ready(frame) => frame.transpose().map_err(|_broken| Broken)?,
             };
             let trailers = match frame.map(http_body::Frame::into_data) {
-                Some(Ok(content)) => {
-                    self.encoder.content(content, &mut outgoing).map_err(|_mismatch| Broken)?;
+                Some(Ok(bytes)) => {
+                    self.encoder.content(bytes, &mut outgoing).map_err(|_mismatch| Broken)?;
                     if !body.is_end_stream() {
                         continue;
                     }
@@ -156,12 +156,12 @@ const HEAD_BYTES: usize = 512;
 
 /// How the length of the answer's body is told; none: it has no body, whatever its fields say.
 fn length(asked: &Asked, status: StatusCode, body: &ResponseBody) -> Option<Length> {
-    if asked.is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+    if asked.method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return None;
     }
     Some(match body.size_hint().exact() {
         Some(bytes) => Length::Known(bytes),
-        None if asked.is_modern => Length::Chunked,
+        None if asked.version == Version::HTTP_11 => Length::Chunked,
         None => Length::UntilClose,
     })
 }

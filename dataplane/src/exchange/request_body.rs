@@ -127,14 +127,14 @@ impl Streamed {
             return Poll::Pending;
         };
         let checked = piece.map(|piece| match piece.map_err(BodyError::from)? {
-            BodyPiece::Content(content) => {
-                let bytes = content.len() as u64;
-                self.bytes += bytes;
-                self.deadlines.body_bytes_read(bytes);
+            BodyPiece::Content(bytes) => {
+                let length = bytes.len() as u64;
+                self.bytes += length;
+                self.deadlines.body_bytes_read(length);
                 if self.bytes > self.max_bytes {
                     return Err(BodyError::TooLarge { max_bytes: self.max_bytes });
                 }
-                Ok(Frame::data(content))
+                Ok(Frame::data(bytes))
             }
             BodyPiece::Trailers(mut fields) => {
                 forwarding::prepare_trailers(&mut fields);

@@ -257,7 +257,7 @@ impl UpstreamBody {
                 return Poll::Ready(Err(UpstreamBroken::RequestBody));
             }
             match self.decoder.decode(&mut wire.read)? {
-                Decoded::Content(content) => return Poll::Ready(Ok(Some(Frame::data(content)))),
+                Decoded::Content(bytes) => return Poll::Ready(Ok(Some(Frame::data(bytes)))),
                 Decoded::Trailers(fields) => return Poll::Ready(Ok(Some(Frame::trailers(fields)))),
                 Decoded::End => return Poll::Ready(Ok(None)),
                 Decoded::Incomplete => {}

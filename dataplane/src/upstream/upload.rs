@@ -97,7 +97,7 @@ impl Upload {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => self.progress = Progress::Deaf,
                 Poll::Ready(Ok(())) if self.progress == Progress::Written => {
-                    self.progress = Progress::Delivered
+                    self.progress = Progress::Delivered;
                 }
                 Poll::Ready(Ok(())) if gathered.is_pending() => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
@@ -114,8 +114,8 @@ impl Upload {
             self.is_touched = true;
             let frame = frame.transpose().map_err(|_fault| BodyFailed)?;
             let trailers = match frame.map(http_body::Frame::into_data) {
-                Some(Ok(content)) => {
-                    self.encoder.content(content, write).map_err(|_mismatch| BodyFailed)?;
+                Some(Ok(bytes)) => {
+                    self.encoder.content(bytes, write).map_err(|_mismatch| BodyFailed)?;
                     continue;
                 }
                 Some(Err(frame)) => frame.into_trailers().ok(),

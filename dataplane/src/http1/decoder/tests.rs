@@ -1,3 +1,5 @@
+//! Bodies in pieces of every size.
+
 use std::{
     io,
     pin::Pin,
@@ -7,6 +9,7 @@ use std::{
 use super::*;
 
 /// A whole body out of pieces of so many bytes: its content, its trailers, what was left over.
+#[expect(clippy::panic_in_result_fn, reason = "a test's assertions panic")]
 fn decode(length: Length, text: &[u8], at_once: usize) -> Result<(Vec<u8>, usize, Vec<u8>), DecodeError> {
     let (mut decoder, mut buffer) = (Decoder::new(length), ReadBuffer::default());
     let (mut content, mut trailers) = (Vec::new(), 0);
@@ -26,8 +29,8 @@ fn decode(length: Length, text: &[u8], at_once: usize) -> Result<(Vec<u8>, usize
             }
             Decoded::Incomplete => match pieces.next() {
                 Some(mut piece) => {
-                    let mut context = Context::from_waker(Waker::noop());
-                    let read: Poll<io::Result<usize>> = buffer.poll_fill(Pin::new(&mut piece), &mut context);
+                    let mut task = Context::from_waker(Waker::noop());
+                    let read: Poll<io::Result<usize>> = buffer.poll_fill(Pin::new(&mut piece), &mut task);
                     assert!(matches!(read, Poll::Ready(Ok(_))));
                 }
                 None => return Ok((content, usize::MAX, Vec::new())),

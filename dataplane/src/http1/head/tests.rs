@@ -1,6 +1,9 @@
+//! Heads as peers really send them, split anywhere.
+
 use super::*;
 
 /// Gives a head in two reads, split anywhere, and whole.
+#[expect(clippy::panic_in_result_fn, reason = "a test's assertions panic")]
 fn find(text: &[u8], max_bytes: usize) -> Result<Option<usize>, HeadError> {
     let whole = HeadSearch::default().find(text, max_bytes);
     for split in 0..text.len() {
