@@ -205,8 +205,10 @@ fn wants_more(is_modern: bool, fields: &HeaderMap) -> bool {
 
 fn refused(error: HeadError, max_bytes: u64) -> Rejection {
     match error {
-        HeadError::Malformed | HeadError::Version => Rejection::HeadMalformed,
-        HeadError::Length(LengthError::ContentLength | LengthError::Ambiguous) => Rejection::HeadMalformed,
+        HeadError::Malformed | HeadError::Length(LengthError::ContentLength | LengthError::Ambiguous) => {
+            Rejection::HeadMalformed
+        }
+        HeadError::Version => Rejection::HttpVersion,
         HeadError::Length(LengthError::TransferCoding) => Rejection::TransferCoding,
         HeadError::TooLarge => Rejection::HeadTooLarge { max_bytes },
         HeadError::TargetTooLong => Rejection::TargetTooLong,

@@ -224,6 +224,18 @@ fn transfer_codings_that_the_gateway_cannot_undo_are_refused() {
 }
 
 #[test]
+fn versions_that_are_not_spoken_are_told_so() {
+    let origin = Origin::saying("ok");
+    let gateway = gateway(&origin);
+    for version in ["HTTP/1.2", "HTTP/2.0", "HTTP/0.9"] {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(format!("GET / {version}\r\nHost: h\r\n\r\n"));
+        assert_eq!(connection.response().status(), 505, "{version}");
+        connection.until_closed();
+    }
+}
+
+#[test]
 fn length_beside_chunks_is_never_forwarded() {
     let origin = Origin::saying("ok");
     let gateway = gateway(&origin);

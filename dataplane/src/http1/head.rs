@@ -12,6 +12,9 @@ pub(crate) const MAX_FIELDS: usize = 100;
 /// The longest target: what can be told of in 16 bits, as [`Uri`] does.
 const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;
 
+/// The longest method. The standard ones have up to 17 bytes.
+const MAX_METHOD_BYTES: usize = 64;
+
 /// Empty lines before a request line are passed over (RFC 9112 section 2.2), as many as these.
 const MAX_EMPTY_LINES: usize = 4;
 
@@ -102,6 +105,9 @@ pub(crate) fn parse_request(head: &Bytes) -> Result<request::Parts, HeadError> {
         }
     };
     let (method, rest) = split(line, b' ').ok_or(HeadError::Malformed)?;
+    if method.len() > MAX_METHOD_BYTES {
+        return Err(HeadError::Malformed);
+    }
     let (target, version) = split(rest, b' ').ok_or(HeadError::Malformed)?;
     let mut request = http::Request::new(());
     *request.version_mut() = parse_version(version)?;

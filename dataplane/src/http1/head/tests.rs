@@ -91,6 +91,9 @@ fn heads_are_bounded_in_bytes_and_fields() {
     let fields = |count: usize| request(&format!("{line}{}\r\n", "X: y\r\n".repeat(count)));
     assert_eq!(fields(MAX_FIELDS).unwrap().headers.len(), MAX_FIELDS);
     assert_eq!(fields(MAX_FIELDS + 1).err(), Some(HeadError::TooLarge));
+    let method = |bytes: usize| request(&format!("{} / HTTP/1.1\r\n\r\n", "A".repeat(bytes)));
+    assert!(method(MAX_METHOD_BYTES).is_ok());
+    assert_eq!(method(MAX_METHOD_BYTES + 1).err(), Some(HeadError::Malformed));
     let target = |bytes: usize| request(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(bytes - 1)));
     assert!(target(MAX_TARGET_BYTES).is_ok());
     assert_eq!(target(MAX_TARGET_BYTES + 1).err(), Some(HeadError::TargetTooLong));
