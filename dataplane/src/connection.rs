@@ -237,6 +237,7 @@ async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client,
     poll_fn(|context| {
         client.control.register(context);
         loop {
+            deadlines.wake(Instant::now());
             if client.is_draining() {
                 deadlines.hurry();
             }
@@ -253,7 +254,7 @@ async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client,
             if pin!(unconstrained(timer.as_mut())).poll(context).is_pending() {
                 return Poll::Pending;
             }
-            match deadlines.check(Instant::now()) {
+            match deadlines.check(deadlines.now()) {
                 // The exchange sees it and answers.
                 Some(Expired::Phase(Phase::Upstream)) => {}
                 Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
@@ -262,7 +263,7 @@ async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client,
                 Some(expired) => return Poll::Ready(End::Expired(expired)),
                 None => {}
             }
-            timer.as_mut().reset(deadlines.next().unwrap_or_else(|| Instant::now() + UNHURRIED));
+            timer.as_mut().reset(deadlines.next().unwrap_or_else(|| deadlines.now() + UNHURRIED));
         }
     })
     .await

@@ -34,7 +34,6 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
-use tokio::time::Instant;
 
 use self::{
     forwarding::X_REQUEST_ID,
@@ -194,7 +193,7 @@ fn occupy(worker: &Worker, policies: &Policies, record: &mut Record) -> Result<(
         record.hold_permit(permit);
     }
     if let Some(breaker) = &policies.breaker {
-        let call = admit_call(breaker.rules(), worker.time(Instant::now())).map_err(Rejection::from);
+        let call = admit_call(breaker.rules(), worker.time(record.now())).map_err(Rejection::from);
         let call = record.pass(breaker.apply(call)?);
         record.hold_call(call);
     }

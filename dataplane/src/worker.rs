@@ -26,11 +26,11 @@ use rustc_hash::FxHashMap;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::LocalOptions,
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
     },
-    task::LocalSet,
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -99,13 +99,14 @@ impl WorkerHandle {
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             // The only blocking calls are those of the admin places, which may wait for each other.
             let mut builder = tokio::runtime::Builder::new_current_thread();
-            let runtime = match builder.enable_all().max_blocking_threads(1).build() {
+            builder.enable_all().max_blocking_threads(1);
+            let runtime = match builder.build_local(LocalOptions::default()) {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
             let _ = started.send(Ok(()));
             let work = async move { run(Rc::new(Worker::new(index, &shared)), received).await };
-            LocalSet::new().block_on(&runtime, work);
+            runtime.block_on(work);
         })?;
         starting.recv().unwrap_or_else(|_| Err(std::io::Error::other("the worker ended while starting")))?;
         Ok(Self { commands, thread })

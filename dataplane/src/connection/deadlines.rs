@@ -53,6 +53,9 @@ struct Timeouts {
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     timeouts: Cell<Timeouts>,
+    /// When the connection's task was last woken: for all that follows until it sleeps again, that is the time. One look at
+    /// the clock serves a whole judgement.
+    now: Cell<Instant>,
     phase: Cell<Phase>,
     /// Of the phase.
     deadline: Cell<Option<Instant>>,
@@ -99,6 +102,7 @@ impl Deadlines {
         let timeouts = Timeouts::new(server, upstream);
         Self {
             timeouts: Cell::new(timeouts),
+            now: Cell::new(now),
             phase: Cell::new(Phase::New),
             deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
             body_deadline: Cell::new(None),
@@ -114,6 +118,16 @@ impl Deadlines {
     /// Takes the limits of the snapshot that judges the present request.
     pub(crate) fn set_timeouts(&self, server: &Server, upstream: &Upstream) {
         self.timeouts.set(Timeouts::new(server, upstream));
+    }
+
+    /// The connection's task has been woken, at this time.
+    pub(crate) fn wake(&self, now: Instant) {
+        self.now.set(now);
+    }
+
+    /// The time, as of the last waking.
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
     }
 
     /// Whether a request is at work and no answer has begun.
@@ -134,7 +148,7 @@ impl Deadlines {
     /// The connection's listener has closed: a connection that has said nothing must do so soon.
     pub(crate) fn hurry(&self) {
         if self.is_new() {
-            let soon = Instant::now() + LAST_WORD;
+            let soon = self.now() + LAST_WORD;
             self.deadline.set(self.deadline.get().map(|deadline| deadline.min(soon)));
         }
     }
@@ -175,7 +189,7 @@ impl Deadlines {
 
     /// More of the body is awaited from the client, and meanwhile nothing from the upstream.
     pub(crate) fn body_awaited(&self) {
-        let now = Instant::now();
+        let now = self.now();
         let bytes = match self.body.get() {
             Body::Read(bytes) => bytes,
             Body::Unread | Body::Ended => {
@@ -197,7 +211,7 @@ impl Deadlines {
         let before = match self.body.get() {
             Body::Read(before) => before,
             Body::Unread | Body::Ended => {
-                self.since.set(Instant::now());
+                self.since.set(self.now());
                 0
             }
         };
@@ -232,7 +246,7 @@ impl Deadlines {
     /// The client accepts no bytes now.
     pub(crate) fn write_blocked(&self) {
         if self.write_deadline.get().is_none() {
-            let now = Instant::now();
+            let now = self.now();
             self.write_deadline.set(Some(now + self.timeouts.get().write));
             self.blocked_since.set(Some(now));
         }
@@ -242,14 +256,14 @@ impl Deadlines {
     pub(crate) fn write_progressed(&self) {
         self.write_deadline.set(None);
         if let Some(since) = self.blocked_since.take() {
-            self.blocked_before.set(self.blocked_before.get() + since.elapsed());
+            self.blocked_before.set(self.blocked_before.get() + (self.now() - since));
         }
     }
 
     /// Whether the client has held up the present answer: an upstream that gave up sending it may have run out of patience
     /// with the client.
     pub(crate) fn was_held_up(&self) -> bool {
-        let blocked = self.blocked_since.get().map_or(Duration::ZERO, |since| since.elapsed());
+        let blocked = self.blocked_since.get().map_or(Duration::ZERO, |since| self.now() - since);
         self.blocked_before.get() + blocked >= HELD_UP
     }
 
@@ -290,7 +304,7 @@ impl Deadlines {
 
     fn enter(&self, phase: Phase, limit: Option<Duration>) {
         self.phase.set(phase);
-        self.deadline.set(limit.map(|limit| Instant::now() + limit));
+        self.deadline.set(limit.map(|limit| self.now() + limit));
     }
 }
 
@@ -316,8 +330,13 @@ mod tests {
         Deadlines::new(&Server::default(), &Upstream::default(), Instant::now())
     }
 
+    async fn pass(deadlines: &Deadlines, time: Duration) {
+        advance(time).await;
+        deadlines.wake(Instant::now());
+    }
+
     async fn expires_after(deadlines: &Deadlines, seconds: u64) -> Option<Expired> {
-        advance(Duration::from_secs(seconds)).await;
+        pass(deadlines, Duration::from_secs(seconds)).await;
         deadlines.check(Instant::now())
     }
 
@@ -328,16 +347,16 @@ mod tests {
         for _ in 0..2 {
             assert!(!deadlines.was_held_up());
             deadlines.write_blocked();
-            advance(Duration::from_millis(500)).await;
+            pass(&deadlines, Duration::from_millis(500)).await;
             deadlines.write_blocked();
             deadlines.write_progressed();
-            advance(Duration::from_secs(5)).await;
+            pass(&deadlines, Duration::from_secs(5)).await;
         }
         assert!(deadlines.was_held_up());
         deadlines.head_complete();
         assert!(!deadlines.was_held_up(), "the next answer is another");
         deadlines.write_blocked();
-        advance(Duration::from_secs(1)).await;
+        pass(&deadlines, Duration::from_secs(1)).await;
         assert!(deadlines.was_held_up());
     }
 
@@ -351,7 +370,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_late_first_byte_does_not_extend_the_time_of_a_head() {
         let deadlines = deadlines();
-        advance(Duration::from_secs(4)).await;
+        pass(&deadlines, Duration::from_secs(4)).await;
         deadlines.bytes_read();
         assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Head)));
     }
@@ -360,7 +379,7 @@ mod tests {
     async fn dripping_heads_do_not_extend_their_time() {
         let deadlines = deadlines();
         deadlines.bytes_read();
-        advance(Duration::from_secs(4)).await;
+        pass(&deadlines, Duration::from_secs(4)).await;
         deadlines.bytes_read();
         assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Head)));
     }
@@ -413,7 +432,7 @@ mod tests {
         deadlines.upstream_awaited();
         deadlines.body_begins();
         deadlines.body_awaited();
-        advance(Duration::from_secs(10)).await;
+        pass(&deadlines, Duration::from_secs(10)).await;
         deadlines.body_bytes_read(5);
         assert_eq!(expires_after(&deadlines, 14).await, None);
         assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Upstream)));
