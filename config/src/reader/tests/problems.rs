@@ -224,6 +224,12 @@ fn unknown_keys_are_problems_with_advice() {
 }
 
 #[test]
+fn lists_are_bounded() {
+    let text = format!("routes: [{}]", "x,".repeat(1_000_000));
+    assert_eq!(problems(&text), ["g.yaml:1:9 routes: 1000000 entries, more than 999999"]);
+}
+
+#[test]
 fn a_key_is_written_once() {
     check(
         "server: {addr: ':80', addr: ':81'}\nserver: {}",
