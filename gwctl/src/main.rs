@@ -23,12 +23,15 @@ mod validate;
 mod explain;
 /// The answers, as scripts see them.
 mod view;
+/// What a person will want to know next.
+mod hints;
 /// Waiting until what was published runs everywhere.
 mod wait;
 /// An answer that is asked for again and again.
 mod watch;
 
 use std::{
+    fmt::Display,
     future::Future,
     io::{self, Write},
     process::ExitCode,
@@ -49,7 +52,7 @@ use crate::{
     arguments::{Arguments, Command},
     connection::{Connection, Gathered},
     failure::Failure,
-    output::{Style, Table},
+    output::{Format, Style, Table},
     reference::Reference,
     view::{
         AuthView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView, StatusView,
@@ -71,6 +74,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => complain(&failure),
     }
+}
+
+fn hint(lines: impl IntoIterator<Item = impl Display>) {
+    lines.into_iter().for_each(|line| eprintln!("gwctl: {line}"));
 }
 
 fn complain(failure: &Failure) -> ExitCode {
@@ -106,6 +113,10 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 }
             };
             print(arguments, &view)?;
+            if request.config.is_none() && arguments.output == Format::Table {
+                let status = connect(arguments).await?.status().await?;
+                hint(hints::of_explanation(&status, view.is_refused()));
+            }
         }
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::History => {
@@ -138,6 +149,9 @@ async fn roll_back(arguments: &Arguments, reference: &Reference) -> Result<(), F
     let kept = connect(arguments).await?.history().await?;
     let asked = reference.resolve(&kept)?;
     let revision = asked.revision.clone().unwrap_or_default();
+    if *reference == Reference::Previous && arguments.output == Format::Table {
+        hint(hints::of_rollback(&kept));
+    }
     let response = connect(arguments).await?.rollback(revision).await?;
     print(arguments, &RollbackView::new(asked, response))
 }
