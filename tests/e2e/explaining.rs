@@ -3,9 +3,10 @@
 use apigw_tests::{
     client,
     configuration::Document,
-    gateway::{Gateway, gwctl_json},
+    gateway::{Fleet, Gateway, gwctl, gwctl_json},
     origin::Origin,
     tokens::{Claims, hs256},
+    waiting::eventually,
 };
 use serde_json::{Value, json};
 
@@ -110,4 +111,33 @@ fn a_file_is_asked_without_a_server_and_names_its_lines() {
     let text = std::fs::read_to_string(&path).expect("the file is there");
     let line = usize::try_from(line).expect("a small number");
     assert!(text.lines().nth(line - 1).is_some_and(|text| text.contains("required_scopes")), "{auth}");
+}
+
+#[test]
+fn a_person_is_told_whom_else_to_ask_and_how_to_take_a_change_back() {
+    let upstream = Origin::saying("ok");
+    let open = Document::new().route("all", "/", upstream.url());
+    let fleet = Fleet::start(&open, 1);
+    let closed =
+        open.auth("mode: hmac").auth(&format!("hmac_secret: \"{SECRET}\"")).with("auth_required: true");
+    fleet.file.save(closed);
+    let address = fleet.data_planes[0].traffic();
+    eventually("the edit refuses requests", || (client::get(address, "/x").status() == 401).then_some(()));
+
+    let told = gwctl(fleet.control_plane.address(), &["explain", "GET", "/x"]);
+    assert!(told.stdout.starts_with("refused with 401, reason jwt_missing"), "{told:?}");
+    let id = fleet.synchronised()["data_planes"][0]["id"].as_str().unwrap_or_default().to_owned();
+    for hint in ["only data planes know", &id, "\"gwctl rollback\" takes it back"] {
+        assert!(told.stderr.contains(hint), "{hint}: {told:?}");
+    }
+    let told = gwctl(fleet.data_planes[0].admin(), &["explain", "GET", "/x"]);
+    assert!(told.stderr.contains("of its control plane") && !told.stderr.contains("at rest"), "{told:?}");
+    let told = gwctl(fleet.control_plane.address(), &["-o", "json", "explain", "GET", "/x"]);
+    assert_eq!(told.stderr, "", "scripts are told nothing else");
+
+    let told = gwctl(fleet.control_plane.address(), &["rollback"]);
+    assert_eq!((told.code, told.stderr.as_str()), (Some(0), ""));
+    eventually("the edit is taken back", || (client::get(address, "/x").status() == 200).then_some(()));
+    let told = gwctl(fleet.control_plane.address(), &["rollback"]);
+    assert!(told.stderr.contains("the last change was a rollback, and this takes it back"), "{told:?}");
 }

@@ -85,7 +85,12 @@ impl DataPlane {
         Self { program, _state: None }
     }
 
-    fn start_as(source: Source<'_>, change: impl Fn(&mut Command) -> &mut Command) -> Self {
+    /// Starts one by a command that is changed first; it has no `--listen` yet.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_as(source: Source<'_>, change: impl Fn(&mut Command) -> &mut Command) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         let mut command = data_plane(source, state.path());
         change(&mut command);
@@ -171,10 +176,7 @@ impl DataPlane {
     /// When the system does not say.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.program.pid());
-        let status = std::fs::read_to_string(path).expect("the process runs");
-        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next());
-        kibibytes.and_then(|number| number.parse::<u64>().ok()).expect("VmRSS is a number") * 1024
+        self.program.resident_bytes()
     }
 
     /// Waits until a path is answered with 200, and gives that answer.
@@ -223,9 +225,21 @@ impl ControlPlane {
     /// When it does not start.
     #[must_use]
     pub fn start_on(file: &Path, address: &str) -> Self {
-        let mut command = Programs::built().command("controlplane");
-        command.arg("--config").arg(file).args(["--listen", address]);
-        command.arg("--state-dir").arg(state_directory(file));
+        Self::of(control_plane(file, address))
+    }
+
+    /// Starts one on a port of the system's choice by a command that is changed first.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_as(file: &Path, change: impl Fn(&mut Command) -> &mut Command) -> Self {
+        let mut command = control_plane(file, "127.0.0.1:0");
+        change(&mut command);
+        Self::of(command)
+    }
+
+    fn of(command: Command) -> Self {
         Self { program: Running::start(command).unwrap_or_else(|error| panic!("{error}")) }
     }
 
@@ -248,6 +262,14 @@ impl ControlPlane {
     pub fn program_mut(&mut self) -> &mut Running {
         &mut self.program
     }
+}
+
+/// The command that runs a control plane.
+fn control_plane(file: &Path, address: &str) -> Command {
+    let mut command = Programs::built().command("controlplane");
+    command.arg("--config").arg(file).args(["--listen", address]);
+    command.arg("--state-dir").arg(state_directory(file));
+    command
 }
 
 /// Where a control plane with this file keeps its state.

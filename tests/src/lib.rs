@@ -11,17 +11,23 @@ pub mod serving;
 pub mod tokens;
 
 // Processes: started, listened to, ended.
+pub mod clock;
 pub mod lines;
 pub mod log;
 pub mod programs;
 pub mod terminal;
 pub mod waiting;
 
+// Who speaks with the programs, well or badly.
+pub mod certificates;
+pub mod frames;
+
 // What a gateway stands between.
 pub mod client;
 pub mod gate;
 pub mod issuer;
 pub mod message;
+pub mod network;
 pub mod origin;
 pub mod redis_server;
 

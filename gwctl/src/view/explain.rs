@@ -78,6 +78,11 @@ impl ExplainView {
         })
     }
 
+    /// Whether it would get no further than the gateway.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.upstream.is_none()
+    }
+
     fn new(answer: v1::ExplainResponse, source_of: impl Fn(&str) -> Option<SourceView>) -> Self {
         let is_sent = answer.status == 0;
         let upstream = UpstreamView { url: answer.upstream_url, path: answer.upstream_path };
