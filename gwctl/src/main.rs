@@ -47,7 +47,7 @@ use crate::{
     arguments::{Arguments, Command},
     connection::{Connection, Gathered},
     endpoint::Endpoint,
-    failure::Failure,
+    failure::{Failure, OneLine},
     output::{Style, Table},
     reference::Reference,
     view::{
@@ -97,14 +97,17 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
             return print_gathered(arguments, gathered, AuthView::from);
         }
         Command::Explain(request) => {
-            let view = match &request.config {
-                Some(file) => explain::by_file(request, file)?,
-                None => {
-                    let answer = connect(arguments).await?.explain(request.question()).await?;
-                    ExplainView::of_running(answer)
+            let answer = match (&request.config, &request.revision) {
+                (Some(file), _) => explain::by_file(request, file)?,
+                (None, Some(revision)) => {
+                    explain::by_revision(request, revision, async || connect(arguments).await).await?
                 }
+                (None, None) => connect(arguments).await?.explain(request.question()).await?,
             };
-            print(arguments, &view)?;
+            if !answer.no_places.is_empty() {
+                eprintln!("gwctl: no lines of the file: {}", OneLine::new(&answer.no_places));
+            }
+            print(arguments, &ExplainView::from(answer))?;
         }
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::History => {

@@ -51,11 +51,16 @@ impl Sample {
     pub(crate) fn history(&self) -> Arc<History> {
         Arc::clone(&self.history)
     }
+
+    pub(crate) fn texts(&self) -> Arc<Texts> {
+        Arc::clone(&self.texts)
+    }
 }
 
 fn with_history(directory: &TempDir, epoch: u64) -> Publisher {
     let history = History::open(directory.path(), 50).unwrap();
-    Publisher::new("gateway.yaml".into(), Arc::new(history), epoch)
+    let texts = Arc::new(Texts::beside(directory.path()));
+    Publisher::new("gateway.yaml".into(), Arc::new(history), texts, epoch)
 }
 
 /// One with an empty history.
