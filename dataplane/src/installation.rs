@@ -73,6 +73,10 @@ impl Applier for FromStream {
         Ok(applied)
     }
 
+    fn refused(&mut self, problems: &[Problem]) {
+        self.installation.history.refused(problems);
+    }
+
     fn limits(&self) -> Vec<v1::RouteLimits> {
         self.status.limits()
     }

@@ -133,6 +133,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_refused_is_told_by_the_data_plane_itself() {
+        let status = OwnStatus::new(Metrics::default(), Instant::now());
+        assert_eq!(status.status().state(), v1::DataPlaneState::Updating);
+        status.history.refused(&[crate::gateway::problem("", "it is of tomorrow".into())]);
+        let told = status.status();
+        assert_eq!(told.state(), v1::DataPlaneState::Rejected);
+        assert_eq!(told.problems[0].message, "it is of tomorrow");
+        assert_eq!(status.history.changes().rejected, 1);
+    }
+
+    #[test]
     fn names_hold_only_what_the_protocol_allows() {
         assert_eq!(name_of("web-1.example.com", 9_901), "web-1.example.com:9901");
         assert_eq!(name_of("wéb 1", 9_901), "w-b-1:9901");
