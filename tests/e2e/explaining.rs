@@ -184,7 +184,7 @@ fn every_revision_that_is_kept_is_asked_and_names_its_lines() {
     };
     for (seq, left) in [("1", 4), ("2", 49), ("previous", 49)] {
         let (told, place) = of_limit(address, &["--revision", seq]);
-        let text = &texts[if seq == "1" { 0 } else { 1 }];
+        let text = &texts[usize::from(seq != "1")];
         assert_eq!(place, Some((name(&told), line_with_limit(text))), "{told}");
         assert!(told.to_string().contains(&format!("{left} left after it")), "{told}");
     }

@@ -36,6 +36,8 @@ mod cors;
 mod operator;
 // A saved file takes effect, however it is saved, without costing a request.
 mod edits;
+// What a change sets back to its beginning is what was said of it beforehand.
+mod resets;
 // Several processes find each other in any order and survive each other's end.
 mod fleet;
 // What was published is kept, compared, waited for and brought back.
