@@ -79,6 +79,7 @@ fn measure(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let rows = status["data_planes"].as_array().map_or(&[][..], Vec::as_slice);
     let in_sync = rows.iter().filter(|row| row["state"] == "in_sync").count();
     println!("gwctl status: {in_sync} of {} in sync, in {:.2?}", rows.len(), asked.elapsed());
+    println!("{} streams were lost and dialled again", fleet.redials());
     let peak = Memory::of(pid).peak;
     let each = peak.saturating_sub(memory.resident) / u64::try_from(flags.data_planes.max(1))?;
     println!("control plane: {} at most, {} KiB more for each data plane", mebibytes(peak), each / 1024);

@@ -25,7 +25,9 @@ pub enum Confusion {
 /// What is held and what is on its way.
 #[derive(Debug, Default)]
 pub struct Transfer {
-    /// Hashes of the resources that run.
+    /// What runs.
+    running: Option<v1::Revision>,
+    /// Hashes of its resources.
     held: HashSet<Vec<u8>>,
     offered: Option<v1::Offer>,
     listed: Vec<Vec<u8>>,
@@ -34,6 +36,19 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// Begins a new stream: what was under way on the one before is forgotten, what runs is not.
+    pub fn restart(&mut self) {
+        self.offered = None;
+        self.listed.clear();
+        self.awaited.clear();
+    }
+
+    /// What runs; none before the first revision.
+    #[must_use]
+    pub fn running(&self) -> Option<&v1::Revision> {
+        self.running.as_ref()
+    }
+
     /// Takes a message and answers it.
     ///
     /// # Errors
@@ -87,7 +102,9 @@ impl Transfer {
             return None;
         }
         self.held = mem::take(&mut self.listed).into_iter().collect();
-        self.offered.take().map(|offer| report(offer, v1::Outcome::Applied))
+        let offer = self.offered.take()?;
+        self.running.clone_from(&offer.revision);
+        Some(report(offer, v1::Outcome::Applied))
     }
 }
 
