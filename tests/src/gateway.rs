@@ -19,7 +19,6 @@ use crate::{
     configuration::{ConfigFile, Document},
     metrics::Metrics,
     origin::Origin,
-    process::Memory,
     programs::{Finished, Programs, Running},
     waiting::{eventually, within},
 };
@@ -172,7 +171,7 @@ impl DataPlane {
     /// When the system does not say.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        Memory::of(self.program.pid()).resident
+        self.program.resident_bytes()
     }
 
     /// Waits until a path is answered with 200, and gives that answer.

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     lines::Lines,
+    process::Memory,
     waiting::{DEADLINE, within},
 };
 
@@ -241,6 +242,15 @@ impl Running {
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has an id");
         kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+    }
+
+    /// Memory in use, in bytes.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        Memory::of(self.pid()).resident
     }
 
     /// Waits until it has ended by itself.
