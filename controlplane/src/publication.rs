@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use apigw_config::{
     model::GatewayConfig,
     problem::Problem,
-    watch::{Content, MAX_FILE_BYTES},
+    watch::Content,
     wire::{
         self, Hash, Resource, Revision,
         features::{self, Feature},
@@ -319,13 +319,7 @@ impl Publisher {
 
     /// What a content means, if it is what it demands of itself.
     fn candidate(&self, content: Content, now_ms: u64) -> Result<Candidate, Vec<Problem>> {
-        let text = match content {
-            Content::Text(text) => text,
-            Content::Unreadable(error) => return Err(self.of_the_file(format!("cannot be read: {error}"))),
-            Content::TooLarge => {
-                return Err(self.of_the_file(format!("is larger than {MAX_FILE_BYTES} bytes")));
-            }
-        };
+        let text = content.into_text().map_err(|error| self.of_the_file(error.to_string()))?;
         let (config, checks) = apigw_config::read_with_checks(&self.file, &text)?;
         let resources = wire::encode(&config).map_err(|error| self.of_the_file(error.to_string()))?;
         let root_hash = wire::root_hash(resources.iter().map(Resource::entry));

@@ -43,15 +43,9 @@ fn read(
     running: Option<&Snapshot>,
     epoch: u64,
 ) -> Result<Reading, Vec<Problem>> {
-    let text = match content {
-        Content::Text(text) => text,
-        Content::Unreadable(error) => {
-            return Err(vec![unreadable(file, format!("cannot read the file: {error}"))]);
-        }
-        Content::TooLarge => return Err(vec![unreadable(file, "the file is too large".into())]),
-    };
+    let text = content.into_text().map_err(|error| vec![of_the_file(file, error.to_string())])?;
     let (config, checks) = apigw_config::read_with_checks(file, &text)?;
-    let resources = wire::encode(&config).map_err(|error| vec![unreadable(file, error.to_string())])?;
+    let resources = wire::encode(&config).map_err(|error| vec![of_the_file(file, error.to_string())])?;
     let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
     let running_revision = running.map(Snapshot::revision);
     let revision = Revision { epoch, seq: running_revision.map_or(0, |running| running.seq) + 1, root_hash };
@@ -66,7 +60,7 @@ fn read(
     Ok(Reading { text: Text { file: file.into(), content: text, root_hash }, next })
 }
 
-fn unreadable(file: &str, message: String) -> Problem {
+fn of_the_file(file: &str, message: String) -> Problem {
     Problem { file: file.into(), ..problem("", message) }
 }
 

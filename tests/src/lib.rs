@@ -11,6 +11,7 @@ pub mod serving;
 pub mod tokens;
 
 // Processes: started, listened to, ended.
+pub mod clock;
 pub mod lines;
 pub mod log;
 pub mod process;
@@ -27,6 +28,7 @@ pub mod client;
 pub mod gate;
 pub mod issuer;
 pub mod message;
+pub mod network;
 pub mod origin;
 pub mod redis_server;
 

@@ -83,6 +83,13 @@ impl From<v1::ExplainResponse> for ExplainView {
     }
 }
 
+impl ExplainView {
+    /// Whether it would get no further than the gateway.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.upstream.is_none()
+    }
+}
+
 impl From<v1::PolicyVerdict> for PolicyView {
     fn from(policy: v1::PolicyVerdict) -> Self {
         let verdict = match policy.verdict() {
