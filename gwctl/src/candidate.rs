@@ -7,7 +7,6 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
-    time::SystemTime,
 };
 
 use apigw_config::{
@@ -16,7 +15,7 @@ use apigw_config::{
     watch::{ContentError, MAX_FILE_BYTES},
     wire::{self, Revision},
 };
-use apigw_engine::{Snapshot, jwt::time::UnixTime};
+use apigw_engine::Snapshot;
 
 use crate::failure::Failure;
 
@@ -70,11 +69,6 @@ impl Candidate {
         let snapshot = Snapshot::compile(config, Revision { epoch: 0, seq: 0, root_hash }, None)?;
         Ok((snapshot, checks))
     }
-}
-
-/// The time that tokens are judged by.
-pub(crate) fn now() -> UnixTime {
-    UnixTime::new(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {

@@ -49,9 +49,9 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, ExplainArguments},
     connection::{Connection, Gathered},
-    failure::Failure,
+    failure::{Failure, OneLine},
     output::{Format, Style, Table},
     reference::Reference,
     view::{
@@ -104,20 +104,7 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let gathered = connect(arguments).await?.auth().await?;
             return print_gathered(arguments, gathered, AuthView::from);
         }
-        Command::Explain(request) => {
-            let view = match &request.config {
-                Some(file) => explain::by_file(request, file)?,
-                None => {
-                    let answer = connect(arguments).await?.explain(request.question()).await?;
-                    ExplainView::of_running(answer)
-                }
-            };
-            print(arguments, &view)?;
-            if request.config.is_none() && arguments.output == Format::Table {
-                let status = connect(arguments).await?.status().await?;
-                hint(hints::of_explanation(&status, view.is_refused()));
-            }
-        }
+        Command::Explain(request) => explain_request(arguments, request).await?,
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::History => {
             let history = connect(arguments).await?.history().await?;
@@ -143,6 +130,28 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what would become of a request; of what runs, also whom else to ask.
+async fn explain_request(arguments: &Arguments, request: &ExplainArguments) -> Result<(), Failure> {
+    let answer = match (&request.config, &request.revision) {
+        (Some(file), _) => explain::by_file(request, file)?,
+        (None, Some(revision)) => {
+            explain::by_revision(request, revision, async || connect(arguments).await).await?
+        }
+        (None, None) => connect(arguments).await?.explain(request.question()).await?,
+    };
+    if !answer.no_places.is_empty() {
+        eprintln!("gwctl: no lines of the file: {}", OneLine::new(&answer.no_places));
+    }
+    let view = ExplainView::from(answer);
+    print(arguments, &view)?;
+    let is_of_what_runs = request.config.is_none() && request.revision.is_none();
+    if is_of_what_runs && arguments.output == Format::Table {
+        let status = connect(arguments).await?.status().await?;
+        hint(hints::of_explanation(&status, view.is_refused()));
+    }
+    Ok(())
 }
 
 async fn roll_back(arguments: &Arguments, reference: &Reference) -> Result<(), Failure> {

@@ -36,6 +36,8 @@ mod cors;
 mod operator;
 // A saved file takes effect, however it is saved, without costing a request.
 mod edits;
+// What a change sets back to its beginning is what was said of it beforehand.
+mod resets;
 // Many changes under load cost no request and leave nothing behind.
 mod reloads;
 // A clock that jumps changes neither the order of revisions nor what is measured.
