@@ -112,6 +112,10 @@ async fn answer(
     let snapshot = view.snapshot();
     let (mut head, body) = request.into_parts();
     head::check(&head)?;
+    if head::is_about_server(&head) {
+        record.pass(snapshot.addresses().admit(record.client())?);
+        return Ok(no_content(record));
+    }
     let path = NormalPath::new(head.uri.path())?;
     record.set_path(&path);
     let place = Place::at(path.as_str()).filter(|_| snapshot.settings().admin.is_none());
@@ -174,14 +178,17 @@ fn judge_origin(
             record.pass(cors.apply(Err::<(), _>(Rejection::from(refusal)))?);
             Ok(None)
         }
-        CorsVerdict::Preflight if is_enforced => {
-            let mut response = Response::new(Source::Own(Bytes::new()));
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            record.set_status(StatusCode::NO_CONTENT);
-            Ok(Some(response))
-        }
+        CorsVerdict::Preflight if is_enforced => Ok(Some(no_content(record))),
         CorsVerdict::Preflight | CorsVerdict::NoPreflight => Ok(None),
     }
+}
+
+/// An answer of the gateway's own that says nothing but yes.
+fn no_content(record: &mut Record) -> Response<Source> {
+    let mut response = Response::new(Source::Own(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    record.set_status(StatusCode::NO_CONTENT);
+    response
 }
 
 /// Takes a place among the requests under way, and asks whether the upstream is well. Both are held by the record, which

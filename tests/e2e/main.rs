@@ -8,6 +8,10 @@ mod proxying;
 mod fields;
 // How messages end: lengths, chunks, trailers, interim answers, kept-alive connections.
 mod framing;
+// The public cases: their format, the upstream that records them, requests, upstreams' answers.
+mod cases;
+mod http11_cases;
+mod response_cases;
 // Bodies of any size pass in memory that does not grow, up to the limit of the file.
 mod bodies;
 // Every timeout in the file is real and ends in its own status and reason.

@@ -16,6 +16,12 @@ pub fn check(head: &Parts) -> Result<(), Rejection> {
     check_host(head)
 }
 
+/// Whether a request asks about the server as a whole (RFC 9112 section 3.2.4): the gateway, since no route could be chosen.
+#[must_use]
+pub fn is_about_server(head: &Parts) -> bool {
+    head.method == Method::OPTIONS && head.uri.authority().is_none() && head.uri.path() == "*"
+}
+
 /// A route may want smaller heads than the server takes.
 ///
 /// # Errors
@@ -82,6 +88,14 @@ mod tests {
             assert_eq!(status("GET", "/", hosts), Some(StatusCode::BAD_REQUEST), "{hosts:?}");
         }
         assert_eq!(status("GET", "http://b.example/", &["a.example"]), Some(StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn only_options_may_be_about_the_server() {
+        let is_about_server = |method, target| is_about_server(&head(method, target, &["a"]));
+        assert!(is_about_server("OPTIONS", "*"));
+        assert!(!is_about_server("GET", "*"));
+        assert!(!is_about_server("OPTIONS", "/*"));
     }
 
     #[test]

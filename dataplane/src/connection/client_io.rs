@@ -78,7 +78,7 @@ impl ClientIo {
             read: RefCell::default(),
             write: RefCell::default(),
             search: RefCell::default(),
-            body: RefCell::new(Decoder::new(Length::Known(0))),
+            body: RefCell::new(Decoder::of_request(Length::Known(0))),
             awaits_invitation: Cell::new(false),
             deadlines,
         }
@@ -133,7 +133,7 @@ impl ClientIo {
 
     /// A request begins whose body is of this length.
     pub(super) fn begin_body(&self, length: Length, awaits_invitation: bool) {
-        *self.body.borrow_mut() = Decoder::new(length);
+        *self.body.borrow_mut() = Decoder::of_request(length);
         self.awaits_invitation.set(awaits_invitation);
     }
 

@@ -48,10 +48,21 @@ pub(crate) enum Decoded {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
+    padding: Padding,
     /// Bytes of lines with sizes, less the content since.
     size_lines: u64,
     /// Where the search for the end of trailers goes on.
     trailers_searched: usize,
+}
+
+/// What is made of white space between a chunk's size and the end of its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    /// It is an error: what a client sends may have been read by somebody before us, and otherwise.
+    Refused,
+    /// It is passed over, as every browser does: servers are known to pad sizes to a fixed width, and nobody stands between
+    /// the upstream and us.
+    PassedOver,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,15 +81,24 @@ enum State {
 }
 
 impl Decoder {
-    /// Of a body of this length.
-    pub(crate) fn new(length: Length) -> Self {
+    /// Of a request's body of this length.
+    pub(crate) fn of_request(length: Length) -> Self {
+        Self::new(length, Padding::Refused)
+    }
+
+    /// Of a response's body of this length.
+    pub(crate) fn of_response(length: Length) -> Self {
+        Self::new(length, Padding::PassedOver)
+    }
+
+    fn new(length: Length, padding: Padding) -> Self {
         let state = match length {
             Length::Known(0) => State::Ended,
             Length::Known(bytes) => State::Known(bytes),
             Length::Chunked => State::Size,
             Length::UntilClose => State::UntilClose,
         };
-        Self { state, size_lines: 0, trailers_searched: 0 }
+        Self { state, padding, size_lines: 0, trailers_searched: 0 }
     }
 
     /// Whether everything has been taken out.
@@ -86,9 +106,10 @@ impl Decoder {
         self.state == State::Ended
     }
 
-    /// The connection has ended. Tells whether the body has ended with it, as it should.
-    pub(crate) fn connection_ended(&mut self) -> bool {
-        if self.state == State::UntilClose {
+    /// The connection has ended, with this left over. Tells whether the body has ended with it, as it should: also behind
+    /// the last chunk (RFC 9112 section 8), where some servers forget the empty line.
+    pub(crate) fn connection_ended(&mut self, rest: &ReadBuffer) -> bool {
+        if self.state == State::UntilClose || self.state == State::Trailers && rest.is_empty() {
             self.state = State::Ended;
         }
         self.has_ended()
@@ -121,7 +142,7 @@ impl Decoder {
                 }
                 State::Size => {
                     let Some(line) = size_line(buffer.as_slice())? else { return Ok(Decoded::Incomplete) };
-                    let size = chunk_size(&buffer.as_slice()[..line])?;
+                    let size = chunk_size(&buffer.as_slice()[..line], self.padding)?;
                     buffer.discard(line + 2);
                     self.size_lines += line as u64;
                     if self.size_lines > MAX_SIZE_LINES_BYTES {
@@ -197,12 +218,15 @@ fn size_line(bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
 }
 
 /// The size of a chunk: `1*HEXDIG`, and extensions, which mean nothing here (RFC 9112 section 7.1.1).
-fn chunk_size(line: &[u8]) -> Result<u64, DecodeError> {
+fn chunk_size(line: &[u8], padding: Padding) -> Result<u64, DecodeError> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    let extensions = line[digits..].trim_ascii_start();
+    let mut extensions = &line[digits..];
+    while let [b' ' | b'\t', rest @ ..] = extensions {
+        extensions = rest;
+    }
     let is_legal = match extensions {
-        // White space is only passed over before a semicolon.
-        [] => digits == line.len(),
+        // White space is otherwise only passed over before a semicolon.
+        [] => digits == line.len() || padding == Padding::PassedOver,
         [b';', rest @ ..] => rest.iter().all(|&byte| byte == b'\t' || byte >= b' ' && byte != 0x7f),
         _ => false,
     };

@@ -136,7 +136,7 @@ impl Connection {
             Ok((head, length)) => {
                 let may_be_reused = length != Length::UntilClose && wants_more(head.version, &head.headers);
                 let used = Used { connection: self, upload, pool, may_be_reused };
-                let body = UpstreamBody { decoder: Decoder::new(length), used: Some(Box::new(used)) };
+                let body = UpstreamBody { decoder: Decoder::of_response(length), used: Some(Box::new(used)) };
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {
@@ -265,7 +265,8 @@ impl UpstreamBody {
             match ready!(wire.poll_fill(context)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    if !self.decoder.connection_ended() {
+                    used.may_be_reused = false;
+                    if !self.decoder.connection_ended(&wire.read) {
                         return Poll::Ready(Err(UpstreamBroken::Truncated));
                     }
                 }

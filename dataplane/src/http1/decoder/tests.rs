@@ -9,9 +9,17 @@ use std::{
 use super::*;
 
 /// A whole body out of pieces of so many bytes: its content, its trailers, what was left over.
-#[expect(clippy::panic_in_result_fn, reason = "a test's assertions panic")]
 fn decode(length: Length, text: &[u8], at_once: usize) -> Result<(Vec<u8>, usize, Vec<u8>), DecodeError> {
-    let (mut decoder, mut buffer) = (Decoder::new(length), ReadBuffer::default());
+    decode_by(Decoder::of_request(length), text, at_once)
+}
+
+#[expect(clippy::panic_in_result_fn, reason = "a test's assertions panic")]
+fn decode_by(
+    mut decoder: Decoder,
+    text: &[u8],
+    at_once: usize,
+) -> Result<(Vec<u8>, usize, Vec<u8>), DecodeError> {
+    let mut buffer = ReadBuffer::default();
     let (mut content, mut trailers) = (Vec::new(), 0);
     // No more than is read at once.
     let mut pieces = text.chunks(at_once.min(8 << 10));
@@ -89,6 +97,36 @@ fn chunks_that_two_readers_could_read_differently_are_refused() {
     ] {
         check(Length::Chunked, text, Err(error));
     }
+}
+
+#[test]
+fn white_space_behind_a_size_is_passed_over_in_answers_alone() {
+    let text = b"5 \t\r\nhello\r\n0  \r\n\r\n";
+    let of_answer = decode_by(Decoder::of_response(Length::Chunked), text, 1);
+    assert_eq!(of_answer, Ok((b"hello".to_vec(), 0, Vec::new())));
+    assert_eq!(decode(Length::Chunked, text, 1), Err(DecodeError::ChunkSize));
+    for text in ["5 h\r\nhello", "5\r \r\nhello", "5\x0b\r\nhello", " 5\r\nhello"] {
+        let of_answer = decode_by(Decoder::of_response(Length::Chunked), text.as_bytes(), 1);
+        assert_eq!(of_answer, Err(DecodeError::ChunkSize), "{text:?}");
+    }
+}
+
+#[test]
+fn a_body_may_end_with_its_connection_only_where_nothing_of_it_is_missing() {
+    let ends = |length, text: &'static str| {
+        let (mut decoder, mut buffer) = (Decoder::of_response(length), ReadBuffer::default());
+        let mut task = Context::from_waker(Waker::noop());
+        let _ = buffer.poll_fill(Pin::new(&mut text.as_bytes()), &mut task);
+        while !matches!(decoder.decode(&mut buffer), Ok(Decoded::Incomplete)) {}
+        decoder.connection_ended(&buffer)
+    };
+    assert!(ends(Length::UntilClose, "hello"));
+    assert!(ends(Length::Chunked, "5\r\nhello\r\n0\r\n"));
+    for text in ["5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0", "5\r\nhello\r\n0\r\nX: y\r\n"]
+    {
+        assert!(!ends(Length::Chunked, text), "{text:?}");
+    }
+    assert!(!ends(Length::Known(6), "hello"));
 }
 
 #[test]
