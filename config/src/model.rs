@@ -6,6 +6,7 @@
 mod auth;
 mod checks;
 mod circuit_breaker;
+mod paths;
 mod rate_limit;
 mod rate_limit_backend;
 mod route;
@@ -19,6 +20,7 @@ pub use self::{
     auth::{Auth, AuthError, ForwardedClaims, Jwks, Provider, ProviderKind, RouteAuth},
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
+    paths::{EncodedSlash, PathRules},
     rate_limit::{RateLimit, RateLimitScope},
     rate_limit_backend::{
         MaxKeys, MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
@@ -89,6 +91,8 @@ pub struct Server {
     pub trusted_proxies: Vec<AddressRange>,
     /// Who may send requests at all.
     pub address_lists: AddressLists,
+    /// Which paths are taken.
+    pub paths: PathRules,
     /// The most bytes of a request's head.
     pub max_header_bytes: ByteCount,
     /// The most bytes of a request's body.
@@ -129,6 +133,7 @@ impl Default for Server {
             addresses: vec![":8080".parse().expect("the default address is one")],
             trusted_proxies: Vec::new(),
             address_lists: AddressLists::default(),
+            paths: PathRules::default(),
             max_header_bytes: ByteCount::MEBIBYTE,
             max_body_bytes: ByteCount::MEBIBYTE,
             read_header_timeout: Period::seconds(5),

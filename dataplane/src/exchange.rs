@@ -116,7 +116,7 @@ async fn answer(
         record.pass(snapshot.addresses().admit(record.client())?);
         return Ok(no_content(record));
     }
-    let path = NormalPath::new(head.uri.path())?;
+    let path = NormalPath::new(head.uri.path(), snapshot.settings().server.paths)?;
     record.set_path(&path);
     let place = Place::at(path.as_str()).filter(|_| snapshot.settings().admin.is_none());
     // Who asks whether the gateway is well is often no client, and learns nothing else.

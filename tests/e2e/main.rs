@@ -6,6 +6,8 @@
 mod proxying;
 // Which field lines pass, which stop here, and which the gateway adds.
 mod fields;
+// One path is matched, judged and forwarded; what could mean two is refused.
+mod paths;
 // How messages end: lengths, chunks, trailers, interim answers, kept-alive connections.
 mod framing;
 // The public cases: their format, the upstream that records them, requests, upstreams' answers.

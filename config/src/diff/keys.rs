@@ -125,6 +125,7 @@ impl Keys {
             write_timeout_us,
             idle_timeout_us,
             address_lists,
+            paths,
         } = server;
         self.list("server.addr", addresses);
         self.list("server.trusted_proxies", trusted_proxies);
@@ -135,6 +136,12 @@ impl Keys {
         self.seconds("server.write_timeout_seconds", write_timeout_us);
         self.seconds("server.idle_timeout_seconds", idle_timeout_us);
         self.address_lists("server.", address_lists);
+        if let Some(v1::PathRules { encoded_slash, keeps_empty_segments }) = paths {
+            self.text("server.paths.encoded_slash", encoded_slash);
+            if keeps_empty_segments {
+                self.truth("server.paths.merge_slashes", false);
+            }
+        }
     }
 
     fn upstream(&mut self, upstream: v1::Upstream) {

@@ -1,7 +1,7 @@
 //! Reads `server`, `upstream` and `admin`.
 
 use super::{Mapping, Place, Read, Reader, route::address_lists, values::OneOrMore};
-use crate::model::{Admin, Server, Upstream};
+use crate::model::{Admin, EncodedSlash, PathRules, Server, Upstream};
 
 impl Read for Server {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
@@ -10,6 +10,7 @@ impl Read for Server {
         let addresses = keys.or("addr", OneOrMore(defaults.addresses().to_vec()));
         let trusted_proxies = keys.or("trusted_proxies", defaults.trusted_proxies.clone());
         let address_lists = address_lists(&mut keys);
+        let paths = keys.or("paths", PathRules::default());
         let max_header_bytes = keys.or("max_header_bytes", defaults.max_header_bytes);
         let max_body_bytes = keys.or("max_body_bytes", defaults.max_body_bytes);
         let read_header_timeout = keys.or("read_header_timeout_seconds", defaults.read_header_timeout);
@@ -24,6 +25,7 @@ impl Read for Server {
         let mut server = server?;
         server.trusted_proxies = trusted_proxies?;
         server.address_lists = address_lists?;
+        server.paths = paths?;
         server.max_header_bytes = max_header_bytes?;
         server.max_body_bytes = max_body_bytes?;
         server.read_header_timeout = read_header_timeout?;
@@ -31,6 +33,18 @@ impl Read for Server {
         server.write_timeout = write_timeout?;
         server.idle_timeout = idle_timeout?;
         Some(server)
+    }
+}
+
+impl Read for PathRules {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let defaults = Self::default();
+        let mut keys = Mapping::open(place, reader)?;
+        let encoded_slash = keys.or("encoded_slash", EncodedSlash::default());
+        let merge_slashes = keys.or("merge_slashes", defaults.merge_slashes);
+        keys.finish();
+
+        Some(Self { encoded_slash: encoded_slash?, merge_slashes: merge_slashes? })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr
 
 use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
 use crate::{
-    model::{ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure, Required},
+    model::{EncodedSlash, ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure, Required},
     names::{
         AddressRange, Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimValue, CorsMethod,
         ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent, Period,
@@ -211,6 +211,7 @@ read_from_text! {
     CorsMethod: Self::from_str,
     KeyPrefix: Self::new,
     RedisFailure: Self::from_str,
+    EncodedSlash: Self::from_str,
     Required: Self::from_str,
     IpAddr: client_address,
     Mode: Self::from_str,

@@ -47,15 +47,15 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let admin = prop::option::of(address.clone().prop_map(|address| Admin { address }));
     let addresses = prop::collection::vec(address, 1..3);
     let lists = (any_lists(), any_lists());
-    let server = (addresses, lists, any_bytes(), any_bytes(), [any_period(), any_period()]).prop_map(
-        |(addresses, (lists, others), head, body, [read, write])| {
+    let server = (addresses, lists, any_paths(), any_bytes(), any_bytes(), [any_period(), any_period()])
+        .prop_map(|(addresses, (lists, others), paths, head, body, [read, write])| {
             let mut server = Server::default().with_addresses(addresses).unwrap();
             (server.trusted_proxies, server.address_lists) = (others.allow, lists);
+            server.paths = paths;
             (server.max_header_bytes, server.max_body_bytes) = (head, body);
             (server.read_timeout, server.write_timeout) = (read, write);
             server
-        },
-    );
+        });
     let upstream = ([any_period(), any_period()], any::<u32>(), any::<u32>()).prop_map(
         |([dial_timeout, idle_connection_timeout], max_idle_connections, max_idle_connections_per_host)| {
             let timeouts = Upstream { dial_timeout, idle_connection_timeout, ..Upstream::default() };
@@ -66,6 +66,12 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     (server, upstream, auth, any_backend(), admin).prop_map(|(server, upstream, auth, rate_limit, admin)| {
         Settings { server, upstream, auth, rate_limit, admin }
     })
+}
+
+fn any_paths() -> impl Strategy<Value = PathRules> {
+    let slash = select(vec![EncodedSlash::Reject, EncodedSlash::Keep, EncodedSlash::Decode]);
+    (slash, any::<bool>())
+        .prop_map(|(encoded_slash, merge_slashes)| PathRules { encoded_slash, merge_slashes })
 }
 
 fn any_lists() -> impl Strategy<Value = AddressLists> {

@@ -16,7 +16,8 @@ use self::{auth::auth, rate_limit::rate_limit_backend, route::route};
 use super::{Resource, ResourceKind};
 use crate::{
     model::{
-        AddressLists, Admin, ConfigError, GatewayConfig, PolicyError, Route, Server, Settings, Upstream,
+        AddressLists, Admin, ConfigError, EncodedSlash, GatewayConfig, PathRules, PolicyError, Route, Server,
+        Settings, Upstream,
     },
     names::{ByteCount, Period, PolicyMode, ValueError},
     problem::{KeyPath, Problem, Problems},
@@ -148,6 +149,18 @@ impl Fields<'_, '_> {
         Some(AddressLists { allow: allow?, deny: deny?, mode: mode? })
     }
 
+    /// Which paths a server takes.
+    fn paths(&mut self, message: Option<&v1::PathRules>) -> Option<PathRules> {
+        let Some(v1::PathRules { encoded_slash, keeps_empty_segments }) = message else {
+            return Some(PathRules::default());
+        };
+        let encoded_slash = match encoded_slash.as_str() {
+            "" => Some(EncodedSlash::Reject),
+            text => self.take("paths.encoded_slash", text.parse()),
+        };
+        Some(PathRules { encoded_slash: encoded_slash?, merge_slashes: !keeps_empty_segments })
+    }
+
     /// Values that depend on each other, as their constructor judged them.
     fn judged<T>(&mut self, result: Result<T, Vec<PolicyError>>) -> Option<T> {
         match result {
@@ -195,6 +208,7 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     let addresses = fields.parse_all("addr", &message.addresses);
     let trusted_proxies = fields.parse_all("trusted_proxies", &message.trusted_proxies);
     let address_lists = fields.address_lists(message.address_lists.as_ref());
+    let paths = fields.paths(message.paths.as_ref());
     let max_header_bytes = fields.take("max_header_bytes", ByteCount::new(message.max_header_bytes));
     let max_body_bytes = fields.take("max_body_bytes", ByteCount::new(message.max_body_bytes));
     let read_header_timeout = fields.period("read_header_timeout_seconds", message.read_header_timeout_us);
@@ -205,6 +219,7 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     let mut server = server?;
     server.trusted_proxies = trusted_proxies?;
     server.address_lists = address_lists?;
+    server.paths = paths?;
     server.max_header_bytes = max_header_bytes?;
     server.max_body_bytes = max_body_bytes?;
     server.read_header_timeout = read_header_timeout?;

@@ -8,8 +8,8 @@ use prost::Message as _;
 use super::{Resource, ResourceKind};
 use crate::{
     model::{
-        AddressLists, Admin, Auth, GatewayConfig, Jwks, Provider, ProviderKind, RateLimitBackend,
-        RedisBackend, RedisCredentials, RedisTransport, Server, Settings, Upstream,
+        AddressLists, Admin, Auth, EncodedSlash, GatewayConfig, Jwks, PathRules, Provider, ProviderKind,
+        RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Server, Settings, Upstream,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
@@ -79,6 +79,7 @@ impl From<&Server> for v1::Server {
             addresses: server.addresses().iter().map(ToString::to_string).collect(),
             trusted_proxies: server.trusted_proxies.iter().map(ToString::to_string).collect(),
             address_lists: address_lists(&server.address_lists),
+            paths: paths(server.paths),
             max_header_bytes: server.max_header_bytes.get(),
             max_body_bytes: server.max_body_bytes.get(),
             read_header_timeout_us: server.read_header_timeout.micros(),
@@ -96,6 +97,18 @@ fn address_lists(lists: &AddressLists) -> Option<v1::AddressLists> {
         allow: texts(&lists.allow),
         deny: texts(&lists.deny),
         mode: mode(lists.mode),
+    })
+}
+
+/// Absent where they are those of nearly everybody.
+fn paths(rules: PathRules) -> Option<v1::PathRules> {
+    let encoded_slash = match rules.encoded_slash {
+        EncodedSlash::Reject => "",
+        EncodedSlash::Keep | EncodedSlash::Decode => rules.encoded_slash.as_str(),
+    };
+    (rules != PathRules::default()).then(|| v1::PathRules {
+        encoded_slash: encoded_slash.into(),
+        keeps_empty_segments: !rules.merge_slashes,
     })
 }
 

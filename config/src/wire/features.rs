@@ -157,6 +157,8 @@ impl Needs {
             write_timeout_us: _,
             idle_timeout_us: _,
             address_lists,
+            // A build that does not know them refuses more.
+            paths: _,
         } = server;
         address_lists.into_iter().for_each(|lists| self.address_lists(&lists));
     }

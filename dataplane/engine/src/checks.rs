@@ -189,9 +189,10 @@ fn serving<'s>(snapshot: &'s Snapshot, prefix: &str) -> impl Iterator<Item = Rou
     let beneath = format!("{stem}/");
     let beginnings =
         if prefix.ends_with('/') { vec![beneath.clone()] } else { vec![stem.clone(), beneath.clone()] };
+    let rules = snapshot.settings().server.paths;
     let first: HashSet<_> = beginnings
         .iter()
-        .filter_map(|path| snapshot.route(&NormalPath::new(path).ok()?).map(|route| route.index))
+        .filter_map(|path| snapshot.route(&NormalPath::new(path, rules).ok()?).map(|route| route.index))
         .collect();
     snapshot.routes().filter(move |route| {
         let own = route.config.path_prefix.as_str();

@@ -130,7 +130,7 @@ pub enum Verdict {
 pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Explanation {
     let mut steps = Steps::new(snapshot, question);
     steps.check("request", head::check(&question.head), || "one host, a method that is forwarded".into());
-    let path = match NormalPath::new(question.head.uri.path()) {
+    let path = match NormalPath::new(question.head.uri.path(), snapshot.settings().server.paths) {
         Ok(path) => path,
         Err(error) => {
             steps.check("path", Err::<(), _>(error.into()), String::new);

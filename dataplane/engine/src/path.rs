@@ -5,8 +5,10 @@
 
 use std::{borrow::Cow, fmt};
 
+use apigw_config::model::{EncodedSlash, PathRules};
+
 /// A normalised path: starts with `/`; only `pchar` (RFC 3986 section 3.3) and `/`; escapes in upper case and only where
-/// needed; no empty segment but perhaps the last; no dot segments.
+/// needed; no dot segments; unless the rules keep them, no empty segment but perhaps the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NormalPath<'a>(Cow<'a, str>);
 
@@ -19,7 +21,7 @@ pub enum PathError {
     /// A `%` without two hexadecimal digits.
     #[error("invalid percent escape")]
     InvalidEscape,
-    /// An escaped `/` or `\`: some upstreams decode it, some do not.
+    /// An escaped `\`, or a `/` that the rules do not let pass: some upstreams decode it, some do not.
     #[error("escaped path separator")]
     EscapedSeparator,
     /// A backslash: some upstreams take it for `/`.
@@ -28,6 +30,9 @@ pub enum PathError {
     /// A control character or space, escaped or not (an escaped space is legal).
     #[error("control character in the path")]
     ControlCharacter,
+    /// ASCII in more bytes of UTF-8 than it needs: some decoders take `%c0%ae` for a dot.
+    #[error("overlong UTF-8 in the path")]
+    Overlong,
     /// `..;` or `.;`: some upstreams strip the parameter and see a dot segment.
     #[error("dot segment with a parameter")]
     DotSegmentParameter,
@@ -43,6 +48,7 @@ impl PathError {
             Self::EscapedSeparator => "path_escaped_separator",
             Self::Backslash => "path_backslash",
             Self::ControlCharacter => "path_control_character",
+            Self::Overlong => "path_overlong",
             Self::DotSegmentParameter => "path_dot_segment_parameter",
         }
     }
@@ -50,19 +56,19 @@ impl PathError {
 
 impl<'a> NormalPath<'a> {
     /// Normalises a path as received: RFC 3986 section 6.2.2 (case of escapes, escaped unreserved characters, dot
-    /// segments), and empty segments merged. A path that is normal already is borrowed.
+    /// segments), and empty segments merged unless the rules keep them. A path that is normal already is borrowed.
     ///
     /// # Errors
     /// When the path could mean different things to different programs.
-    pub fn new(path: &'a str) -> Result<Self, PathError> {
+    pub fn new(path: &'a str, rules: PathRules) -> Result<Self, PathError> {
         if !path.starts_with('/') {
             return Err(PathError::NotAPath);
         }
         if is_normal(path.as_bytes()) {
             return Ok(Self(Cow::Borrowed(path)));
         }
-        let unescaped = normalize_escapes(path.as_bytes())?;
-        resolve_segments(&unescaped).map(|path| Self(Cow::Owned(path)))
+        let unescaped = normalize_escapes(path.as_bytes(), rules.encoded_slash)?;
+        resolve_segments(&unescaped, rules).map(|path| Self(Cow::Owned(path)))
     }
 
     /// The path.
@@ -136,16 +142,22 @@ fn is_normal(path: &[u8]) -> bool {
 }
 
 /// Escapes what must be escaped, unescapes what need not be, refuses what has no single meaning.
-fn normalize_escapes(path: &[u8]) -> Result<String, PathError> {
+fn normalize_escapes(path: &[u8], encoded_slash: EncodedSlash) -> Result<String, PathError> {
     let mut out = String::with_capacity(path.len());
     let mut rest = path;
+    let mut previous = None;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         match byte {
             b'%' => {
                 let (escaped, after) = read_escape(rest).ok_or(PathError::InvalidEscape)?;
                 rest = after;
+                if previous.replace(escaped).is_some_and(|previous| is_overlong(previous, escaped)) {
+                    return Err(PathError::Overlong);
+                }
                 match escaped {
+                    b'/' if encoded_slash == EncodedSlash::Keep => push_escape(&mut out, escaped),
+                    b'/' if encoded_slash == EncodedSlash::Decode => out.push('/'),
                     b'/' | b'\\' => return Err(PathError::EscapedSeparator),
                     0..=0x1f | 0x7f => return Err(PathError::ControlCharacter),
                     _ if is_unreserved(escaped) => out.push(char::from(escaped)),
@@ -158,8 +170,16 @@ fn normalize_escapes(path: &[u8]) -> Result<String, PathError> {
             _ if is_pchar(byte) => out.push(char::from(byte)),
             _ => push_escape(&mut out, byte),
         }
+        if byte != b'%' {
+            previous = None;
+        }
     }
     Ok(out)
+}
+
+/// Whether a character begins like this that needs fewer bytes (RFC 3629 section 3).
+fn is_overlong(first: u8, second: u8) -> bool {
+    matches!((first, second), (0xc0 | 0xc1, 0x80..=0xbf) | (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f))
 }
 
 fn read_escape(after_percent: &[u8]) -> Option<(u8, &[u8])> {
@@ -175,23 +195,27 @@ fn push_escape(out: &mut String, byte: u8) {
     out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
-/// Removes dot segments (RFC 3986 section 5.2.4) and merges empty ones; a final slash stays.
-fn resolve_segments(path: &str) -> Result<String, PathError> {
+/// Removes dot segments (RFC 3986 section 5.2.4) and, if the rules say so, empty ones; a final slash stays.
+fn resolve_segments(path: &str, rules: PathRules) -> Result<String, PathError> {
     let mut out = String::with_capacity(path.len());
     let mut segments = path[1..].split('/').peekable();
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
         match segment {
-            "" | "." if is_last => out.push('/'),
-            "" | "." => {}
+            "." if is_last => out.push('/'),
+            "" if is_last && (rules.merge_slashes || !out.ends_with('/')) => out.push('/'),
+            "" if rules.merge_slashes => {}
+            "." => {}
             ".." => {
                 out.truncate(out.rfind('/').unwrap_or(0));
                 if is_last {
                     out.push('/');
                 }
             }
-            _ if segment.starts_with("..;") || segment.starts_with(".;") => {
-                return Err(PathError::DotSegmentParameter);
+            _ if has_parameter_of_dots(segment) => return Err(PathError::DotSegmentParameter),
+            // Whoever decodes it would see a dot segment that was not resolved here.
+            _ if segment.contains(KEPT_SLASH) && segment.split(KEPT_SLASH).any(is_dots) => {
+                return Err(PathError::EscapedSeparator);
             }
             _ => {
                 out.push('/');
@@ -202,6 +226,19 @@ fn resolve_segments(path: &str) -> Result<String, PathError> {
     Ok(out)
 }
 
+/// As [`push_escape`] writes a slash.
+const KEPT_SLASH: &str = "%2F";
+
+fn is_dots(segment: &str) -> bool {
+    matches!(segment, "." | "..") || has_parameter_of_dots(segment)
+}
+
+/// Whether a dot segment is left where parameters are cut off, escaped ones too.
+fn has_parameter_of_dots(segment: &str) -> bool {
+    let behind = segment.strip_prefix("..").or_else(|| segment.strip_prefix('.')).unwrap_or("");
+    behind.starts_with(';') || behind.starts_with("%3B")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -209,7 +246,11 @@ mod tests {
     use super::*;
 
     fn check(received: &str, expected: Result<&str, PathError>) {
-        let normal = NormalPath::new(received);
+        check_by(PathRules::default(), received, expected);
+    }
+
+    fn check_by(rules: PathRules, received: &str, expected: Result<&str, PathError>) {
+        let normal = NormalPath::new(received, rules);
         assert_eq!(normal.as_ref().map(NormalPath::as_str).map_err(|error| *error), expected, "{received:?}");
     }
 
@@ -244,6 +285,18 @@ mod tests {
             ("/a%23b", "/a%23b"),
             ("/a%25b", "/a%25b"),
             ("/a%252e", "/a%252e"),
+            // Encoded twice is a text like any other: whoever decodes twice breaks RFC 3986 section 2.4.
+            ("/a/%252e%252e%252fb", "/a/%252e%252e%252fb"),
+            ("/%2e%2e%2e/x", "/.../x"),
+            ("/%2E%2e/%2e./x", "/x"),
+            ("/a/;/../b", "/a/b"),
+            ("/;/..", "/"),
+            ("/a;x/../b", "/b"),
+            ("/admin./", "/admin./"),
+            ("/a/..b/.c", "/a/..b/.c"),
+            // Latin-1, which is no UTF-8, means nothing else to anybody.
+            ("/%e4%c0x", "/%E4%C0x"),
+            ("/%ef%bc%8f", "/%EF%BC%8F"),
         ] {
             check(received, Ok(expected));
         }
@@ -269,29 +322,85 @@ mod tests {
             ("/a/..;/b", PathError::DotSegmentParameter),
             ("/a/%2e%2e;x/b", PathError::DotSegmentParameter),
             ("/a/.;/b", PathError::DotSegmentParameter),
+            ("/a/..%3b/b", PathError::DotSegmentParameter),
+            ("/a/%2E%2e%3Bx/b", PathError::DotSegmentParameter),
+            ("/a/..%2fb", PathError::EscapedSeparator),
+            ("/a/..%5cb", PathError::EscapedSeparator),
+            ("/%u002e%u002e/b", PathError::InvalidEscape),
+            ("/%%32%65", PathError::InvalidEscape),
+            ("/%c0%ae%c0%ae/b", PathError::Overlong),
+            ("/a%c0%afb", PathError::Overlong),
+            ("/a%C1%9c", PathError::Overlong),
+            ("/%e0%80%ae", PathError::Overlong),
+            ("/%f0%80%80%ae", PathError::Overlong),
         ] {
             check(received, Err(error));
         }
     }
 
     #[test]
+    fn escaped_slashes_are_kept_or_decoded_where_the_rules_say_so() {
+        let by = |encoded_slash| PathRules { encoded_slash, ..PathRules::default() };
+        let (keep, decode) = (by(EncodedSlash::Keep), by(EncodedSlash::Decode));
+        for (received, kept, decoded) in [
+            ("/a%2fb", Ok("/a%2Fb"), Ok("/a/b")),
+            ("/a%2F%2fb", Ok("/a%2F%2Fb"), Ok("/a/b")),
+            ("/a%2f", Ok("/a%2F"), Ok("/a/")),
+            ("/a/%2f../b", Err(PathError::EscapedSeparator), Ok("/b")),
+            ("/a/..%2fb", Err(PathError::EscapedSeparator), Ok("/b")),
+            ("/a/%2e%2e%2fb", Err(PathError::EscapedSeparator), Ok("/b")),
+            ("/a/x%2f..", Err(PathError::EscapedSeparator), Ok("/a/")),
+            ("/a/x%2f.%2fb", Err(PathError::EscapedSeparator), Ok("/a/x/b")),
+            ("/a/x%2f..;y", Err(PathError::EscapedSeparator), Err(PathError::DotSegmentParameter)),
+            ("/a%252fb", Ok("/a%252fb"), Ok("/a%252fb")),
+            ("/a%5cb", Err(PathError::EscapedSeparator), Err(PathError::EscapedSeparator)),
+        ] {
+            check_by(keep, received, kept);
+            check_by(decode, received, decoded);
+        }
+    }
+
+    #[test]
+    fn empty_segments_are_segments_where_they_are_not_merged() {
+        let rules = PathRules { merge_slashes: false, ..PathRules::default() };
+        for (received, expected) in [
+            ("//a", "//a"),
+            ("/a//b", "/a//b"),
+            ("/a//", "/a//"),
+            ("/a//../b", "/a/b"),
+            ("/a/./b/.", "/a/b/"),
+            ("/..//b", "//b"),
+            ("/", "/"),
+        ] {
+            check_by(rules, received, Ok(expected));
+        }
+    }
+
+    fn any_rules() -> impl Strategy<Value = PathRules> {
+        let slash =
+            prop_oneof![Just(EncodedSlash::Reject), Just(EncodedSlash::Keep), Just(EncodedSlash::Decode)];
+        (slash, any::<bool>())
+            .prop_map(|(encoded_slash, merge_slashes)| PathRules { encoded_slash, merge_slashes })
+    }
+
+    #[test]
     fn normal_paths_are_borrowed() {
-        assert!(NormalPath::new("/api/users/7").unwrap().is_as_received());
-        assert!(!NormalPath::new("/api//users/7").unwrap().is_as_received());
+        assert!(NormalPath::new("/api/users/7", PathRules::default()).unwrap().is_as_received());
+        assert!(!NormalPath::new("/api//users/7", PathRules::default()).unwrap().is_as_received());
     }
 
     proptest! {
         #[test]
-        fn normalising_twice_is_normalising_once(path in "/(\\.|\\.\\.|[a-z%;/\\\\]|%2[eEfF]|%[0-9a-f]{2}|\\PC){0,12}") {
-            if let Ok(once) = NormalPath::new(&path) {
-                let twice = NormalPath::new(once.as_str());
+        fn normalising_twice_is_normalising_once(rules in any_rules(), path in "/(\\.|\\.\\.|[a-z%;/\\\\]|%2[eEfF]|%[0-9a-f]{2}|\\PC){0,12}") {
+            if let Ok(once) = NormalPath::new(&path, rules) {
+                let twice = NormalPath::new(once.as_str(), rules);
                 prop_assert_eq!(twice.as_ref().map(NormalPath::as_str), Ok(once.as_str()));
             }
         }
 
         #[test]
         fn no_normal_path_has_dot_or_inner_empty_segments(path in "/(\\.|/|%2e|a|;){0,12}") {
-            if let Ok(normal) = NormalPath::new(&path) {
+            if let Ok(normal) = NormalPath::new(&path, PathRules::default()) {
                 let segments: Vec<_> = normal.as_str()[1..].split('/').collect();
                 prop_assert!(normal.as_str().starts_with('/'));
                 prop_assert!(!segments.iter().any(|segment| matches!(*segment, "." | "..")));

@@ -227,7 +227,10 @@ fn unsupported(config: &GatewayConfig) -> impl Iterator<Item = Problem> {
 
 #[cfg(test)]
 mod tests {
-    use apigw_config::wire::{Resource, root_hash};
+    use apigw_config::{
+        model::PathRules,
+        wire::{Resource, root_hash},
+    };
 
     use super::*;
     use crate::{address_list::AddressRefusal, mode::Passage};
@@ -248,7 +251,7 @@ mod tests {
     }
 
     fn route<'a>(snapshot: &'a Snapshot, path: &str) -> Route<'a> {
-        snapshot.route(&NormalPath::new(path).unwrap()).unwrap()
+        snapshot.route(&NormalPath::new(path, PathRules::default()).unwrap()).unwrap()
     }
 
     #[test]

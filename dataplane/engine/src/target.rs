@@ -46,10 +46,13 @@ fn rewritten_path(path: &str, strip_prefix: Option<&PathPrefix>, base_path: &str
     Some([base_path, rest].concat())
 }
 
-/// What follows the prefix: empty or beginning with a slash. None: the path does not begin with the prefix.
+/// What follows the prefix: empty or beginning with one slash, since two begin an authority for some (RFC 3986 section 4.2). None:
+/// the path does not begin with the prefix.
 fn strip<'a>(path: &'a str, prefix: &PathPrefix) -> Option<&'a str> {
     let prefix = prefix.as_str();
     let rest = path.strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix))?;
+    let further = rest.trim_start_matches('/').len();
+    let rest = &rest[rest.len().saturating_sub(further + 1)..];
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
@@ -70,6 +73,9 @@ mod tests {
         check("/apis/7", "/api", "", None);
         check("/other", "/api", "", None);
         check("/x", "/", "", Some("/x"));
+        // Where empty segments are kept.
+        check("/api//evil.example/x", "/api", "", Some("/evil.example/x"));
+        check("/api//", "/api/", "", Some("/"));
     }
 
     #[test]

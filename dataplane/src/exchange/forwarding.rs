@@ -7,7 +7,7 @@ use apigw_engine::client;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
         TRANSFER_ENCODING, UPGRADE,
     },
 };
@@ -59,34 +59,60 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
 }
 
-/// Removes other spellings of what the gateway writes (`X_Forwarded_For`): servers behind CGI-like interfaces take `_` for `-`
-/// (RFC 3875 section 4.1.18), and could not tell who wrote it.
-fn remove_lookalikes(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| is_lookalike(name.as_str())).cloned() {
+/// Whose word a request's fields are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// Of a proxy in front of the gateway.
+    Trusted,
+    /// Of anybody.
+    Stranger,
+}
+
+/// Removes what upstreams take for a gateway's word. Of a trusted proxy, only what is spelt otherwise (`X_Forwarded_For`):
+/// servers behind CGI-like interfaces take `_` for `-` (RFC 3875 section 4.1.18), and could not tell who wrote it.
+fn remove_foreign_words(headers: &mut HeaderMap, sender: Sender) {
+    let is_foreign = |name: &&HeaderName| match word_of_a_gateway(name.as_str()) {
+        None => false,
+        Some(Spelling::Other) => true,
+        Some(Spelling::Usual) => sender == Sender::Stranger,
+    };
+    while let Some(name) = headers.keys().find(is_foreign).cloned() {
         headers.remove(name);
     }
 }
 
-fn is_lookalike(name: &str) -> bool {
-    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    let looks_like = |written: &str| name != written && name.bytes().map(folded).eq(written.bytes());
-    // Most names are told apart by their length.
-    match name.len() {
-        12 => looks_like(X_REQUEST_ID.as_str()),
-        15 => looks_like(X_FORWARDED_FOR.as_str()),
-        16 => looks_like(X_FORWARDED_HOST.as_str()),
-        17 => looks_like(X_FORWARDED_PROTO.as_str()),
-        _ => false,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Usual,
+    Other,
+}
+
+/// Besides what begins with `x-forwarded-`. The last two change the path behind everybody who judged it.
+const WORDS_OF_GATEWAYS: [&str; 5] =
+    ["forwarded", "x-request-id", "x-real-ip", "x-original-url", "x-rewrite-url"];
+
+/// How a name is spelt that tells of a request what only a gateway knows; none: it does not.
+fn word_of_a_gateway(name: &str) -> Option<Spelling> {
+    const FAMILY: &str = "x-forwarded-";
+    // Most names are told apart by their first letter.
+    match name.as_bytes().first() {
+        Some(b'f' | b'x') => {}
+        // Programs behind CGI-like interfaces take it for the proxy they are to use (https://httpoxy.org).
+        Some(b'p') if name == "proxy" => return Some(Spelling::Other),
+        _ => return None,
     }
+    let folded = || name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' });
+    let is_word = folded().take(FAMILY.len()).eq(FAMILY.bytes())
+        || WORDS_OF_GATEWAYS.iter().any(|word| folded().eq(word.bytes()));
+    let is_usual = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_word.then_some(if is_usual { Spelling::Usual } else { Spelling::Other })
 }
 
 /// Removes from a request's trailers what the gateway writes or keeps back in heads.
 pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
-    remove_lookalikes(trailers);
-    for name in [HOST, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID] {
-        trailers.remove(name);
-    }
+    remove_foreign_words(trailers, Sender::Stranger);
+    trailers.remove(HOST);
 }
 
 /// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.
@@ -134,21 +160,23 @@ pub(crate) fn prepare_request(
     // Asked for before `TE` is removed: trailers pass through the gateway (RFC 9110 section 10.1.4).
     let takes_trailers = accepts_trailers(headers);
     remove_hop_by_hop(headers);
-    remove_lookalikes(headers);
+    let is_trusted = client::is_trusted(peer.address, trusted_proxies);
+    let sender = if is_trusted { Sender::Trusted } else { Sender::Stranger };
+    remove_foreign_words(headers, sender);
     if takes_trailers {
         headers.insert(TE, TRAILERS);
     }
     // The gateway itself says 100 when it begins to read the body.
     headers.remove(EXPECT);
-    write_forwarded(headers, peer, trusted_proxies);
+    write_forwarded(headers, peer, sender);
     headers.insert(HOST, authority.clone());
     headers.insert(X_REQUEST_ID, request_id.clone());
 }
 
-/// X-Forwarded-*: what a trusted proxy wrote is continued, what anybody else wrote is replaced.
-fn write_forwarded(headers: &mut HeaderMap, peer: &Peer, trusted_proxies: &[AddressRange]) {
+/// X-Forwarded-*: what a trusted proxy wrote is continued; what anybody else wrote is gone.
+fn write_forwarded(headers: &mut HeaderMap, peer: &Peer, sender: Sender) {
     let host = headers.get(HOST).cloned();
-    if client::is_trusted(peer.address, trusted_proxies) {
+    if sender == Sender::Trusted {
         headers.append(X_FORWARDED_FOR, peer.text.clone());
         join(headers, &X_FORWARDED_FOR);
         headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
@@ -156,13 +184,9 @@ fn write_forwarded(headers: &mut HeaderMap, peer: &Peer, trusted_proxies: &[Addr
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
     } else {
-        headers.remove(FORWARDED);
         headers.insert(X_FORWARDED_FOR, peer.text.clone());
         headers.insert(X_FORWARDED_PROTO, HTTP);
-        match host {
-            Some(host) => headers.insert(X_FORWARDED_HOST, host),
-            None => headers.remove(X_FORWARDED_HOST),
-        };
+        headers.extend(host.map(|host| (X_FORWARDED_HOST, host)));
     }
 }
 
@@ -287,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn what_only_a_gateway_knows_is_believed_of_trusted_proxies_alone() {
+        let fields = [
+            ("x-real-ip", "1.1.1.1"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("forwarded", "for=1.1.1.1"),
+        ];
+        check(&fields, &[], &FORWARDED_BY_US);
+        check(&fields, &["192.0.2.0/24"], &[&FORWARDED_BY_US[..], &fields].concat());
+    }
+
+    #[test]
     fn forwarding_fields_of_trusted_proxies_are_continued() {
         let received = [
             ("host", "inner"),
@@ -311,10 +349,14 @@ mod tests {
             "x.forwarded.for",
             "x_forwarded_host",
             "x_forwarded_proto",
+            "x.forwarded.port",
+            "x_real_ip",
+            "x_original_url",
+            "proxy",
         ];
         let received: Vec<_> =
             names.into_iter().chain(["x_request_id"]).map(|name| (name, "1.1.1.1")).collect();
-        let kept = [("x_forwarded_form", "1"), ("x_real_ip", "2"), ("content_length", "3")];
+        let kept = [("x_forwarded", "1"), ("x-real", "2"), ("content_length", "3"), ("proxy-x", "4")];
         let expected = [&FORWARDED_BY_US[..], &kept].concat();
         for trusted in [&[][..], &["192.0.2.0/24"]] {
             check(&[&received[..], &kept].concat(), trusted, &expected);

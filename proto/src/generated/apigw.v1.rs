@@ -37,6 +37,19 @@ pub struct Server {
     /// Absent: everybody may send requests.
     #[prost(message, optional, tag = "9")]
     pub address_lists: ::core::option::Option<AddressLists>,
+    /// Absent: only paths that all programs read alike.
+    #[prost(message, optional, tag = "30")]
+    pub paths: ::core::option::Option<PathRules>,
+}
+/// Which paths are taken that not all programs read alike.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathRules {
+    /// Of `%2f`: "keep", "decode", or empty for one that is refused.
+    #[prost(string, tag = "1")]
+    pub encoded_slash: ::prost::alloc::string::String,
+    /// `//` is not merged.
+    #[prost(bool, tag = "2")]
+    pub keeps_empty_segments: bool,
 }
 /// From which addresses requests are taken, in CIDR notation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

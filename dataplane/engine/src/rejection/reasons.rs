@@ -40,7 +40,7 @@ pub fn all() -> impl Iterator<Item = Reason> {
 /// One of each, with numbers as they may be.
 fn rejections() -> Vec<Rejection> {
     use PathError::{
-        Backslash, ControlCharacter, DotSegmentParameter, EscapedSeparator, InvalidEscape, NotAPath,
+        Backslash, ControlCharacter, DotSegmentParameter, EscapedSeparator, InvalidEscape, NotAPath, Overlong,
     };
     use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Unresolved};
     const MAX_BYTES: u64 = 1_048_576;
@@ -53,7 +53,15 @@ fn rejections() -> Vec<Rejection> {
         Rejection::MethodNotAllowed,
         Rejection::Host,
     ];
-    let paths = [NotAPath, InvalidEscape, EscapedSeparator, Backslash, ControlCharacter, DotSegmentParameter];
+    let paths = [
+        NotAPath,
+        InvalidEscape,
+        EscapedSeparator,
+        Backslash,
+        ControlCharacter,
+        Overlong,
+        DotSegmentParameter,
+    ];
     let judged = [
         Rejection::Forbidden(Forbidden::Scope { challenge: HeaderValue::from_static("Bearer") }),
         Rejection::Forbidden(Forbidden::Claim),
