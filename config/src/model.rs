@@ -3,6 +3,8 @@
 //! Fields are public where every combination of legal values is legal; where values depend on each other the fields are
 //! private and one constructor keeps the rule. Defaults are those of the Go model.
 
+use std::num::NonZeroU32;
+
 mod auth;
 mod checks;
 mod circuit_breaker;
@@ -105,9 +107,19 @@ pub struct Server {
     pub write_timeout: Period,
     /// Between two requests on one connection.
     pub idle_timeout: Period,
+    /// For requests under way to finish once the end has begun.
+    pub drain_timeout: Period,
+    /// The most connections of clients at once.
+    pub max_connections: NonZeroU32,
 }
 
 impl Server {
+    /// For requests under way to finish where the file says nothing.
+    pub const DEFAULT_DRAIN_TIMEOUT: Period = Period::seconds(30);
+
+    /// The most connections where the file says nothing.
+    pub const DEFAULT_MAX_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10_000).expect("it is not zero");
+
     /// The addresses to listen on, at least one.
     #[must_use]
     pub fn addresses(&self) -> &[ListenAddress] {
@@ -140,6 +152,8 @@ impl Default for Server {
             read_timeout: Period::seconds(15),
             write_timeout: Period::seconds(60),
             idle_timeout: Period::seconds(60),
+            drain_timeout: Self::DEFAULT_DRAIN_TIMEOUT,
+            max_connections: Self::DEFAULT_MAX_CONNECTIONS,
         }
     }
 }

@@ -125,6 +125,18 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAdd
     refusal::linger(&socket).await;
 }
 
+/// Answers a connection that there is no place for, whatever it asks.
+pub(crate) async fn turn_away(worker: &Rc<Worker>, socket: &TcpStream, peer: SocketAddr) {
+    let deadlines = {
+        let view = worker.view();
+        let settings = view.snapshot().settings();
+        Rc::new(Deadlines::new(&settings.server, &settings.upstream, Instant::now()))
+    };
+    let client = Client { peer: Peer::new(peer.ip()), deadlines, control: Rc::default() };
+    refusal::answer(worker, &client, socket, &Rejection::TooManyConnections).await;
+    refusal::linger(socket).await;
+}
+
 /// Serves requests until one is the last.
 async fn serve_requests(
     worker: &Rc<Worker>,

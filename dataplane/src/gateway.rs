@@ -29,7 +29,7 @@ use crate::{
     resolver::{self, Addresses},
     running::Running,
     serving::Serving,
-    worker::{Command, ListenerId, Shared, WorkerHandle},
+    worker::{Command, ListenerId, Shared, WorkerHandle, places::Places},
 };
 
 /// What a gateway is started with.
@@ -199,6 +199,7 @@ impl Gateway {
             log: self.parameters.log.clone(),
             metrics: self.parameters.metrics.clone(),
             endpoints: Arc::clone(&self.parameters.endpoints),
+            places: Places::default(),
             workers: self.parameters.workers,
             start: self.parameters.start,
         };

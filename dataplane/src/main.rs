@@ -9,6 +9,8 @@ mod options;
 // What a request meets:
 /// Sockets that accept connections.
 mod listeners;
+/// How many there can be.
+mod descriptors;
 /// A thread that serves them.
 mod worker;
 /// One client connection.
@@ -67,7 +69,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apigw_config::{admin_key::AdminKey, problem::Problem, watch::FileWatch};
+use apigw_config::{admin_key::AdminKey, model::Server, problem::Problem, watch::FileWatch};
 use apigw_engine::jwt::time::UnixTime;
 use apigw_transport::{
     address::Address,
@@ -98,9 +100,6 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long requests under way may take after the signal to end.
-const DRAIN: Duration = Duration::from_secs(30);
-
 /// How long stdout may take for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -110,6 +109,7 @@ const LAST_WRITE: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let options = Options::parse();
     start_logging();
+    descriptors::raise_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -231,7 +231,10 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
     freshening.abort();
     ended?;
     running.begin_to_drain();
-    let drained = drain(gateway).await;
+    let snapshot = running.snapshot();
+    let server = snapshot.as_ref().map(|snapshot| &snapshot.settings().server);
+    let timeout = server.map_or(Server::DEFAULT_DRAIN_TIMEOUT, |server| server.drain_timeout);
+    let drained = drain(gateway, timeout.duration()).await;
     drop(owner);
     drained
 }
@@ -285,11 +288,11 @@ async fn follow_control_planes(
 }
 
 /// Lets requests under way finish, for a while.
-async fn drain(gateway: Arc<Gateway>) -> Result<(), Failure> {
+async fn drain(gateway: Arc<Gateway>, timeout: Duration) -> Result<(), Failure> {
     tracing::info!("draining");
     tokio::select! {
         _ = tokio::task::spawn_blocking(move || gateway.drain()) => tracing::info!("drained"),
-        () = tokio::time::sleep(DRAIN) => tracing::warn!("requests under way are cut off"),
+        () = tokio::time::sleep(timeout) => tracing::warn!("requests under way are cut off"),
         ended = wait_for_signal() => {
             ended?;
             tracing::warn!("requests under way are cut off");

@@ -4,6 +4,9 @@
 //! lock (the snapshot, providers' keys), locked for some nanoseconds (a shard of the buckets, a breaker that is not well),
 //! one atomic number (places of a route), or asked only when a connection is opened (the addresses of names).
 
+/// How many clients may be connected.
+pub(crate) mod places;
+
 use std::{
     cell::{Cell, RefCell},
     hash::RandomState,
@@ -34,6 +37,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
+use self::places::{Place, Places};
 use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
@@ -51,6 +55,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long accepting pauses after an error such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The most connections of one worker that are being told that there is no place for them. Further ones are closed at once.
+const MOST_BEING_TURNED_AWAY: u32 = 256;
+
 /// The most that a worker remembers of verified tokens.
 const REMEMBERED_TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 32 << 20 };
 
@@ -62,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) log: LogQueue,
     pub(crate) metrics: Metrics,
     pub(crate) endpoints: Arc<Endpoints>,
+    /// Of clients that are connected to any worker.
+    pub(crate) places: Places,
     /// How many workers there are.
     pub(crate) workers: usize,
     /// Where the time of limits and breakers begins.
@@ -138,6 +147,7 @@ pub(crate) struct Worker {
     shared_limiter: RefCell<Option<Rc<SharedLimiter>>>,
     connections: RefCell<FxHashMap<u64, (ListenerId, Rc<Control>)>>,
     last_connection: Cell<u64>,
+    being_turned_away: Cell<u32>,
     /// Listeners that have not closed yet.
     listeners: Cell<usize>,
     /// Of the routes that this worker has met in the present snapshot.
@@ -199,6 +209,7 @@ impl Worker {
             random: RefCell::new(fastrand::Rng::new()),
             connections: RefCell::default(),
             last_connection: Cell::new(0),
+            being_turned_away: Cell::new(0),
             listeners: Cell::new(0),
             counters: RefCell::default(),
             without_route: shared.metrics.without_route(index),
@@ -370,6 +381,7 @@ async fn accept_all(
             Err(error) => {
                 // A connection that ended before it was accepted is nobody's loss; anything else will take a while.
                 if error.kind() != std::io::ErrorKind::ConnectionAborted {
+                    worker.counted.failed_accepts.add(1);
                     tracing::warn!(%error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -393,6 +405,10 @@ fn start_connection(worker: &Rc<Worker>, listener: ListenerId, stream: TcpStream
     if tune(&stream).is_err() {
         return; // It is gone already.
     }
+    let max_connections = worker.view().snapshot().settings().server.max_connections.get();
+    let Some(place) = worker.shared.places.take(max_connections) else {
+        return turn_away(worker, stream, peer);
+    };
     let number = worker.last_connection.get() + 1;
     worker.last_connection.set(number);
     let control = Rc::new(Control::default());
@@ -401,10 +417,27 @@ fn start_connection(worker: &Rc<Worker>, listener: ListenerId, stream: TcpStream
     tokio::task::spawn_local(async move {
         let _registration = Registration {
             _counted: worker.counted().client_connected(),
+            _place: place,
             worker: Rc::clone(&worker),
             number,
         };
         connection::serve(worker, stream, peer, control).await;
+    });
+}
+
+/// Tells a client that there is no place for it. Left in the system's queue it would wait without a word, and whoever looks
+/// whether the gateway is well would take it for dead; and the queue would be full of those who have given up.
+fn turn_away(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    worker.counted.turned_away.add(1);
+    let under_way = worker.being_turned_away.get();
+    if under_way == MOST_BEING_TURNED_AWAY {
+        return;
+    }
+    worker.being_turned_away.set(under_way + 1);
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        connection::turn_away(&worker, &stream, peer).await;
+        worker.being_turned_away.set(worker.being_turned_away.get() - 1);
     });
 }
 
@@ -422,6 +455,7 @@ const PEER_CHECK: Duration = Duration::from_secs(30);
 /// A connection's entry in its worker's table; gone with the connection, also by a panic.
 struct Registration {
     _counted: OpenConnection,
+    _place: Place,
     worker: Rc<Worker>,
     number: u64,
 }

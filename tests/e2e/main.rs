@@ -18,6 +18,8 @@ mod response_cases;
 mod bodies;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
+// More clients than there is room for, and the end of the process.
+mod pressure;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.
 mod upstream_failures;
 // Who is let in, by which token, and what the upstream is told of him.

@@ -287,3 +287,16 @@ fn admin_key_stays_here_when_its_path_was_mistyped() {
         );
     }
 }
+
+#[test]
+fn two_admin_keys_open_nothing() {
+    let origin = Origin::saying("");
+    let gateway = Gateway::with_key(Document::new().route("all", "/", origin.url()));
+    let admin = gateway.data_plane.admin();
+    let one = format!("X-Admin-Key: {ADMIN_KEY}\r\n");
+    assert_eq!(client::get_with(admin, "/-/routes", &one).status(), 200);
+    for two in [one.repeat(2), format!("{one}X-Admin-Key: other\r\n"), format!("X-Admin-Key: other\r\n{one}")]
+    {
+        assert_eq!(client::get_with(admin, "/-/routes", &two).status(), 401, "{two}");
+    }
+}

@@ -126,6 +126,8 @@ impl Keys {
             idle_timeout_us,
             address_lists,
             paths,
+            drain_timeout_us,
+            max_connections,
         } = server;
         self.list("server.addr", addresses);
         self.list("server.trusted_proxies", trusted_proxies);
@@ -135,6 +137,10 @@ impl Keys {
         self.seconds("server.read_timeout_seconds", read_timeout_us);
         self.seconds("server.write_timeout_seconds", write_timeout_us);
         self.seconds("server.idle_timeout_seconds", idle_timeout_us);
+        if drain_timeout_us > 0 {
+            self.seconds("server.drain_timeout_seconds", drain_timeout_us);
+        }
+        self.count_above_0("server.max_connections", max_connections.into());
         self.address_lists("server.", address_lists);
         if let Some(v1::PathRules { encoded_slash, keeps_empty_segments }) = paths {
             self.text("server.paths.encoded_slash", encoded_slash);

@@ -17,6 +17,8 @@ impl Read for Server {
         let read_timeout = keys.or("read_timeout_seconds", defaults.read_timeout);
         let write_timeout = keys.or("write_timeout_seconds", defaults.write_timeout);
         let idle_timeout = keys.or("idle_timeout_seconds", defaults.idle_timeout);
+        let drain_timeout = keys.or("drain_timeout_seconds", defaults.drain_timeout);
+        let max_connections = keys.or("max_connections", defaults.max_connections);
         let server = addresses.and_then(|OneOrMore(addresses)| {
             defaults.with_addresses(addresses).map_err(|error| keys.report("addr", error)).ok()
         });
@@ -32,6 +34,8 @@ impl Read for Server {
         server.read_timeout = read_timeout?;
         server.write_timeout = write_timeout?;
         server.idle_timeout = idle_timeout?;
+        server.drain_timeout = drain_timeout?;
+        server.max_connections = max_connections?;
         Some(server)
     }
 }

@@ -47,15 +47,18 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let admin = prop::option::of(address.clone().prop_map(|address| Admin { address }));
     let addresses = prop::collection::vec(address, 1..3);
     let lists = (any_lists(), any_lists());
-    let server = (addresses, lists, any_paths(), any_bytes(), any_bytes(), [any_period(), any_period()])
-        .prop_map(|(addresses, (lists, others), paths, head, body, [read, write])| {
+    let limits = (any_paths(), (1_u32..).prop_map(|number| NonZeroU32::new(number).unwrap()));
+    let server = (addresses, lists, limits, any_bytes(), any_bytes(), [any_period(), any_period()]).prop_map(
+        |(addresses, (lists, others), (paths, connections), head, body, [read, write])| {
             let mut server = Server::default().with_addresses(addresses).unwrap();
             (server.trusted_proxies, server.address_lists) = (others.allow, lists);
             server.paths = paths;
+            (server.drain_timeout, server.max_connections) = (read, connections);
             (server.max_header_bytes, server.max_body_bytes) = (head, body);
             (server.read_timeout, server.write_timeout) = (read, write);
             server
-        });
+        },
+    );
     let upstream = ([any_period(), any_period()], any::<u32>(), any::<u32>()).prop_map(
         |([dial_timeout, idle_connection_timeout], max_idle_connections, max_idle_connections_per_host)| {
             let timeouts = Upstream { dial_timeout, idle_connection_timeout, ..Upstream::default() };

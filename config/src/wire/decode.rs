@@ -7,7 +7,7 @@ mod policy;
 mod rate_limit;
 mod route;
 
-use std::str::FromStr;
+use std::{num::NonZeroU32, str::FromStr};
 
 use apigw_proto::v1;
 use prost::Message as _;
@@ -215,6 +215,11 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     let read_timeout = fields.period("read_timeout_seconds", message.read_timeout_us);
     let write_timeout = fields.period("write_timeout_seconds", message.write_timeout_us);
     let idle_timeout = fields.period("idle_timeout_seconds", message.idle_timeout_us);
+    let drain_timeout = match message.drain_timeout_us {
+        0 => Some(Server::DEFAULT_DRAIN_TIMEOUT),
+        micros => fields.period("drain_timeout_seconds", micros),
+    };
+    let max_connections = NonZeroU32::new(message.max_connections).unwrap_or(Server::DEFAULT_MAX_CONNECTIONS);
     let server = addresses.and_then(|list| fields.take("addr", Server::default().with_addresses(list)));
     let mut server = server?;
     server.trusted_proxies = trusted_proxies?;
@@ -226,6 +231,8 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     server.read_timeout = read_timeout?;
     server.write_timeout = write_timeout?;
     server.idle_timeout = idle_timeout?;
+    server.drain_timeout = drain_timeout?;
+    server.max_connections = max_connections;
     Some(server)
 }
 

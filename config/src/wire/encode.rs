@@ -86,6 +86,8 @@ impl From<&Server> for v1::Server {
             read_timeout_us: server.read_timeout.micros(),
             write_timeout_us: server.write_timeout.micros(),
             idle_timeout_us: server.idle_timeout.micros(),
+            drain_timeout_us: unless(Server::DEFAULT_DRAIN_TIMEOUT.micros(), server.drain_timeout.micros()),
+            max_connections: unless(Server::DEFAULT_MAX_CONNECTIONS.get(), server.max_connections.get()),
         }
     }
 }
@@ -98,6 +100,11 @@ fn address_lists(lists: &AddressLists) -> Option<v1::AddressLists> {
         deny: texts(&lists.deny),
         mode: mode(lists.mode),
     })
+}
+
+/// Nothing, for what a message without it says as well.
+fn unless<T: Copy + Default + PartialEq>(default: T, value: T) -> T {
+    if value == default { T::default() } else { value }
 }
 
 /// Absent where they are those of nearly everybody.

@@ -159,6 +159,9 @@ impl Needs {
             address_lists,
             // A build that does not know them refuses more.
             paths: _,
+            drain_timeout_us: _,
+            // Every build has some bound, if only that of its system.
+            max_connections: _,
         } = server;
         address_lists.into_iter().for_each(|lists| self.address_lists(&lists));
     }

@@ -14,6 +14,10 @@ use super::{
 pub(crate) struct WorkerCounters {
     /// Connections of clients since the start.
     pub(crate) accepted: Cell,
+    /// Connections of clients that there was no place for.
+    pub(crate) turned_away: Cell,
+    /// Times that the system gave no connection although one was there.
+    pub(crate) failed_accepts: Cell,
     /// Connections of clients now.
     pub(crate) open: Cell,
     /// Connections to upstreams that were made.
@@ -71,6 +75,16 @@ pub(super) fn families(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
             "apigw_client_connections_total",
             "Connections of clients that were accepted.",
             vec![counter(&[], sum(|worker| &worker.accepted))],
+        ),
+        counters(
+            "apigw_client_connections_refused_total",
+            "Connections of clients above the most that there may be.",
+            vec![counter(&[], sum(|worker| &worker.turned_away))],
+        ),
+        counters(
+            "apigw_accept_failures_total",
+            "Times that no connection could be accepted, as without file descriptors.",
+            vec![counter(&[], sum(|worker| &worker.failed_accepts))],
         ),
         gauges(
             "apigw_client_connections",

@@ -40,6 +40,12 @@ pub struct Server {
     /// Absent: only paths that all programs read alike.
     #[prost(message, optional, tag = "30")]
     pub paths: ::core::option::Option<PathRules>,
+    /// 0: 30 seconds, as before there was a choice.
+    #[prost(uint64, tag = "31")]
+    pub drain_timeout_us: u64,
+    /// 0: 10000.
+    #[prost(uint32, tag = "32")]
+    pub max_connections: u32,
 }
 /// Which paths are taken that not all programs read alike.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
