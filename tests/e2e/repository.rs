@@ -299,3 +299,30 @@ fn the_protocol_has_a_page_with_every_name_in_it() {
     }
     none("docs/protocol.md explains every message and field", &unexplained);
 }
+
+/// Names of tests in the last column of a document's tables.
+fn named_tests(markdown: &str) -> Vec<(String, Vec<String>)> {
+    let is_row =
+        |line: &&str| line.starts_with("| ") && !line.starts_with("| ---") && !line.ends_with("| test |");
+    let named = |line: &str| {
+        let cell = line.trim_end_matches('|').rsplit(" | ").next().unwrap_or_default().to_owned();
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    markdown.lines().filter(is_row).map(|line| (line.to_owned(), named(line))).collect()
+}
+
+#[test]
+fn every_row_about_protocols_has_a_test() {
+    let sources: String = files("rs").iter().map(|path| read(path)).collect();
+    let rows = named_tests(&read(&root().join("docs/protocols.md")));
+    assert!(rows.len() > 40, "{rows:?}");
+    let mut broken = Vec::new();
+    for (row, tests) in rows {
+        if tests.is_empty() {
+            broken.push(format!("no test: {row}"));
+        }
+        let missing = tests.into_iter().filter(|test| !sources.contains(&format!("fn {test}(")));
+        broken.extend(missing.map(|test| format!("no such test: {test}")));
+    }
+    none("a row of docs/protocols.md names its tests", &broken);
+}
