@@ -1,0 +1,68 @@
+//! What each target does with its bytes, and what must hold whatever they are.
+//!
+//! Included by the targets and by `dataplane/engine/tests/corpora.rs`, so that the kept corpora are replayed by every test
+//! run, without a fuzzer and its nightly compiler.
+
+use std::net::IpAddr;
+
+use apigw_config::{
+    model::{EncodedSlash, PathRules},
+    wire,
+};
+use apigw_engine::{
+    client::client_address,
+    jwt::{authorization::bearer_token, token::Token},
+    path::NormalPath,
+};
+
+/// A path in one form is in that form, by whatever rules.
+pub(crate) fn path(bytes: &[u8]) {
+    let Ok(received) = std::str::from_utf8(bytes) else { return };
+    for encoded_slash in [EncodedSlash::Reject, EncodedSlash::Keep, EncodedSlash::Decode] {
+        for merge_slashes in [true, false] {
+            let rules = PathRules { encoded_slash, merge_slashes };
+            let Ok(normal) = NormalPath::new(received, rules) else { continue };
+            let path = normal.as_str();
+            assert!(path.starts_with('/'), "{received:?}: {path}");
+            assert!(
+                path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'),
+                "{received:?}: {path}"
+            );
+            // Kept slashes are decoded by some upstreams.
+            let segments = || path.split('/').flat_map(|segment| segment.split("%2F"));
+            assert!(!segments().any(|segment| matches!(segment, "." | "..")), "{received:?}: {path}");
+            assert!(!merge_slashes || !path.contains("//"), "{received:?}: {path}");
+            let again = NormalPath::new(path, rules);
+            assert_eq!(again.as_ref().map(NormalPath::as_str), Ok(path), "{received:?}");
+        }
+    }
+}
+
+/// Lines are values of X-Forwarded-For. A stranger's word changes nothing.
+pub(crate) fn forwarded(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let peer = IpAddr::from([192, 0, 2, 7]);
+    assert_eq!(client_address(peer, text.lines(), &[]), peer);
+    let trusted: Vec<_> =
+        ["192.0.2.0/24", "10.0.0.0/8"].iter().map(|range| range.parse().expect("a range")).collect();
+    let client = client_address(peer, text.lines(), &trusted);
+    // Whoever it is was told of as the last one that is no proxy, or nobody was told of.
+    let is_proxy = trusted.iter().any(|range| range.contains(client));
+    assert!(is_proxy || !text.trim().is_empty(), "{text:?}: {client}");
+}
+
+/// An `Authorization` field, with a token inside or not.
+pub(crate) fn token(bytes: &[u8]) {
+    let Ok(text) = bearer_token([bytes]) else { return };
+    let Ok(token) = Token::parse(text) else { return };
+    assert_eq!(token.text(), text);
+    assert!(token.kid().is_none_or(|kid| kid.len() <= text.len()));
+    let _ = token.claimed_issuer();
+}
+
+/// A file that is a configuration means the same after it has travelled.
+pub(crate) fn file(bytes: &[u8]) {
+    let Ok(config) = apigw_config::read("gateway.yaml", bytes) else { return };
+    let Ok(resources) = wire::encode(&config) else { return };
+    assert_eq!(wire::decode(&resources), Ok(config));
+}
