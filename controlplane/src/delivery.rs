@@ -18,9 +18,10 @@ use crate::{
     publication::Desired,
     session::{Ending, Event, MAX_OPEN_QUERIES, Outcome, Session},
 };
+use apigw_transport::server::Peer;
 
 /// The most data planes connected at once.
-const MAX_STREAMS: usize = 5_000;
+pub(crate) const MAX_STREAMS: u32 = 5_000;
 /// How long a stream may be silent before its Hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a stream that ends may take to accept the reason.
@@ -38,7 +39,7 @@ pub(crate) struct DeliveryService {
 
 impl DeliveryService {
     pub(crate) fn new(desired: watch::Receiver<Desired>, fleet: Arc<Fleet>) -> Self {
-        Self::with_room_for(MAX_STREAMS, desired, fleet)
+        Self::with_room_for(MAX_STREAMS as usize, desired, fleet)
     }
 
     /// For at most so many data planes at once.
@@ -62,7 +63,7 @@ impl Delivery for DeliveryService {
         let permit = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!("{MAX_STREAMS} data planes are connected already"))
         })?;
-        let peer = request.remote_addr().map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        let peer = request.extensions().get::<Peer>().map_or_else(|| "unknown".to_owned(), Peer::to_string);
         let (outgoing, responses) = mpsc::channel(OUTGOING_MESSAGES);
         let follower = Follower {
             incoming: request.into_inner(),

@@ -12,9 +12,10 @@ use apigw_proto::{
         self, delivery_client::DeliveryClient, follow_request, follow_response, gateway_client::GatewayClient,
     },
 };
+use apigw_transport::credentials::Credentials;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request, Status, Streaming, transport};
+use tonic::{Code, Request, Status, Streaming, transport::Channel};
 
 use crate::{
     delivery::DeliveryService,
@@ -33,13 +34,14 @@ struct Running {
     publisher: Sample,
     orders: mpsc::Receiver<Order>,
     url: String,
-    serving: JoinHandle<Result<(), transport::Error>>,
+    serving: JoinHandle<()>,
 }
 
-async fn start(key: Option<AdminKey>, streams: usize) -> Running {
+fn start(key: Option<AdminKey>, streams: usize) -> Running {
     let publisher = publisher();
-    let server = Server::bind("127.0.0.1:0".parse().unwrap(), key).await.unwrap();
-    let url = format!("http://{}", server.address());
+    let credentials = Credentials { key, tls: None };
+    let server = Server::bind(&"127.0.0.1:0".parse().unwrap(), credentials).unwrap();
+    let url = format!("http://{}", server.bound());
     let (fleet, desired) = (Arc::new(Fleet::default()), publisher.subscribe());
     let delivery = DeliveryService::with_room_for(streams, desired.clone(), Arc::clone(&fleet));
     let (sender, orders) = mpsc::channel(MAX_ORDERS);
@@ -57,7 +59,7 @@ impl Running {
         Ok(DataPlane { requests, responses })
     }
 
-    async fn gateway(&self) -> GatewayClient<transport::Channel> {
+    async fn gateway(&self) -> GatewayClient<Channel> {
         GatewayClient::connect(self.url.clone()).await.unwrap()
     }
 
@@ -156,7 +158,7 @@ impl DataPlane {
 
 #[tokio::test]
 async fn a_revision_reaches_a_data_plane_and_shows_in_status() {
-    let mut running = start(None, 5).await;
+    let mut running = start(None, 5);
     let mut data_plane = running.follow().await.unwrap();
     data_plane.say(follow_request::Message::Hello(hello("dp-1", 1))).await;
     running.publisher.consider(file_of(&["a", "b"]), 5);
@@ -179,7 +181,7 @@ async fn a_revision_reaches_a_data_plane_and_shows_in_status() {
 
 #[tokio::test]
 async fn routes_are_those_of_the_newest_revision() {
-    let mut running = start(None, 5).await;
+    let mut running = start(None, 5);
     running.publisher.consider(file_of(&["a", "b"]), 5);
     let mut pages = running.gateway().await.routes(v1::RoutesRequest {}).await.unwrap().into_inner();
     let page = pages.message().await.unwrap().unwrap();
@@ -188,7 +190,7 @@ async fn routes_are_those_of_the_newest_revision() {
 
 #[tokio::test]
 async fn history_is_told_and_its_content_given() {
-    let mut running = start(None, 5).await;
+    let mut running = start(None, 5);
     running.publisher.consider(file_of(&["a"]), 5);
     running.publisher.consider(file_of(&["a", "b"]), 6);
     let mut gateway = running.gateway().await;
@@ -211,7 +213,7 @@ async fn history_is_told_and_its_content_given() {
 
 #[tokio::test]
 async fn a_rollback_is_ordered_of_the_publisher_and_shows_in_status() {
-    let mut running = start(None, 5).await;
+    let mut running = start(None, 5);
     running.publisher.consider(file_of(&["a"]), 5);
     let first = running.publisher.history().newest().unwrap().revision;
     running.publisher.consider(file_of(&["b"]), 6);
@@ -232,7 +234,7 @@ async fn a_rollback_is_ordered_of_the_publisher_and_shows_in_status() {
 
 #[tokio::test]
 async fn a_liars_stream_ends_with_the_reason() {
-    let running = start(None, 5).await;
+    let running = start(None, 5);
     let mut liar = running.follow().await.unwrap();
     liar.say(follow_request::Message::Need(v1::Need::default())).await;
     assert_eq!(liar.ending().await.message(), "the first message must be Hello");
@@ -248,7 +250,7 @@ async fn a_liars_stream_ends_with_the_reason() {
 
 #[tokio::test]
 async fn a_message_above_the_limit_ends_the_stream_with_the_reason() {
-    let running = start(None, 5).await;
+    let running = start(None, 5);
     let mut data_plane = running.follow().await.unwrap();
     data_plane.say(follow_request::Message::Hello(hello("dp-1", 1))).await;
     let listen_address = "x".repeat(MAX_MESSAGE_BYTES);
@@ -261,7 +263,7 @@ async fn a_message_above_the_limit_ends_the_stream_with_the_reason() {
 
 #[tokio::test]
 async fn one_data_plane_too_many_is_turned_away() {
-    let running = start(None, 1).await;
+    let running = start(None, 1);
     let _first = running.follow().await.unwrap();
     let refused = running.follow().await.err().expect("there is room for one");
     assert_eq!(refused.code(), Code::ResourceExhausted);
@@ -269,7 +271,7 @@ async fn one_data_plane_too_many_is_turned_away() {
 
 #[tokio::test]
 async fn a_process_that_connects_again_takes_over_from_its_older_stream() {
-    let mut running = start(None, 5).await;
+    let mut running = start(None, 5);
     running.publisher.consider(file_of(&["a"]), 5);
     let mut older = running.follow().await.unwrap();
     older.join().await;
@@ -281,14 +283,14 @@ async fn a_process_that_connects_again_takes_over_from_its_older_stream() {
 
 #[tokio::test]
 async fn a_silent_peer_is_sent_away() {
-    let running = start(None, 5).await;
+    let running = start(None, 5);
     let mut silent = running.follow().await.unwrap();
     assert_eq!(silent.ending().await.code(), Code::DeadlineExceeded);
 }
 
 #[tokio::test]
 async fn streams_and_server_end_with_the_publisher() {
-    let mut running = start(None, 5).await;
+    let mut running = start(None, 5);
     running.publisher.consider(file_of(&["a"]), 5);
     let mut data_plane = running.follow().await.unwrap();
     data_plane.join().await;
@@ -296,12 +298,12 @@ async fn streams_and_server_end_with_the_publisher() {
     drop(publisher);
     assert_eq!(data_plane.ending().await.code(), Code::Unavailable);
     drop(data_plane);
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
 }
 
 #[tokio::test]
 async fn both_services_are_behind_the_key() {
-    let running = start(Some(AdminKey::new("secret".into()).unwrap()), 5).await;
+    let running = start(Some(AdminKey::new("secret".into()).unwrap()), 5);
     assert_eq!(running.follow().await.err().map(|status| status.code()), Some(Code::Unauthenticated));
     let mut gateway = running.gateway().await;
     let refused = gateway.status(v1::StatusRequest {}).await.unwrap_err();

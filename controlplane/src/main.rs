@@ -36,10 +36,14 @@ use std::{
 
 use apigw_config::{
     admin_key::AdminKey,
-    names::ListenAddress,
     problem::Problem,
     watch::{Content, FileWatch},
     wire::Revision,
+};
+use apigw_transport::{
+    address::Address,
+    credentials::Credentials,
+    tls::{Renewal, TlsFlags},
 };
 use clap::Parser;
 use tokio::{
@@ -69,9 +73,11 @@ struct Arguments {
     /// The configuration file.
     #[arg(long, env = "APIGW_CONFIG", value_name = "FILE")]
     config: PathBuf,
-    /// Where data planes and gwctl connect; port 0 lets the system choose.
+    /// Where data planes and gwctl connect: HOST:PORT, with port 0 the system chooses, or unix:PATH.
     #[arg(long, env = "APIGW_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
-    listen: ListenAddress,
+    listen: Address,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// Where the history is kept, for this program alone [default: the platform's place for state].
     #[arg(long, env = "APIGW_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -119,15 +125,20 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let server = Server::bind(arguments.listen.clone(), AdminKey::from_env()?).await?;
+    let credentials = Credentials { key: AdminKey::from_env()?, tls: arguments.tls.load()? };
+    let renewal = credentials.tls.as_ref().map(Renewal::start).transpose()?;
+    let server = Server::bind(&arguments.listen, credentials)?;
     let state = state_directory(&arguments)?;
     let history = Arc::new(History::open(state.path(), arguments.history.into())?);
-    info!(purpose = "grpc", address = %server.address(), version = env!("CARGO_PKG_VERSION"), config = file, "listening");
+    info!(purpose = "grpc", address = %server.bound(), version = env!("CARGO_PKG_VERSION"), config = file, "listening");
     let mut publisher = Publisher::new(file.clone(), Arc::clone(&history), unix_milliseconds());
     let fleet = Arc::new(Fleet::default());
     let mut running = fleet.newest_running();
     let desired = publisher.subscribe();
     let (orders, mut ordered) = mpsc::channel(MAX_ORDERS);
+    if let Some(renewal) = renewal {
+        tokio::spawn(renewal.run());
+    }
     let serving = tokio::spawn(server.serve(
         DeliveryService::new(desired.clone(), Arc::clone(&fleet)),
         GatewayService::new(file, started, desired.clone(), fleet, Past::new(history, orders)),
@@ -147,7 +158,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     info!("stopping");
     // Without a publisher there is nothing to follow: every stream ends, and with the last one the server.
     drop(publisher);
-    serving.await??;
+    serving.await?;
     Ok(())
 }
 

@@ -1,109 +1,85 @@
-//! Both services on one port, behind the key.
+//! Both services on one address, behind the key.
 //!
-//! What a peer may cost is bounded here: the streams of a connection, the size of a message, how long a dead one is held.
+//! What a peer may cost before it is known is bounded in [`apigw_transport::server`]; here, how many there may be.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
-use apigw_config::{admin_key::AdminKey, names::ListenAddress};
+use apigw_config::admin_key::AdminKey;
 use apigw_proto::{
     MAX_MESSAGE_BYTES,
     v1::{delivery_server::DeliveryServer, gateway_server::GatewayServer},
 };
-use tokio::{net::TcpListener, sync::watch};
-use tokio_stream::wrappers::TcpListenerStream;
+use apigw_transport::{
+    address::Address,
+    credentials::Credentials,
+    listener::{BindError, Bound, Listener},
+    server::{Protocols, Serving},
+};
+use tokio::sync::watch;
 use tonic::{
     Request, Status,
     metadata::MetadataValue,
-    service::{Interceptor, interceptor::InterceptedService},
-    transport,
+    service::{Interceptor, Routes, interceptor::InterceptedService},
 };
 
-use crate::{delivery::DeliveryService, gateway::GatewayService, publication::Desired};
+use crate::{
+    delivery::{DeliveryService, MAX_STREAMS},
+    gateway::GatewayService,
+    publication::Desired,
+};
 
-/// A silent peer is asked after this time whether it is still there,
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// and is given up when it has not answered after this one: 15 s together.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most calls of one connection at once.
-const MAX_CALLS_OF_CONNECTION: u32 = 64;
+/// The most connections at once: one of each data plane, and some of operators.
+const MAX_CONNECTIONS: u32 = MAX_STREAMS + 500;
 /// How long peers may take to let go when the program ends.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why the port does not open.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BindError {
-    /// Whoever reaches the port could read the whole configuration, its secrets included.
-    #[error("{address} can be reached from other machines: set APIGW_ADMIN_KEY, or listen on 127.0.0.1")]
-    Unguarded { address: ListenAddress },
-    /// The system does not give it.
-    #[error("cannot listen on {address}")]
-    Listen { address: ListenAddress, source: io::Error },
-}
-
-/// A bound port, not served yet.
+/// A bound address, not served yet.
 #[derive(Debug)]
 pub(crate) struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-    door: Door,
+    listener: Listener,
+    credentials: Credentials,
 }
 
 impl Server {
-    /// Binds an address. One that other machines can reach needs a key.
-    pub(crate) async fn bind(address: ListenAddress, key: Option<AdminKey>) -> Result<Self, BindError> {
-        if key.is_none() && !address.is_loopback() {
-            return Err(BindError::Unguarded { address });
-        }
-        let bound = async {
-            let listener = match address.address() {
-                Some(ip) => TcpListener::bind((ip, address.port())).await?,
-                None => bind_everywhere(address.port()).await?,
-            };
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, bound) = bound.await.map_err(|source| BindError::Listen { address, source })?;
-        Ok(Self { listener, address: bound, door: Door(key) })
+    /// Binds an address. One that other machines can reach needs a key or certificates.
+    pub(crate) fn bind(address: &Address, credentials: Credentials) -> Result<Self, BindError> {
+        Ok(Self { listener: Listener::bind(address, &credentials)?, credentials })
     }
 
     /// Where it listens; the port is the real one.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn bound(&self) -> &Bound {
+        self.listener.bound()
     }
 
     /// Serves until nothing is published any more and the calls under way have ended, which they have [`STOP_TIMEOUT`]
     /// for.
     pub(crate) async fn serve(
-        self,
+        mut self,
         delivery: DeliveryService,
         gateway: GatewayService,
         desired: watch::Receiver<Desired>,
-    ) -> Result<(), transport::Error> {
+    ) {
+        let Credentials { key, tls } = self.credentials;
+        let door = Door(key);
         let delivery = DeliveryServer::new(delivery)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let gateway = GatewayServer::new(gateway)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let serving = transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(MAX_CALLS_OF_CONNECTION)
-            .tcp_nodelay(true)
-            .add_service(InterceptedService::new(delivery, self.door.clone()))
-            .add_service(InterceptedService::new(gateway, self.door))
-            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), closed(desired.clone()));
+        let routes = Routes::new(InterceptedService::new(delivery, door.clone()))
+            .add_service(InterceptedService::new(gateway, door));
+        // It goes when the last call has ended, or the time for that.
+        let _file = self.listener.take_file();
+        let serving = Serving { max_connections: MAX_CONNECTIONS, protocols: Protocols::Http2, tls };
+        let serving = serving.serve(self.listener, routes.into_axum_router(), closed(desired.clone()));
         let patience = async {
             closed(desired).await;
             tokio::time::sleep(STOP_TIMEOUT).await;
         };
         tokio::select! {
-            served = serving => served,
-            () = patience => Ok(()),
+            () = serving => {}
+            () = patience => {}
         }
     }
 }
@@ -111,16 +87,6 @@ impl Server {
 /// Waits until the publisher is gone.
 async fn closed(mut desired: watch::Receiver<Desired>) {
     while desired.changed().await.is_ok() {}
-}
-
-/// Every interface: both families where the machine has both.
-async fn bind_everywhere(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind((IpAddr::from(Ipv6Addr::UNSPECIFIED), port)).await {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            TcpListener::bind((IpAddr::from(Ipv4Addr::UNSPECIFIED), port)).await
-        }
-        bound => bound,
-    }
 }
 
 /// Lets through who has the key; everybody where there is none.
@@ -143,16 +109,6 @@ mod tests {
 
     fn key() -> AdminKey {
         AdminKey::new("secret".into()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_address_others_can_reach_needs_a_key() {
-        for open in [":0", "0.0.0.0:0", "[::]:0"] {
-            let refused = Server::bind(open.parse().unwrap(), None).await;
-            assert!(matches!(refused, Err(BindError::Unguarded { .. })), "{open}");
-        }
-        assert!(Server::bind("0.0.0.0:0".parse().unwrap(), Some(key())).await.is_ok());
-        assert!(Server::bind("127.0.0.1:0".parse().unwrap(), None).await.is_ok());
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! The admin address: health, metrics and the gRPC API on one port, apart from the traffic.
+//! The admin address: health, metrics and the gRPC API on one port or socket file, apart from the traffic.
+//!
+//! What a peer may cost is bounded in [`apigw_transport::server`]; here, how many there may be.
 
 pub(crate) mod endpoints;
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
-use apigw_config::{
-    admin_key::{self, AdminKey},
-    model::{Admin, Settings},
-    names::ListenAddress,
-    problem::Problem,
+use apigw_config::{model::Settings, problem::Problem};
+use apigw_transport::{
+    address::Address,
+    credentials::Credentials,
+    listener::{BindError, Listener, SocketFile},
+    server::{Protocols, Serving},
 };
 use axum::{
     Router,
@@ -21,163 +21,85 @@ use axum::{
     middleware::{self, Next},
     response::IntoResponse,
 };
-use hyper::server::conn::{http1, http2};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::AbortHandle,
-    time::timeout,
-};
+use tokio::task::AbortHandle;
 use tonic::service::Routes;
 
 use self::endpoints::{Endpoints, Place};
-use crate::{gateway::problem, listeners, status};
+use crate::{gateway::problem, status};
 
-/// The most connections at once; further ones wait.
-const MOST_CONNECTIONS: usize = 512;
-
-/// How long a connection may take for a head, and a silent one for the answer to a ping.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long accepting pauses after an error such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The most connections at once; a further one is closed at once.
+const MAX_CONNECTIONS: u32 = 512;
 
 /// The admin server, at one address at a time.
 pub(crate) struct AdminServer {
     router: Router,
     /// Listen here, whatever the configuration says.
-    listen: Option<ListenAddress>,
-    key: Option<AdminKey>,
-    serving: Option<(ListenAddress, AbortHandle)>,
-    /// This data plane's name, which is made of the first port served.
-    name: Arc<OnceLock<String>>,
+    listen: Option<Address>,
+    credentials: Credentials,
+    serving: Option<(Address, AbortHandle)>,
+    owner: Owner,
+}
+
+/// What is known of the first address that was served, by whoever outlives the server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Owner {
+    /// This data plane's name, which is made of the address.
+    pub(crate) name: Arc<OnceLock<String>>,
+    /// Its socket file: an operator looks on while requests are finished, and then it goes. A configuration names no
+    /// socket file, so there is no second one.
+    pub(crate) file: Arc<OnceLock<SocketFile>>,
 }
 
 /// An admin address that is ready to be served, unless it is served already. Dropped instead, it leaves no trace.
-pub(crate) struct Prepared(Option<(ListenAddress, TcpListener)>);
+pub(crate) struct Prepared(Option<(Address, Listener)>);
 
 impl AdminServer {
     /// A server that answers nowhere yet.
     pub(crate) fn new(
         router: Router,
-        listen: Option<ListenAddress>,
-        key: Option<AdminKey>,
-        name: Arc<OnceLock<String>>,
+        listen: Option<Address>,
+        credentials: Credentials,
+        owner: Owner,
     ) -> Self {
-        Self { router, listen, key, serving: None, name }
+        Self { router, listen, credentials, serving: None, owner }
     }
 
     /// Binds the admin address of a configuration; without one, the default.
     ///
     /// # Errors
-    /// When the address cannot be had, or others could reach it and there is no key.
+    /// When the address cannot be had, or others could reach it and nothing is demanded of them.
     pub(crate) fn prepare(&self, settings: Option<&Settings>) -> Result<Prepared, Problem> {
-        let configured = settings.and_then(|settings| settings.admin.as_ref()).map(|admin| &admin.address);
-        let default = Admin::default().address;
-        let address = self.listen.as_ref().or(configured).unwrap_or(&default);
-        if self.serving.as_ref().is_some_and(|(serving, _)| serving == address) {
+        let configured = settings.and_then(|settings| settings.admin.clone());
+        let of_file = || Address::Tcp(configured.unwrap_or_default().address);
+        let address = self.listen.clone().unwrap_or_else(of_file);
+        if self.serving.as_ref().is_some_and(|(serving, _)| *serving == address) {
             return Ok(Prepared(None));
         }
-        if !address.is_loopback() && self.key.is_none() {
-            let message =
-                format!("{address} can be reached from other machines: set {}", admin_key::VARIABLE);
-            return Err(problem("admin.addr", message));
-        }
-        let cannot = |error| problem("admin.addr", format!("cannot listen on {address}: {error}"));
-        let mut bound = listeners::bind(address, 1, &[]).map_err(cannot)?;
-        let socket = bound.sockets.pop().expect("one socket was asked for");
-        let listener = TcpListener::from_std(socket).map_err(cannot)?;
-        Ok(Prepared(Some((address.clone(), listener))))
+        let listener = Listener::bind(&address, &self.credentials).map_err(|error| {
+            let message = match &error {
+                BindError::Listen { source, .. } => format!("{error}: {source}"),
+                _ => error.to_string(),
+            };
+            problem("admin.addr", message)
+        })?;
+        Ok(Prepared(Some((address, listener))))
     }
 
     /// Serves the prepared address, and no longer the one before. Requests under way there are finished.
     pub(crate) fn commit(&mut self, prepared: Prepared) {
-        let Prepared(Some((address, listener))) = prepared else { return };
-        if let Ok(bound) = listener.local_addr() {
-            tracing::info!(purpose = "admin", address = %bound, "listening");
-            let host = gethostname::gethostname();
-            self.name.get_or_init(|| status::name_of(&host.to_string_lossy(), bound.port()));
+        let Prepared(Some((address, mut listener))) = prepared else { return };
+        tracing::info!(purpose = "admin", address = %listener.bound(), "listening");
+        let host = gethostname::gethostname();
+        self.owner.name.get_or_init(|| status::name_of(&host.to_string_lossy(), listener.bound()));
+        if let Some(file) = listener.take_file() {
+            self.owner.file.get_or_init(|| file);
         }
-        let router = self.router.clone();
-        let serving = tokio::spawn(serve(listener, router));
+        let tls = self.credentials.tls.clone();
+        let serving = Serving { max_connections: MAX_CONNECTIONS, protocols: Protocols::Both, tls };
+        let serving =
+            tokio::spawn(serving.serve(listener, self.router.clone(), std::future::pending::<()>()));
         if let Some((_, previous)) = self.serving.replace((address, serving.abort_handle())) {
             previous.abort();
-        }
-    }
-}
-
-/// Accepts and serves, for ever. A connection that does not say what it wants in time is closed.
-async fn serve(listener: TcpListener, router: Router) {
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let service = TowerToHyperService::new(router.clone());
-                tokio::spawn(async move {
-                    if let Ok(Ok(protocol)) = timeout(PATIENCE, Protocol::of(&stream)).await {
-                        protocol.serve(stream, service).await;
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// What an admin connection speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Http1,
-    /// gRPC.
-    Http2,
-}
-
-impl Protocol {
-    /// Looks at the first bytes: HTTP/2 with prior knowledge begins with `PRI` (RFC 9113 section 3.4), which is no method.
-    async fn of(stream: &TcpStream) -> std::io::Result<Self> {
-        const PREFACE: &[u8] = b"PRI";
-        let mut first = [0; PREFACE.len()];
-        loop {
-            let length = stream.peek(&mut first).await?;
-            if length == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            if first[..length] != PREFACE[..length] {
-                return Ok(Self::Http1);
-            }
-            if length == PREFACE.len() {
-                return Ok(Self::Http2);
-            }
-            // The rest of three bytes is on its way, or never comes.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-        }
-    }
-
-    async fn serve(self, stream: TcpStream, service: TowerToHyperService<Router>) {
-        let io = TokioIo::new(stream);
-        let ended = match self {
-            Self::Http1 => {
-                let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-                builder.serve_connection(io, service).await
-            }
-            Self::Http2 => {
-                let mut builder = http2::Builder::new(TokioExecutor::new());
-                builder.timer(TokioTimer::new()).keep_alive_interval(PATIENCE).keep_alive_timeout(PATIENCE);
-                builder.serve_connection(io, service).await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "admin connection ended");
         }
     }
 }

@@ -18,13 +18,15 @@ mod stream;
 use std::future::Future;
 
 use apigw_config::{
-    admin_key::AdminKey,
     problem::Problem,
     wire::{Content, Revision, features},
 };
 use apigw_proto::v1;
+use apigw_transport::{
+    credentials::{Credentials, Exposure, Unfit},
+    endpoint::{Endpoint, EndpointError},
+};
 use tokio::time::Instant;
-use tonic::transport::Endpoint;
 use tracing::{debug, info, warn};
 
 pub(crate) use self::{
@@ -82,43 +84,52 @@ pub(crate) trait Applier {
     fn auth(&self) -> Vec<v1::ProviderState>;
 }
 
-/// A URL that names no control plane.
+/// A control plane that cannot be followed.
 #[derive(Debug, thiserror::Error)]
-#[error("not the URL of a control plane (such as http://127.0.0.1:9090): {url:?}")]
-pub(crate) struct NotAControlPlane {
-    url: String,
+pub(crate) enum NotAControlPlane {
+    /// There is none.
+    #[error("there is no control plane to follow")]
+    None,
+    /// It is nowhere.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// It must not be spoken to like this.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
 }
 
 /// A data plane's side of the delivery.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     /// At least one.
-    control_planes: Vec<ControlPlane>,
+    control_planes: Vec<Endpoint>,
     identity: Identity,
-    key: Option<AdminKey>,
-}
-
-#[derive(Debug)]
-struct ControlPlane {
-    url: String,
-    endpoint: Endpoint,
+    credentials: Credentials,
 }
 
 impl Delivery {
-    /// From control planes that are tried in turn; the key, if any, opens each of them.
+    /// From control planes that are tried in turn, each with the same credentials. A key that would travel in clear is
+    /// warned of.
     ///
     /// # Errors
-    /// When there is no URL, or one is not `http://HOST:PORT`.
+    /// When there is none, or one cannot be followed.
     pub(crate) fn new(
         urls: &[String],
         identity: Identity,
-        key: Option<AdminKey>,
+        credentials: Credentials,
     ) -> Result<Self, NotAControlPlane> {
-        let control_planes = urls.iter().map(|url| ControlPlane::new(url)).collect::<Result<Vec<_>, _>>()?;
-        if control_planes.is_empty() {
-            return Err(NotAControlPlane { url: String::new() });
+        if urls.is_empty() {
+            return Err(NotAControlPlane::None);
         }
-        Ok(Self { control_planes, identity, key })
+        let mut control_planes = Vec::with_capacity(urls.len());
+        for url in urls {
+            let endpoint: Endpoint = url.parse()?;
+            if credentials.exposure(&endpoint)? == Exposure::KeyInClear {
+                warn!(control_plane = %endpoint, "the admin key and the configuration travel in clear; use https:// and certificates");
+            }
+            control_planes.push(endpoint);
+        }
+        Ok(Self { control_planes, identity, credentials })
     }
 
     /// Follows one control plane after the other, for ever, from what is held. May be dropped at any await.
@@ -129,9 +140,9 @@ impl Delivery {
         for control_plane in self.control_planes.iter().cycle() {
             let hello = self.hello(&session);
             let began = Instant::now();
-            let lost = match Stream::open(&control_plane.endpoint, self.key.as_ref(), hello).await {
+            let lost = match Stream::open(control_plane, &self.credentials, hello).await {
                 Ok(mut stream) => {
-                    link.up(&control_plane.url);
+                    link.up(control_plane);
                     session.restart();
                     stream.carry(&mut session, &mut applier).await
                 }
@@ -140,7 +151,7 @@ impl Delivery {
             if began.elapsed() >= LASTING {
                 backoff = Backoff::new();
             }
-            link.down(&control_plane.url, &lost);
+            link.down(control_plane, &lost);
             tokio::time::sleep(backoff.next(fastrand::f64())).await;
         }
         unreachable!("a cycle over at least one control plane has no end")
@@ -161,19 +172,6 @@ impl Delivery {
     }
 }
 
-impl ControlPlane {
-    fn new(url: &str) -> Result<Self, NotAControlPlane> {
-        let wrong = || NotAControlPlane { url: url.into() };
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| wrong())?;
-        let uri = endpoint.uri();
-        let is_bare = uri.path_and_query().is_none_or(|path| path == "/");
-        if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) || !is_bare {
-            return Err(wrong());
-        }
-        Ok(Self { url: url.to_owned(), endpoint: stream::bounded(endpoint) })
-    }
-}
-
 /// What was last said of the connection: a change is told once, however often it is tried.
 #[derive(Debug, PartialEq, Eq)]
 enum Link {
@@ -183,17 +181,17 @@ enum Link {
 }
 
 impl Link {
-    fn up(&mut self, control_plane: &str) {
-        info!(control_plane, "connected to the control plane");
+    fn up(&mut self, control_plane: &Endpoint) {
+        info!(%control_plane, "connected to the control plane");
         *self = Self::Up;
     }
 
-    fn down(&mut self, control_plane: &str, lost: &Lost) {
+    fn down(&mut self, control_plane: &Endpoint, lost: &Lost) {
         let down = Self::Down { reason: lost.to_string() };
         if *self == down {
-            debug!(control_plane, reason = %lost, "still no control plane");
+            debug!(%control_plane, reason = %lost, "still no control plane");
         } else {
-            warn!(control_plane, reason = %lost, "no control plane; what runs, runs on");
+            warn!(%control_plane, reason = %lost, "no control plane; what runs, runs on");
             *self = down;
         }
     }

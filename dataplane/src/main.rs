@@ -64,6 +64,11 @@ use std::{
 };
 
 use apigw_config::{admin_key::AdminKey, problem::Problem, watch::FileWatch};
+use apigw_transport::{
+    address::Address,
+    credentials::Credentials,
+    tls::{Renewal, TlsError},
+};
 use clap::Parser;
 use prometheus::{IntCounter, core::Collector};
 use tokio::{
@@ -74,7 +79,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     access_log::LogQueue,
-    admin::{AdminServer, endpoints::Endpoints},
+    admin::{AdminServer, Owner, endpoints::Endpoints},
     delivery::{Delivery, Held, Identity, NotAControlPlane},
     gateway::{Gateway, Parameters},
     installation::{FromStream, Installation},
@@ -147,6 +152,8 @@ fn start_logging() {
 enum Failure {
     #[error(transparent)]
     AdminKey(#[from] apigw_config::admin_key::AdminKeyError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{0}")]
     Admin(Problem),
     #[error(transparent)]
@@ -171,6 +178,10 @@ fn lines(problems: &[Problem]) -> String {
 /// Runs until a signal ends it. What `keeping` is for is written when it is dropped.
 async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>) -> Result<(), Failure> {
     let key = AdminKey::from_env()?;
+    let credentials = Credentials { key: key.clone(), tls: options.tls.load()? };
+    if let Some(tls) = &credentials.tls {
+        tokio::spawn(Renewal::start(tls)?.run());
+    }
     let metrics = Metrics::default();
     let start = Instant::now();
     let status = OwnStatus::new(metrics.clone(), start);
@@ -183,8 +194,10 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
         Box::new(log.dropped()),
     ];
     let endpoints = Arc::new(Endpoints::new(status.clone(), collectors, key.clone()));
-    let router = admin::router(Arc::clone(&endpoints), api::routes(Arc::new(status.clone()), key.clone()));
-    let admin = AdminServer::new(router, options.admin_listen.clone(), key.clone(), Arc::clone(&status.name));
+    let router = admin::router(Arc::clone(&endpoints), api::routes(Arc::new(status.clone()), key));
+    // Its socket file, if it has one, goes at the end of this function: when requests are finished.
+    let owner = Owner { name: Arc::clone(&status.name), ..Owner::default() };
+    let admin = AdminServer::new(router, options.admin_listen.clone(), credentials.clone(), owner.clone());
     let gateway = Arc::new(Gateway::new(Parameters {
         workers: options.workers(),
         listen: options.listen.clone(),
@@ -201,7 +214,9 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
     let follow = async {
         match &options.config {
             Some(path) => follow_file(path, installation, status).await,
-            None => follow_control_planes(&options, installation, status, key, failures, keeping).await,
+            None => {
+                follow_control_planes(&options, installation, status, credentials, failures, keeping).await
+            }
         }
     };
     let ended = tokio::select! {
@@ -211,7 +226,9 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
     freshening.abort();
     ended?;
     running.begin_to_drain();
-    drain(gateway).await
+    let drained = drain(gateway).await;
+    drop(owner);
+    drained
 }
 
 /// Runs what a file says, for ever.
@@ -228,15 +245,15 @@ async fn follow_control_planes(
     options: &Options,
     mut installation: Installation,
     status: OwnStatus,
-    key: Option<AdminKey>,
+    credentials: Credentials,
     failures: IntCounter,
     keeping: mpsc::Sender<Infallible>,
 ) -> Result<(), Failure> {
     installation.open_admin().map_err(Failure::Admin)?;
     let name = status.name.get().cloned().unwrap_or_default();
     let identity = Identity { name: name.clone(), instance: fastrand::u64(..) };
-    let delivery = Delivery::new(&options.control_plane, identity, key)?;
-    let passes = options.admin_listen.as_ref().is_some_and(|address| address.port() == 0);
+    let delivery = Delivery::new(&options.control_plane, identity, credentials)?;
+    let passes = options.admin_listen.as_ref().is_some_and(Address::is_passing);
     let known_as = if passes { DataPlaneName::Passing } else { DataPlaneName::Lasting(&name) };
     let named = options.state_dir.as_deref();
     let mut directory = last_known_good::open(named, known_as, &Environment::of_process())?;

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use apigw_config::names::ListenAddress;
+use apigw_transport::{address::Address, tls::TlsFlags};
 use clap::{ArgGroup, Parser};
 
 /// The proxy of apigw.
@@ -16,7 +17,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", env = "APIGW_CONFIG", group = "source")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Follow a control plane; several are tried in turn.
+    /// Follow a control plane: http://HOST:PORT, https://HOST:PORT or unix:PATH; several are tried in turn.
     #[arg(long, value_name = "URL", env = "APIGW_CONTROL_PLANE", value_delimiter = ',', group = "source")]
     pub(crate) control_plane: Vec<String>,
 
@@ -33,9 +34,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", env = "APIGW_LISTEN")]
     pub(crate) listen: Option<ListenAddress>,
 
-    /// Listen here for the admin endpoints and the gRPC API, whatever the configuration says.
+    /// Listen here for the admin endpoints and the gRPC API, whatever the configuration says; HOST:PORT or unix:PATH.
     #[arg(long, value_name = "ADDR", env = "APIGW_ADMIN_LISTEN")]
-    pub(crate) admin_listen: Option<ListenAddress>,
+    pub(crate) admin_listen: Option<Address>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsFlags,
 }
 
 /// The most workers; more than any machine this runs on has processors.

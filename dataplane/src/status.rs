@@ -14,6 +14,7 @@ use apigw_engine::{
     explain::{Question, explain},
 };
 use apigw_proto::v1;
+use apigw_transport::listener::Bound;
 use tokio::time::Instant;
 
 use self::observed::{Moment, Now};
@@ -36,14 +37,27 @@ pub(crate) struct OwnStatus {
     start: Instant,
 }
 
-/// The name of the data plane whose admin API answers on this port: the same after a restart, and no other's on this
-/// machine. Characters that names do not have become `-`.
-pub(crate) fn name_of(host: &str, admin_port: u16) -> String {
+/// The name of the data plane whose admin API answers there: the same after a restart, and no other's on this machine.
+/// Characters that names do not have become `-`, the slashes of a socket file's path `_`.
+pub(crate) fn name_of(host: &str, admin: &Bound) -> String {
     const MAX_HOST_BYTES: usize = 64;
     let legal = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
     let host: String =
         host.chars().take(MAX_HOST_BYTES).map(|c| if c == '.' { c } else { legal(c) }).collect();
-    format!("{host}:{admin_port}")
+    match admin {
+        Bound::Tcp(address) => format!("{host}:{}", address.port()),
+        Bound::Unix(path) => {
+            // Absolute, for two of one relative path are not one.
+            let path = std::path::absolute(path.as_path()).unwrap_or_else(|_| path.as_path().into());
+            let path = path.to_string_lossy();
+            let legal = |c: char| match c {
+                '/' => '_',
+                '.' | '_' => c,
+                c => legal(c),
+            };
+            format!("{host}:{}", path.trim_start_matches('/').chars().map(legal).collect::<String>())
+        }
+    }
 }
 
 impl OwnStatus {
@@ -106,12 +120,17 @@ impl Runtime for OwnStatus {
 
 #[cfg(test)]
 mod tests {
+    use apigw_transport::address::SocketPath;
+
     use super::*;
 
     #[test]
     fn names_hold_only_what_the_protocol_allows() {
-        assert_eq!(name_of("web-1.example.com", 9_901), "web-1.example.com:9901");
-        assert_eq!(name_of("wéb 1", 9_901), "w-b-1:9901");
-        assert_eq!(name_of(&"x".repeat(300), 1).len(), 66);
+        let port = |port| Bound::Tcp(([127, 0, 0, 1], port).into());
+        let file = |path: &str| Bound::Unix(SocketPath::new(path).unwrap());
+        assert_eq!(name_of("web-1.example.com", &port(9_901)), "web-1.example.com:9901");
+        assert_eq!(name_of("wéb 1", &port(9_901)), "w-b-1:9901");
+        assert_eq!(name_of(&"x".repeat(300), &port(1)).len(), 66);
+        assert_eq!(name_of("web-1", &file("/run/apigw/a b.sock")), "web-1:run_apigw_a-b.sock");
     }
 }

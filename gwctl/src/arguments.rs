@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
+use apigw_transport::tls::TlsFlags;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version, after_help = "The admin key, where one is needed, is taken from APIGW_ADMIN_KEY.")]
 pub(crate) struct Arguments {
-    /// The control plane, or the admin address of one data plane.
+    /// The control plane, or the admin address of one data plane: http://HOST:PORT, https://HOST:PORT or unix:PATH.
     #[arg(
         long,
         global = true,
@@ -24,6 +25,8 @@ pub(crate) struct Arguments {
         value_name = "URL"
     )]
     pub(crate) endpoint: String,
+    #[command(flatten)]
+    pub(crate) tls: TlsFlags,
     /// The form of the answer.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM")]
     pub(crate) output: Format,

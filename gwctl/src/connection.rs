@@ -3,30 +3,25 @@
 //! Every wait ends: 3 s to connect, 10 s for an answer. Every answer is bounded in rows and bytes. Nothing is retried; a
 //! person who sees the failure decides.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, time::Duration};
 
 use apigw_config::admin_key::AdminKey;
 use apigw_proto::{
     MAX_MESSAGE_BYTES,
     v1::{self, gateway_client::GatewayClient},
 };
+use apigw_transport::{client::connect, credentials::Credentials, endpoint::Endpoint};
 use bytes::Bytes;
-use hyper_util::rt::TokioIo;
 use prost::Message;
-use tokio::net::{self, TcpStream};
 use tonic::{
     Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{self, Channel},
+    transport::Channel,
 };
 
-use crate::{
-    endpoint::Endpoint,
-    failure::{Credentials, Failure, Progress},
-};
+use crate::failure::{Failure, Presented, Progress};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most rows of one answer.
@@ -37,7 +32,7 @@ const MAX_ANSWER_BYTES: usize = 512 << 20;
 /// An open connection. It is used for one question.
 pub(crate) struct Connection {
     endpoint: Endpoint,
-    credentials: Credentials,
+    presented: Presented,
     client: GatewayClient<InterceptedService<Channel, Bearer>>,
 }
 
@@ -49,22 +44,16 @@ pub(crate) struct Gathered<T> {
 
 impl Connection {
     /// Connects; nothing is asked yet.
-    pub(crate) async fn open(endpoint: Endpoint, key: Option<&AdminKey>) -> Result<Self, Failure> {
-        // The name is resolved and dialled here, rather than by the gRPC client, so that each way to fail can be told.
-        let mut stream = Some(dial(&endpoint).await?);
-        let connector = tower::service_fn(move |_: http::Uri| {
-            let stream = stream.take().map(TokioIo::new);
-            async { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
-        });
-        let channel = transport::Endpoint::from(endpoint.uri().clone())
-            .connect_with_connector(connector)
+    pub(crate) async fn open(endpoint: Endpoint, credentials: &Credentials) -> Result<Self, Failure> {
+        let channel = connect(&endpoint, credentials.tls.as_ref())
             .await
-            .map_err(|_| Failure::NotOurs { endpoint: endpoint.clone() })?;
+            .map_err(|error| Failure::of_connection(&endpoint, error))?;
+        let key = credentials.key.as_ref();
         let client = GatewayClient::with_interceptor(channel, Bearer::of(key))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let credentials = key.map_or(Credentials::None, |_| Credentials::Sent);
-        Ok(Self { endpoint, credentials, client })
+        let presented = key.map_or(Presented::NoKey, |_| Presented::Key);
+        Ok(Self { endpoint, presented, client })
     }
 
     /// What runs where.
@@ -177,7 +166,7 @@ impl Connection {
     }
 
     fn failure(&self, progress: Progress, status: &Status) -> Failure {
-        Failure::of_call(&self.endpoint, self.credentials, progress, status)
+        Failure::of_call(&self.endpoint, self.presented, progress, status)
     }
 }
 
@@ -185,21 +174,6 @@ async fn in_time<F: Future>(endpoint: &Endpoint, call: F) -> Result<F::Output, F
     tokio::time::timeout(CALL_TIMEOUT, call)
         .await
         .map_err(|_| Failure::TimedOut { endpoint: endpoint.clone(), seconds: CALL_TIMEOUT.as_secs() })
-}
-
-/// Resolves and connects, trying each address a name has.
-async fn dial(endpoint: &Endpoint) -> Result<TcpStream, Failure> {
-    let no_host = |error| Failure::NoSuchHost { endpoint: endpoint.clone(), error };
-    let dialling = async {
-        let addresses: Vec<_> =
-            net::lookup_host((endpoint.host(), endpoint.port())).await.map_err(no_host)?.collect();
-        TcpStream::connect(addresses.as_slice())
-            .await
-            .map_err(|error| Failure::Unreachable { endpoint: endpoint.clone(), error })
-    };
-    tokio::time::timeout(CONNECT_TIMEOUT, dialling)
-        .await
-        .map_err(|_| Failure::TimedOut { endpoint: endpoint.clone(), seconds: CONNECT_TIMEOUT.as_secs() })?
 }
 
 /// Presents the key with every call.

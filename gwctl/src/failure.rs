@@ -9,9 +9,12 @@ use apigw_config::{admin_key::AdminKeyError, problem::Problem};
 use apigw_engine::explain::QuestionError;
 use tonic::{Code, Status};
 
-use crate::{
+use crate::reference::ResolveError;
+use apigw_transport::{
+    client::{CONNECT_TIMEOUT, ConnectError},
+    credentials::Unfit,
     endpoint::{Endpoint, EndpointError},
-    reference::ResolveError,
+    tls::{TlsError, TlsFailure},
 };
 
 const ADDRESSES: &str =
@@ -23,6 +26,12 @@ pub(crate) enum Failure {
     /// The URL itself is wrong.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// The URL does not go with the certificates.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The certificates are of no use.
+    #[error(transparent)]
+    Certificates(#[from] TlsError),
     /// The variable with the key holds no key.
     #[error("cannot use the key in APIGW_ADMIN_KEY: {0}")]
     Key(#[source] AdminKeyError),
@@ -33,6 +42,9 @@ pub(crate) enum Failure {
     #[error(
         "nothing answers at {endpoint}: {}; start it, or name another address with --endpoint ({ADDRESSES})", error.kind())]
     Unreachable { endpoint: Endpoint, error: io::Error },
+    /// Somebody is there, and the two do not trust each other.
+    #[error("no secure connection to {endpoint}: {failure}")]
+    Insecure { endpoint: Endpoint, failure: TlsFailure },
     /// Something is there, but it says nothing.
     #[error("no answer from {endpoint} within {seconds} s; is that the right address? {ADDRESSES}")]
     TimedOut { endpoint: Endpoint, seconds: u64 },
@@ -95,9 +107,9 @@ fn more(problems: usize) -> String {
 
 /// Whether the caller had a key to present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    Sent,
-    None,
+pub(crate) enum Presented {
+    Key,
+    NoKey,
 }
 
 /// How far an answer had come.
@@ -110,17 +122,30 @@ pub(crate) enum Progress {
 }
 
 impl Failure {
+    /// What it means for the person who asked that there is no connection.
+    pub(crate) fn of_connection(endpoint: &Endpoint, error: ConnectError) -> Self {
+        let endpoint = endpoint.clone();
+        match error {
+            ConnectError::NoSuchHost(error) => Self::NoSuchHost { endpoint, error },
+            ConnectError::Unreachable(error) => Self::Unreachable { endpoint, error },
+            ConnectError::TimedOut => Self::TimedOut { endpoint, seconds: CONNECT_TIMEOUT.as_secs() },
+            ConnectError::Tls(failure) => Self::Insecure { endpoint, failure },
+            ConnectError::NoCertificates => Self::Unfit(Unfit::NoCertificates { endpoint }),
+            ConnectError::NotOurs(_) => Self::NotOurs { endpoint },
+        }
+    }
+
     /// What a gRPC status means for the person who asked.
     pub(crate) fn of_call(
         endpoint: &Endpoint,
-        credentials: Credentials,
+        presented: Presented,
         progress: Progress,
         status: &Status,
     ) -> Self {
         let endpoint = endpoint.clone();
-        match (status.code(), credentials) {
-            (Code::Unauthenticated, Credentials::None) => Self::KeyMissing { endpoint },
-            (Code::Unauthenticated, Credentials::Sent) => Self::KeyWrong { endpoint },
+        match (status.code(), presented) {
+            (Code::Unauthenticated, Presented::NoKey) => Self::KeyMissing { endpoint },
+            (Code::Unauthenticated, Presented::Key) => Self::KeyWrong { endpoint },
             _ if is_from_transport(status) => match progress {
                 Progress::Asked => Self::NotOurs { endpoint },
                 Progress::Answering => Self::Broken { endpoint },
@@ -204,7 +229,7 @@ mod tests {
     fn a_connection_that_breaks_is_told_by_what_had_come() {
         let endpoint: Endpoint = "http://h:1".parse().unwrap();
         let told = |progress, status: &Status| {
-            Failure::of_call(&endpoint, Credentials::None, progress, status).to_string()
+            Failure::of_call(&endpoint, Presented::NoKey, progress, status).to_string()
         };
         let broken = Status::from_error(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
         assert!(told(Progress::Asked, &broken).contains("does not speak apigw's API"));
@@ -216,11 +241,11 @@ mod tests {
     #[test]
     fn a_missing_key_and_a_wrong_key_are_told_apart() {
         let endpoint: Endpoint = "http://h:1".parse().unwrap();
-        let told = |credentials| {
+        let told = |presented| {
             let status = Status::unauthenticated("no");
-            Failure::of_call(&endpoint, credentials, Progress::Asked, &status).to_string()
+            Failure::of_call(&endpoint, presented, Progress::Asked, &status).to_string()
         };
-        assert!(told(Credentials::None).contains("needs a key"));
-        assert!(told(Credentials::Sent).contains("refused the key"));
+        assert!(told(Presented::NoKey).contains("needs a key"));
+        assert!(told(Presented::Key).contains("refused the key"));
     }
 }

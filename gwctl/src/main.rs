@@ -9,8 +9,6 @@ mod arguments;
 mod connection;
 /// Two revisions or files, side by side.
 mod comparison;
-/// Where a control plane or data plane is, read from a URL.
-mod endpoint;
 /// Why a question got no answer, in one line that says what to try.
 mod failure;
 /// An answer as a table, as JSON, as YAML.
@@ -38,6 +36,10 @@ use std::{
 
 use apigw_config::admin_key::AdminKey;
 use apigw_proto::v1;
+use apigw_transport::{
+    credentials::{Credentials, Exposure},
+    endpoint::Endpoint,
+};
 use clap::Parser;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -46,7 +48,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     arguments::{Arguments, Command},
     connection::{Connection, Gathered},
-    endpoint::Endpoint,
     failure::Failure,
     output::{Style, Table},
     reference::Reference,
@@ -162,9 +163,13 @@ fn print_gathered<T, V: Serialize + Table>(
 
 /// Asks for limits until the end: on a terminal until Ctrl-C, on a pipe until its reader is gone.
 async fn watch_limits(arguments: &Arguments, interval: Interval) -> Result<(), Failure> {
-    let (endpoint, key) = destination(arguments)?;
+    let (endpoint, _) = destination(arguments)?;
     let format = arguments.output;
-    let gather = async || Connection::open(endpoint.clone(), key.as_ref()).await?.limits().await;
+    // Certificates are read for each question, for they may be renewed while somebody watches.
+    let gather = async || {
+        let credentials = credentials(arguments)?;
+        Connection::open(endpoint.clone(), &credentials).await?.limits().await
+    };
     if output::is_on_screen() {
         let style = Style::of_stdout();
         let ask = async || answer_of(gather().await, |view| output::render(view, format, style));
@@ -211,13 +216,25 @@ fn ended() -> io::Result<impl Future<Output = ()>> {
 }
 
 async fn connect(arguments: &Arguments) -> Result<Connection, Failure> {
-    let (endpoint, key) = destination(arguments)?;
-    Connection::open(endpoint, key.as_ref()).await
+    let (endpoint, credentials) = destination(arguments)?;
+    Connection::open(endpoint, &credentials).await
 }
 
-/// Whom to ask, and the key to present there.
-fn destination(arguments: &Arguments) -> Result<(Endpoint, Option<AdminKey>), Failure> {
-    Ok((arguments.endpoint.parse()?, AdminKey::from_env().map_err(Failure::Key)?))
+/// Whom to ask, and what to show there. A key that would travel in clear is warned of.
+fn destination(arguments: &Arguments) -> Result<(Endpoint, Credentials), Failure> {
+    let endpoint = arguments.endpoint.parse()?;
+    let credentials = credentials(arguments)?;
+    if credentials.exposure(&endpoint)? == Exposure::KeyInClear {
+        eprintln!(
+            "gwctl: warning: the admin key travels in clear to {endpoint}; use https:// and certificates"
+        );
+    }
+    Ok((endpoint, credentials))
+}
+
+fn credentials(arguments: &Arguments) -> Result<Credentials, Failure> {
+    let key = AdminKey::from_env().map_err(Failure::Key)?;
+    Ok(Credentials { key, tls: arguments.tls.load()? })
 }
 
 /// Writes an answer. A reader that has seen enough and is gone (`gwctl routes | head -1`) is nobody's failure.

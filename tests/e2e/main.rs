@@ -38,6 +38,10 @@ mod operator;
 mod edits;
 // Several processes find each other in any order and survive each other's end.
 mod fleet;
+// Who is let in where operators and data planes connect: certificates, socket files, keys.
+mod trust;
+// Whoever floods these addresses costs little memory, and nobody else his answer.
+mod floods;
 // What was published is kept, compared, waited for and brought back.
 mod history;
 // A data plane that starts while its control plane is away serves what it served before.

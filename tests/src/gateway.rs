@@ -171,10 +171,7 @@ impl DataPlane {
     /// When the system does not say.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.program.pid());
-        let status = std::fs::read_to_string(path).expect("the process runs");
-        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next());
-        kibibytes.and_then(|number| number.parse::<u64>().ok()).expect("VmRSS is a number") * 1024
+        self.program.resident_bytes()
     }
 
     /// Waits until a path is answered with 200, and gives that answer.

@@ -17,6 +17,10 @@ pub mod programs;
 pub mod terminal;
 pub mod waiting;
 
+// Who speaks with the programs, well or badly.
+pub mod certificates;
+pub mod frames;
+
 // What a gateway stands between.
 pub mod client;
 pub mod gate;

@@ -243,6 +243,18 @@ impl Running {
         kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
+    /// Memory in use, in bytes.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("the process runs");
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next());
+        kibibytes.and_then(|number| number.parse::<u64>().ok()).expect("VmRSS is a number") * 1024
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Panics

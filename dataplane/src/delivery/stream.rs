@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use apigw_config::{admin_key::AdminKey, problem::Problem, wire::Revision};
+use apigw_config::{problem::Problem, wire::Revision};
 use apigw_proto::{
     MAX_MESSAGE_BYTES,
     v1::{self, delivery_client::DeliveryClient, follow_request},
+};
+use apigw_transport::{
+    client::{ConnectError, connect},
+    credentials::Credentials,
+    endpoint::Endpoint,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Request, Status, Streaming,
     metadata::{Ascii, MetadataValue},
-    transport::Endpoint,
 };
 use tracing::warn;
 
@@ -22,13 +26,8 @@ use super::{
     session::{self, Breach, Reaction, Session},
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For the control plane to accept the stream.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A silent control plane is asked after this time whether it is still there,
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// and is given up when it has not answered after this one: 15 s together.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages on their way to the control plane; each is at most 1 MiB.
 const OUTGOING_MESSAGES: usize = 4;
 /// The most problems of one refused configuration that are logged here; the report has more.
@@ -37,9 +36,9 @@ const MAX_LOGGED_PROBLEMS: usize = 100;
 /// Why there is no stream (any more). The text is what an operator reads.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
-    /// Nobody answers there.
-    #[error("cannot connect: {}", cause(.0))]
-    Unreachable(#[source] tonic::transport::Error),
+    /// Nobody answers there, or nobody who is trusted and trusts us.
+    #[error(transparent)]
+    Unreachable(#[from] ConnectError),
     /// Somebody answers, but not in the protocol's time.
     #[error("connected, but the stream was not accepted within {} s", ACCEPT_TIMEOUT.as_secs())]
     Unaccepted,
@@ -82,16 +81,6 @@ fn status_text(status: &Status) -> String {
     }
 }
 
-/// The bounds of a connection.
-pub(super) fn bounded(endpoint: Endpoint) -> Endpoint {
-    endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-}
-
 /// A stream after its Hello.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -103,10 +92,10 @@ impl Stream {
     /// Dials and says Hello.
     pub(super) async fn open(
         endpoint: &Endpoint,
-        key: Option<&AdminKey>,
+        credentials: &Credentials,
         hello: v1::Hello,
     ) -> Result<Self, Lost> {
-        let channel = endpoint.connect().await.map_err(Lost::Unreachable)?;
+        let channel = connect(endpoint, credentials.tls.as_ref()).await?;
         let mut client = DeliveryClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -114,7 +103,7 @@ impl Stream {
         let hello = v1::FollowRequest { message: Some(follow_request::Message::Hello(hello)) };
         outgoing.send(hello).await.map_err(|_| Lost::Closed)?;
         let mut request = Request::new(ReceiverStream::new(requests));
-        if let Some(key) = key {
+        if let Some(key) = &credentials.key {
             let mut bearer: MetadataValue<Ascii> =
                 key.to_bearer().parse().expect("an admin key is visible ASCII, which a header may hold");
             bearer.set_sensitive(true);

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use apigw_config::admin_key::AdminKey;
 use apigw_proto::v1::{
     delivery_server::{Delivery as DeliveryRpc, DeliveryServer},
     follow_request,
@@ -99,7 +100,8 @@ async fn control_plane() -> (String, mpsc::Receiver<Accepted>, JoinHandle<()>) {
 fn data_plane(urls: &[String], notebook: Notebook) -> JoinHandle<()> {
     let identity = Identity { name: "dp-1".into(), instance: 42 };
     let key = AdminKey::new("secret".into()).unwrap();
-    let delivery = Delivery::new(urls, identity, Some(key)).unwrap();
+    let credentials = Credentials { key: Some(key), tls: None };
+    let delivery = Delivery::new(urls, identity, credentials).unwrap();
     tokio::spawn(async { match delivery.run(notebook, None).await {} })
 }
 
@@ -196,24 +198,32 @@ async fn a_confused_control_plane_is_left_and_dialled_again() {
 
 #[test]
 fn a_loss_is_told_once_for_each_reason() {
+    let endpoint = "http://h:1".parse().unwrap();
     let mut link = Link::Unknown;
-    link.down("http://h:1", &Lost::Closed);
+    link.down(&endpoint, &Lost::Closed);
     let told = Link::Down { reason: Lost::Closed.to_string() };
     assert_eq!(link, told);
-    link.down("http://h:1", &Lost::Unauthenticated);
+    link.down(&endpoint, &Lost::Unauthenticated);
     assert_ne!(link, told);
-    link.up("http://h:1");
+    link.up(&endpoint);
     assert_eq!(link, Link::Up);
 }
 
 #[test]
-fn only_plain_urls_of_a_host_name_a_control_plane() {
-    let identity = || Identity { name: "dp-1".into(), instance: 1 };
-    for good in ["http://127.0.0.1:9090", "http://[::1]:9090", "http://control.internal:9090/"] {
-        assert!(Delivery::new(&[good.into()], identity(), None).is_ok(), "{good}");
+fn what_cannot_be_followed_is_no_control_plane() {
+    let follow = |urls: &[&str]| {
+        let identity = Identity { name: "dp-1".into(), instance: 1 };
+        let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+        Delivery::new(&urls, identity, Credentials::default()).map(|_| ())
+    };
+    for good in ["http://127.0.0.1:9090", "http://[::1]:9090", "http://control.internal:9090/", "unix:/run/a"]
+    {
+        assert!(follow(&[good]).is_ok(), "{good}");
     }
-    for bad in ["", "127.0.0.1:9090", "https://h:1", "http://h:1/path", "ftp://h:1"] {
-        assert!(Delivery::new(&[bad.into()], identity(), None).is_err(), "{bad}");
+    for bad in ["", "127.0.0.1:9090", "http://h:1/path", "ftp://h:1", "unix:"] {
+        assert!(matches!(follow(&[bad]), Err(NotAControlPlane::Endpoint(_))), "{bad}");
     }
-    assert!(Delivery::new(&[], identity(), None).is_err());
+    let unfit = follow(&["http://127.0.0.1:9090", "https://h:1"]);
+    assert!(matches!(unfit, Err(NotAControlPlane::Unfit(_))), "there are no certificates");
+    assert!(matches!(follow(&[]), Err(NotAControlPlane::None)));
 }

@@ -33,7 +33,7 @@ impl Scripted {
 
     async fn serve(self) -> Endpoint {
         let (listener, endpoint) = listener().await;
-        let serving = transport::Server::builder()
+        let serving = tonic::transport::Server::builder()
             .add_service(GatewayServer::new(self))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(serving);
@@ -95,10 +95,14 @@ impl Gateway for Scripted {
     }
 }
 
+fn credentials(key: Option<&str>) -> Credentials {
+    Credentials { key: key.map(|key| AdminKey::new(key.into()).unwrap()), tls: None }
+}
+
 /// What a person reads who asks for the status there.
 async fn told(endpoint: Endpoint, key: Option<&str>) -> String {
-    let key = key.map(|key| AdminKey::new(key.into()).unwrap());
-    let answer = async { Connection::open(endpoint, key.as_ref()).await?.status().await };
+    let credentials = credentials(key);
+    let answer = async { Connection::open(endpoint, &credentials).await?.status().await };
     let line = answer.await.expect_err("there is nobody to answer").to_string();
     assert_eq!(line.lines().count(), 1, "{line}");
     line
@@ -141,7 +145,7 @@ async fn a_server_of_another_kind_is_told() {
 #[tokio::test]
 async fn a_grpc_server_of_another_kind_is_told() {
     let (listener, endpoint) = listener().await;
-    let nothing = transport::Server::builder().add_routes(tonic::service::Routes::default());
+    let nothing = tonic::transport::Server::builder().add_routes(tonic::service::Routes::default());
     tokio::spawn(nothing.serve_with_incoming(TcpListenerStream::new(listener)));
     let line = told(endpoint, None).await;
     assert!(line.contains("does not speak apigw's API"), "{line}");
@@ -152,17 +156,16 @@ async fn the_key_is_sent_and_a_wrong_one_is_told() {
     let endpoint = Scripted { pages: 0, failure: None }.serve().await;
     assert!(told(endpoint.clone(), None).await.contains("needs a key: set APIGW_ADMIN_KEY"));
     assert!(told(endpoint.clone(), Some("wrong")).await.contains("refused the key"));
-    let key = AdminKey::new("secret".into()).unwrap();
-    Connection::open(endpoint, Some(&key)).await.unwrap().status().await.unwrap();
+    Connection::open(endpoint, &credentials(Some("secret"))).await.unwrap().status().await.unwrap();
 }
 
 #[tokio::test]
 async fn pages_are_put_together() {
     let endpoint = Scripted { pages: 3, failure: None }.serve().await;
-    let routes = Connection::open(endpoint, None).await.unwrap().routes().await.unwrap();
+    let routes = Connection::open(endpoint, &Credentials::default()).await.unwrap().routes().await.unwrap();
     assert_eq!(routes.len(), 3);
     let endpoint = Scripted { pages: 2, failure: None }.serve().await;
-    let providers = Connection::open(endpoint, None).await.unwrap().auth().await.unwrap();
+    let providers = Connection::open(endpoint, &Credentials::default()).await.unwrap().auth().await.unwrap();
     assert_eq!(providers.rows.len(), 2);
 }
 
@@ -170,12 +173,12 @@ async fn pages_are_put_together() {
 async fn rows_that_came_are_kept_when_the_rest_does_not() {
     let failure = Some(Status::deadline_exceeded("no whole answer from \"dp-2\""));
     let endpoint = Scripted { pages: 2, failure: failure.clone() }.serve().await;
-    let gathered = Connection::open(endpoint, None).await.unwrap().limits().await.unwrap();
+    let gathered = Connection::open(endpoint, &Credentials::default()).await.unwrap().limits().await.unwrap();
     assert_eq!(gathered.rows.len(), 2);
     assert!(gathered.cut_short.unwrap().to_string().contains("says: no whole answer from \"dp-2\""));
 
     let endpoint = Scripted { pages: 2, failure }.serve().await;
-    let routes = Connection::open(endpoint, None).await.unwrap().routes().await;
+    let routes = Connection::open(endpoint, &Credentials::default()).await.unwrap().routes().await;
     assert!(matches!(routes, Err(Failure::Refused { .. })), "half of the routes are not the routes");
 }
 
@@ -191,7 +194,8 @@ fn an_answer_ends_at_its_bounds() {
 #[tokio::test]
 async fn who_does_not_keep_what_is_asked_for_says_who_does() {
     let endpoint = Scripted { pages: 1, failure: None }.serve().await;
-    let open = || Connection::open(endpoint.clone(), None);
+    let nothing = Credentials::default();
+    let open = || Connection::open(endpoint.clone(), &nothing);
     let failure = open().await.unwrap().history().await.unwrap_err().to_string();
     assert_eq!(failure, format!("{endpoint} says: ask its control plane"));
     let failure = open().await.unwrap().rollback(v1::Revision::default()).await.unwrap_err().to_string();

@@ -1,0 +1,214 @@
+//! Certificates for the programs: authorities of a test, what they issue, and files of it.
+
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
+};
+use tempfile::TempDir;
+
+use crate::waiting::DEADLINE;
+
+/// Who vouches for others.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+/// What is wrong with a certificate, or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is good, for `localhost` and `127.0.0.1`.
+    None,
+    /// Its time is over.
+    Expired,
+    /// It is for another name.
+    OtherName,
+}
+
+/// A certificate, its key and those who vouch for others, in files of a directory that goes with this.
+#[derive(Debug)]
+pub struct Identity {
+    directory: TempDir,
+    certificate: CertificateDer<'static>,
+}
+
+impl Authority {
+    /// A new one, with a name that no other has.
+    ///
+    /// # Panics
+    /// When no key can be made.
+    #[must_use]
+    pub fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are legal");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, STANDARD.encode(key.public_key_raw()));
+        let certificate = params.self_signed(&key).expect("a certificate").der().clone();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// A good certificate for whoever trusts this authority.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity_with(Flaw::None, self)
+    }
+
+    /// A certificate with a flaw, for whoever trusts that authority.
+    ///
+    /// # Panics
+    /// When there is no room for its files.
+    #[must_use]
+    pub fn identity_with(&self, flaw: Flaw, trusted: &Self) -> Identity {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let certificate = self.issue(flaw, trusted, directory.path());
+        Identity { directory, certificate }
+    }
+
+    /// Writes the three files, each by rename, the certificate before its key.
+    fn issue(&self, flaw: Flaw, trusted: &Self, directory: &Path) -> CertificateDer<'static> {
+        let names = match flaw {
+            Flaw::OtherName => vec!["elsewhere.example".to_owned()],
+            Flaw::None | Flaw::Expired => vec!["localhost".into(), "127.0.0.1".into()],
+        };
+        let mut params = CertificateParams::new(names).expect("the names are legal");
+        if flaw == Flaw::Expired {
+            params.not_after = date_time_ymd(2001, 1, 1);
+        }
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
+        replace(&directory.join("cert.pem"), &pem("CERTIFICATE", &certificate));
+        replace(&directory.join("key.pem"), &pem("PRIVATE KEY", &key.serialize_der()));
+        replace(&directory.join("ca.pem"), &pem("CERTIFICATE", &trusted.certificate));
+        certificate
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Identity {
+    /// The flags of a program that has it.
+    #[must_use]
+    pub fn flags(&self) -> Vec<String> {
+        let pairs = [("--tls-cert", "cert.pem"), ("--tls-key", "key.pem"), ("--tls-ca", "ca.pem")];
+        let flags = pairs.map(|(flag, file)| [flag.to_owned(), self.path(file).display().to_string()]);
+        flags.into_iter().flatten().collect()
+    }
+
+    /// One of `cert.pem`, `key.pem` and `ca.pem`.
+    #[must_use]
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join(file)
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Puts another certificate of an authority in its place.
+    pub fn renew(&mut self, authority: &Authority) {
+        self.certificate = authority.issue(Flaw::None, authority, self.directory.path());
+    }
+}
+
+/// Replaces a file whole.
+///
+/// # Panics
+/// When the system refuses.
+pub fn replace(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).expect("the file is written");
+}
+
+/// RFC 7468.
+fn pem(label: &str, der: &[u8]) -> String {
+    const LINE: usize = 64;
+    let text = STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// A client of a TLS address that speaks HTTP/1 inside.
+#[derive(Debug)]
+pub struct SecureClient {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+}
+
+impl SecureClient {
+    /// Connects and shows an identity, or nothing. That the server takes it is not known before it answers.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    ///
+    /// # Panics
+    /// When the identity's files are not as they were written.
+    pub fn open(address: SocketAddr, trusted: &Authority, shown: Option<&Identity>) -> io::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.certificate.clone()).expect("an authority's certificate");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots);
+        let config = match shown {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let text = fs::read_to_string(identity.path("key.pem"))?;
+                let lines = text.lines().filter(|line| !line.starts_with("-----"));
+                let key = STANDARD.decode(lines.collect::<String>()).expect("base64 of a key");
+                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
+                let chain = vec![identity.certificate.clone()];
+                config.with_client_auth_cert(chain, key).map_err(io::Error::other)?
+            }
+        };
+        let name = ServerName::from(address.ip());
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
+        socket.set_read_timeout(Some(DEADLINE))?;
+        let mut stream = StreamOwned::new(connection, socket);
+        stream.conn.complete_io(&mut stream.sock)?;
+        Ok(Self { stream })
+    }
+
+    /// What the server showed.
+    #[must_use]
+    pub fn server_certificate(&self) -> Option<CertificateDer<'static>> {
+        self.stream.conn.peer_certificates()?.first().cloned().map(CertificateDer::into_owned)
+    }
+
+    /// Waits for what the server says before it is asked.
+    ///
+    /// # Errors
+    /// When it ends the connection, with its alert, or says nothing.
+    pub fn listen(&mut self) -> io::Result<usize> {
+        self.stream.read(&mut [0; 1])
+    }
+
+    /// Asks for a path and reads the beginning of the answer.
+    ///
+    /// # Errors
+    /// When the server ends the connection instead.
+    pub fn get(&mut self, path: &str) -> io::Result<String> {
+        write!(self.stream, "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")?;
+        self.stream.flush()?;
+        let mut bytes = [0; 1_024];
+        let length = self.stream.read(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    }
+}
