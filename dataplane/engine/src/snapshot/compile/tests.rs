@@ -26,7 +26,8 @@ struct Sketch {
 impl Sketch {
     fn plain(name: u16) -> Self {
         let upstream = u8::try_from(name % 7).unwrap();
-        Self { name, prefix: name % 900, upstream, limit: 5, forwards: None, is_https: false }
+        let forwards = (name % 400 == 0).then_some(upstream % 3);
+        Self { name, prefix: name % 900, upstream, limit: 5, forwards, is_https: false }
     }
 
     fn route(&self) -> model::Route {
@@ -53,11 +54,15 @@ enum Edit {
     Move(Index, Index),
     /// Moves this many, which may be whole groups.
     MoveMany(Index, Index, u16),
+    /// The end comes first: whole groups pass others.
+    Rotate(Index),
     Rename(Index, u16),
     Prefix(Index, u16),
     Upstream(Index, u8),
     Limit(Index, u32),
     Forward(Index, Option<u8>),
+    /// No route forwards anything in this header any more.
+    Forget(u8),
     Unsupported(Index),
     Settings(u64),
 }
@@ -65,17 +70,19 @@ enum Edit {
 fn any_edit() -> impl Strategy<Value = Edit> {
     let place = any::<Index>;
     prop_oneof![
-        place().prop_map(Edit::Remove),
-        (place(), 0_u16..4_000).prop_map(|(place, name)| Edit::Insert(place, name)),
-        (place(), place()).prop_map(|(from, to)| Edit::Move(from, to)),
-        (place(), place(), 1_u16..900).prop_map(|(from, to, count)| Edit::MoveMany(from, to, count)),
-        (place(), 0_u16..4_000).prop_map(|(place, name)| Edit::Rename(place, name)),
-        (place(), 0_u16..900).prop_map(|(place, prefix)| Edit::Prefix(place, prefix)),
-        (place(), 0_u8..12).prop_map(|(place, upstream)| Edit::Upstream(place, upstream)),
-        (place(), 0_u32..9).prop_map(|(place, limit)| Edit::Limit(place, limit)),
-        (place(), prop::option::of(0_u8..3)).prop_map(|(place, header)| Edit::Forward(place, header)),
-        place().prop_map(Edit::Unsupported),
-        (1_u64..3).prop_map(Edit::Settings),
+        1 => place().prop_map(Edit::Remove),
+        1 => (place(), 0_u16..4_000).prop_map(|(place, name)| Edit::Insert(place, name)),
+        1 => (place(), place()).prop_map(|(from, to)| Edit::Move(from, to)),
+        1 => (place(), place(), 1_u16..900).prop_map(|(from, to, count)| Edit::MoveMany(from, to, count)),
+        1 => (place(), 0_u16..4_000).prop_map(|(place, name)| Edit::Rename(place, name)),
+        1 => (place(), 0_u16..900).prop_map(|(place, prefix)| Edit::Prefix(place, prefix)),
+        1 => (place(), 0_u8..12).prop_map(|(place, upstream)| Edit::Upstream(place, upstream)),
+        1 => (place(), 0_u32..9).prop_map(|(place, limit)| Edit::Limit(place, limit)),
+        1 => (place(), prop::option::of(0_u8..3)).prop_map(|(place, header)| Edit::Forward(place, header)),
+        2 => place().prop_map(Edit::Rotate),
+        2 => (0_u8..3).prop_map(Edit::Forget),
+        1 => place().prop_map(Edit::Unsupported),
+        1 => (1_u64..3).prop_map(Edit::Settings),
     ]
 }
 
@@ -104,6 +111,11 @@ impl Draft {
                 let moved: Vec<_> = routes.drain(from..length.min(from + usize::from(*count))).collect();
                 let to = to.index(routes.len() + 1);
                 routes.splice(to..to, moved);
+            }
+            Edit::Rotate(place) => routes.rotate_right(place.index(length)),
+            Edit::Forget(header) => {
+                let forgotten = routes.iter_mut().filter(|route| route.forwards == Some(*header));
+                forgotten.for_each(|route| route.forwards = None);
             }
             Edit::Rename(place, name) => change(routes, place, &|route| route.name = *name),
             Edit::Prefix(place, prefix) => change(routes, place, &|route| route.prefix = *prefix),
