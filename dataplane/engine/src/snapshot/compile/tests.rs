@@ -26,7 +26,7 @@ struct Sketch {
 impl Sketch {
     fn plain(name: u16) -> Self {
         let upstream = u8::try_from(name % 7).unwrap();
-        let forwards = (name % 400 == 0).then_some(upstream % 3);
+        let forwards = name.is_multiple_of(400).then_some(upstream % 3);
         Self { name, prefix: name % 900, upstream, limit: 5, forwards, is_https: false }
     }
 
