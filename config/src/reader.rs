@@ -19,7 +19,10 @@ mod server;
 mod values;
 
 use self::mapping::Mapping;
-pub use self::{keys::known as known_keys, place::place_of};
+pub use self::{
+    keys::known as known_keys,
+    place::{place_of, places_of},
+};
 use crate::{
     model::{Checks, GatewayConfig},
     problem::{KeyPath, Problem, Problems},

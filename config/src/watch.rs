@@ -39,6 +39,31 @@ pub enum Content {
     TooLarge,
 }
 
+/// Why a content is nothing to read; said of the file in the same words by whoever was to read it.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// The system does not give it.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+    /// There is too much of it.
+    #[error("is larger than {MAX_FILE_BYTES} bytes")]
+    TooLarge,
+}
+
+impl Content {
+    /// The text.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn into_text(self) -> Result<Vec<u8>, ContentError> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Unreadable(error) => Err(ContentError::Unreadable(error)),
+            Self::TooLarge => Err(ContentError::TooLarge),
+        }
+    }
+}
+
 /// Why a file cannot be followed at all. That it does not exist is no reason.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {

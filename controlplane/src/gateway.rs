@@ -2,26 +2,20 @@
 //!
 //! Answers are bounded, and but for a rollback asking changes nothing.
 
+mod explaining;
 mod gathering;
 mod history;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{pin::Pin, sync::Arc, time::Instant};
 
 use apigw_config::pages;
-use apigw_engine::{
-    explain::{AtRest, Question, explain},
-    jwt::time::UnixTime,
-};
 use apigw_proto::{MAX_MESSAGE_BYTES, v1, v1::gateway_server::Gateway};
 use prost::Message;
 use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use self::explaining::Explainer;
 pub(crate) use self::history::{MAX_ORDERS, Order, Past};
 use crate::{fleet::Fleet, observation::Row, publication::Desired};
 
@@ -36,6 +30,7 @@ pub(crate) struct GatewayService {
     desired: watch::Receiver<Desired>,
     fleet: Arc<Fleet>,
     past: Past,
+    explainer: Explainer,
     gatherings: Semaphore,
 }
 
@@ -50,7 +45,9 @@ impl GatewayService {
         fleet: Arc<Fleet>,
         past: Past,
     ) -> Self {
-        Self { config_file, started, desired, fleet, past, gatherings: Semaphore::new(MAX_GATHERINGS) }
+        let explainer = past.explainer(config_file.clone());
+        let gatherings = Semaphore::new(MAX_GATHERINGS);
+        Self { config_file, started, desired, fleet, past, explainer, gatherings }
     }
 
     fn control_plane(&self, desired: &Desired) -> v1::ControlPlaneStatus {
@@ -102,19 +99,12 @@ impl Gateway for GatewayService {
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
 
-    /// Of the newest revision, as it would be judged where no request has been yet.
     async fn explain(
         &self,
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
-        let question = Question::try_from(request.into_inner());
-        let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let newest = self.desired.borrow().newest.clone();
-        let newest = newest.ok_or_else(|| Status::failed_precondition("nothing is published yet"))?;
-        let snapshot = newest.snapshot();
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let at_rest = AtRest::new(snapshot.settings(), UnixTime::new(since_epoch));
-        Ok(Response::new(explain(snapshot, &question, &at_rest).to_wire(snapshot)))
+        let desired = self.desired.borrow().clone();
+        self.explainer.answer(request.into_inner(), desired).await.map(Response::new)
     }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use apigw_config::wire::{self, Content, Hash, Leaf, Revision};
+use apigw_config::wire::{self, Hash, Leaf, Revision};
 use tracing::warn;
 
 use self::{record::RecordError, store::Store};
@@ -119,13 +119,17 @@ impl History {
     }
 
     /// Keeps a revision, which must be newer than all before it. When this returns, it is on the disk.
-    pub(crate) fn keep(&self, record: Record, content: &Content) -> Result<(), StoreError> {
+    pub(crate) fn keep<'l>(
+        &self,
+        record: Record,
+        leaves: impl IntoIterator<Item = &'l Arc<Leaf>>,
+    ) -> Result<(), StoreError> {
         let mut ledger = lock(&self.ledger);
-        let missing = content.leaves().filter(|leaf| !ledger.uses.contains_key(&leaf.hash()));
-        let missing: Vec<&Leaf> = missing.map(AsRef::as_ref).collect();
-        self.store.write_leaves(&missing)?;
+        let leaves: Vec<&Leaf> = leaves.into_iter().map(AsRef::as_ref).collect();
+        let is_missing = |leaf: &&Leaf| !ledger.uses.contains_key(&leaf.hash());
+        self.store.write_leaves(&leaves.iter().copied().filter(is_missing).collect::<Vec<_>>())?;
         let (place, hashes) =
-            (place(record.revision), content.leaves().map(|leaf| leaf.hash()).collect::<Vec<_>>());
+            (place(record.revision), leaves.iter().map(|leaf| leaf.hash()).collect::<Vec<_>>());
         self.store.write_record(place, &record.encode(&hashes))?;
         ledger.newest = ledger.newest.max(Some(place));
         ledger.need(&hashes);

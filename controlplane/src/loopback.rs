@@ -45,7 +45,7 @@ fn start(key: Option<AdminKey>, streams: usize) -> Running {
     let (fleet, desired) = (Arc::new(Fleet::default()), publisher.subscribe());
     let delivery = DeliveryService::with_room_for(streams, desired.clone(), Arc::clone(&fleet));
     let (sender, orders) = mpsc::channel(MAX_ORDERS);
-    let past = Past::new(publisher.history(), sender);
+    let past = Past::new(publisher.history(), publisher.texts(), sender);
     let gateway = GatewayService::new("gateway.yaml".into(), Instant::now(), desired.clone(), fleet, past);
     let serving = tokio::spawn(server.serve(delivery, gateway, desired));
     Running { publisher, orders, url, serving }

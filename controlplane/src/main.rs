@@ -26,12 +26,14 @@ mod server;
 mod session;
 /// Where this program keeps what must outlive it.
 mod state_directory;
+/// What revisions were read from, kept on disk.
+mod texts;
 
 use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime},
 };
 
 use apigw_config::{
@@ -40,6 +42,7 @@ use apigw_config::{
     watch::{Content, FileWatch},
     wire::Revision,
 };
+use apigw_engine::jwt::time::UnixTime;
 use apigw_transport::{
     address::Address,
     credentials::Credentials,
@@ -61,6 +64,7 @@ use crate::{
     publication::{Published, Publisher, Verdict},
     server::Server,
     state_directory::{StateDirectory, StateDirectoryError, usual_place},
+    texts::Texts,
 };
 
 /// The most problems of one content that are logged.
@@ -130,8 +134,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::bind(&arguments.listen, credentials)?;
     let state = state_directory(&arguments)?;
     let history = Arc::new(History::open(state.path(), arguments.history.into())?);
+    let texts = Arc::new(Texts::beside(state.path()));
     info!(purpose = "grpc", address = %server.bound(), version = env!("CARGO_PKG_VERSION"), config = file, "listening");
-    let mut publisher = Publisher::new(file.clone(), Arc::clone(&history), unix_milliseconds());
+    let mut publisher =
+        Publisher::new(file.clone(), Arc::clone(&history), Arc::clone(&texts), unix_milliseconds());
     let fleet = Arc::new(Fleet::default());
     let mut running = fleet.newest_running();
     let desired = publisher.subscribe();
@@ -141,7 +147,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     let serving = tokio::spawn(server.serve(
         DeliveryService::new(desired.clone(), Arc::clone(&fleet)),
-        GatewayService::new(file, started, desired.clone(), fleet, Past::new(history, orders)),
+        GatewayService::new(file, started, desired.clone(), fleet, Past::new(history, texts, orders)),
         desired,
     ));
     let mut watch = FileWatch::start(&arguments.config)?;
@@ -220,6 +226,5 @@ fn log_problems(problems: &[Problem]) {
 
 /// The time, for people and for telling one run of this program from the next.
 fn unix_milliseconds() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    UnixTime::of(SystemTime::now()).milliseconds()
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apigw_config::{
     problem::Problem,
-    watch::{Content, MAX_FILE_BYTES},
+    watch::Content,
     wire::{self, Hash, Revision, features::Feature},
 };
 use apigw_engine::{
@@ -20,7 +20,10 @@ use apigw_engine::{
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::history::{History, HistoryError, Origin, Place, Record};
+use crate::{
+    history::{History, HistoryError, Origin, Place, Record},
+    texts::Texts,
+};
 
 /// A configuration that data planes are to run.
 #[derive(Debug)]
@@ -112,6 +115,7 @@ pub(crate) struct Publisher {
     file: String,
     epoch: u64,
     history: Arc<History>,
+    texts: Arc<Texts>,
     /// What the last good content of the file meant; none while the file is broken.
     says: Option<Hash>,
     desired: watch::Sender<Desired>,
@@ -127,16 +131,27 @@ struct Remark {
 /// A configuration that could be published.
 struct Candidate {
     content: wire::Content,
+    wording: Wording,
+}
+
+/// What a candidate was read from. A clone shares the text.
+#[derive(Clone)]
+enum Wording {
+    /// The file, which says this.
+    Text(Arc<Vec<u8>>),
+    /// The same as this revision was.
+    OfRevision(Revision),
 }
 
 impl Publisher {
     /// Of a file, as it was named to the program. The epoch is when this program began, in milliseconds since 1970.
     ///
     /// What the history has last, if it is whole and the last that was published, is published from the start.
-    pub(crate) fn new(file: String, history: Arc<History>, epoch: u64) -> Self {
+    pub(crate) fn new(file: String, history: Arc<History>, texts: Arc<Texts>, epoch: u64) -> Self {
         let above = history.newest_place().map_or(0, |place| place.epoch.saturating_add(1));
         let epoch = epoch.max(above);
-        let mut publisher = Self { file, epoch, history, says: None, desired: watch::Sender::default() };
+        let mut publisher =
+            Self { file, epoch, history, texts, says: None, desired: watch::Sender::default() };
         if let Some((published, record)) = publisher.last_of_history() {
             let held_back = record.held_back.map(|hash| HeldBack { hash, since_ms: record.at_ms });
             publisher.says = Some(record.held_back.unwrap_or(record.revision.root_hash));
@@ -182,8 +197,10 @@ impl Publisher {
     fn judge(&mut self, candidate: Candidate, now_ms: u64) -> Result<Verdict, Vec<Problem>> {
         let Desired { newest, held_back, .. } = self.desired.borrow().clone();
         let hash = candidate.content.root_hash();
-        if newest.is_some_and(|newest| newest.revision().root_hash == hash) {
+        if let Some(newest) = newest.filter(|newest| newest.revision().root_hash == hash) {
             self.says = Some(hash);
+            // Lines may have moved although nothing else has.
+            self.keep_wording(newest.revision(), &candidate.wording);
             if let Err(error) = self.history.agree() {
                 warn!(%error, "the history does not know that the file agrees again");
             }
@@ -245,8 +262,9 @@ impl Publisher {
         // An epoch that nothing is above is nothing that a control plane counted to.
         self.epoch = running.epoch.checked_add(1)?.max(now_ms).max(self.epoch);
         let newest = newest?;
+        let wording = Wording::OfRevision(newest.revision());
         let origin = self.history.find(newest.revision()).map_or(Origin::File, |record| record.origin);
-        let candidate = Candidate { content: newest.content.clone() };
+        let candidate = Candidate { content: newest.content.clone(), wording };
         self.publish(candidate, origin, Remark { rejected, held_back }, now_ms)
             .inspect_err(|problems| warn!(problem = first(problems), "what runs already cannot be outranked"))
             .ok()
@@ -265,26 +283,34 @@ impl Publisher {
         let revision = Revision { epoch: self.epoch, seq, root_hash: candidate.content.root_hash() };
         let former = newest.as_ref().map(|newest| newest.snapshot());
         let summary = effects::summary(former.map(Snapshot::config), candidate.content.config());
+        let wording = candidate.wording.clone();
         let published = candidate.compile(revision, now_ms, former)?;
         let held_back = remark.held_back.map(|held_back| held_back.hash);
         let record = Record { revision, at_ms: now_ms, origin, summary, held_back };
-        let kept = self.history.keep(record, &published.content);
+        let kept = self.history.keep(record, published.content.leaves());
         kept.map_err(|error| self.of_the_file(format!("was not published, for it cannot be kept: {error}")))?;
+        self.keep_wording(revision, &wording);
         let published = Arc::new(published);
         let Remark { rejected, held_back } = remark;
         self.desired.send_replace(Desired { newest: Some(Arc::clone(&published)), rejected, held_back });
         Ok(published)
     }
 
+    /// Keeps what a revision was read from, and forgets what only revisions were read from that are kept no more.
+    fn keep_wording(&self, revision: Revision, wording: &Wording) {
+        let kept = match wording {
+            Wording::Text(text) => self.texts.keep(revision, text),
+            Wording::OfRevision(former) => self.texts.share(*former, revision),
+        };
+        let revisions: Vec<_> = self.history.records().iter().map(|record| record.revision).collect();
+        if let Err(error) = kept.and_then(|()| self.texts.sweep(&revisions)) {
+            warn!(seq = revision.seq, %error, "lines of the file cannot be told of this revision");
+        }
+    }
+
     /// What a content means, if it is what it demands of itself.
     fn candidate(&self, content: Content, now_ms: u64) -> Result<Candidate, Vec<Problem>> {
-        let text = match content {
-            Content::Text(text) => text,
-            Content::Unreadable(error) => return Err(self.of_the_file(format!("cannot be read: {error}"))),
-            Content::TooLarge => {
-                return Err(self.of_the_file(format!("is larger than {MAX_FILE_BYTES} bytes")));
-            }
-        };
+        let text = content.into_text().map_err(|error| self.of_the_file(error.to_string()))?;
         let (config, checks) = apigw_config::read_with_checks(&self.file, &text)?;
         let newest = self.desired.borrow().newest.clone();
         let content = wire::Content::encode(&config, newest.as_ref().map(|newest| &newest.content));
@@ -298,7 +324,7 @@ impl Publisher {
             let source = Source { file: &self.file, content: &text };
             checks::check(&snapshot, &checks, previous, now, source)?;
         }
-        Ok(Candidate { content })
+        Ok(Candidate { content, wording: Wording::Text(Arc::new(text)) })
     }
 
     /// What a kept revision means.
@@ -307,7 +333,7 @@ impl Publisher {
         let newest = self.desired.borrow().newest.clone();
         let content = wire::Content::decode(&leaves, newest.as_ref().map(|newest| &newest.content))
             .map_err(|problems| RollbackError::CannotRun { seq: revision.seq, problems })?;
-        Ok(Candidate { content })
+        Ok(Candidate { content, wording: Wording::OfRevision(revision) })
     }
 
     fn of_the_file(&self, message: String) -> Vec<Problem> {

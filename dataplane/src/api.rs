@@ -5,18 +5,22 @@
 use std::{pin::Pin, sync::Arc};
 
 use apigw_config::{admin_key::AdminKey, pages};
-use apigw_engine::{Snapshot, explain::Question};
+use apigw_engine::{Snapshot, explain::QuestionError};
 use apigw_proto::{
     MAX_MESSAGE_BYTES, v1,
     v1::gateway_server::{Gateway, GatewayServer},
 };
 use prost::Message;
+use tokio::sync::Semaphore;
 use tokio_stream::Stream;
 use tonic::{
     Request, Response, Status,
     metadata::MetadataValue,
     service::{Interceptor, Routes, interceptor::InterceptedService},
 };
+
+/// The most explanations made at once: each may read the file's text again. Others wait, as many as there are calls.
+const MAX_EXPLANATIONS: usize = 4;
 
 /// What can be told of a running data plane.
 pub(crate) trait Runtime: Send + Sync + 'static {
@@ -26,8 +30,11 @@ pub(crate) trait Runtime: Send + Sync + 'static {
     /// What runs; none before the first configuration.
     fn snapshot(&self) -> Option<Arc<Snapshot>>;
 
-    /// What would become of a request now; none before the first configuration.
-    fn explain(&self, question: &Question) -> Option<v1::ExplainResponse>;
+    /// What would become of a request now; none before the first configuration. May take a while, for a large file.
+    ///
+    /// # Errors
+    /// When there is nothing that could be asked.
+    fn explain(&self, asked: v1::ExplainRequest) -> Result<Option<v1::ExplainResponse>, QuestionError>;
 
     /// The live state of each route, under this data plane's name.
     fn limits(&self) -> Vec<v1::RouteLimits>;
@@ -38,14 +45,16 @@ pub(crate) trait Runtime: Send + Sync + 'static {
 
 /// The service, behind the key if there is one.
 pub(crate) fn routes(runtime: Arc<dyn Runtime>, key: Option<AdminKey>) -> Routes {
-    let server = GatewayServer::new(GatewayService { runtime })
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let server =
+        GatewayServer::new(GatewayService { runtime, explanations: Semaphore::new(MAX_EXPLANATIONS) })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
     Routes::new(InterceptedService::new(server, Door(key)))
 }
 
 struct GatewayService {
     runtime: Arc<dyn Runtime>,
+    explanations: Semaphore,
 }
 
 type Paged<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -62,12 +71,16 @@ impl Gateway for GatewayService {
         &self,
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
-        let question = Question::try_from(request.into_inner());
-        let question = question.map_err(|error| Status::invalid_argument(error.to_string()))?;
-        match self.runtime.explain(&question) {
-            Some(explanation) => Ok(Response::new(explanation)),
-            None => Err(Status::failed_precondition("nothing runs yet")),
+        let asked = request.into_inner();
+        if asked.revision.is_some() {
+            return Err(keeps_no_history());
         }
+        let _permit = self.explanations.acquire().await.map_err(|_| Status::unavailable("stopping"))?;
+        let runtime = Arc::clone(&self.runtime);
+        let answer = tokio::task::spawn_blocking(move || runtime.explain(asked)).await;
+        let answer = answer.map_err(|_| Status::internal("the question cannot be answered"))?;
+        let answer = answer.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        answer.map(Response::new).ok_or_else(|| Status::failed_precondition("nothing runs yet"))
     }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {

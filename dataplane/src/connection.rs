@@ -1,9 +1,12 @@
-//! One client connection: hyper serves it, this module ends it when its time is up or its worker drains.
+//! One client connection: requests are read, served and answered one after the other; and it is ended when its time is up or
+//! its worker drains.
 
 /// What it waits for, and until when.
 pub(crate) mod deadlines;
-/// Its socket, as hyper sees it.
-mod client_io;
+/// Its socket, what has come and what is to go.
+pub(crate) mod client_io;
+/// An answer on its way out.
+mod outgoing;
 /// Its end, when a request could not be read.
 mod refusal;
 
@@ -13,13 +16,16 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use apigw_engine::rejection::Rejection;
-use http::StatusCode;
-use hyper::{server::conn::http1, service::service_fn};
+use bytes::Bytes;
+use http::{
+    HeaderMap, Request, Response, Version,
+    header::{CONNECTION, EXPECT},
+};
 use tokio::{
     net::TcpStream,
     task::unconstrained,
@@ -27,16 +33,23 @@ use tokio::{
 };
 
 use self::{
-    client_io::{ClientIo, Socket},
+    client_io::{ClientIo, NoHead},
     deadlines::{Deadlines, Expired, Phase},
+    outgoing::{Asked, Outgoing},
 };
-use crate::{exchange, exchange::forwarding::Peer, worker::Worker};
-
-/// hyper's smallest buffer.
-const MINIMUM_BUFFER_BYTES: usize = 8_192;
-
-/// The most a connection buffers of a message beyond its head.
-const BUFFER_BYTES: usize = 128 * 1_024;
+use crate::{
+    exchange::{
+        self,
+        forwarding::{self, Peer},
+        request_body::ClientBody,
+        response_body::ResponseBody,
+    },
+    http1::{
+        head::{self, HeadError},
+        length::{self, Length, LengthError},
+    },
+    worker::Worker,
+};
 
 /// The client at the other end of a connection.
 pub(crate) struct Client {
@@ -76,86 +89,160 @@ impl Control {
     }
 }
 
-/// How hyper's part of a connection ended.
+/// How a connection ended.
 enum End {
-    Hyper(hyper::Result<()>),
+    /// As either side wished, or with a fault that nobody is to hear of.
+    Closed,
+    /// A request came that cannot be read.
+    Refused(Rejection),
     Expired(Expired),
-    /// The client has gone, and hyper has not seen it.
+    /// The client has gone.
     Gone,
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, control: Rc<Control>) {
-    let view = worker.view();
-    let settings = view.snapshot().settings();
-    let deadlines = Rc::new(Deadlines::new(&settings.server, &settings.upstream, Instant::now()));
+pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, control: Rc<Control>) {
+    let (deadlines, max_header_bytes) = {
+        let view = worker.view();
+        let settings = view.snapshot().settings();
+        let deadlines = Deadlines::new(&settings.server, &settings.upstream, Instant::now());
+        (Rc::new(deadlines), settings.server.max_header_bytes.get())
+    };
     let client = Rc::new(Client { peer: Peer::new(peer.ip()), deadlines: Rc::clone(&deadlines), control });
-    let max_header_bytes = settings.server.max_header_bytes.get();
-    let service = {
-        let (worker, client) = (Rc::clone(&worker), Rc::clone(&client));
-        service_fn(move |request| exchange::serve(Rc::clone(&worker), Rc::clone(&client), request))
-    };
-    let io = ClientIo::new(stream, Rc::clone(&deadlines));
-    let socket = io.socket();
-    let head_bytes = usize::try_from(max_header_bytes).unwrap_or(usize::MAX);
-    let mut hyper = http1::Builder::new()
-        .max_header_size(head_bytes)
-        .max_buf_size(head_bytes.saturating_add(BUFFER_BYTES).max(MINIMUM_BUFFER_BYTES))
-        .header_read_timeout(None)
-        .serve_connection(io, service);
-    drop(view);
-
-    let end = drive(&mut hyper, &client, &socket).await;
-    let io = hyper.into_parts().io;
-    let too_large = match io.swallowed_status() {
-        Some(StatusCode::URI_TOO_LONG) => Rejection::TargetTooLong,
-        _ => Rejection::HeadTooLarge { max_bytes: max_header_bytes },
-    };
-    drop(io);
-    let Some(stream) = socket.into_stream() else { return };
+    let io = Rc::new(ClientIo::new(socket, deadlines));
+    let end = drive(pin!(serve_requests(&worker, &client, &io, max_header_bytes)), &client, &io).await;
+    let Some(socket) = io.into_socket() else { return };
     let rejection = match end {
-        End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse_too_large() => {
-            Some(too_large)
-        }
-        End::Hyper(Err(error)) if deadlines.is_before_request() && error.is_parse() => {
-            Some(Rejection::HeadMalformed)
-        }
+        End::Refused(rejection) => Some(rejection),
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
-        End::Hyper(_) => None,
+        End::Closed => None,
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
         End::Expired(_) | End::Gone => return,
     };
     if let Some(rejection) = rejection {
-        refusal::answer(&worker, &client, &stream, &rejection).await;
+        refusal::answer(&worker, &client, &socket, &rejection).await;
     }
-    refusal::linger(&stream).await;
+    refusal::linger(&socket).await;
 }
 
-/// Polls hyper until it has ended, a deadline that ends the connection has passed, or the client has gone.
-async fn drive<S, B>(hyper: &mut http1::Connection<ClientIo, S>, client: &Client, socket: &Socket) -> End
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: http_body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+/// Serves requests until one is the last.
+async fn serve_requests(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    io: &Rc<ClientIo>,
+    max_header_bytes: u64,
+) -> End {
+    let max_bytes = usize::try_from(max_header_bytes).unwrap_or(usize::MAX);
+    loop {
+        let head = match poll_fn(|context| poll_head(client, io, max_bytes, context)).await {
+            Ok(head) => head,
+            Err(NoHead::Closed) => return End::Closed,
+            Err(NoHead::Unreadable(error)) => return End::Refused(refused(error, max_header_bytes)),
+        };
+        let (request, asked) = match begin(&head, io) {
+            Ok(begun) => begun,
+            Err(error) => return End::Refused(refused(error, max_header_bytes)),
+        };
+        drop(head);
+        // On the heap, so that a connection between two requests does not carry the room for one.
+        let exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), request));
+        let Some(response) = unless_gone(exchange, io).await else { return End::Gone };
+        let mut outgoing = Outgoing::begin(response, &asked, io, &worker.date());
+        let is_last = match poll_fn(|context| outgoing.poll(io, context)).await {
+            Ok(()) => outgoing.is_last(),
+            Err(_broken) => return End::Gone,
+        };
+        drop(outgoing);
+        client.deadlines.flushed();
+        if is_last || !poll_fn(|context| Poll::Ready(io.skip_body(context))).await {
+            return End::Closed;
+        }
+        client.deadlines.flushed();
+    }
+}
+
+/// The next request's head. There is none when the worker drains, unless it has begun to come.
+fn poll_head(
+    client: &Client,
+    io: &ClientIo,
+    max_bytes: usize,
+    context: &mut Context<'_>,
+) -> Poll<Result<Bytes, NoHead>> {
+    let polled = io.poll_head(max_bytes, context);
+    let may_end = client.is_draining() && !client.deadlines.is_new() && !io.has_read_ahead();
+    if polled.is_pending() && may_end { Poll::Ready(Err(NoHead::Closed)) } else { polled }
+}
+
+/// Reads a head, and begins the body that follows it.
+fn begin(head: &Bytes, io: &Rc<ClientIo>) -> Result<(Request<ClientBody>, Asked), HeadError> {
+    let parts = head::parse_request(head)?;
+    let length = length::of_request(parts.version, &parts.headers)?;
+    let is_modern = parts.version == Version::HTTP_11;
+    let awaits_invitation = is_modern
+        && length != Length::Known(0)
+        && parts
+            .headers
+            .get(EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    io.begin_body(length, awaits_invitation);
+    let asked = Asked {
+        method: parts.method.clone(),
+        version: parts.version,
+        is_last: !wants_more(is_modern, &parts.headers),
+        takes_trailers: forwarding::accepts_trailers(&parts.headers),
+    };
+    Ok((Request::from_parts(parts, ClientBody::new(Rc::clone(io))), asked))
+}
+
+/// Whether the client wants to go on with the connection (RFC 9112 section 9.3).
+fn wants_more(is_modern: bool, fields: &HeaderMap) -> bool {
+    if !fields.contains_key(CONNECTION) {
+        return is_modern;
+    }
+    let says = |option: &[u8]| forwarding::lists(fields, &CONNECTION, option);
+    !says(b"close") && (is_modern || says(b"keep-alive"))
+}
+
+fn refused(error: HeadError, max_bytes: u64) -> Rejection {
+    match error {
+        HeadError::Malformed | HeadError::Length(LengthError::ContentLength | LengthError::Ambiguous) => {
+            Rejection::HeadMalformed
+        }
+        HeadError::Version => Rejection::HttpVersion,
+        HeadError::Length(LengthError::TransferCoding) => Rejection::TransferCoding,
+        HeadError::TooLarge => Rejection::HeadTooLarge { max_bytes },
+        HeadError::TargetTooLong => Rejection::TargetTooLong,
+    }
+}
+
+/// The answer, unless the client goes away first; what was done for it then is dropped where it stands.
+async fn unless_gone(
+    mut exchange: Pin<Box<impl Future<Output = Response<ResponseBody>>>>,
+    io: &ClientIo,
+) -> Option<Response<ResponseBody>> {
+    poll_fn(|context| match exchange.as_mut().poll(context) {
+        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Pending => {
+            ready!(io.poll_gone(context));
+            Poll::Ready(None)
+        }
+    })
+    .await
+}
+
+/// Polls a connection until it has ended, or a deadline that ends it has passed.
+async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client, io: &ClientIo) -> End {
     let deadlines = &client.deadlines;
     let mut timer = pin!(sleep_until(deadlines.next().unwrap_or_else(Instant::now)));
-    let mut drains = false;
     poll_fn(|context| {
         client.control.register(context);
         loop {
-            if let Poll::Ready(result) = Pin::new(&mut *hyper).poll(context) {
-                return Poll::Ready(End::Hyper(result));
-            }
-            if client.is_draining() && !drains {
-                // hyper closes a connection that has said nothing, even if its first request is on the way.
+            deadlines.wake(Instant::now());
+            if client.is_draining() {
                 deadlines.hurry();
-                if !deadlines.is_new() {
-                    drains = true;
-                    Pin::new(&mut *hyper).graceful_shutdown();
-                    continue;
-                }
+            }
+            if let Poll::Ready(end) = served.as_mut().poll(context) {
+                return Poll::Ready(end);
             }
             // The timer is only ever moved forward here; a later deadline waits for it to fire.
             if let Some(next) = deadlines.next()
@@ -163,20 +250,20 @@ where
             {
                 timer.as_mut().reset(next);
             }
-            // Unconstrained: a peer that keeps hyper busy must not use up the timer's turn as well.
+            // Unconstrained: a peer that keeps the connection busy must not use up the timer's turn as well.
             if pin!(unconstrained(timer.as_mut())).poll(context).is_pending() {
                 return Poll::Pending;
             }
-            match deadlines.check(Instant::now()) {
+            match deadlines.check(deadlines.now()) {
                 // The exchange sees it and answers.
                 Some(Expired::Phase(Phase::Upstream)) => {}
                 Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
-                Some(Expired::Phase(Phase::Responding)) if socket.has_peer() => deadlines.response_begins(),
+                Some(Expired::Phase(Phase::Responding)) if io.has_peer() => deadlines.response_begins(),
                 Some(Expired::Phase(Phase::Responding)) => return Poll::Ready(End::Gone),
                 Some(expired) => return Poll::Ready(End::Expired(expired)),
                 None => {}
             }
-            timer.as_mut().reset(deadlines.next().unwrap_or_else(|| Instant::now() + UNHURRIED));
+            timer.as_mut().reset(deadlines.next().unwrap_or_else(|| deadlines.now() + UNHURRIED));
         }
     })
     .await

@@ -77,6 +77,9 @@ pub(crate) trait Applier {
     /// All that keeps it from running.
     fn apply(&mut self, candidate: Candidate) -> impl Future<Output = Result<Applied, Vec<Problem>>>;
 
+    /// Takes note of an offer that is not brought into force, for what it requires or contains.
+    fn refused(&mut self, problems: &[Problem]);
+
     /// The live state of each route.
     fn limits(&self) -> Vec<v1::RouteLimits>;
 

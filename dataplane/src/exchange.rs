@@ -16,7 +16,7 @@ pub(crate) mod forwarding;
 /// The answer's body on the way down.
 pub(crate) mod response_body;
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
+use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
 use apigw_engine::{
     cors::CorsVerdict,
@@ -30,18 +30,15 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
-use http_body::Body;
-use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use self::{
     forwarding::X_REQUEST_ID,
     record::Record,
-    request_body::{BodyFault, RequestBody},
+    request_body::{BodyFault, ClientBody, RequestBody},
     response_body::{ResponseBody, Source},
 };
 use crate::{
@@ -59,8 +56,8 @@ use crate::{
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     client: Rc<Client>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+    request: Request<ClientBody>,
+) -> Response<ResponseBody> {
     client.deadlines.head_complete();
     let view = worker.view();
     let snapshot = view.snapshot();
@@ -70,7 +67,7 @@ pub(crate) async fn serve(
     let address = client.peer.client(request.headers(), &snapshot.settings().server.trusted_proxies);
     record.set_target(request.method(), request.uri(), address);
     let is_head = request.method() == Method::HEAD;
-    let has_body = !request.body().is_end_stream();
+    let has_body = !request.body().has_ended();
 
     let mut response = match answer(&worker, &client, &view, &mut record, request).await {
         Ok(response) => response,
@@ -96,7 +93,7 @@ pub(crate) async fn serve(
     }
     response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
     client.deadlines.response_begins();
-    Ok(response.map(|source| ResponseBody::new(source, record)))
+    response.map(|source| ResponseBody::new(source, record))
 }
 
 /// The story of a request. The order is fixed; it is a security property, not a setting:
@@ -110,7 +107,7 @@ async fn answer(
     client: &Client,
     view: &View,
     record: &mut Record,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
 ) -> Result<Response<Source>, Rejection> {
     let snapshot = view.snapshot();
     let (mut head, body) = request.into_parts();
@@ -138,13 +135,11 @@ async fn answer(
     counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
 
     let server = &snapshot.settings().server;
-    forwarding::check_transfer_coding(&head.headers).map_err(|_unknown| Rejection::TransferCoding)?;
     let fault = Rc::default();
     record.set_body_fault(&fault);
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
     let body = RequestBody::new(body, max_body_bytes, snapshot.vouched(), &client.deadlines, &fault)?;
     head.uri = target::upstream_target(&head.uri, &path, route.config)?;
-    head.version = Version::HTTP_11;
     let authority = &route.upstream.authority;
     let (peer, trusted) = (&client.peer, &server.trusted_proxies);
     forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
@@ -156,11 +151,9 @@ async fn answer(
 
     occupy(worker, policies, record)?;
     record.set_upstream(route.upstream);
-    let request = Request::from_parts(head, body);
-    let mut response = send(worker, client, snapshot, &route, request, &fault).await?;
-    forwarding::prepare_response(response.headers_mut()).map_err(|_framing| UpstreamFailure::Malformed)?;
+    let mut response = send(worker, client, snapshot, &route, &head, body, &fault).await?;
+    forwarding::prepare_response(response.headers_mut());
     record.set_forwarded(response.status());
-    *response.version_mut() = Version::HTTP_11;
     Ok(response.map(Source::Upstream))
 }
 
@@ -200,7 +193,7 @@ fn occupy(worker: &Worker, policies: &Policies, record: &mut Record) -> Result<(
         record.hold_permit(permit);
     }
     if let Some(breaker) = &policies.breaker {
-        let call = admit_call(breaker.rules(), worker.time(Instant::now())).map_err(Rejection::from);
+        let call = admit_call(breaker.rules(), worker.time(record.now())).map_err(Rejection::from);
         let call = record.pass(breaker.apply(call)?);
         record.hold_call(call);
     }
@@ -226,11 +219,12 @@ async fn send(
     client: &Client,
     snapshot: &Snapshot,
     route: &Route<'_>,
-    request: Request<RequestBody>,
+    head: &Parts,
+    body: RequestBody,
     fault: &BodyFault,
 ) -> Result<Response<UpstreamBody>, Rejection> {
     let deadlines = &client.deadlines;
-    let mut sent = pin!(worker.upstreams.send(snapshot, route.upstream, request, deadlines));
+    let mut sent = pin!(worker.upstreams.send(snapshot, route.upstream, head, body, deadlines));
     let response = poll_fn(|context| match sent.as_mut().poll(context) {
         // A body that failed broke the upstream's connection, not the other way round.
         Poll::Ready(response) => Poll::Ready(

@@ -1,6 +1,6 @@
 //! A data plane by itself: its configurations come from a file, through the same steps as a control plane's.
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{path::Path, time::SystemTime};
 
 use apigw_config::{
     model::GatewayConfig,
@@ -17,9 +17,18 @@ use apigw_proto::v1::ConfigSource;
 use tokio::signal::unix::Signal;
 
 use crate::{
+    file_text::Text,
     gateway::problem,
     installation::{History, Installation, Provenance},
+    status::OwnStatus,
 };
+
+/// A good content of the file.
+struct Reading {
+    text: Text,
+    /// What it is to be; none when it means what runs already.
+    next: Option<Next>,
+}
 
 /// A configuration and the revision it is to have.
 struct Next {
@@ -27,39 +36,31 @@ struct Next {
     revision: Revision,
 }
 
-/// Reads a content of the file, and judges it by what it demands of itself; none when it means what runs already.
+/// Reads a content of the file, and judges it by what it demands of itself.
 fn read(
     file: &str,
     content: Content,
     running: Option<&Snapshot>,
     epoch: u64,
-) -> Result<Option<Next>, Vec<Problem>> {
-    let text = match content {
-        Content::Text(text) => text,
-        Content::Unreadable(error) => {
-            return Err(vec![unreadable(file, format!("cannot read the file: {error}"))]);
-        }
-        Content::TooLarge => return Err(vec![unreadable(file, "the file is too large".into())]),
-    };
+) -> Result<Reading, Vec<Problem>> {
+    let text = content.into_text().map_err(|error| vec![of_the_file(file, error.to_string())])?;
     let (config, checks) = apigw_config::read_with_checks(file, &text)?;
-    let resources = wire::encode(&config).map_err(|error| vec![unreadable(file, error.to_string())])?;
+    let resources = wire::encode(&config).map_err(|error| vec![of_the_file(file, error.to_string())])?;
     let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
     let running_revision = running.map(Snapshot::revision);
     let revision = Revision { epoch, seq: running_revision.map_or(0, |running| running.seq) + 1, root_hash };
     // Compiled for this alone: what runs is compiled from what runs, when all else is ready.
     if !checks.is_empty() {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let candidate = Snapshot::compile(config.clone(), revision, None)?;
         let source = Source { file, content: &text };
-        checks::check(&candidate, &checks, running, UnixTime::new(since_epoch), source)?;
+        checks::check(&candidate, &checks, running, UnixTime::of(SystemTime::now()), source)?;
     }
-    if running_revision.is_some_and(|running| running.root_hash == root_hash) {
-        return Ok(None);
-    }
-    Ok(Some(Next { config, revision }))
+    let is_running = running_revision.is_some_and(|running| running.root_hash == root_hash);
+    let next = (!is_running).then_some(Next { config, revision });
+    Ok(Reading { text: Text { file: file.into(), content: text, root_hash }, next })
 }
 
-fn unreadable(file: &str, message: String) -> Problem {
+fn of_the_file(file: &str, message: String) -> Problem {
     Problem { file: file.into(), ..problem("", message) }
 }
 
@@ -71,11 +72,12 @@ pub(crate) async fn follow(
     path: &Path,
     mut watch: FileWatch,
     mut installation: Installation,
-    history: Arc<History>,
+    status: OwnStatus,
     mut hangups: Signal,
     epoch: u64,
 ) -> Result<std::convert::Infallible, Vec<Problem>> {
     let file = path.display().to_string();
+    let OwnStatus { history, text, .. } = status;
     loop {
         let content = tokio::select! {
             content = watch.next() => content,
@@ -87,11 +89,17 @@ pub(crate) async fn follow(
         let (file, running) = (file.clone(), installation.running());
         let reading = tokio::task::spawn_blocking(move || read(&file, content, running.as_deref(), epoch));
         let outcome = match reading.await {
-            Ok(Ok(Some(Next { config, revision }))) => {
+            Ok(Ok(Reading { text: read, next: Some(Next { config, revision }) })) => {
                 let provenance = Provenance::now(ConfigSource::File);
-                installation.install(config, revision, provenance).await
+                let installed = installation.install(config, revision, provenance).await;
+                if installed.is_ok() {
+                    text.set(read);
+                }
+                installed
             }
-            Ok(Ok(None)) => {
+            // Lines may have moved although nothing else has.
+            Ok(Ok(Reading { text: read, next: None })) => {
+                text.set(read);
                 history.unchanged();
                 Ok(())
             }

@@ -2,11 +2,11 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use apigw_config::{model::GatewayConfig, problem::Problem, wire::Revision};
-use apigw_engine::Snapshot;
+use apigw_engine::{Snapshot, jwt::time::UnixTime};
 use apigw_proto::v1::{self, ConfigSource};
 
 use crate::{
@@ -70,6 +70,10 @@ impl Applier for FromStream {
         Ok(applied)
     }
 
+    fn refused(&mut self, problems: &[Problem]) {
+        self.installation.history.refused(problems);
+    }
+
     fn limits(&self) -> Vec<v1::RouteLimits> {
         self.status.limits()
     }
@@ -105,8 +109,7 @@ pub(crate) struct Changes {
 impl Changes {
     /// When what runs came into force, in milliseconds since 1970; 0: nothing did.
     pub(crate) fn applied_at_ms(&self) -> u64 {
-        let since_1970 = self.last_applied.unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH);
-        u64::try_from(since_1970.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+        self.last_applied.map_or(0, |at| UnixTime::of(at).milliseconds())
     }
 }
 

@@ -13,6 +13,8 @@ mod listeners;
 mod worker;
 /// One client connection.
 mod connection;
+/// HTTP/1.1 as it is written, on both sides.
+mod http1;
 /// One request and its answer.
 mod exchange;
 /// Connections to upstreams.
@@ -33,6 +35,8 @@ mod metrics;
 // How a configuration comes into force:
 /// From a file.
 mod file_source;
+/// The file's text, while it runs.
+mod file_text;
 /// From a control plane.
 mod delivery;
 /// From the disk, when no control plane answers.
@@ -60,10 +64,11 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{Arc, mpsc},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use apigw_config::{admin_key::AdminKey, problem::Problem, watch::FileWatch};
+use apigw_engine::jwt::time::UnixTime;
 use apigw_transport::{
     address::Address,
     credentials::Credentials,
@@ -235,7 +240,8 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
 async fn follow_file(path: &Path, installation: Installation, status: OwnStatus) -> Result<(), Failure> {
     let watch = FileWatch::start(path)?;
     let hangups = signal(SignalKind::hangup())?;
-    match file_source::follow(path, watch, installation, status.history, hangups, epoch()).await {
+    let epoch = UnixTime::of(SystemTime::now()).milliseconds();
+    match file_source::follow(path, watch, installation, status, hangups, epoch).await {
         Err(problems) => Err(Failure::FirstConfiguration(problems)),
     }
 }
@@ -273,12 +279,6 @@ async fn follow_control_planes(
         }
     };
     match tokio::join!(delivery.run(applier, held), ignore_hangups).0 {}
-}
-
-/// When this process began to count its configurations, in milliseconds since 1970.
-fn epoch() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Lets requests under way finish, for a while.

@@ -8,10 +8,11 @@ use std::{
     time::SystemTime,
 };
 
-use apigw_config::pages;
+use apigw_config::{pages, wire::Revision};
 use apigw_engine::{
     Snapshot,
-    explain::{Question, explain},
+    checks::Source,
+    explain::{self, QuestionError},
 };
 use apigw_proto::v1;
 use apigw_transport::listener::Bound;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use self::observed::{Moment, Now};
 use crate::{
     api::Runtime,
+    file_text::FileText,
     installation::{History, Newest},
     metrics::Metrics,
     running::Running,
@@ -30,6 +32,7 @@ use crate::{
 pub(crate) struct OwnStatus {
     pub(crate) running: Arc<Running>,
     pub(crate) history: Arc<History>,
+    pub(crate) text: Arc<FileText>,
     /// This data plane's name; known once the admin address is.
     pub(crate) name: Arc<OnceLock<String>>,
     metrics: Metrics,
@@ -63,11 +66,30 @@ pub(crate) fn name_of(host: &str, admin: &Bound) -> String {
 impl OwnStatus {
     /// Of a data plane that runs nothing yet. The time of limits and breakers begins at `start`.
     pub(crate) fn new(metrics: Metrics, start: Instant) -> Self {
-        Self { running: Arc::default(), history: Arc::default(), name: Arc::default(), metrics, start }
+        let (running, history, text) = (Arc::default(), Arc::default(), Arc::default());
+        Self { running, history, text, name: Arc::default(), metrics, start }
     }
 
     fn name(&self) -> String {
         self.name.get().cloned().unwrap_or_default()
+    }
+
+    /// Names the line of the file behind each judgement, or says why it cannot.
+    fn locate(&self, answer: &mut v1::ExplainResponse, revision: Revision) {
+        let Newest { source, problems, .. } = self.history.newest();
+        if source != v1::ConfigSource::File {
+            let reason = "a data plane that follows a control plane has no file; ask the control plane";
+            return explain::leave_unplaced(answer, reason);
+        }
+        match self.text.of(revision) {
+            Some(text) => {
+                let is_current = problems.is_empty();
+                let file =
+                    if is_current { text.file.clone() } else { explain::former_text(&text.file, revision) };
+                explain::locate(answer, Source { file: &file, content: &text.content });
+            }
+            None => explain::leave_unplaced(answer, "the file has just changed; ask again"),
+        }
     }
 
     fn moment(&self) -> Moment {
@@ -101,10 +123,12 @@ impl Runtime for OwnStatus {
         self.running.snapshot()
     }
 
-    fn explain(&self, question: &Question) -> Option<v1::ExplainResponse> {
-        let serving = self.running.serving()?;
+    fn explain(&self, asked: v1::ExplainRequest) -> Result<Option<v1::ExplainResponse>, QuestionError> {
+        let Some(serving) = self.running.serving() else { return Ok(None) };
         let now = Now { serving: &serving, moment: self.moment() };
-        Some(explain(&serving.snapshot, question, &now).to_wire(&serving.snapshot))
+        let mut answer = explain::answer(asked, &serving.snapshot, &now)?;
+        self.locate(&mut answer, serving.snapshot.revision());
+        Ok(Some(answer))
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
@@ -123,6 +147,17 @@ mod tests {
     use apigw_transport::address::SocketPath;
 
     use super::*;
+
+    #[test]
+    fn what_was_refused_is_told_by_the_data_plane_itself() {
+        let status = OwnStatus::new(Metrics::default(), Instant::now());
+        assert_eq!(status.status().state(), v1::DataPlaneState::Updating);
+        status.history.refused(&[crate::gateway::problem("", "it is of tomorrow".into())]);
+        let told = status.status();
+        assert_eq!(told.state(), v1::DataPlaneState::Rejected);
+        assert_eq!(told.problems[0].message, "it is of tomorrow");
+        assert_eq!(status.history.changes().rejected, 1);
+    }
 
     #[test]
     fn names_hold_only_what_the_protocol_allows() {

@@ -7,6 +7,8 @@ pub(crate) mod pool;
 pub(crate) mod connector;
 /// HTTP over one of them.
 pub(crate) mod connection;
+/// A request on its way.
+mod upload;
 
 use std::{
     future::{Future, poll_fn},
@@ -20,8 +22,7 @@ use apigw_engine::{
     rejection::UpstreamFailure,
     snapshot::{Snapshot, Upstream},
 };
-use http::{Method, Request, Response};
-use http_body::Body;
+use http::{Method, Response, request};
 use tokio::time::Instant;
 
 use self::{
@@ -74,7 +75,8 @@ impl Upstreams {
         &self,
         snapshot: &Snapshot,
         upstream: &Upstream,
-        request: Request<RequestBody>,
+        request: &request::Parts,
+        body: RequestBody,
         deadlines: &Deadlines,
     ) -> Result<Response<UpstreamBody>, UpstreamFailure> {
         let pooled = poll_fn(|context| Poll::Ready(self.pool.take(upstream.id, context))).await;
@@ -82,19 +84,23 @@ impl Upstreams {
             Some(connection) => connection,
             None => self.open(snapshot, upstream, deadlines).await?,
         };
-        let mut request = request;
+        let mut body = body;
         // Ends with the second round at the latest: what is opened is not reused.
         loop {
             let is_reused = connection.is_reused();
-            let copy = if is_reused { repeatable(&request) } else { None };
             deadlines.upstream_awaited();
-            let SendError { failure, unsent } = match connection.send(request, Rc::clone(&self.pool)).await {
+            let error = match connection.send(request, body, Rc::clone(&self.pool)).await {
                 Ok(response) => return Ok(response),
                 Err(error) => *error,
             };
-            request = match unsent.or(copy) {
-                Some(again) if is_reused && failure == UpstreamFailure::Reset => again,
-                _ => return Err(failure),
+            let may_repeat = is_reused && error.failure == UpstreamFailure::Reset;
+            body = match error {
+                SendError { untouched: Some(body), was_sent, .. }
+                    if may_repeat && (!was_sent || is_repeatable(&request.method, &body)) =>
+                {
+                    body
+                }
+                SendError { failure, .. } => return Err(failure),
             };
             self.counted.retries.add(1);
             connection = self.open(snapshot, upstream, deadlines).await?;
@@ -112,23 +118,14 @@ impl Upstreams {
             deadlines.connecting();
             let timeout = snapshot.settings().upstream.dial_timeout.duration();
             let stream = self.connector.connect(upstream, timeout).await?;
-            Connection::new(stream, upstream.id).await.map_err(|_error| UpstreamFailure::Reset)
+            Ok(Connection::new(stream, upstream.id))
         })
     }
 }
 
-/// A copy of a request that may be sent twice; none of one that may not.
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let is_idempotent = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-    );
-    if !is_idempotent || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::Empty);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    Some(copy)
+/// Whether a request that an upstream may have seen may be sent once more.
+fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
+    let is_idempotent =
+        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
+    is_idempotent && matches!(body, RequestBody::Empty)
 }

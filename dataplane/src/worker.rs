@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
     sync::{Arc, mpsc::sync_channel},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use apigw_config::model::{RateLimitBackend, RedisBackend};
@@ -21,15 +21,16 @@ use apigw_engine::{
     snapshot::{Route, RouteId},
 };
 use arc_swap::{ArcSwap, Cache};
+use http::HeaderValue;
 use rustc_hash::FxHashMap;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::LocalOptions,
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
     },
-    task::LocalSet,
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -98,13 +99,14 @@ impl WorkerHandle {
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             // The only blocking calls are those of the admin places, which may wait for each other.
             let mut builder = tokio::runtime::Builder::new_current_thread();
-            let runtime = match builder.enable_all().max_blocking_threads(1).build() {
+            builder.enable_all().max_blocking_threads(1);
+            let runtime = match builder.build_local(LocalOptions::default()) {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
             let _ = started.send(Ok(()));
             let work = async move { run(Rc::new(Worker::new(index, &shared)), received).await };
-            LocalSet::new().block_on(&runtime, work);
+            runtime.block_on(work);
         })?;
         starting.recv().unwrap_or_else(|_| Err(std::io::Error::other("the worker ended while starting")))?;
         Ok(Self { commands, thread })
@@ -143,6 +145,8 @@ pub(crate) struct Worker {
     /// Of requests that met no route.
     without_route: Arc<RouteCounters>,
     counted: Arc<WorkerCounters>,
+    /// As answers tell it; follows the clock with the worker's ticks.
+    date: RefCell<HeaderValue>,
     /// This worker among all.
     index: usize,
 }
@@ -199,6 +203,7 @@ impl Worker {
             counters: RefCell::default(),
             without_route: shared.metrics.without_route(index),
             counted,
+            date: RefCell::new(date(SystemTime::now())),
             index,
             shared: shared.clone(),
         }
@@ -266,6 +271,11 @@ impl Worker {
         &self.counted
     }
 
+    /// The present time as the `Date` of an answer (RFC 9110 section 6.6.1), at most some ticks old.
+    pub(crate) fn date(&self) -> HeaderValue {
+        self.date.borrow().clone()
+    }
+
     /// What answers at the admin places.
     pub(crate) fn endpoints(&self) -> &Arc<Endpoints> {
         &self.shared.endpoints
@@ -281,6 +291,10 @@ impl Worker {
             control.drain();
         }
     }
+}
+
+fn date(now: SystemTime) -> HeaderValue {
+    HeaderValue::from_str(&httpdate::fmt_http_date(now)).expect("a date is visible ASCII")
 }
 
 /// Begins to connect to the server that counts rate limits, if there is one.
@@ -310,6 +324,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 None => break,
             },
             _ = ticks.tick() => {
+                *worker.date.borrow_mut() = date(SystemTime::now());
                 worker.log.flush();
                 worker.upstreams.sweep(Instant::now());
                 worker.note_shared_limiter();

@@ -111,6 +111,9 @@ pub(crate) struct ExplainArguments {
     /// Judges by this file, without a server; "-" reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Judges by this revision, where no request has been yet; see diff [default: what runs].
+    #[arg(long, value_name = "REV", conflicts_with = "config")]
+    pub(crate) revision: Option<Reference>,
 }
 
 /// A header field as typed.

@@ -7,16 +7,15 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
-    time::SystemTime,
 };
 
 use apigw_config::{
     model::Checks,
     problem::Problem,
-    watch::MAX_FILE_BYTES,
+    watch::{ContentError, MAX_FILE_BYTES},
     wire::{self, Revision},
 };
-use apigw_engine::{Snapshot, jwt::time::UnixTime};
+use apigw_engine::Snapshot;
 
 use crate::failure::Failure;
 
@@ -55,23 +54,21 @@ impl Candidate {
     /// # Errors
     /// All that is wrong with it.
     pub(crate) fn compile_with_checks(&self) -> Result<(Snapshot, Checks), Vec<Problem>> {
-        let (config, checks) = apigw_config::read_with_checks(&self.file, &self.content)?;
         let of_the_file = |message: String| Problem {
             file: self.file.clone(),
             position: None,
             path: String::new(),
             message,
         };
+        if self.content.len() as u64 > MAX_FILE_BYTES {
+            return Err(vec![of_the_file(ContentError::TooLarge.to_string())]);
+        }
+        let (config, checks) = apigw_config::read_with_checks(&self.file, &self.content)?;
         let resources = wire::encode(&config).map_err(|error| vec![of_the_file(error.to_string())])?;
         let root_hash = wire::root_hash(resources.iter().map(wire::Resource::entry));
         let snapshot = Snapshot::compile(config, Revision { epoch: 0, seq: 0, root_hash }, None)?;
         Ok((snapshot, checks))
     }
-}
-
-/// The time that tokens are judged by.
-pub(crate) fn now() -> UnixTime {
-    UnixTime::new(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {

@@ -81,6 +81,9 @@ pub(crate) enum Failure {
     /// What a control plane sent as a revision's content is none for this build.
     #[error("cannot read the content of revision {revision}: {problem}")]
     Content { revision: String, problem: OneLine },
+    /// An earlier build answers there.
+    #[error("the control plane does not know how to judge by revision {revision}; it is of an earlier build")]
+    OtherRevision { revision: String },
     /// Only a control plane knows what others run.
     #[error("a data plane answers there; ask its control plane")]
     NoControlPlane,

@@ -23,12 +23,15 @@ mod validate;
 mod explain;
 /// The answers, as scripts see them.
 mod view;
+/// What a person will want to know next.
+mod hints;
 /// Waiting until what was published runs everywhere.
 mod wait;
 /// An answer that is asked for again and again.
 mod watch;
 
 use std::{
+    fmt::Display,
     future::Future,
     io::{self, Write},
     process::ExitCode,
@@ -46,10 +49,10 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, ExplainArguments},
     connection::{Connection, Gathered},
-    failure::Failure,
-    output::{Style, Table},
+    failure::{Failure, OneLine},
+    output::{Format, Style, Table},
     reference::Reference,
     view::{
         AuthView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView, StatusView,
@@ -71,6 +74,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => complain(&failure),
     }
+}
+
+fn hint(lines: impl IntoIterator<Item = impl Display>) {
+    lines.into_iter().for_each(|line| eprintln!("gwctl: {line}"));
 }
 
 fn complain(failure: &Failure) -> ExitCode {
@@ -97,16 +104,7 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let gathered = connect(arguments).await?.auth().await?;
             return print_gathered(arguments, gathered, AuthView::from);
         }
-        Command::Explain(request) => {
-            let view = match &request.config {
-                Some(file) => explain::by_file(request, file)?,
-                None => {
-                    let answer = connect(arguments).await?.explain(request.question()).await?;
-                    ExplainView::of_running(answer)
-                }
-            };
-            print(arguments, &view)?;
-        }
+        Command::Explain(request) => explain_request(arguments, request).await?,
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::History => {
             let history = connect(arguments).await?.history().await?;
@@ -134,10 +132,35 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Tells what would become of a request; of what runs, also whom else to ask.
+async fn explain_request(arguments: &Arguments, request: &ExplainArguments) -> Result<(), Failure> {
+    let answer = match (&request.config, &request.revision) {
+        (Some(file), _) => explain::by_file(request, file)?,
+        (None, Some(revision)) => {
+            explain::by_revision(request, revision, async || connect(arguments).await).await?
+        }
+        (None, None) => connect(arguments).await?.explain(request.question()).await?,
+    };
+    if !answer.no_places.is_empty() {
+        eprintln!("gwctl: no lines of the file: {}", OneLine::new(&answer.no_places));
+    }
+    let view = ExplainView::from(answer);
+    print(arguments, &view)?;
+    let is_of_what_runs = request.config.is_none() && request.revision.is_none();
+    if is_of_what_runs && arguments.output == Format::Table {
+        let status = connect(arguments).await?.status().await?;
+        hint(hints::of_explanation(&status, view.is_refused()));
+    }
+    Ok(())
+}
+
 async fn roll_back(arguments: &Arguments, reference: &Reference) -> Result<(), Failure> {
     let kept = connect(arguments).await?.history().await?;
     let asked = reference.resolve(&kept)?;
     let revision = asked.revision.clone().unwrap_or_default();
+    if *reference == Reference::Previous && arguments.output == Format::Table {
+        hint(hints::of_rollback(&kept));
+    }
     let response = connect(arguments).await?.rollback(revision).await?;
     print(arguments, &RollbackView::new(asked, response))
 }

@@ -18,7 +18,7 @@ const MIN_HASH_DIGITS: usize = 4;
 pub(crate) enum Reference {
     /// What runs, or should.
     Current,
-    /// The one before it.
+    /// The newest before it of another content.
     Previous,
     /// `SEQ`, `EPOCH.SEQ`, or `SEQ-HASH` as tables show it.
     Numbered { epoch: Option<u64>, seq: u64, hash: String },
@@ -89,7 +89,11 @@ impl Reference {
         let unknown = || ResolveError::Unknown(self.clone());
         match self {
             Self::Current => kept.first().ok_or_else(unknown),
-            Self::Previous => kept.get(1).ok_or_else(unknown),
+            // A content that was published anew is not what was before it.
+            Self::Previous => {
+                let is_other = |entry: &&v1::HistoryEntry| hash(entry) != kept.first().and_then(hash);
+                kept.iter().find(is_other).ok_or_else(unknown)
+            }
             Self::Numbered { epoch, seq, hash } => {
                 let is_meant = |revision: &RevisionView| {
                     let is_of_epoch = epoch.is_none_or(|epoch| revision.epoch() == epoch);
@@ -108,8 +112,6 @@ impl Reference {
             Self::Hash(digits) => {
                 let is_meant = |revision: &RevisionView| revision.hash().starts_with(digits.as_str());
                 let newest = only(kept, is_meant).ok_or_else(unknown)?;
-                let hash =
-                    |entry: &v1::HistoryEntry| entry.revision.clone().map(|revision| revision.root_hash);
                 let is_other =
                     |revision: &RevisionView| is_meant(revision) && Some(revision) != view(newest).as_ref();
                 // A content that ran twice is one content.
@@ -120,6 +122,10 @@ impl Reference {
             }
         }
     }
+}
+
+fn hash(entry: &v1::HistoryEntry) -> Option<&[u8]> {
+    entry.revision.as_ref().map(|revision| revision.root_hash.as_ref())
 }
 
 fn view(entry: &v1::HistoryEntry) -> Option<RevisionView> {
@@ -185,6 +191,14 @@ mod tests {
         ] {
             assert_eq!(found(text), Ok(seq), "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_published_anew_is_not_what_was_before() {
+        let kept = [entry(3, 4, 0xab), entry(2, 3, 0xab), entry(1, 2, 0xac), entry(1, 1, 0xab)];
+        let before = Reference::Previous.resolve(&kept).unwrap();
+        assert_eq!(before.revision.clone().unwrap().seq, 2);
+        assert!(Reference::Previous.resolve(&kept[..2]).is_err());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! A file checked by the code that would run it.
 
-use std::path::Path;
+use std::{path::Path, time::SystemTime};
 
-use apigw_engine::checks::{self, Outcome};
+use apigw_engine::{
+    checks::{self, Outcome},
+    jwt::time::UnixTime,
+};
 use serde::Serialize;
 
 use crate::{
-    candidate::{Candidate, now},
+    candidate::Candidate,
     failure::Failure,
     output::{Style, Table},
     view::ProblemView,
@@ -42,7 +45,10 @@ impl From<Outcome> for TestView {
 pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
     let candidate = Candidate::read(path)?;
     let (problems, outcomes) = match candidate.compile_with_checks() {
-        Ok((snapshot, checks)) => (Vec::new(), checks::judge(&snapshot, &checks, None, now())),
+        Ok((snapshot, checks)) => {
+            let now = UnixTime::of(SystemTime::now());
+            (Vec::new(), checks::judge(&snapshot, &checks, None, now))
+        }
         Err(problems) => (problems, Vec::new()),
     };
     let failures = outcomes.iter().filter_map(|outcome| outcome.problem(&candidate.file, &candidate.content));

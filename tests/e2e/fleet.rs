@@ -8,6 +8,7 @@ use apigw_tests::{
     gateway::{ControlPlane, DataPlane, Fleet, Source, gwctl_json},
     load::{Load, Reuse},
     origin::{Origin, Request, ok},
+    simulated::{Applied, SimulatedFleet},
     waiting::eventually,
 };
 use rustix::process::Signal;
@@ -179,4 +180,31 @@ fn hang_up_signal_reads_the_file_again() {
     fleet.data_planes[0].program().signal(Signal::HUP);
     fleet.file.save(numbered(1, &upstream));
     runs(&fleet.data_planes[0], 1);
+}
+
+#[test]
+fn a_hundred_data_planes_take_each_change_and_all_are_known_to_run_it() {
+    const DATA_PLANES: usize = 100;
+    let upstream = mirror();
+    let file = ConfigFile::new(numbered(0, &upstream));
+    let control_plane = ControlPlane::start(file.path());
+    let mut fleet =
+        SimulatedFleet::start(control_plane.address(), DATA_PLANES).unwrap_or_else(|error| panic!("{error}"));
+    let mut all_apply = |number: u64| {
+        let applied = fleet.all_apply().unwrap_or_else(|error| panic!("edit {number}: {error}"));
+        let is_newest = |applied: &&Applied| applied.revision.seq == number;
+        assert_eq!(applied.iter().filter(is_newest).count(), DATA_PLANES, "{applied:?}");
+    };
+    all_apply(1);
+    for number in 2..5 {
+        file.save(numbered(usize::try_from(number).expect("a small number"), &upstream));
+        all_apply(number);
+    }
+    eventually("the control plane has read every report", || {
+        let status = gwctl_json(control_plane.address(), &["status"]);
+        let rows = status["data_planes"].as_array()?;
+        assert_eq!(rows.len(), DATA_PLANES);
+        let runs_it = |row: &serde_json::Value| row["state"] == "in_sync" && row["revision"]["seq"] == 4;
+        rows.iter().all(runs_it).then_some(())
+    });
 }

@@ -197,8 +197,6 @@ fn requests_that_could_be_read_in_two_ways_are_refused() {
     for request in [
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +5\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
@@ -209,6 +207,32 @@ fn requests_that_could_be_read_in_two_ways_are_refused() {
         assert_eq!(connection.response().status(), 400, "{request}");
     }
     assert_eq!(origin.requests().len(), 0);
+}
+
+#[test]
+fn transfer_codings_that_the_gateway_cannot_undo_are_refused() {
+    let origin = Origin::saying("ok");
+    let gateway = gateway(&origin);
+    for coding in ["gzip", "chunked, gzip", "gzip, chunked"] {
+        let mut connection = Connection::open(gateway.address());
+        connection
+            .send(format!("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n"));
+        assert_eq!(connection.response().status(), 501, "{coding}");
+        connection.until_closed();
+    }
+    assert_eq!(origin.requests().len(), 0);
+}
+
+#[test]
+fn versions_that_are_not_spoken_are_told_so() {
+    let origin = Origin::saying("ok");
+    let gateway = gateway(&origin);
+    for version in ["HTTP/1.2", "HTTP/2.0", "HTTP/0.9"] {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(format!("GET / {version}\r\nHost: h\r\n\r\n"));
+        assert_eq!(connection.response().status(), 505, "{version}");
+        connection.until_closed();
+    }
 }
 
 #[test]

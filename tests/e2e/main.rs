@@ -36,6 +36,14 @@ mod cors;
 mod operator;
 // A saved file takes effect, however it is saved, without costing a request.
 mod edits;
+// What a change sets back to its beginning is what was said of it beforehand.
+mod resets;
+// Many changes under load cost no request and leave nothing behind.
+mod reloads;
+// A clock that jumps changes neither the order of revisions nor what is measured.
+mod clocks;
+// A file that cannot run is refused by everybody in the same words, and changes nothing.
+mod broken;
 // Several processes find each other in any order and survive each other's end.
 mod fleet;
 // Who is let in where operators and data planes connect: certificates, socket files, keys.
@@ -46,6 +54,8 @@ mod floods;
 mod history;
 // A data plane that starts while its control plane is away serves what it served before.
 mod last_known_good;
+// Whatever dies or breaks in whatever order, each side believes what it may, and nobody notices.
+mod kills;
 // What a person types and what comes back.
 mod command_line;
 // What is told of a request before it is sent, and what becomes of it then.

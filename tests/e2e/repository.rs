@@ -83,7 +83,8 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("dataplane", &["apigw-engine", "apigw-transport", "apigw-config", "apigw-proto"]),
     ("controlplane", &["apigw-engine", "apigw-transport", "apigw-config", "apigw-proto"]),
     ("gwctl", &["apigw-engine", "apigw-transport", "apigw-config", "apigw-proto"]),
-    ("tests", &[]),
+    // The messages alone, for simulated data planes.
+    ("tests", &["apigw-proto"]),
 ];
 
 /// Packages of ours in a manifest's sections whose title satisfies the condition.
@@ -266,4 +267,35 @@ fn dashboards_and_alerts_ask_for_metrics_that_exist() {
         dashboard
             .is_ok_and(|dashboard| dashboard["panels"].as_array().is_some_and(|panels| !panels.is_empty()))
     );
+}
+
+/// Names that a `.proto` file declares: of services, their calls, messages, fields, and values of enumerations.
+fn declared(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+        let words: Vec<_> = line.split([' ', '(', ';']).filter(|word| !word.is_empty()).collect();
+        match words.as_slice() {
+            ["message" | "enum" | "service" | "rpc", name, ..] => names.push((*name).to_owned()),
+            ["reserved" | "syntax" | "package" | "import" | "oneof" | "}", ..] => {}
+            // A field or a value: NAME = NUMBER at the end.
+            [.., name, "=", _number] => names.push((*name).to_owned()),
+            _ => {}
+        }
+    }
+    names
+}
+
+#[test]
+fn the_protocol_has_a_page_with_every_name_in_it() {
+    let page = read(&root().join("docs/protocol.md"));
+    let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let known: std::collections::HashSet<_> = page.split(|character| !is_word(character)).collect();
+    let mut unexplained = Vec::new();
+    for path in files("proto") {
+        let names = declared(&read(&path));
+        assert!(!names.is_empty(), "{} declares nothing", path.display());
+        let missing = names.into_iter().filter(|name| !known.contains(name.as_str()));
+        unexplained.extend(missing.map(|name| format!("{}: {name}", path.display())));
+    }
+    none("docs/protocol.md explains every message and field", &unexplained);
 }

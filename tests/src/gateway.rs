@@ -85,7 +85,12 @@ impl DataPlane {
         Self { program, _state: None }
     }
 
-    fn start_as(source: Source<'_>, change: impl Fn(&mut Command) -> &mut Command) -> Self {
+    /// Starts one by a command that is changed first; it has no `--listen` yet.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_as(source: Source<'_>, change: impl Fn(&mut Command) -> &mut Command) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         let mut command = data_plane(source, state.path());
         change(&mut command);
@@ -220,9 +225,21 @@ impl ControlPlane {
     /// When it does not start.
     #[must_use]
     pub fn start_on(file: &Path, address: &str) -> Self {
-        let mut command = Programs::built().command("controlplane");
-        command.arg("--config").arg(file).args(["--listen", address]);
-        command.arg("--state-dir").arg(state_directory(file));
+        Self::of(control_plane(file, address))
+    }
+
+    /// Starts one on a port of the system's choice by a command that is changed first.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_as(file: &Path, change: impl Fn(&mut Command) -> &mut Command) -> Self {
+        let mut command = control_plane(file, "127.0.0.1:0");
+        change(&mut command);
+        Self::of(command)
+    }
+
+    fn of(command: Command) -> Self {
         Self { program: Running::start(command).unwrap_or_else(|error| panic!("{error}")) }
     }
 
@@ -245,6 +262,14 @@ impl ControlPlane {
     pub fn program_mut(&mut self) -> &mut Running {
         &mut self.program
     }
+}
+
+/// The command that runs a control plane.
+fn control_plane(file: &Path, address: &str) -> Command {
+    let mut command = Programs::built().command("controlplane");
+    command.arg("--config").arg(file).args(["--listen", address]);
+    command.arg("--state-dir").arg(state_directory(file));
+    command
 }
 
 /// Where a control plane with this file keeps its state.

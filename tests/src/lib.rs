@@ -1,7 +1,7 @@
 //! What the end-to-end tests, the development servers and the demo stand on.
 //!
 //! It speaks to apigw only as a user does: through files, flags, sockets and output. It shares no code with the
-//! programs, so that a mistake of theirs is not believed here as well.
+//! programs, so that a mistake of theirs is not believed here as well; simulated data planes speak the API by its messages.
 
 #![expect(clippy::missing_panics_doc, reason = "a test's footing panics where the test fails")]
 
@@ -11,8 +11,10 @@ pub mod serving;
 pub mod tokens;
 
 // Processes: started, listened to, ended.
+pub mod clock;
 pub mod lines;
 pub mod log;
+pub mod process;
 pub mod programs;
 pub mod terminal;
 pub mod waiting;
@@ -26,8 +28,12 @@ pub mod client;
 pub mod gate;
 pub mod issuer;
 pub mod message;
+pub mod network;
 pub mod origin;
 pub mod redis_server;
+
+// What follows a control plane.
+pub mod simulated;
 
 // Gateways, their files and their traffic.
 pub mod configuration;

@@ -47,9 +47,11 @@ pub enum Reuse {
     MustSucceed,
     /// Yes: the gateway leaves the address in this test.
     MayBeClosed,
+    /// There is no such connection: each request has one of its own, and must succeed.
+    NeverKept,
 }
 
-/// Clients that send GETs one after the other, each on a kept-alive connection, until stopped.
+/// Clients that send GETs one after the other, each on a kept-alive connection if it may, until stopped.
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
@@ -165,14 +167,14 @@ impl Shared {
     /// One request and its whole answer.
     fn exchange(&self, kept: &mut Option<Connection>) -> io::Result<Response> {
         let (mut connection, head) = match (self.begin(kept.take()), self.reuse) {
-            (Err(error), Reuse::MustSucceed) => return Err(error),
+            (Err(error), Reuse::MustSucceed | Reuse::NeverKept) => return Err(error),
             // As if the address were looked up again, until somebody answers there.
             (Err(error), Reuse::MayBeClosed) => within(DEADLINE, || self.begin(None).ok()).ok_or(error)?,
             (Ok(begun), _) => begun,
         };
         let mut body = Vec::new();
         let trailers = connection.read_body(&head, "GET", &mut body)?;
-        if !head.lists("connection", "close") {
+        if self.reuse != Reuse::NeverKept && !head.lists("connection", "close") {
             *kept = Some(connection);
         }
         Ok(Response { head, body, trailers })

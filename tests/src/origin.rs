@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use socket2::{Domain, Socket, Type};
@@ -69,6 +70,18 @@ impl Origin {
                 let request = peer.request()?;
                 peer.send(answer(&request))?;
             }
+        })
+    }
+
+    /// The same, each answer so much later: clients that ask without a pause leave the processors to others meanwhile.
+    #[must_use]
+    pub fn answering_after(
+        delay: Duration,
+        answer: impl Fn(&Request) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self::answering(move |request| {
+            thread::sleep(delay);
+            answer(request)
         })
     }
 
@@ -281,7 +294,7 @@ impl Unreachable {
         let address = listener.local_addr().ok().and_then(|address| address.as_socket()).expect("an address");
         let mut waiting = Vec::new();
         let is_full = within(DEADLINE, || {
-            let limit = std::time::Duration::from_millis(200);
+            let limit = Duration::from_millis(200);
             match TcpStream::connect_timeout(&address, limit) {
                 Ok(stream) => {
                     waiting.push(stream);

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     lines::Lines,
+    process::Memory,
     waiting::{DEADLINE, within},
 };
 
@@ -249,10 +250,7 @@ impl Running {
     /// When the system does not say.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.pid());
-        let status = std::fs::read_to_string(path).expect("the process runs");
-        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next());
-        kibibytes.and_then(|number| number.parse::<u64>().ok()).expect("VmRSS is a number") * 1024
+        Memory::of(self.pid()).resident
     }
 
     /// Waits until it has ended by itself.

@@ -1,6 +1,6 @@
 //! Every key there is, found by reading a document that has everything; and what was probably meant by one that is not.
 
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 
 use super::{Place, Reader, gateway};
 use crate::{
@@ -24,17 +24,35 @@ pub fn known() -> &'static [String] {
     &KNOWN
 }
 
+/// How alike a key and one beside it are, from 0 to 1, for it to be a slip of the hand wherever else the key exists:
+/// `route` for `routes`.
+const SLIP: f64 = 0.8;
+
+/// How alike they are for it to be worth a question.
+const LIKENESS: f64 = 0.5;
+
 /// The message for a key that does not exist at `parent`, where the keys `siblings` do.
-pub(super) fn advice(parent: &KeyPath<'_>, key: &str, siblings: &[&str]) -> String {
-    let homes = homes_near(&without_indexes(parent), key);
-    if !homes.is_empty() {
-        return format!("unknown key here, it belongs {}", homes.join(" or "));
-    }
-    let resemblance = |sibling: &str| strsim::normalized_damerau_levenshtein(key, sibling);
-    let nearest = siblings.iter().max_by(|a, b| resemblance(a).total_cmp(&resemblance(b)));
-    match nearest.filter(|sibling| resemblance(sibling) >= 0.5) {
-        Some(nearest) => format!("unknown key, did you mean \"{nearest}\"?"),
-        None => format!("unknown key, there are: {}", siblings.join(", ")),
+///
+/// It is made when it is written, because a file may have millions of such keys and no more than some of them are told.
+pub(super) struct Advice<'p> {
+    pub(super) parent: KeyPath<'p>,
+    pub(super) key: &'p str,
+    pub(super) siblings: &'p [&'static str],
+}
+
+impl fmt::Display for Advice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let resemblance = |sibling: &str| strsim::normalized_damerau_levenshtein(self.key, sibling);
+        let alike = self.siblings.iter().map(|&sibling| (resemblance(sibling), sibling));
+        let nearest = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
+        let homes = homes_near(&without_indexes(&self.parent), self.key);
+        match nearest {
+            Some((likeness, nearest)) if likeness >= SLIP || (homes.is_empty() && likeness >= LIKENESS) => {
+                write!(f, "unknown key, did you mean \"{nearest}\"?")
+            }
+            _ if homes.is_empty() => write!(f, "unknown key, there are: {}", self.siblings.join(", ")),
+            _ => write!(f, "unknown key here, it belongs {}", homes.join(" or ")),
+        }
     }
 }
 

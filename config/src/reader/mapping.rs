@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Place, Read, Reader, keys};
+use super::{Place, Read, Reader, keys::Advice};
 use crate::{
     model::PolicyError,
     problem::Position,
@@ -131,7 +131,7 @@ impl<'n, 'r> Mapping<'n, 'r> {
                 let message = format_args!("written twice, first in line {line}, column {column}");
                 self.reader.problems.report(Some(pair.position), &path, message);
             } else if !self.asked.contains(&pair.key.as_ref()) {
-                let message = keys::advice(&self.place.path, &pair.key, &self.asked);
+                let message = Advice { parent: self.place.path, key: &pair.key, siblings: &self.asked };
                 self.reader.problems.report(Some(pair.position), &path, message);
             }
         }

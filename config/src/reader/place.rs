@@ -10,8 +10,19 @@ use crate::{
 #[must_use]
 pub fn place_of(content: &[u8], path: &str) -> Option<Position> {
     let mut problems = Problems::of("");
-    let document = yaml::parse(content, &mut problems)?;
-    let (mut node, mut place) = (&document, None);
+    place_in(&yaml::parse(content, &mut problems)?, path)
+}
+
+/// The places of several keys in a file, which is read once; see [`place_of`].
+#[must_use]
+pub fn places_of(content: &[u8], paths: &[&str]) -> Vec<Option<Position>> {
+    let mut problems = Problems::of("");
+    let document = yaml::parse(content, &mut problems);
+    paths.iter().map(|path| place_in(document.as_ref()?, path)).collect()
+}
+
+fn place_in(document: &Node<'_>, path: &str) -> Option<Position> {
+    let (mut node, mut place) = (document, None);
     for step in path.split('.') {
         let (key, index) = match step.split_once('[') {
             Some((key, rest)) => (key, rest.strip_suffix(']').and_then(|index| index.parse().ok())),
@@ -46,6 +57,8 @@ mod tests {
     fn check(path: &str, expected: Option<(u32, u32)>) {
         let found = place_of(TEXT.as_bytes(), path).map(|position| (position.line, position.column));
         assert_eq!(found, expected, "{path}");
+        let several = places_of(TEXT.as_bytes(), &["server", path]);
+        assert_eq!(several[1], place_of(TEXT.as_bytes(), path));
     }
 
     #[test]

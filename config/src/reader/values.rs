@@ -291,6 +291,10 @@ impl<T: Read> Read for OneOrMore<T> {
     }
 }
 
+/// The most entries of a list. Data planes take a million resources, one of which is not a route; more would only take
+/// memory, hundreds of bytes for each that is wrong.
+const MAX_ENTRIES: usize = 999_999;
+
 impl<T: Read> Read for Vec<T> {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let items = match &place.node.value {
@@ -301,6 +305,11 @@ impl<T: Read> Read for Vec<T> {
                 return None;
             }
         };
+        if items.len() > MAX_ENTRIES {
+            let message = format_args!("{} entries, more than {MAX_ENTRIES}", items.len());
+            reader.problems.report(Some(place.node.position), &place.path, message);
+            return None;
+        }
         let mut values = Self::with_capacity(items.len());
         for (index, node) in items.iter().enumerate() {
             let path = place.path;

@@ -10,9 +10,11 @@ use apigw_proto::v1;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::Status;
 
+use super::explaining::Explainer;
 use crate::{
     history::{History, HistoryError},
     publication::{Published, RollbackError},
+    texts::Texts,
 };
 
 /// The most rollbacks that wait for each other.
@@ -32,14 +34,20 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) struct Past {
     history: Arc<History>,
+    texts: Arc<Texts>,
     orders: mpsc::Sender<Order>,
     readings: Arc<Semaphore>,
 }
 
 impl Past {
     /// Orders go to the publisher.
-    pub(crate) fn new(history: Arc<History>, orders: mpsc::Sender<Order>) -> Self {
-        Self { history, orders, readings: Arc::new(Semaphore::new(MAX_READINGS)) }
+    pub(crate) fn new(history: Arc<History>, texts: Arc<Texts>, orders: mpsc::Sender<Order>) -> Self {
+        Self { history, texts, orders, readings: Arc::new(Semaphore::new(MAX_READINGS)) }
+    }
+
+    /// Whoever judges by what is kept of this file.
+    pub(super) fn explainer(&self, file: String) -> Explainer {
+        Explainer::new(Arc::clone(&self.history), Arc::clone(&self.texts), file)
     }
 
     /// All revisions, the newest first.
@@ -88,12 +96,12 @@ impl Past {
     }
 }
 
-fn identity(revision: Option<v1::Revision>) -> Result<Revision, Status> {
+pub(super) fn identity(revision: Option<v1::Revision>) -> Result<Revision, Status> {
     let revision = revision.ok_or_else(|| Status::invalid_argument("which revision is not said"))?;
     revision.try_into().map_err(|error| Status::invalid_argument(format!("no revision: {error}")))
 }
 
-fn refusal(error: &HistoryError) -> Status {
+pub(super) fn refusal(error: &HistoryError) -> Status {
     match error {
         HistoryError::Unknown { .. } => Status::not_found(error.to_string()),
         _ => Status::data_loss(error.to_string()),
@@ -126,7 +134,7 @@ mod tests {
         let mut publisher = publisher();
         publisher.consider(file_of(&["a"]), 5);
         let revision = publisher.history().newest().map(|record| record.revision.into());
-        let past = Past::new(publisher.history(), mpsc::channel(1).0);
+        let past = Past::new(publisher.history(), publisher.texts(), mpsc::channel(1).0);
         let mut readings = Vec::new();
         for _ in 0..MAX_READINGS {
             readings.push(past.resources(revision.clone()).await.unwrap());
@@ -142,7 +150,7 @@ mod tests {
     async fn one_rollback_too_many_is_turned_away() {
         let publisher = publisher();
         let (orders, _unread) = mpsc::channel(1);
-        let past = Past::new(publisher.history(), orders);
+        let past = Past::new(publisher.history(), publisher.texts(), orders);
         let revision = Revision { epoch: 1, seq: 1, root_hash: apigw_config::wire::Hash::of(b"") };
         let waiting = past.roll_back(Some(revision.into()));
         let refused = async {

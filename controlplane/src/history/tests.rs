@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use apigw_config::{
     model::{GatewayConfig, Route, Settings},
     names::{PathPrefix, RouteName, UpstreamUrl},
+    wire::Content,
 };
 use proptest::{prelude::*, sample::Index};
 use tempfile::TempDir;
@@ -35,7 +36,7 @@ fn keep(history: &History, contents: &[&[&str]]) -> Vec<Record> {
     let kept = (1..).zip(contents).map(|(seq, routes)| {
         let content = content(routes);
         let record = record(seq, &content);
-        history.keep(record.clone(), &content).unwrap();
+        history.keep(record.clone(), content.leaves()).unwrap();
         record
     });
     kept.collect()
@@ -113,7 +114,7 @@ fn a_damaged_revision_goes_with_time_and_its_number_is_not_used_again() {
     assert_eq!((seqs(&history), history.newest_place()), (vec![1], Some(Place { epoch: 1, seq: 2 })));
     for seq in 3..=4 {
         let content = content(&["c"]);
-        history.keep(record(seq, &content), &content).unwrap();
+        history.keep(record(seq, &content), content.leaves()).unwrap();
     }
     assert_eq!(seqs(&history), [4, 3]);
     assert!(!directory.path().join("revisions/1-2").exists());

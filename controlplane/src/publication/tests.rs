@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use apigw_config::wire::{Resource, ResourceKind};
+use apigw_proto::v1;
 use tempfile::TempDir;
 
 use super::*;
@@ -51,11 +53,16 @@ impl Sample {
     pub(crate) fn history(&self) -> Arc<History> {
         Arc::clone(&self.history)
     }
+
+    pub(crate) fn texts(&self) -> Arc<Texts> {
+        Arc::clone(&self.texts)
+    }
 }
 
 fn with_history(directory: &TempDir, epoch: u64) -> Publisher {
     let history = History::open(directory.path(), 50).unwrap();
-    Publisher::new("gateway.yaml".into(), Arc::new(history), epoch)
+    let texts = Arc::new(Texts::beside(directory.path()));
+    Publisher::new("gateway.yaml".into(), Arc::new(history), texts, epoch)
 }
 
 /// One with an empty history.
@@ -229,6 +236,40 @@ fn a_rollback_to_what_runs_or_what_is_not_kept_publishes_nothing() {
     let unknown = Revision { seq: 99, ..first };
     assert!(matches!(publisher.roll_back(unknown, 9), Err(RollbackError::History(_))));
     assert_eq!(publisher.newest().seq, 3);
+}
+
+#[test]
+fn a_rollback_is_not_judged_by_what_files_demand() {
+    let mut publisher = publisher();
+    publisher.consider(file_of(&["a"]), 5);
+    let first = publisher.newest();
+    let demands = "tests: [ {name: t, request: {path: /b}, expect: {route: b}} ]\n\
+                   invariants: [ {max_routes_removed_percent: 10} ]\n";
+    let demanded = publisher.consider(demanding(&["a", "b", "c"], demands), 6);
+    assert!(matches!(demanded, Verdict::Published(_)));
+    let back = publisher.roll_back(first, 7).unwrap().expect("the way back is open");
+    assert_eq!(back.revision().root_hash, first.root_hash);
+}
+
+#[test]
+fn a_rollback_to_what_cannot_run_publishes_nothing() {
+    let mut publisher = publisher();
+    publisher.consider(file_of(&["a"]), 5);
+    // As an earlier build may have kept it: a content that this one does not take.
+    let route = v1::Route { name: "a".into(), path_prefix: "no slash".into(), ..v1::Route::default() };
+    let newest = publisher.desired.borrow().newest.clone().expect("it is published");
+    let settings = newest.content.leaf(0).resources()[0].clone();
+    let bytes = prost::Message::encode_to_vec(&route).into();
+    let resources = [settings, Resource::new(ResourceKind::Route, "a".into(), bytes)];
+    let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+    let revision = Revision { seq: 2, root_hash, ..publisher.newest() };
+    let record = Record { revision, at_ms: 6, origin: Origin::File, summary: String::new(), held_back: None };
+    publisher.history().keep(record, &wire::leaves_of(&resources)).unwrap();
+    let before = publisher.newest();
+    let refused = publisher.roll_back(revision, 7);
+    assert!(matches!(refused, Err(RollbackError::CannotRun { seq: 2, .. })), "{refused:?}");
+    assert_eq!(publisher.newest(), before);
+    assert!(publisher.desired.borrow().held_back.is_none());
 }
 
 #[test]

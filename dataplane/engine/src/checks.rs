@@ -113,6 +113,7 @@ fn question(request: &TestRequest) -> v1::ExplainRequest {
         headers: host.chain(fields).map(|(name, value)| v1::HeaderField { name, value }).collect(),
         client: request.client.map(|client| client.to_string()).unwrap_or_default(),
         claims: claims.unwrap_or_default(),
+        revision: None,
     }
 }
 

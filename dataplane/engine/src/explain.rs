@@ -10,6 +10,8 @@
 mod at_rest;
 /// Routes that did not win, and why.
 mod near_misses;
+/// Lines of the file.
+mod places;
 /// One policy after the other.
 mod steps;
 /// In the API's words.
@@ -20,7 +22,12 @@ use std::net::IpAddr;
 use http::request::Parts;
 
 use self::steps::Steps;
-pub use self::{at_rest::AtRest, near_misses::NearMiss, wire::QuestionError};
+pub use self::{
+    at_rest::AtRest,
+    near_misses::NearMiss,
+    places::{former_text, leave_unplaced, locate},
+    wire::{QuestionError, answer},
+};
 use crate::{
     Snapshot,
     circuit_breaker::BreakerState,

@@ -24,6 +24,9 @@ pub enum Rejection {
     /// The head is not HTTP as the gateway reads it.
     #[error("the request's head is malformed")]
     HeadMalformed,
+    /// The head is of a version that the gateway does not speak on this connection.
+    #[error("the request's version of HTTP is not spoken here")]
+    HttpVersion,
     /// The head is larger than allowed.
     #[error("the request's head is larger than {max_bytes} bytes")]
     HeadTooLarge {
@@ -173,6 +176,9 @@ impl Rejection {
         match self {
             Self::HeadTimeout => (Status::REQUEST_TIMEOUT, "head_timeout", "request_timeout"),
             Self::HeadMalformed => (Status::BAD_REQUEST, "head_malformed", "bad_request"),
+            Self::HttpVersion => {
+                (Status::HTTP_VERSION_NOT_SUPPORTED, "http_version", "http_version_not_supported")
+            }
             Self::HeadTooLarge { .. } => {
                 (Status::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "request_headers_too_large")
             }
@@ -240,6 +246,7 @@ impl Rejection {
             self,
             Self::HeadTimeout
                 | Self::HeadMalformed
+                | Self::HttpVersion
                 | Self::HeadTooLarge { .. }
                 | Self::TargetTooLong
                 | Self::MethodNotAllowed

@@ -8,7 +8,7 @@ use apigw_config::{
     wire::{Hash, Revision},
 };
 use apigw_engine::{
-    explain::{AtRest, explain},
+    explain::{AtRest, answer},
     jwt::time::UnixTime,
 };
 use apigw_proto::v1::gateway_client::GatewayClient;
@@ -33,10 +33,10 @@ impl OneRoute {
 }
 
 impl Runtime for OneRoute {
-    fn explain(&self, question: &Question) -> Option<v1::ExplainResponse> {
-        let snapshot = self.snapshot()?;
+    fn explain(&self, asked: v1::ExplainRequest) -> Result<Option<v1::ExplainResponse>, QuestionError> {
+        let Some(snapshot) = self.snapshot() else { return Ok(None) };
         let at_rest = AtRest::new(snapshot.settings(), UnixTime::new(Duration::ZERO));
-        Some(explain(&snapshot, question, &at_rest).to_wire(&snapshot))
+        answer(asked, &snapshot, &at_rest).map(Some)
     }
 
     fn status(&self) -> v1::DataPlaneStatus {
@@ -65,6 +65,10 @@ async fn client(runtime: OneRoute, key: Option<AdminKey>) -> GatewayClient<Chann
     GatewayClient::connect(url).await.unwrap()
 }
 
+fn asked(target: &str) -> v1::ExplainRequest {
+    v1::ExplainRequest { method: "GET".into(), target: target.into(), ..v1::ExplainRequest::default() }
+}
+
 #[tokio::test]
 async fn a_data_plane_answers_for_itself() {
     let mut client = client(OneRoute::running(), None).await;
@@ -84,11 +88,6 @@ async fn a_data_plane_answers_for_itself() {
     let mut pages = client.auth(v1::AuthRequest {}).await.unwrap().into_inner();
     assert_eq!(pages.message().await.unwrap().unwrap().providers[0].provider, "staff");
 
-    let asked = |target: &str| v1::ExplainRequest {
-        method: "GET".into(),
-        target: target.into(),
-        ..v1::ExplainRequest::default()
-    };
     let explained = client.explain(asked("/users/7")).await.unwrap().into_inner();
     assert_eq!((explained.route.as_str(), explained.status), ("users", 0));
     let refused = client.explain(asked("not a target")).await.unwrap_err();
@@ -109,6 +108,10 @@ async fn history_is_the_control_planes() {
         client.history(v1::HistoryRequest {}).await.unwrap_err(),
         client.resources(v1::ResourcesRequest::default()).await.unwrap_err(),
         client.rollback(v1::RollbackRequest::default()).await.unwrap_err(),
+        client
+            .explain(v1::ExplainRequest { revision: Some(v1::Revision::default()), ..asked("/") })
+            .await
+            .unwrap_err(),
     ];
     for refused in refusals {
         assert_eq!(refused.code(), tonic::Code::Unimplemented);

@@ -1,50 +1,100 @@
-//! The client's socket as hyper sees it: tells the connection's deadlines what moves, and keeps hyper's own words back.
-//!
-//! hyper answers a request it cannot read by itself, with an empty body. Such an answer is recognised (nothing else is
-//! ever written while no request is at work) and swallowed, so that the connection can answer as it answers everything.
+//! A client's end of a connection: its socket, what has come and what is to go. Shared by the connection and by the body
+//! of its present request; borrowed for the length of one call only.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
-use http::StatusCode;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http::HeaderMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::TcpStream;
 
 use super::deadlines::Deadlines;
+use crate::http1::{
+    decoder::{DecodeError, Decoded, Decoder},
+    head::{self, HeadError, HeadSearch},
+    length::Length,
+    read_buffer::ReadBuffer,
+    write_buffer::WriteBuffer,
+};
 
-/// A client's socket, lent to hyper. Borrowed for the length of one call only.
-#[derive(Debug, Clone)]
-pub(crate) struct Socket(Rc<RefCell<TokioIo<TcpStream>>>);
+/// The most bytes of later requests that are taken while one is at work.
+const MOST_AHEAD_BYTES: usize = 64 << 10;
 
-/// What hyper reads from and writes to.
+/// The most bytes of a body nobody wanted that are thrown away so that the connection can go on.
+const MOST_SKIPPED_BYTES: usize = 256 << 10;
+
+const INVITATION: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A client's connection.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
-    socket: Socket,
+    socket: RefCell<TcpStream>,
+    read: RefCell<ReadBuffer>,
+    write: RefCell<WriteBuffer>,
+    search: RefCell<HeadSearch>,
+    /// Of the present request's body.
+    body: RefCell<Decoder>,
+    /// Whether the client waits to be asked for the body (RFC 9110 section 10.1.1).
+    awaits_invitation: Cell<bool>,
     deadlines: Rc<Deadlines>,
-    /// Set when an answer of hyper's own was swallowed; then its end of the connection is not written either.
-    swallowed: Option<Swallowed>,
 }
 
-/// An answer of hyper's own.
-#[derive(Debug, Clone, Copy)]
-struct Swallowed {
-    status: Option<StatusCode>,
+/// Why there is no next request.
+#[derive(Debug)]
+pub(super) enum NoHead {
+    /// The client has ended the connection.
+    Closed,
+    Unreadable(HeadError),
 }
 
-impl Socket {
-    /// Whether the client is still there, as far as the system knows. hyper sees it go only when it reads, which it does
-    /// not while it has bytes of a next request, or while a body is stuck.
-    pub(crate) fn has_peer(&self) -> bool {
-        let socket = self.0.borrow();
+/// What comes next of a body.
+#[derive(Debug)]
+pub(crate) enum BodyPiece {
+    Content(Bytes),
+    Trailers(HeaderMap),
+}
+
+/// Why a body does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyBroken {
+    /// Its framing is none.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// The client went away, or stopped in the middle.
+    #[error("the connection ended in the body")]
+    Closed,
+}
+
+impl ClientIo {
+    pub(super) fn new(socket: TcpStream, deadlines: Rc<Deadlines>) -> Self {
+        Self {
+            socket: RefCell::new(socket),
+            read: RefCell::default(),
+            write: RefCell::default(),
+            search: RefCell::default(),
+            body: RefCell::new(Decoder::new(Length::Known(0))),
+            awaits_invitation: Cell::new(false),
+            deadlines,
+        }
+    }
+
+    /// The socket, when nobody else uses the connection any more.
+    pub(super) fn into_socket(self: Rc<Self>) -> Option<TcpStream> {
+        Rc::into_inner(self).map(|io| io.socket.into_inner())
+    }
+
+    /// Whether the client is still there, as far as the system knows. Without this its going is only seen by reading, which
+    /// nobody does while enough of its next requests, or a body that is stuck, has come.
+    pub(super) fn has_peer(&self) -> bool {
+        let socket = self.socket.borrow();
         let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        let mut polled = [PollFd::new(socket.inner(), gone)];
+        let mut polled = [PollFd::new(&*socket, gone)];
         match poll(&mut polled, Some(&Timespec::default())) {
             Ok(_) => !polled[0].revents().intersects(gone),
             // Nothing is known; the next look may tell.
@@ -52,102 +102,132 @@ impl Socket {
         }
     }
 
-    /// The socket, when hyper's part has ended.
-    pub(crate) fn into_stream(self) -> Option<TcpStream> {
-        Rc::into_inner(self.0).map(|socket| socket.into_inner().into_inner())
-    }
-}
-
-impl ClientIo {
-    pub(crate) fn new(stream: TcpStream, deadlines: Rc<Deadlines>) -> Self {
-        let socket = Socket(Rc::new(RefCell::new(TokioIo::new(stream))));
-        Self { socket, deadlines, swallowed: None }
+    /// Whether some of the next request has come.
+    pub(super) fn has_read_ahead(&self) -> bool {
+        !self.read.borrow().is_empty()
     }
 
-    /// The socket, to look at while hyper has it.
-    pub(crate) fn socket(&self) -> Socket {
-        self.socket.clone()
-    }
-
-    /// The status of the answer that was swallowed, if one was.
-    pub(crate) fn swallowed_status(&self) -> Option<StatusCode> {
-        self.swallowed?.status
-    }
-
-    /// Whether what hyper writes now is an answer of its own.
-    fn swallows(&mut self, bytes: &[u8]) -> bool {
-        if self.swallowed.is_none() && self.deadlines.is_before_request() {
-            let status = bytes.get(b"HTTP/1.1 ".len()..).and_then(|rest| rest.get(..3));
-            let status = status.and_then(|status| StatusCode::from_bytes(status).ok());
-            self.swallowed = Some(Swallowed { status });
-        }
-        self.swallowed.is_some()
-    }
-
-    fn note_write(&self, result: &Poll<io::Result<usize>>) {
-        match result {
-            Poll::Pending => self.deadlines.write_blocked(),
-            Poll::Ready(_) => self.deadlines.write_progressed(),
-        }
-    }
-}
-
-impl Read for ClientIo {
-    fn poll_read(
-        self: Pin<&mut Self>,
+    /// The next request's head.
+    pub(super) fn poll_head(
+        &self,
+        max_bytes: usize,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut *self.socket.0.borrow_mut()).poll_read(context, buffer);
-        if result.is_ready() {
-            // The end of the stream counts as well: the connection ends at once, whatever its phase.
+    ) -> Poll<Result<Bytes, NoHead>> {
+        if self.has_read_ahead() {
             self.deadlines.bytes_read();
         }
-        result
-    }
-}
-
-impl Write for ClientIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.swallows(bytes) {
-            return Poll::Ready(Ok(bytes.len()));
+        loop {
+            let mut read = self.read.borrow_mut();
+            if !head::can_begin_request(read.as_slice()) {
+                return Poll::Ready(Err(NoHead::Unreadable(HeadError::Malformed)));
+            }
+            let found = self.search.borrow_mut().find(read.as_slice(), max_bytes);
+            if let Some(length) = found.map_err(NoHead::Unreadable)? {
+                return Poll::Ready(Ok(read.take(length)));
+            }
+            if ready!(self.poll_fill(&mut read, context)).is_err() {
+                return Poll::Ready(Err(NoHead::Closed));
+            }
         }
-        let result = Pin::new(&mut *self.socket.0.borrow_mut()).poll_write(context, bytes);
-        self.note_write(&result);
-        result
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.swallows(slices.first().map_or(&[], |slice| slice)) {
-            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+    /// A request begins whose body is of this length.
+    pub(super) fn begin_body(&self, length: Length, awaits_invitation: bool) {
+        *self.body.borrow_mut() = Decoder::new(length);
+        self.awaits_invitation.set(awaits_invitation);
+    }
+
+    /// Whether all of the present request's body has been taken.
+    pub(crate) fn has_body_ended(&self) -> bool {
+        self.body.borrow().has_ended()
+    }
+
+    /// How many bytes of the present request's body follow, where that is known.
+    pub(crate) fn remaining_body(&self) -> Option<u64> {
+        self.body.borrow().remaining()
+    }
+
+    /// What comes next of the present request's body; none: it has ended.
+    pub(crate) fn poll_body(&self, context: &mut Context<'_>) -> Poll<Option<Result<BodyPiece, BodyBroken>>> {
+        loop {
+            let mut read = self.read.borrow_mut();
+            match self.body.borrow_mut().decode(&mut read) {
+                Ok(Decoded::Content(bytes)) => return Poll::Ready(Some(Ok(BodyPiece::Content(bytes)))),
+                Ok(Decoded::Trailers(fields)) => return Poll::Ready(Some(Ok(BodyPiece::Trailers(fields)))),
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::Incomplete) => {}
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+            }
+            if self.awaits_invitation.take() {
+                self.write.borrow_mut().text().extend_from_slice(INVITATION);
+            }
+            // If it cannot go now, the answer's bytes go after it; if it cannot go at all, reading will tell.
+            let _ = self.poll_flush(context);
+            if ready!(self.poll_fill(&mut read, context)).is_err() {
+                return Poll::Ready(Some(Err(BodyBroken::Closed)));
+            }
         }
-        let result = Pin::new(&mut *self.socket.0.borrow_mut()).poll_write_vectored(context, slices);
-        self.note_write(&result);
-        result
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.socket.0.borrow().is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = ready!(Pin::new(&mut *self.socket.0.borrow_mut()).poll_flush(context));
-        self.deadlines.flushed();
-        Poll::Ready(result)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.swallowed.is_some() {
-            return Poll::Ready(Ok(()));
+    /// Throws away what is left of the present request's body, as far as it has come, and tells whether that was all.
+    pub(super) fn skip_body(&self, context: &mut Context<'_>) -> bool {
+        let mut skipped = 0;
+        while !self.has_body_ended() && !self.awaits_invitation.get() && skipped < MOST_SKIPPED_BYTES {
+            match self.poll_body(context) {
+                Poll::Ready(Some(Ok(BodyPiece::Content(bytes)))) => skipped += bytes.len(),
+                Poll::Ready(Some(Ok(BodyPiece::Trailers(_)))) => {}
+                Poll::Ready(None | Some(Err(_))) | Poll::Pending => break,
+            }
         }
-        Pin::new(&mut *self.socket.0.borrow_mut()).poll_shutdown(context)
+        self.has_body_ended()
+    }
+
+    /// Ready when the client has gone. Takes what it sends ahead, within bounds.
+    pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        // Whoever reads the body will see it.
+        if !self.has_body_ended() {
+            return Poll::Pending;
+        }
+        let mut read = self.read.borrow_mut();
+        while read.len() < MOST_AHEAD_BYTES {
+            if ready!(self.poll_fill(&mut read, context)).is_err() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Adds to what is to go.
+    pub(super) fn outgoing(&self) -> std::cell::RefMut<'_, WriteBuffer> {
+        // An answer has begun: it is too late to ask for the body.
+        self.awaits_invitation.set(false);
+        self.write.borrow_mut()
+    }
+
+    /// Writes until everything has gone.
+    pub(super) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut write = self.write.borrow_mut();
+        let before = write.len();
+        let flushed = write.poll_flush(Pin::new(&mut *self.socket.borrow_mut()), context);
+        if write.len() < before {
+            self.deadlines.write_progressed();
+        }
+        if flushed.is_pending() {
+            self.deadlines.write_blocked();
+        }
+        flushed
+    }
+
+    fn poll_fill(&self, read: &mut ReadBuffer, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut socket = self.socket.borrow_mut();
+        if read.is_empty() {
+            // Most of the time there is nothing yet: no memory is held until there is.
+            read.release();
+            ready!(socket.poll_read_ready(context))?;
+        }
+        let count = ready!(read.poll_fill(Pin::new(&mut *socket), context))?;
+        // The end of the stream counts as well: the connection ends at once, whatever its phase.
+        self.deadlines.bytes_read();
+        if count == 0 { Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())) } else { Poll::Ready(Ok(())) }
     }
 }

@@ -53,6 +53,9 @@ struct Timeouts {
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     timeouts: Cell<Timeouts>,
+    /// When the connection's task was last woken: for all that follows until it sleeps again, that is the time. One look at
+    /// the clock serves a whole judgement.
+    now: Cell<Instant>,
     phase: Cell<Phase>,
     /// Of the phase.
     deadline: Cell<Option<Instant>>,
@@ -99,6 +102,7 @@ impl Deadlines {
         let timeouts = Timeouts::new(server, upstream);
         Self {
             timeouts: Cell::new(timeouts),
+            now: Cell::new(now),
             phase: Cell::new(Phase::New),
             deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
             body_deadline: Cell::new(None),
@@ -116,9 +120,14 @@ impl Deadlines {
         self.timeouts.set(Timeouts::new(server, upstream));
     }
 
-    /// Whether no request is at work: its head is still to come, or could not be read.
-    pub(crate) fn is_before_request(&self) -> bool {
-        matches!(self.phase.get(), Phase::New | Phase::Idle | Phase::Head)
+    /// The connection's task has been woken, at this time.
+    pub(crate) fn wake(&self, now: Instant) {
+        self.now.set(now);
+    }
+
+    /// The time, as of the last waking.
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
     }
 
     /// Whether a request is at work and no answer has begun.
@@ -139,7 +148,7 @@ impl Deadlines {
     /// The connection's listener has closed: a connection that has said nothing must do so soon.
     pub(crate) fn hurry(&self) {
         if self.is_new() {
-            let soon = Instant::now() + LAST_WORD;
+            let soon = self.now() + LAST_WORD;
             self.deadline.set(self.deadline.get().map(|deadline| deadline.min(soon)));
         }
     }
@@ -180,7 +189,7 @@ impl Deadlines {
 
     /// More of the body is awaited from the client, and meanwhile nothing from the upstream.
     pub(crate) fn body_awaited(&self) {
-        let now = Instant::now();
+        let now = self.now();
         let bytes = match self.body.get() {
             Body::Read(bytes) => bytes,
             Body::Unread | Body::Ended => {
@@ -202,7 +211,7 @@ impl Deadlines {
         let before = match self.body.get() {
             Body::Read(before) => before,
             Body::Unread | Body::Ended => {
-                self.since.set(Instant::now());
+                self.since.set(self.now());
                 0
             }
         };
@@ -237,7 +246,7 @@ impl Deadlines {
     /// The client accepts no bytes now.
     pub(crate) fn write_blocked(&self) {
         if self.write_deadline.get().is_none() {
-            let now = Instant::now();
+            let now = self.now();
             self.write_deadline.set(Some(now + self.timeouts.get().write));
             self.blocked_since.set(Some(now));
         }
@@ -247,14 +256,14 @@ impl Deadlines {
     pub(crate) fn write_progressed(&self) {
         self.write_deadline.set(None);
         if let Some(since) = self.blocked_since.take() {
-            self.blocked_before.set(self.blocked_before.get() + since.elapsed());
+            self.blocked_before.set(self.blocked_before.get() + (self.now() - since));
         }
     }
 
     /// Whether the client has held up the present answer: an upstream that gave up sending it may have run out of patience
     /// with the client.
     pub(crate) fn was_held_up(&self) -> bool {
-        let blocked = self.blocked_since.get().map_or(Duration::ZERO, |since| since.elapsed());
+        let blocked = self.blocked_since.get().map_or(Duration::ZERO, |since| self.now() - since);
         self.blocked_before.get() + blocked >= HELD_UP
     }
 
@@ -295,7 +304,7 @@ impl Deadlines {
 
     fn enter(&self, phase: Phase, limit: Option<Duration>) {
         self.phase.set(phase);
-        self.deadline.set(limit.map(|limit| Instant::now() + limit));
+        self.deadline.set(limit.map(|limit| self.now() + limit));
     }
 }
 
@@ -312,177 +321,4 @@ impl Timeouts {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::time::advance;
-
-    use super::*;
-
-    fn deadlines() -> Deadlines {
-        Deadlines::new(&Server::default(), &Upstream::default(), Instant::now())
-    }
-
-    async fn expires_after(deadlines: &Deadlines, seconds: u64) -> Option<Expired> {
-        advance(Duration::from_secs(seconds)).await;
-        deadlines.check(Instant::now())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_is_held_up_by_all_pauses_of_its_client_together() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        for _ in 0..2 {
-            assert!(!deadlines.was_held_up());
-            deadlines.write_blocked();
-            advance(Duration::from_millis(500)).await;
-            deadlines.write_blocked();
-            deadlines.write_progressed();
-            advance(Duration::from_secs(5)).await;
-        }
-        assert!(deadlines.was_held_up());
-        deadlines.head_complete();
-        assert!(!deadlines.was_held_up(), "the next answer is another");
-        deadlines.write_blocked();
-        advance(Duration::from_secs(1)).await;
-        assert!(deadlines.was_held_up());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_new_connection_has_the_time_of_a_head() {
-        let deadlines = deadlines();
-        assert_eq!(expires_after(&deadlines, 4).await, None);
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::New)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_late_first_byte_does_not_extend_the_time_of_a_head() {
-        let deadlines = deadlines();
-        advance(Duration::from_secs(4)).await;
-        deadlines.bytes_read();
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Head)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn dripping_heads_do_not_extend_their_time() {
-        let deadlines = deadlines();
-        deadlines.bytes_read();
-        advance(Duration::from_secs(4)).await;
-        deadlines.bytes_read();
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Head)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_kept_connection_has_the_idle_time() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.response_begins();
-        deadlines.response_complete();
-        deadlines.flushed();
-        assert_eq!(expires_after(&deadlines, 59).await, None);
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Idle)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stalled_body_expires_and_a_moving_one_does_not() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.upstream_awaited();
-        deadlines.body_begins();
-        for _ in 0..10 {
-            deadlines.body_awaited();
-            assert_eq!(expires_after(&deadlines, 14).await, None);
-            deadlines.body_bytes_read(1 << 20);
-        }
-        deadlines.body_awaited();
-        assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Body));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_dripping_body_expires() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.upstream_awaited();
-        deadlines.body_begins();
-        for _ in 0..14 {
-            deadlines.body_awaited();
-            assert_eq!(expires_after(&deadlines, 1).await, None);
-            deadlines.body_bytes_read(1);
-        }
-        deadlines.body_awaited();
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Body));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_upstream_has_its_own_time_after_the_body() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.upstream_awaited();
-        deadlines.body_begins();
-        deadlines.body_awaited();
-        advance(Duration::from_secs(10)).await;
-        deadlines.body_bytes_read(5);
-        assert_eq!(expires_after(&deadlines, 14).await, None);
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::Upstream)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn clients_that_accept_nothing_expire_and_streams_that_pause_do_not() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.response_begins();
-        // Somebody looks whether the client is there, and it is.
-        assert_eq!(expires_after(&deadlines, 3_600).await, Some(Expired::Phase(Phase::Responding)));
-        deadlines.write_blocked();
-        assert_eq!(expires_after(&deadlines, 59).await, None);
-        deadlines.write_progressed();
-        assert_eq!(expires_after(&deadlines, 3_600).await, None);
-        deadlines.write_blocked();
-        assert_eq!(expires_after(&deadlines, 60).await, Some(Expired::Write));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_request_s_deadline_is_not_the_next_one_s() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.upstream_awaited();
-        assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Phase(Phase::Upstream)));
-        assert!(deadlines.expired().is_some());
-        deadlines.head_complete();
-        assert_eq!(deadlines.expired(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_keeps_its_deadline_when_the_answer_has_begun() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.body_begins();
-        deadlines.upstream_awaited();
-        deadlines.response_begins();
-        deadlines.response_complete();
-        deadlines.body_awaited();
-        deadlines.flushed();
-        assert!(!deadlines.is_before_request(), "what comes now is still the body");
-        assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Body));
-        deadlines.body_ends();
-        deadlines.flushed();
-        assert!(deadlines.is_before_request());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_time_to_connect_is_not_the_body_s() {
-        let deadlines = deadlines();
-        deadlines.head_complete();
-        deadlines.body_begins();
-        deadlines.connecting();
-        assert_eq!(expires_after(&deadlines, 100).await, None);
-        deadlines.upstream_awaited();
-        deadlines.body_awaited();
-        assert_eq!(expires_after(&deadlines, 14).await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_new_connection_may_say_a_last_word_and_an_idle_one_may_not() {
-        let deadlines = deadlines();
-        deadlines.hurry();
-        assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::New)));
-    }
-}
+mod tests;

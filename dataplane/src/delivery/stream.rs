@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use apigw_config::{problem::Problem, wire::Revision};
 use apigw_proto::{
     MAX_MESSAGE_BYTES,
     v1::{self, delivery_client::DeliveryClient, follow_request},
@@ -30,8 +29,6 @@ use super::{
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages on their way to the control plane; each is at most 1 MiB.
 const OUTGOING_MESSAGES: usize = 4;
-/// The most problems of one refused configuration that are logged here; the report has more.
-const MAX_LOGGED_PROBLEMS: usize = 100;
 
 /// Why there is no stream (any more). The text is what an operator reads.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +142,10 @@ impl Stream {
         match reaction {
             Reaction::Send(request) => self.send(request).await,
             Reaction::Refuse(revision, problems) => {
-                log_rejected(revision, &problems);
+                let (epoch, seq, hash) = (revision.epoch, revision.seq, revision.root_hash);
+                warn!(epoch, seq, %hash, problems = problems.len(), "revision rejected; what runs, runs on");
+                // The applier tells the log, and whoever asks this data plane, why.
+                applier.refused(&problems);
                 self.send(session::rejected(revision, &problems)).await
             }
             Reaction::Observe { query, subject: Subject::Limits } => self.tell(query, applier.limits()).await,
@@ -185,11 +185,3 @@ impl Stream {
 /// A message that the stream did not take, because it has ended.
 #[derive(Debug)]
 struct Unsent;
-
-fn log_rejected(revision: Revision, problems: &[Problem]) {
-    let (epoch, seq, hash) = (revision.epoch, revision.seq, revision.root_hash);
-    warn!(epoch, seq, %hash, problems = problems.len(), "revision rejected; what runs, runs on");
-    for problem in problems.iter().take(MAX_LOGGED_PROBLEMS) {
-        warn!(%problem, "problem of the revision");
-    }
-}

@@ -65,9 +65,9 @@ impl DeliveryRpc for ScriptedControlPlane {
     }
 }
 
-/// Notes what it is told to apply; refuses configurations with a route named "bad".
+/// Notes what it is told to apply, and why offers are refused; refuses configurations with a route named "bad".
 #[derive(Clone, Default)]
-struct Notebook(Arc<Mutex<Vec<u64>>>);
+struct Notebook(Arc<Mutex<Vec<u64>>>, Arc<Mutex<Vec<String>>>);
 
 impl Applier for Notebook {
     async fn apply(&mut self, candidate: Candidate) -> Result<Applied, Vec<Problem>> {
@@ -76,6 +76,10 @@ impl Applier for Notebook {
         }
         self.0.lock().unwrap().push(candidate.revision.seq);
         Ok(Applied { listen_address: "127.0.0.1:8080".into(), applied_at_ms: 7 })
+    }
+
+    fn refused(&mut self, problems: &[Problem]) {
+        self.1.lock().unwrap().extend(problems.iter().map(|problem| problem.message.clone()));
     }
 
     fn limits(&self) -> Vec<v1::RouteLimits> {
@@ -151,6 +155,23 @@ async fn a_configuration_travels_and_a_new_stream_goes_on_from_it() {
     stream.send(chunk(&second, &[2])).await;
     assert_eq!(outcome(&stream.next().await), v1::Outcome::Rejected);
     assert_eq!(*notebook.0.lock().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn an_offer_that_is_refused_on_the_stream_is_noted_where_one_looks_for_it() {
+    let (url, mut streams, _serving) = control_plane().await;
+    let notebook = Notebook::default();
+    let _following = data_plane(&[url], notebook.clone());
+    let mut stream = streams.recv().await.unwrap();
+    stream.hello().await;
+    let mut demanding = offer(&revised(1, &["a"]));
+    if let Some(v1::follow_response::Message::Offer(offer)) = &mut demanding.message {
+        offer.required_features.push("of tomorrow".into());
+    }
+    stream.send(demanding).await;
+    assert_eq!(outcome(&stream.next().await), v1::Outcome::Rejected);
+    let noted = notebook.1.lock().unwrap().clone();
+    assert!(noted.len() == 1 && noted[0].contains("does not enforce \"of tomorrow\""), "{noted:?}");
 }
 
 #[tokio::test]

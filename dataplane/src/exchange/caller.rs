@@ -108,5 +108,5 @@ fn any<F: Future + Unpin>(futures: &mut [F], context: &mut Context<'_>) -> Poll<
 
 /// The time that tokens are judged by.
 pub(crate) fn now() -> UnixTime {
-    UnixTime::new(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    UnixTime::of(SystemTime::now())
 }

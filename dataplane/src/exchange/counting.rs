@@ -1,6 +1,6 @@
 //! Whether a request comes too soon: counted here, or by a server that several data planes share.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use apigw_config::model::{RateLimitScope, RedisFailure};
 use apigw_engine::{
@@ -14,7 +14,6 @@ use apigw_engine::{
     snapshot::Route,
 };
 use http::HeaderMap;
-use tokio::time::Instant;
 
 use super::record::Record;
 use crate::worker::{SharedLimiter, View, Worker};
@@ -44,10 +43,11 @@ pub(crate) async fn admit(
     let value = ScopeValue::of(&limit.scope, &caller);
     let by = CountedBy::from(&value);
     let shared = worker.shared_limiter();
+    let now = worker.time(record.now());
     let decision = match &shared {
-        None => Ok(Some(count_here(worker, view, route, limit, value))),
+        None => Ok(Some(count_here(view, route, limit, value, now))),
         // Boxed, so that requests counted here do not carry the room for it.
-        Some(shared) => Box::pin(count_there(worker, view, route, limit, value, shared)).await,
+        Some(shared) => Box::pin(count_there(worker, view, route, limit, value, shared, now)).await,
     };
     let judgement = match decision {
         Ok(Some(decision)) => {
@@ -93,14 +93,14 @@ impl Count {
 }
 
 fn count_here(
-    worker: &Worker,
     view: &View,
     route: &Route<'_>,
     limit: &RouteLimit,
     scope: ScopeValue<'_>,
+    now: Duration,
 ) -> Decision {
     let key = BucketKey { route: route.id, quota: limit.quota, scope };
-    view.serving().buckets.decide(&key, worker.time(Instant::now()))
+    view.serving().buckets.decide(&key, now)
 }
 
 /// None: nobody could count, and the file says to let the request pass then.
@@ -111,6 +111,7 @@ async fn count_there(
     limit: &RouteLimit,
     scope: ScopeValue<'_>,
     shared: &SharedLimiter,
+    now: Duration,
 ) -> Result<Option<Decision>, Rejection> {
     let SharedLimiter { limiter, backend } = shared;
     let key = RedisKey::new(backend.key_prefix.as_str(), &route.config.name, &limit.quota, &scope);
@@ -122,6 +123,6 @@ async fn count_there(
     match backend.on_failure {
         RedisFailure::Allow => Ok(None),
         RedisFailure::Deny => Err(Rejection::RateLimitUnavailable),
-        RedisFailure::Local => Ok(Some(count_here(worker, view, route, limit, scope))),
+        RedisFailure::Local => Ok(Some(count_here(view, route, limit, scope, now))),
     }
 }

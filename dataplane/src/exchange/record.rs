@@ -95,7 +95,7 @@ impl Record {
             view: Rc::clone(view),
             deadlines: Rc::clone(&client.deadlines),
             client: client.peer.address(),
-            began: Instant::now(),
+            began: client.deadlines.now(),
             request_id,
             target: None,
             route: None,
@@ -112,6 +112,11 @@ impl Record {
             bytes: 0,
             has_ended: false,
         }
+    }
+
+    /// The time, as far as the exchange goes.
+    pub(crate) fn now(&self) -> Instant {
+        self.deadlines.now()
     }
 
     /// The client's address, as far as it is known.
@@ -201,7 +206,7 @@ impl Record {
     /// Notes that the upstream's answer begins.
     pub(crate) fn set_forwarded(&mut self, status: StatusCode) {
         self.set_status(status);
-        let now = Instant::now();
+        let now = self.now();
         let duration = now.saturating_duration_since(self.began);
         self.upstream_duration = Some(duration);
         self.counters.count_upstream(duration);
@@ -217,7 +222,7 @@ impl Record {
     /// Notes that the gateway itself answers.
     pub(crate) fn set_rejection(&mut self, rejection: &Rejection, answer: &Answer) {
         if let Rejection::Upstream(_) = rejection {
-            self.upstream_failed(Instant::now());
+            self.upstream_failed(self.now());
         }
         // Whatever else it was, it was not the upstream.
         self.call = None;
@@ -265,7 +270,7 @@ impl Record {
             return;
         }
         self.deadlines.response_complete();
-        let now = Instant::now();
+        let now = self.now();
         self.permit = None;
         match ending {
             Ending::Complete => self.upstream_succeeded(now),

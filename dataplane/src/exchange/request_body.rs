@@ -2,8 +2,6 @@
 
 use std::{
     cell::Cell,
-    error::Error as _,
-    io,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -13,10 +11,32 @@ use std::{
 use apigw_engine::{access::VouchedHeaders, rejection::Rejection};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::forwarding;
-use crate::connection::deadlines::Deadlines;
+use crate::connection::{
+    client_io::{BodyBroken, BodyPiece, ClientIo},
+    deadlines::Deadlines,
+};
+
+/// The body of a client's request, before anybody has judged it.
+pub(crate) struct ClientBody(Rc<ClientIo>);
+
+impl ClientBody {
+    /// The body of the connection's present request.
+    pub(crate) fn new(connection: Rc<ClientIo>) -> Self {
+        Self(connection)
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.has_body_ended()
+    }
+
+    /// How many bytes are to come, where that is known.
+    fn remaining(&self) -> Option<u64> {
+        self.0.remaining_body()
+    }
+}
 
 /// What is sent to an upstream as a body.
 pub(crate) enum RequestBody {
@@ -28,7 +48,7 @@ pub(crate) enum RequestBody {
 
 /// A body that comes from the client.
 pub(crate) struct Streamed {
-    incoming: Incoming,
+    incoming: ClientBody,
     max_bytes: u64,
     bytes: u64,
     /// Header fields that no client may send, in trailers either.
@@ -81,16 +101,16 @@ impl RequestBody {
     /// # Errors
     /// When its announced length is over the limit already.
     pub(crate) fn new(
-        incoming: Incoming,
+        incoming: ClientBody,
         max_bytes: u64,
         vouched: &Arc<VouchedHeaders>,
         deadlines: &Rc<Deadlines>,
         fault: &Rc<BodyFault>,
     ) -> Result<Self, BodyError> {
-        if incoming.is_end_stream() {
+        if incoming.has_ended() {
             return Ok(Self::Empty);
         }
-        if incoming.size_hint().lower() > max_bytes {
+        if incoming.remaining().is_some_and(|bytes| bytes > max_bytes) {
             return Err(BodyError::TooLarge { max_bytes });
         }
         let (deadlines, fault) = (Rc::clone(deadlines), Rc::clone(fault));
@@ -102,23 +122,25 @@ impl RequestBody {
 
 impl Streamed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+        let Poll::Ready(piece) = self.incoming.0.poll_body(context) else {
             self.deadlines.body_awaited();
             return Poll::Pending;
         };
-        let checked = frame.map(|frame| {
-            let mut frame = frame.map_err(|error| BodyError::of(&error))?;
-            if let Some(trailers) = frame.trailers_mut() {
-                forwarding::prepare_trailers(trailers);
-                self.vouched.strip(trailers);
+        let checked = piece.map(|piece| match piece.map_err(BodyError::from)? {
+            BodyPiece::Content(bytes) => {
+                let length = bytes.len() as u64;
+                self.bytes += length;
+                self.deadlines.body_bytes_read(length);
+                if self.bytes > self.max_bytes {
+                    return Err(BodyError::TooLarge { max_bytes: self.max_bytes });
+                }
+                Ok(Frame::data(bytes))
             }
-            let bytes = frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
-            self.bytes += bytes;
-            self.deadlines.body_bytes_read(bytes);
-            if self.bytes > self.max_bytes {
-                return Err(BodyError::TooLarge { max_bytes: self.max_bytes });
+            BodyPiece::Trailers(mut fields) => {
+                forwarding::prepare_trailers(&mut fields);
+                self.vouched.strip(&mut fields);
+                Ok(Frame::trailers(fields))
             }
-            Ok(frame)
         });
         match &checked {
             Some(Err(error)) => self.fault.0.set(Some(*error)),
@@ -129,26 +151,13 @@ impl Streamed {
     }
 }
 
-impl BodyError {
-    fn of(error: &hyper::Error) -> Self {
-        if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || has_left(error) {
-            Self::Incomplete
-        } else {
-            Self::Malformed
+impl From<BodyBroken> for BodyError {
+    fn from(broken: BodyBroken) -> Self {
+        match broken {
+            BodyBroken::Malformed(_) => Self::Malformed,
+            BodyBroken::Closed => Self::Incomplete,
         }
     }
-}
-
-/// Whether the client's side of the connection ended, in order or not. hyper tells a body that ends too early as a fault of
-/// reading it.
-fn has_left(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| {
-        matches!(
-            cause.kind(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-        )
-    })
 }
 
 impl Drop for Streamed {
@@ -174,14 +183,17 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed(streamed) => streamed.incoming.is_end_stream(),
+            Self::Streamed(streamed) => streamed.incoming.has_ended(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(streamed) => streamed.incoming.size_hint(),
+            Self::Streamed(streamed) => match streamed.incoming.remaining() {
+                Some(bytes) => SizeHint::with_exact(bytes),
+                None => SizeHint::default(),
+            },
         }
     }
 }

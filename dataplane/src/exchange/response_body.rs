@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::record::{Ending, Record};
-use crate::upstream::connection::UpstreamBody;
+use crate::upstream::connection::{UpstreamBody, UpstreamBroken};
 
 /// What is sent to a client as a body.
 pub(crate) struct ResponseBody {
@@ -30,10 +30,20 @@ impl ResponseBody {
     pub(crate) fn new(source: Source, record: Record) -> Self {
         Self { source, record }
     }
+
+    /// Lets what the client still sends go on to the upstream while it does not accept the answer.
+    pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
+        if let Source::Upstream(body) = &mut self.source {
+            body.poll_upload(context);
+        }
+    }
 }
 
 impl Source {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroken>>> {
         match self {
             Self::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
@@ -51,12 +61,12 @@ impl Source {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UpstreamBroken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroken>>> {
         let this = self.get_mut();
         let polled = this.source.poll_frame(context);
         match &polled {

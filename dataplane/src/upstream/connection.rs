@@ -1,46 +1,39 @@
-//! One HTTP/1.1 connection to an upstream, used by one exchange at a time.
-//!
-//! hyper splits a connection in a sender and a driver that somebody must poll. An exchange without a request body polls
-//! the driver itself: the answer then travels from the upstream's socket to the client's without waking another task,
-//! and its head and body leave in one write. A request body must move even while the client does not read the answer, so
-//! an exchange with one hands the driver to a task of its own, where it stays.
-
-/// Its socket, as hyper sees it.
-mod upstream_io;
+//! One HTTP/1.1 connection to an upstream, used by one exchange at a time and by that exchange's task alone: the answer
+//! travels from the upstream's socket to the client's without waking anybody else.
 
 use std::{
-    future::Future,
+    future::poll_fn,
+    io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
 
 use apigw_engine::{rejection::UpstreamFailure, snapshot::UpstreamId};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Response, Version, header::CONNECTION, request, response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use tokio::{
-    net::TcpStream,
-    task::AbortHandle,
-    time::{Instant, timeout},
+use tokio::{net::TcpStream, time::Instant};
+
+use super::{pool::Pool, upload::Upload};
+use crate::{
+    exchange::{forwarding, request_body::RequestBody},
+    http1::{
+        decoder::{DecodeError, Decoded, Decoder},
+        head::{self, HeadSearch},
+        length::{self, Length},
+        read_buffer::ReadBuffer,
+        write_buffer::WriteBuffer,
+    },
 };
 
-use self::upstream_io::{BeforeAnswer, UpstreamIo};
-use super::pool::Pool;
-use crate::exchange::request_body::RequestBody;
-
-type Hyper = http1::Connection<UpstreamIo, RequestBody>;
+/// The most bytes until the head of an answer is complete, interim answers (1xx) included: an upstream that goes on with
+/// those for ever would keep its thread from everybody else's requests.
+const MAX_BYTES_BEFORE_ANSWER: usize = 512 << 10;
 
 /// A connection that no exchange uses now, or that one is about to use.
 pub(crate) struct Connection {
-    sender: SendRequest<RequestBody>,
-    driver: Driver,
-    before_answer: Rc<BeforeAnswer>,
+    wire: Wire,
     upstream: UpstreamId,
     /// Whether an exchange has used it before: then the upstream may be closing it just now.
     is_reused: bool,
@@ -48,32 +41,50 @@ pub(crate) struct Connection {
     last_used: Instant,
 }
 
-/// Who polls hyper's side of the connection.
-enum Driver {
-    /// Whoever uses the connection.
-    Inline(Box<Hyper>),
-    /// A task of its own, which ends with the connection.
-    Spawned { _ended_with_this: Task },
-    /// Nobody: it has ended.
-    Ended,
+/// A socket, what has come on it and what is to go.
+pub(super) struct Wire {
+    socket: TcpStream,
+    read: ReadBuffer,
+    pub(super) write: WriteBuffer,
 }
 
 /// Why a request got no answer.
 pub(crate) struct SendError {
     /// Whose fault it was; a fault of the request's body is known to the body itself.
     pub(crate) failure: UpstreamFailure,
-    /// The request, when not a byte of it was sent.
-    pub(crate) unsent: Option<Request<RequestBody>>,
+    /// The request's body, if nothing of it was taken.
+    pub(crate) untouched: Option<RequestBody>,
+    /// Whether the upstream may have seen any of the request.
+    pub(crate) was_sent: bool,
+}
+
+/// An answer that breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamBroken {
+    #[error("the body is malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("the connection ended in the body")]
+    Truncated,
+    /// The request's body broke first; what was wrong with it is known there.
+    #[error("the request's body failed")]
+    RequestBody,
+}
+
+/// Why there is no head of an answer.
+enum NoAnswer {
+    /// The connection ended.
+    Closed,
+    /// What came is not HTTP.
+    Malformed,
+    /// The request's body broke first.
+    RequestBody,
 }
 
 impl Connection {
     /// Makes an HTTP connection of a TCP one.
-    pub(crate) async fn new(stream: TcpStream, upstream: UpstreamId) -> hyper::Result<Self> {
-        let before_answer = Rc::<BeforeAnswer>::default();
-        let (sender, hyper) =
-            http1::Builder::new().handshake(UpstreamIo::new(stream, Rc::clone(&before_answer))).await?;
-        let driver = Driver::Inline(Box::new(hyper));
-        Ok(Self { sender, driver, before_answer, upstream, is_reused: false, last_used: Instant::now() })
+    pub(crate) fn new(socket: TcpStream, upstream: UpstreamId) -> Self {
+        let wire = Wire { socket, read: ReadBuffer::default(), write: WriteBuffer::default() };
+        Self { wire, upstream, is_reused: false, last_used: Instant::now() }
     }
 
     /// Where it leads.
@@ -91,11 +102,9 @@ impl Connection {
         self.last_used
     }
 
-    /// Looks whether a request can be sent now; what the upstream did meanwhile (closing, sending bytes nobody asked
-    /// for) is noticed here.
+    /// Looks whether a request can be sent now: not if the upstream has closed it, or sent bytes nobody asked for.
     pub(crate) fn is_usable(&mut self, context: &mut Context<'_>) -> bool {
-        self.driver.poll(context);
-        !matches!(self.driver, Driver::Ended) && self.sender.is_ready()
+        self.wire.poll_fill(context).is_pending()
     }
 
     /// Sends a request and waits for the head of its answer. Dropping the future closes the connection.
@@ -104,150 +113,199 @@ impl Connection {
     /// When the connection ends first, or what comes is not HTTP.
     pub(crate) async fn send(
         mut self,
-        request: Request<RequestBody>,
+        request: &request::Parts,
+        body: RequestBody,
         pool: Rc<Pool>,
     ) -> Result<Response<UpstreamBody>, Box<SendError>> {
-        if !request.body().is_end_stream() {
-            self.driver.spawn();
-        }
-        self.before_answer.begins();
-        let response = {
-            let mut sent = std::pin::pin!(self.sender.try_send_request(request));
-            let driver = &mut self.driver;
-            std::future::poll_fn(|context| {
-                driver.poll(context);
-                sent.as_mut().poll(context)
-            })
-            .await
+        let mut upload = Upload::begin(request, body, &mut self.wire.write);
+        let mut awaited = AwaitedHead::default();
+        let answer = poll_fn(|context| {
+            if let Poll::Ready(Err(_broken)) = upload.poll(&mut self.wire, context) {
+                return Poll::Ready(Err(NoAnswer::RequestBody));
+            }
+            awaited.poll(&mut self.wire, context)
+        })
+        .await;
+        let length = |head: &response::Parts| {
+            length::of_response(&request.method, head.status, head.version, &head.headers)
         };
-        match response {
-            Ok(response) => {
-                self.before_answer.ends();
-                Ok(response.map(|incoming| UpstreamBody {
-                    incoming,
-                    connection: Some(Used { connection: self, pool }),
-                }))
+        let answer = answer.and_then(|head| {
+            length(&head).map(|length| (head, length)).map_err(|_length| NoAnswer::Malformed)
+        });
+        match answer {
+            Ok((head, length)) => {
+                let may_be_reused = length != Length::UntilClose && wants_more(head.version, &head.headers);
+                let used = Used { connection: self, upload, pool, may_be_reused };
+                let body = UpstreamBody { decoder: Decoder::new(length), used: Some(Box::new(used)) };
+                Ok(Response::from_parts(head, body))
             }
-            Err(mut error) => {
-                let unsent = error.take_message();
-                let is_malformed = error.error().is_parse() || self.before_answer.is_too_much();
-                let failure = if is_malformed { UpstreamFailure::Malformed } else { UpstreamFailure::Reset };
-                Err(Box::new(SendError { failure, unsent }))
+            Err(error) => {
+                let failure = match error {
+                    NoAnswer::Closed | NoAnswer::RequestBody => UpstreamFailure::Reset,
+                    NoAnswer::Malformed => UpstreamFailure::Malformed,
+                };
+                let was_sent = upload.has_sent();
+                Err(Box::new(SendError { failure, untouched: upload.into_untouched(), was_sent }))
             }
         }
     }
 }
 
-impl Driver {
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if let Self::Inline(hyper) = self
-            && Pin::new(hyper).poll(context).is_ready()
-        {
-            // An error has reached the exchange, if there is one, through the sender.
-            *self = Self::Ended;
-        }
+impl Wire {
+    /// Writes until everything has gone.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write.poll_flush(Pin::new(&mut self.socket), context)
     }
 
-    fn spawn(&mut self) {
-        if !matches!(self, Self::Inline(_)) {
-            return;
+    /// Reads once; an error also where the upstream has ended its side.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            // Most of the time there is nothing yet: no memory is held until there is.
+            self.read.release();
+            ready!(self.socket.poll_read_ready(context))?;
         }
-        if let Self::Inline(hyper) = std::mem::replace(self, Self::Ended) {
-            let task = tokio::task::spawn_local(async move {
-                // An error has reached the exchange, if there is one, through the sender.
-                let _ = hyper.await;
-            });
-            *self = Self::Spawned { _ended_with_this: Task(task.abort_handle()) };
+        match ready!(self.read.poll_fill(Pin::new(&mut self.socket), context))? {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            _ => Poll::Ready(Ok(())),
         }
     }
 }
 
-/// A task that ends when this is dropped: hyper itself would wait for as long as a write takes.
-struct Task(AbortHandle);
+/// The head of an answer, as far as it has come.
+#[derive(Default)]
+struct AwaitedHead {
+    search: HeadSearch,
+    /// Of interim answers.
+    passed_over: usize,
+}
 
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
+impl AwaitedHead {
+    fn poll(
+        &mut self,
+        wire: &mut Wire,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<response::Parts, NoAnswer>> {
+        loop {
+            if !head::can_begin_response(wire.read.as_slice()) {
+                return Poll::Ready(Err(NoAnswer::Malformed));
+            }
+            let max_bytes = MAX_BYTES_BEFORE_ANSWER.saturating_sub(self.passed_over);
+            let found = self.search.find(wire.read.as_slice(), max_bytes);
+            if let Some(length) = found.map_err(|_head| NoAnswer::Malformed)? {
+                let head =
+                    head::parse_response(&wire.read.take(length)).map_err(|_head| NoAnswer::Malformed)?;
+                let is_interim = head.status.is_informational() && head.status.as_u16() != 101;
+                if !is_interim {
+                    return Poll::Ready(Ok(head));
+                }
+                self.passed_over += length;
+            } else if ready!(wire.poll_fill(context)).is_err() {
+                return Poll::Ready(Err(NoAnswer::Closed));
+            }
+        }
     }
+}
+
+/// Whether the upstream wants to go on with the connection (RFC 9112 section 9.3).
+fn wants_more(version: Version, fields: &HeaderMap) -> bool {
+    let is_modern = version == Version::HTTP_11;
+    if !fields.contains_key(CONNECTION) {
+        return is_modern;
+    }
+    let says = |option: &[u8]| forwarding::lists(fields, &CONNECTION, option);
+    !says(b"close") && (is_modern || says(b"keep-alive"))
 }
 
 /// The body of an upstream's answer. At its end the connection goes back to the pool; dropped before, it is closed.
 pub(crate) struct UpstreamBody {
-    incoming: Incoming,
-    connection: Option<Used>,
+    decoder: Decoder,
+    used: Option<Box<Used>>,
 }
 
 struct Used {
     connection: Connection,
+    upload: Upload,
     pool: Rc<Pool>,
+    may_be_reused: bool,
 }
 
 impl UpstreamBody {
+    /// Lets what the client still sends go on. What fails is found when the answer is asked for next.
+    pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
+        if let Some(used) = &mut self.used {
+            let _ = used.upload.poll(&mut used.connection.wire, context);
+        }
+    }
+
+    /// Gives the connection back, if the upstream is done with this exchange and nothing else came: what an upstream says
+    /// unasked is nobody's answer.
     fn release(&mut self) {
-        if let Some(Used { mut connection, pool }) = self.connection.take() {
+        let Some(used) = self.used.take() else { return };
+        let Used { mut connection, upload, pool, may_be_reused } = *used;
+        if may_be_reused && upload.is_delivered() && connection.wire.read.is_empty() {
             connection.is_reused = true;
             connection.last_used = Instant::now();
-            match connection.driver {
-                Driver::Inline(_) => pool.put(connection),
-                Driver::Spawned { .. } => drop(tokio::task::spawn_local(put_when_ready(connection, pool))),
-                Driver::Ended => {}
+            pool.put(connection);
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, UpstreamBroken>> {
+        loop {
+            let Some(used) = &mut self.used else { return Poll::Ready(Ok(None)) };
+            let wire = &mut used.connection.wire;
+            if let Poll::Ready(Err(_broken)) = used.upload.poll(wire, context) {
+                return Poll::Ready(Err(UpstreamBroken::RequestBody));
+            }
+            match self.decoder.decode(&mut wire.read)? {
+                Decoded::Content(bytes) => return Poll::Ready(Ok(Some(Frame::data(bytes)))),
+                Decoded::Trailers(fields) => return Poll::Ready(Ok(Some(Frame::trailers(fields)))),
+                Decoded::End => return Poll::Ready(Ok(None)),
+                Decoded::Incomplete => {}
+            }
+            match ready!(wire.poll_fill(context)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    if !self.decoder.connection_ended() {
+                        return Poll::Ready(Err(UpstreamBroken::Truncated));
+                    }
+                }
+                Err(_) => return Poll::Ready(Err(UpstreamBroken::Truncated)),
             }
         }
     }
 }
 
-/// Keeps a connection whose driver is a task of its own: that task may not have seen yet that the exchange is over, or the
-/// upstream answered before it had read the request.
-async fn put_when_ready(mut connection: Connection, pool: Rc<Pool>) {
-    if let Ok(Ok(())) = timeout(REST_OF_REQUEST, connection.sender.ready()).await {
-        pool.put(connection);
-    }
-}
-
-/// How long an upstream that has answered may take to read the rest of the request.
-const REST_OF_REQUEST: Duration = Duration::from_secs(1);
-
 impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UpstreamBroken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroken>>> {
         let this = self.get_mut();
-        let mut polled = Pin::new(&mut this.incoming).poll_frame(context);
-        if polled.is_pending()
-            && let Some(Used { connection, .. }) = &mut this.connection
-        {
-            connection.driver.poll(context);
-            polled = Pin::new(&mut this.incoming).poll_frame(context);
+        let next = ready!(this.poll_next(context));
+        if next.is_err() {
+            this.used = None;
+        } else if this.decoder.has_ended() {
+            this.release();
         }
-        match &polled {
-            Poll::Ready(None) => this.release(),
-            // Nothing follows trailers, and nobody polls again to hear it.
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() || this.incoming.is_end_stream() => {
-                this.release();
-            }
-            Poll::Ready(Some(Err(_))) => this.connection = None,
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        polled
+        Poll::Ready(next.transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.decoder.has_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
         // An answer without a body ends before anybody polls it.
-        if self.incoming.is_end_stream() {
+        if self.decoder.has_ended() {
             self.release();
         }
     }

@@ -1,7 +1,9 @@
 //! Connections to upstreams that wait for their next request: one pool for each worker, never locked.
 //!
-//! Bounds: what the file allows, divided among the workers. Whoever takes a connection finds out whether it still lives;
-//! those that nobody takes are looked after by [`Pool::sweep`].
+//! Bounds: what the file allows, divided among the workers, is what may wait for longer than a second; besides, as many
+//! wait as were in use at once within that second. So a steady load with more connections than may wait does not close and open them with
+//! each request. Whoever takes a connection finds out whether it still lives; those that nobody takes are looked after
+//! by [`Pool::sweep`].
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,6 +18,9 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::connection::Connection;
+
+/// A connection that was used this lately counts as in use: another request may want it at once.
+const IN_USE: Duration = Duration::from_secs(1);
 
 /// How many connections may wait, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,33 +74,20 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection. Where there are too many, to this upstream or altogether, the one that has waited longest
-    /// makes room.
+    /// Keeps a connection for a second at least, where any may wait at all.
     pub(crate) fn put(&self, connection: Connection) {
         let limits = self.limits.get();
         if limits.total == 0 || limits.per_upstream == 0 {
             return;
         }
-        let mut waiting = self.waiting.borrow_mut();
-        let of_upstream = waiting.entry(connection.upstream()).or_default();
-        let mut count = self.count.get() + 1;
-        of_upstream.push_back(connection);
-        if of_upstream.len() > limits.per_upstream {
-            of_upstream.pop_front();
-            count -= 1;
-        } else if count > limits.total {
-            let longest = waiting.values_mut().filter(|of_upstream| !of_upstream.is_empty());
-            let longest = longest.min_by_key(|of_upstream| of_upstream.front().map(Connection::last_used));
-            longest.map(VecDeque::pop_front);
-            count -= 1;
-        }
-        self.count.set(count);
+        self.waiting.borrow_mut().entry(connection.upstream()).or_default().push_back(connection);
+        self.count.set(self.count.get() + 1);
     }
 
     /// Closes what has waited too long, what the upstream closed, and what is over the limits.
     pub(crate) fn sweep(&self, now: Instant) {
         let limits = self.limits.get();
-        // Nobody waits for these connections: what wakes their driver is looked at in the next sweep.
+        // Nobody waits for these connections: what comes on them is looked at in the next sweep.
         let mut context = Context::from_waker(Waker::noop());
         let mut waiting = self.waiting.borrow_mut();
         let mut count = 0;
@@ -104,7 +96,9 @@ impl Pool {
                 let is_fresh = now.duration_since(connection.last_used()) < limits.idle;
                 is_fresh && connection.is_usable(&mut context)
             });
-            while connections.len() > limits.per_upstream || count + connections.len() > limits.total {
+            let is_over = |waiting: usize| waiting > limits.per_upstream || count + waiting > limits.total;
+            let is_unneeded = |oldest: &Connection| now.duration_since(oldest.last_used()) >= IN_USE;
+            while is_over(connections.len()) && connections.front().is_some_and(is_unneeded) {
                 connections.pop_front();
             }
             count += connections.len();
@@ -137,7 +131,7 @@ mod tests {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            near.push(Connection::new(stream, UpstreamId::default()).await.unwrap());
+            near.push(Connection::new(stream, UpstreamId::default()));
             far.push(listener.accept().await.unwrap().0);
         }
         (near, far)
@@ -160,6 +154,7 @@ mod tests {
         let pool = pool(total, per_upstream);
         let (near, _far) = connections(put).await;
         near.into_iter().for_each(|connection| pool.put(connection));
+        pool.sweep(Instant::now() + IN_USE);
         std::iter::from_fn(|| take(&pool)).count()
     }
 
@@ -170,6 +165,17 @@ mod tests {
         assert_eq!(kept(2, 3, 4).await, 2);
         assert_eq!(kept(0, 3, 1).await, 0);
         assert_eq!(kept(100, 0, 1).await, 0);
+    }
+
+    #[tokio::test]
+    async fn as_many_wait_as_were_just_in_use() {
+        let pool = pool(2, 2);
+        let (near, _far) = connections(5).await;
+        near.into_iter().for_each(|connection| pool.put(connection));
+        pool.sweep(Instant::now());
+        assert_eq!(pool.count.get(), 5);
+        pool.sweep(Instant::now() + IN_USE);
+        assert_eq!(pool.count.get(), 2);
     }
 
     #[tokio::test]

@@ -2,13 +2,11 @@
 
 use std::fmt::Write;
 
-use apigw_config::place_of;
 use apigw_proto::v1;
 use serde::Serialize;
 
 use super::RevisionView;
 use crate::{
-    candidate::Candidate,
     failure::printable,
     output::{Cell, Colour, Grid, Style, Table},
 };
@@ -16,7 +14,7 @@ use crate::{
 /// One request, from its route to its end.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainView {
-    /// Null of a file.
+    /// Null of a file that is not published.
     revision: Option<RevisionView>,
     /// Null where none serves it.
     route: Option<String>,
@@ -63,33 +61,19 @@ struct UpstreamView {
     path: String,
 }
 
-impl ExplainView {
-    /// Of what runs somewhere.
-    pub(crate) fn of_running(answer: v1::ExplainResponse) -> Self {
-        let revision = answer.revision.clone().map(RevisionView::from);
-        Self { revision, ..Self::new(answer, |_| None) }
-    }
-
-    /// Of a file, with the line that says so behind each judgement.
-    pub(crate) fn of_file(answer: v1::ExplainResponse, candidate: &Candidate) -> Self {
-        Self::new(answer, |path| {
-            let line = place_of(&candidate.content, path)?.line;
-            Some(SourceView { file: candidate.file.clone(), line })
-        })
-    }
-
-    fn new(answer: v1::ExplainResponse, source_of: impl Fn(&str) -> Option<SourceView>) -> Self {
+impl From<v1::ExplainResponse> for ExplainView {
+    fn from(answer: v1::ExplainResponse) -> Self {
         let is_sent = answer.status == 0;
         let upstream = UpstreamView { url: answer.upstream_url, path: answer.upstream_path };
         let misses = answer.near_misses.into_iter();
         let policies = answer.policies.into_iter();
         Self {
-            revision: None,
+            revision: answer.revision.map(RevisionView::from),
             route: present(answer.route),
             near_misses: misses
                 .map(|v1::NearMiss { route, reason }| NearMissView { route, reason })
                 .collect(),
-            policies: policies.map(|verdict| PolicyView::new(verdict, &source_of)).collect(),
+            policies: policies.map(PolicyView::from).collect(),
             outcome: OutcomeView {
                 status: (!is_sent).then_some(answer.status),
                 reason: present(answer.reason),
@@ -99,8 +83,15 @@ impl ExplainView {
     }
 }
 
-impl PolicyView {
-    fn new(policy: v1::PolicyVerdict, source_of: impl Fn(&str) -> Option<SourceView>) -> Self {
+impl ExplainView {
+    /// Whether it would get no further than the gateway.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.upstream.is_none()
+    }
+}
+
+impl From<v1::PolicyVerdict> for PolicyView {
+    fn from(policy: v1::PolicyVerdict) -> Self {
         let verdict = match policy.verdict() {
             v1::Verdict::Allow => "allow",
             v1::Verdict::Deny => "deny",
@@ -108,14 +99,16 @@ impl PolicyView {
         };
         Self {
             verdict,
-            source: present(policy.path).and_then(|path| source_of(&path)),
+            source: policy.place.map(|v1::Place { file, line }| SourceView { file, line }),
             policy: policy.policy,
             mode: present(policy.mode),
             reason: present(policy.reason),
             detail: policy.detail,
         }
     }
+}
 
+impl PolicyView {
     fn verdict(&self) -> Cell {
         match (self.verdict, self.mode.as_deref()) {
             ("deny", Some("shadow")) => Cell::coloured("would deny", Colour::Waiting),
@@ -181,6 +174,7 @@ mod tests {
             reason: reason.into(),
             detail: "why".into(),
             path: "routes[0].auth".into(),
+            place: Some(v1::Place { file: "g.yaml".into(), line: 2 }),
         };
         v1::ExplainResponse {
             route: "users".into(),
@@ -196,8 +190,7 @@ mod tests {
 
     #[test]
     fn json_has_the_documented_members() {
-        let candidate = Candidate { file: "g.yaml".into(), content: b"routes:\n  - name: a\n".to_vec() };
-        let view = ExplainView::of_file(answer(401), &candidate);
+        let view = ExplainView::from(answer(401));
         let expected = json!({
             "revision": null, "route": "users",
             "near_misses": [{"route": "all", "reason": "shorter"}],
@@ -208,18 +201,18 @@ mod tests {
             "outcome": {"status": 401, "reason": "jwt_missing"}, "upstream": null,
         });
         assert_eq!(serde_json::to_value(view).unwrap(), expected);
-        let sent = serde_json::to_value(ExplainView::of_running(answer(0))).unwrap();
+        let sent = serde_json::to_value(ExplainView::from(answer(0))).unwrap();
         assert_eq!(sent["outcome"], json!({"status": null, "reason": null}));
         assert_eq!(sent["upstream"], json!({"url": "http://h", "path": "/x"}));
     }
 
     #[test]
     fn a_table_begins_with_what_happens() {
-        let refused = ExplainView::of_running(answer(401)).table(Style::Plain);
+        let refused = ExplainView::from(answer(401)).table(Style::Plain);
         assert!(
             refused.starts_with("refused with 401, reason jwt_missing\nroute users\n  not all: shorter\n")
         );
-        let sent = ExplainView::of_running(answer(0)).table(Style::Plain);
+        let sent = ExplainView::from(answer(0)).table(Style::Plain);
         assert!(sent.starts_with("sent to http://h as /x\n"), "{sent}");
     }
 }

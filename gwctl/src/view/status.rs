@@ -14,6 +14,7 @@ use crate::output::{Cell, Colour, Grid, Style, Table};
 pub(crate) struct StatusView {
     /// Null when a data plane answers.
     control_plane: Option<ControlPlaneView>,
+    /// In the order of their trouble, then by name.
     data_planes: Vec<DataPlaneView>,
 }
 
@@ -48,7 +49,7 @@ struct DataPlaneView {
     id: String,
     version: String,
     listen_addr: String,
-    state: &'static str,
+    state: State,
     revision: Option<RevisionView>,
     config_source: Option<&'static str>,
     /// RFC 3339, in UTC: when what runs came into force.
@@ -61,10 +62,51 @@ struct DataPlaneView {
 impl StatusView {
     /// What was answered, as it is `now`.
     pub(crate) fn new(status: v1::StatusResponse, now: Timestamp) -> Self {
-        let data_planes = status.data_planes.into_iter();
-        Self {
-            control_plane: status.control_plane.map(ControlPlaneView::from),
-            data_planes: data_planes.map(|status| DataPlaneView::new(status, now)).collect(),
+        let mut data_planes: Vec<_> =
+            status.data_planes.into_iter().map(|status| DataPlaneView::new(status, now)).collect();
+        // Whoever looks at a thousand of them looks for the few that are not well; of several alike, for a name.
+        data_planes.sort_by(|a, b| (a.state, &a.id).cmp(&(b.state, &b.id)));
+        Self { control_plane: status.control_plane.map(ControlPlaneView::from), data_planes }
+    }
+}
+
+/// How a data plane is, from the worst to the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Rejected,
+    Disconnected,
+    Updating,
+    InSync,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Disconnected => "disconnected",
+            Self::Updating => "updating",
+            Self::InSync => "in_sync",
+        }
+    }
+
+    fn colour(self) -> Colour {
+        match self {
+            Self::Rejected | Self::Disconnected => Colour::Bad,
+            Self::Updating => Colour::Waiting,
+            Self::InSync => Colour::Good,
+        }
+    }
+}
+
+impl From<v1::DataPlaneState> for State {
+    fn from(state: v1::DataPlaneState) -> Self {
+        match state {
+            v1::DataPlaneState::InSync => Self::InSync,
+            // A server that says nothing of it does not know yet.
+            v1::DataPlaneState::Updating | v1::DataPlaneState::Unspecified => Self::Updating,
+            v1::DataPlaneState::Rejected => Self::Rejected,
+            v1::DataPlaneState::Disconnected => Self::Disconnected,
         }
     }
 }
@@ -94,7 +136,7 @@ impl DataPlaneView {
         // A clock that is ahead of this one has applied it just now.
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self {
-            state: state_word(status.state()),
+            state: status.state().into(),
             config_source: source_word(status.source()),
             applied_at: applied_at.map(timestamp),
             age_seconds: applied_at.map(|at| now_ms.saturating_sub(at) / 1_000),
@@ -104,16 +146,6 @@ impl DataPlaneView {
             revision: status.revision.map(RevisionView::from),
             problems: status.problems.into_iter().map(ProblemView::from).collect(),
         }
-    }
-}
-
-fn state_word(state: v1::DataPlaneState) -> &'static str {
-    match state {
-        v1::DataPlaneState::InSync => "in_sync",
-        // A server that says nothing of it does not know yet.
-        v1::DataPlaneState::Updating | v1::DataPlaneState::Unspecified => "updating",
-        v1::DataPlaneState::Rejected => "rejected",
-        v1::DataPlaneState::Disconnected => "disconnected",
     }
 }
 
@@ -180,16 +212,11 @@ fn duration(seconds: u64) -> String {
 fn data_plane_grid(data_planes: &[DataPlaneView]) -> Grid<7> {
     let mut grid = Grid::new(["DATA PLANE", "VERSION", "LISTENS ON", "STATE", "REVISION", "SOURCE", "AGE"]);
     for data_plane in data_planes {
-        let colour = match data_plane.state {
-            "in_sync" => Colour::Good,
-            "updating" => Colour::Waiting,
-            _ => Colour::Bad,
-        };
         grid.push([
             data_plane.id.as_str().into(),
             data_plane.version.as_str().into(),
             data_plane.listen_addr.as_str().into(),
-            Cell::coloured(data_plane.state, colour),
+            Cell::coloured(data_plane.state.word(), data_plane.state.colour()),
             Cell::optional(data_plane.revision.as_ref().map(RevisionView::short)),
             Cell::optional(data_plane.config_source),
             Cell::optional(data_plane.age_seconds.map(duration)),
@@ -270,20 +297,51 @@ mod tests {
             },
             "data_planes": [
                 {
-                    "id": "dp-1", "version": "0.1.0", "listen_addr": "0.0.0.0:8080", "state": "in_sync",
-                    "revision": revision, "config_source": "stream", "applied_at": "2023-11-14T22:13:20.123Z",
-                    "age_seconds": 200, "problems": [],
-                },
-                {
                     "id": "dp-2", "version": "", "listen_addr": "", "state": "rejected", "revision": null,
                     "config_source": null, "applied_at": null, "age_seconds": null,
                     "problems": [{
                         "file": null, "line": null, "column": null, "path": null, "message": "port taken",
                     }],
                 },
+                {
+                    "id": "dp-1", "version": "0.1.0", "listen_addr": "0.0.0.0:8080", "state": "in_sync",
+                    "revision": revision, "config_source": "stream", "applied_at": "2023-11-14T22:13:20.123Z",
+                    "age_seconds": 200, "problems": [],
+                },
             ],
         });
         assert_eq!(serde_json::to_value(status()).unwrap(), expected);
+    }
+
+    #[test]
+    fn data_planes_stand_in_the_order_of_their_trouble_then_by_name() {
+        use v1::DataPlaneState::{Disconnected, InSync, Rejected, Updating};
+        let states = [
+            ("b", InSync),
+            ("a", InSync),
+            ("c", Updating),
+            ("e", Rejected),
+            ("d", Disconnected),
+            ("z", Rejected),
+        ];
+        let data_planes = states.map(|(id, state)| v1::DataPlaneStatus {
+            id: id.into(),
+            state: state.into(),
+            ..v1::DataPlaneStatus::default()
+        });
+        let answer = v1::StatusResponse { control_plane: None, data_planes: data_planes.into() };
+        let view = StatusView::new(answer, now());
+        let listed: Vec<_> =
+            view.data_planes.iter().map(|plane| (plane.id.as_str(), plane.state.word())).collect();
+        let expected = [
+            ("e", "rejected"),
+            ("z", "rejected"),
+            ("d", "disconnected"),
+            ("c", "updating"),
+            ("a", "in_sync"),
+            ("b", "in_sync"),
+        ];
+        assert_eq!(listed, expected);
     }
 
     #[test]
@@ -300,8 +358,8 @@ CONTROL PLANE  UPTIME  REVISION    PUBLISHED                 FILE
 0.1.0          3m 20s  7-abababab  2023-11-14T22:13:20.123Z  gateway.yaml (rejected)
 
 DATA PLANE  VERSION  LISTENS ON    STATE     REVISION    SOURCE  AGE
-dp-1        0.1.0    0.0.0.0:8080  in_sync   7-abababab  stream  3m 20s
 dp-2        -        -             rejected  -           -       -
+dp-1        0.1.0    0.0.0.0:8080  in_sync   7-abababab  stream  3m 20s
 
 THE FILE WAS REJECTED at 2023-11-14T22:13:21.000Z; the revision above still runs:
   gateway.yaml:31:15 routes[3].upstream: wrong

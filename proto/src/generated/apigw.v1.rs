@@ -594,6 +594,10 @@ pub struct ExplainRequest {
     /// Claims that are taken to be true, as a JSON object. Empty: what the header fields present is judged.
     #[prost(string, tag = "5")]
     pub claims: ::prost::alloc::string::String,
+    /// Whose content judges. Absent: what runs (data plane) or what was published last (control plane). A data plane, which
+    /// keeps no other, refuses it.
+    #[prost(message, optional, tag = "6")]
+    pub revision: ::core::option::Option<Revision>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeaderField {
@@ -627,6 +631,9 @@ pub struct ExplainResponse {
     /// Path and query there.
     #[prost(string, tag = "8")]
     pub upstream_path: ::prost::alloc::string::String,
+    /// Why verdicts that stand in a file have no place; empty: they have.
+    #[prost(string, tag = "9")]
+    pub no_places: ::prost::alloc::string::String,
 }
 /// A route that one might have expected.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -653,6 +660,20 @@ pub struct PolicyVerdict {
     /// Key path in the file; empty: none.
     #[prost(string, tag = "6")]
     pub path: ::prost::alloc::string::String,
+    /// Where the file says so; absent: nowhere, or its text is not at hand.
+    #[prost(message, optional, tag = "7")]
+    pub place: ::core::option::Option<Place>,
+}
+/// A place in a file.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Place {
+    /// As it was named to the program. Followed by "@" and the short name of a revision, where the file says something else
+    /// by now than it did when it became that revision: the line is of what it said then.
+    #[prost(string, tag = "1")]
+    pub file: ::prost::alloc::string::String,
+    /// From 1.
+    #[prost(uint32, tag = "2")]
+    pub line: u32,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -200,6 +200,8 @@ fn values_have_their_range() {
 #[test]
 fn unknown_keys_are_problems_with_advice() {
     check("sever: {}", &["g.yaml:1:1 sever: unknown key, did you mean \"server\"?"]);
+    // There is a key `route` elsewhere, but that is not what was meant.
+    check("route: []", &["g.yaml:1:1 route: unknown key, did you mean \"routes\"?"]);
     check(
         "server: {max_body_byte: 1}",
         &["g.yaml:1:10 server.max_body_byte: unknown key, did you mean \"max_body_bytes\"?"],
@@ -219,6 +221,12 @@ fn unknown_keys_are_problems_with_advice() {
             "114 routes[0].enabled: unknown key here, it belongs in routes[].circuit_breaker or in routes[].rate_limit",
         ],
     );
+}
+
+#[test]
+fn lists_are_bounded() {
+    let text = format!("routes: [{}]", "x,".repeat(1_000_000));
+    assert_eq!(problems(&text), ["g.yaml:1:9 routes: 1000000 entries, more than 999999"]);
 }
 
 #[test]

@@ -105,6 +105,11 @@ impl<'q> Steps<'q> {
             return self.skip("auth", "the route serves everybody");
         };
         let (judgement, detail) = match self.identify(policy.rules(), live) {
+            // Where nothing runs, no keys are fetched: that is said, or it looks like a fault of the issuer.
+            Err(error @ JwtError::KeysUnavailable) if live.in_flight(route).is_none() => {
+                let detail = "only data planes fetch keys, so nothing is known of this token here";
+                (Err(Rejection::from(error)), detail.into())
+            }
             Err(error) => (Err(Rejection::from(error)), "no caller is known".into()),
             Ok(Known { provider, claims }) => {
                 let subject = claims.subject().unwrap_or("nobody");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use apigw_config::wire::{Resource, Revision, root_hash};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Request;
 use serde_json::{Value, json};
 
@@ -28,7 +29,11 @@ routes:
 "#;
 
 fn snapshot() -> Snapshot {
-    let config = apigw_config::read("test.yaml", ROUTES.as_bytes()).unwrap();
+    snapshot_of(ROUTES)
+}
+
+fn snapshot_of(text: &str) -> Snapshot {
+    let config = apigw_config::read("test.yaml", text.as_bytes()).unwrap();
     let resources = apigw_config::wire::encode(&config).unwrap();
     let root_hash = root_hash(resources.iter().map(Resource::entry));
     Snapshot::compile(config, Revision { epoch: 1, seq: 1, root_hash }, None).unwrap()
@@ -93,6 +98,30 @@ fn the_first_refusal_is_what_happens_and_the_others_are_told() {
     assert_eq!(refused("/api/users/7", Some(json!({"sub": "a"}))), Some((403, "scope_missing")));
     assert_eq!(refused("/a%2fb", None), Some((400, "path_escaped_separator")));
     assert_eq!(refused("/denied/x", None), Some((403, "address_denied")));
+}
+
+#[test]
+fn that_no_keys_are_fetched_here_is_told_as_no_fault_of_the_issuer() {
+    let snapshot = snapshot_of(
+        r#"
+auth: {mode: jwks, jwks: {url: "http://i/keys", issuers: ["http://i"], audiences: [a], algorithms: [RS256]}}
+routes:
+  - {name: all, match: {path_prefix: /}, upstream: "http://h:1", auth_required: true}
+"#,
+    );
+    let mut question = question("/", None);
+    let claims = r#"{"iss":"http://i","aud":"a","sub":"x","exp":9999999999}"#;
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let token =
+        format!("{}.{}.{}", part(br#"{"alg":"RS256","kid":"k"}"#), part(claims.as_bytes()), part(&[7; 256]));
+    question.head.headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let explained = explain(&snapshot, &question, &at_rest(&snapshot));
+    assert_eq!(explained.refusal, Some((401, "jwt_keys_unavailable")));
+    let detail = &explained.steps[7].detail;
+    assert!(
+        detail.starts_with("only data planes fetch keys, so nothing is known of this token here"),
+        "{detail}"
+    );
 }
 
 #[test]

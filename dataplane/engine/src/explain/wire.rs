@@ -6,7 +6,7 @@ use apigw_proto::v1;
 use http::{HeaderName, HeaderValue, Request, Uri, header::HOST};
 use serde_json::Value;
 
-use super::{Caller, Explanation, NearMiss, Question, Step, Verdict};
+use super::{Caller, Explanation, Live, NearMiss, Question, Step, Verdict, explain};
 use crate::{Snapshot, jwt::claims::Claims};
 
 /// Why a question cannot be answered.
@@ -21,6 +21,19 @@ pub enum QuestionError {
     /// Not a JSON object.
     #[error("the claims are not a JSON object")]
     Claims,
+}
+
+/// Explains what would become of a request, in the API's words both ways. Which revision is asked for is the caller's to
+/// have found.
+///
+/// # Errors
+/// When there is nothing that could be asked.
+pub fn answer(
+    asked: v1::ExplainRequest,
+    snapshot: &Snapshot,
+    live: &impl Live,
+) -> Result<v1::ExplainResponse, QuestionError> {
+    Ok(explain(snapshot, &Question::try_from(asked)?, live).to_wire(snapshot))
 }
 
 impl TryFrom<v1::ExplainRequest> for Question {
@@ -71,7 +84,7 @@ fn supposed(claims: &str) -> Result<Caller, QuestionError> {
 impl Explanation {
     /// In the API's words; `snapshot` is what it was asked of.
     #[must_use]
-    pub fn to_wire(&self, snapshot: &Snapshot) -> v1::ExplainResponse {
+    fn to_wire(&self, snapshot: &Snapshot) -> v1::ExplainResponse {
         let config = self.route.and_then(|index| snapshot.config().route(index));
         let misses = self.near_misses.iter();
         v1::ExplainResponse {
@@ -88,6 +101,7 @@ impl Explanation {
             reason: self.refusal.map(|(_, reason)| reason.into()).unwrap_or_default(),
             upstream_url: config.map(|route| route.upstream.as_str().into()).unwrap_or_default(),
             upstream_path: self.target.clone().unwrap_or_default(),
+            no_places: String::new(),
         }
     }
 }
@@ -106,6 +120,7 @@ impl Step {
             reason: reason.into(),
             detail: self.detail.clone(),
             path: self.path.clone(),
+            place: None,
         }
     }
 }

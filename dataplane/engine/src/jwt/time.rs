@@ -1,6 +1,6 @@
 //! Times as tokens write them (RFC 7519 section 2, `NumericDate`). Nothing here reads a clock.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -13,6 +13,18 @@ impl UnixTime {
     #[must_use]
     pub const fn new(since_epoch: Duration) -> Self {
         Self(since_epoch)
+    }
+
+    /// The moment that a clock of the system shows; one from before the beginning shows the beginning.
+    #[must_use]
+    pub fn of(clock: SystemTime) -> Self {
+        Self(clock.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    }
+
+    /// Whole milliseconds since the beginning, as the API writes times.
+    #[must_use]
+    pub fn milliseconds(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// What has passed since the beginning.

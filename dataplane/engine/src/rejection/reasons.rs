@@ -47,6 +47,7 @@ fn rejections() -> Vec<Rejection> {
     let head = [
         Rejection::HeadTimeout,
         Rejection::HeadMalformed,
+        Rejection::HttpVersion,
         Rejection::HeadTooLarge { max_bytes: MAX_BYTES },
         Rejection::TargetTooLong,
         Rejection::MethodNotAllowed,

@@ -1,0 +1,168 @@
+//! How long a message's body is (RFC 9112 section 6.3), told in one way or not at all.
+
+use http::{
+    HeaderMap, Method, StatusCode, Version,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+
+/// How long a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// This many bytes; 0: there is none.
+    Known(u64),
+    /// Until the last chunk.
+    Chunked,
+    /// Until the connection ends.
+    UntilClose,
+}
+
+/// A message whose end cannot be told in one way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LengthError {
+    /// In a coding that the gateway neither undoes nor may forget.
+    #[error("a transfer coding other than chunked")]
+    TransferCoding,
+    /// Of several lengths, or one that is none.
+    #[error("no single content length")]
+    ContentLength,
+    /// With a length and a coding, or a coding where there can be none.
+    #[error("a transfer coding beside a length, or before HTTP/1.1")]
+    Ambiguous,
+}
+
+/// The length of a request's body.
+///
+/// # Errors
+/// When there is not exactly one.
+pub(crate) fn of_request(version: Version, fields: &HeaderMap) -> Result<Length, LengthError> {
+    match (is_chunked(fields)?, content_length(fields)?) {
+        (false, length) => Ok(Length::Known(length.unwrap_or(0))),
+        (true, None) if version == Version::HTTP_11 => Ok(Length::Chunked),
+        // Whoever came before us may have read it the other way (RFC 9112 section 6.1).
+        (true, _) => Err(LengthError::Ambiguous),
+    }
+}
+
+/// The length of the body of a response to a request with this method.
+///
+/// # Errors
+/// When there is not exactly one.
+pub(crate) fn of_response(
+    method: &Method,
+    status: StatusCode,
+    version: Version,
+    fields: &HeaderMap,
+) -> Result<Length, LengthError> {
+    let is_chunked = is_chunked(fields)?;
+    if *method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    {
+        return Ok(Length::Known(0));
+    }
+    match (is_chunked, version) {
+        // Servers do send a length beside it; the coding counts (RFC 9112 section 6.3), and the length goes no further.
+        (true, Version::HTTP_11) => Ok(Length::Chunked),
+        (true, _) => Err(LengthError::Ambiguous),
+        (false, _) => Ok(content_length(fields)?.map_or(Length::UntilClose, Length::Known)),
+    }
+}
+
+/// Whether the body is in chunks: in that coding alone, said once.
+fn is_chunked(fields: &HeaderMap) -> Result<bool, LengthError> {
+    if !fields.contains_key(TRANSFER_ENCODING) {
+        return Ok(false);
+    }
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
+        _ => Err(LengthError::TransferCoding),
+    }
+}
+
+/// A length: digits and nothing else, said once.
+fn content_length(fields: &HeaderMap) -> Result<Option<u64>, LengthError> {
+    let Some(first) = fields.get(CONTENT_LENGTH) else { return Ok(None) };
+    let digits = first.as_bytes();
+    let is_single = fields.get_all(CONTENT_LENGTH).iter().nth(1).is_none();
+    // 19 digits always fit.
+    if !is_single || digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(LengthError::ContentLength);
+    }
+    Ok(Some(digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .fold(HeaderMap::new(), |mut fields, (name, value)| {
+                fields.append(name, value);
+                fields
+            })
+    }
+
+    const LENGTH: &str = "content-length";
+    const CODING: &str = "transfer-encoding";
+
+    #[test]
+    fn requests_have_one_length_or_are_refused() {
+        let of = |lines: &[(&'static str, &'static str)]| of_request(Version::HTTP_11, &fields(lines));
+        assert_eq!(of(&[]), Ok(Length::Known(0)));
+        assert_eq!(of(&[(LENGTH, "17")]), Ok(Length::Known(17)));
+        assert_eq!(of(&[(CODING, "Chunked")]), Ok(Length::Chunked));
+        for value in ["", "-1", "+1", "1 ", "0x1", "1,1", "1, 1", "99999999999999999999", "１"] {
+            if let Ok(value) = http::HeaderValue::from_str(value) {
+                let mut fields = HeaderMap::new();
+                fields.insert(CONTENT_LENGTH, value.clone());
+                let length = of_request(Version::HTTP_11, &fields);
+                assert_eq!(length, Err(LengthError::ContentLength), "{value:?}");
+            }
+        }
+        for pair in [[(LENGTH, "1"), (LENGTH, "1")], [(LENGTH, "1"), (LENGTH, "2")]] {
+            assert_eq!(of(&pair), Err(LengthError::ContentLength), "{pair:?}");
+        }
+        for coding in ["gzip", "gzip, chunked", "chunked, gzip", "chunked,", "chunked;q=1", "xchunked", ""] {
+            assert_eq!(of(&[(CODING, coding)]), Err(LengthError::TransferCoding), "{coding:?}");
+        }
+        assert_eq!(of(&[(CODING, "chunked"), (CODING, "chunked")]), Err(LengthError::TransferCoding));
+        assert_eq!(of(&[(CODING, "chunked"), (LENGTH, "1")]), Err(LengthError::Ambiguous));
+        let old = of_request(Version::HTTP_10, &fields(&[(CODING, "chunked")]));
+        assert_eq!(old, Err(LengthError::Ambiguous));
+    }
+
+    #[test]
+    fn answers_without_a_body_have_none_whatever_they_say() {
+        let fields = fields(&[(LENGTH, "5")]);
+        let of = |method: Method, status: u16| {
+            of_response(&method, StatusCode::from_u16(status).unwrap(), Version::HTTP_11, &fields)
+        };
+        for (method, status, length) in [
+            (Method::HEAD, 200, 0),
+            (Method::GET, 204, 0),
+            (Method::GET, 304, 0),
+            (Method::GET, 103, 0),
+            (Method::GET, 200, 5),
+        ] {
+            assert_eq!(of(method, status), Ok(Length::Known(length)), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_ends_with_its_connection() {
+        let of = |lines: &[(&'static str, &'static str)]| {
+            of_response(&Method::GET, StatusCode::OK, Version::HTTP_11, &fields(lines))
+        };
+        assert_eq!(of(&[]), Ok(Length::UntilClose));
+        assert_eq!(of(&[(CODING, "chunked")]), Ok(Length::Chunked));
+        assert_eq!(of(&[(CODING, "chunked"), (LENGTH, "5")]), Ok(Length::Chunked));
+        assert_eq!(of(&[(LENGTH, "5"), (LENGTH, "5")]), Err(LengthError::ContentLength));
+        assert_eq!(of(&[(LENGTH, "5"), (LENGTH, "6")]), Err(LengthError::ContentLength));
+    }
+}
