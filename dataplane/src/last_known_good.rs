@@ -129,7 +129,7 @@ fn recall(directory: &mut StateDirectory, name: SlotName) -> Result<Option<Kept>
         directory.keep_if_first(name, record.revision);
         return Err(Damage::Illegal(unknown));
     }
-    let content = directory.content(&record)?;
+    let content = directory.content(name, &record)?;
     directory.keep_if_first(name, record.revision);
     let Record { revision, applied_at_ms, required_features, .. } = record;
     Ok(Some(Kept { revision, applied_at_ms, required_features, content }))
@@ -193,7 +193,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let mut directory = StateDirectory::open(place.path()).unwrap();
         // The settings of one and no route.
-        let (kept, leaves) = (slot::tests::kept(1, "a"), LeafStore::new(place.path().join("leaves")));
+        let (kept, leaves) = (slot::tests::kept(1, "a"), LeafStore::new(place.path().join("leaves-a")));
         directory.write(&kept).unwrap();
         let settings = kept.content.leaves().next().expect("the settings are a leaf");
         let mut record = Record::of(&kept, 9);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_that_is_damaged_or_gone_is_damage_of_each_slot_that_names_it_and_is_written_anew() {
+    fn a_leaf_that_is_damaged_or_gone_is_found_out_and_written_anew() {
         type Harm<'a> = &'a dyn Fn(&Path);
         let harms: [Harm<'_>; 3] = [
             &|leaf| std::fs::remove_file(leaf).unwrap(),
@@ -224,7 +224,7 @@ mod tests {
             directory.write(&first).unwrap();
             directory.write(&second).unwrap();
             drop(directory);
-            let store = LeafStore::new(place.path().join("leaves"));
+            let store = LeafStore::new(place.path().join("leaves-b"));
             let route = second.content.leaves().last().expect("the route is in a leaf").hash();
             harm(&store.file(route));
             let mut directory = StateDirectory::open(place.path()).unwrap();
@@ -238,15 +238,43 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_writes_one_leaf_and_what_no_slot_names_is_removed() {
+    fn no_damage_of_one_slot_s_leaves_is_damage_of_the_other() {
+        let place = tempfile::tempdir().unwrap();
+        let (first, second) = (slot::tests::kept(1, "a"), slot::tests::kept(2, "b"));
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        directory.write(&first).unwrap();
+        directory.write(&second).unwrap();
+        drop(directory);
+        for leaf in std::fs::read_dir(place.path().join("leaves-b")).unwrap() {
+            std::fs::write(leaf.unwrap().path(), "nonsense").unwrap();
+        }
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        assert!(matches!(recall(&mut directory, SlotName::B), Err(Damage::Leaf { .. })));
+        assert_eq!(recall(&mut directory, SlotName::A).unwrap(), Some(first));
+    }
+
+    #[test]
+    fn a_leaf_that_both_slots_have_is_taken_from_the_one_where_it_is_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let second = slot::tests::kept(2, "b");
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        directory.write(&slot::tests::kept(1, "a")).unwrap();
+        directory.write(&second).unwrap();
+        drop(directory);
+        let settings = second.content.leaves().next().expect("the settings are a leaf").hash();
+        std::fs::write(LeafStore::new(place.path().join("leaves-b")).file(settings), "nonsense").unwrap();
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        assert_eq!(recall(&mut directory, SlotName::B).unwrap(), Some(second));
+    }
+
+    #[test]
+    fn a_slot_has_the_leaves_that_it_names_and_no_other() {
         let place = tempfile::tempdir().unwrap();
         let mut directory = StateDirectory::open(place.path()).unwrap();
-        let names = || LeafStore::new(place.path().join("leaves")).names().unwrap();
-        directory.write(&slot::tests::kept(1, "a")).unwrap();
-        assert_eq!(names().len(), 2, "the settings and a route");
-        directory.write(&slot::tests::kept(2, "b")).unwrap();
-        assert_eq!(names().len(), 3, "the settings are shared");
-        directory.write(&slot::tests::kept(3, "c")).unwrap();
-        assert_eq!(names().len(), 3, "a is gone");
+        let count = |name: &str| LeafStore::new(place.path().join(name)).names().unwrap().len();
+        for (seq, name) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
+            directory.write(&slot::tests::kept(seq, name)).unwrap();
+        }
+        assert_eq!([count("leaves-a"), count("leaves-b")], [2, 2], "the settings and a route each");
     }
 }
