@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn no_damage_of_one_slot_s_leaves_is_damage_of_the_other() {
-        let (place, first, second) = two_kept();
+        let (place, first, _) = two_kept();
         for leaf in std::fs::read_dir(place.path().join("leaves-b")).unwrap() {
             std::fs::write(leaf.unwrap().path(), "nonsense").unwrap();
         }
