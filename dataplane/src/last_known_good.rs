@@ -204,6 +204,16 @@ mod tests {
         assert!(matches!(recall(&mut directory, SlotName::A), Err(Damage::Illegal(_))));
     }
 
+    /// A directory that keeps one configuration in slot A and then another one in slot B.
+    fn two_kept() -> (tempfile::TempDir, Kept, Kept) {
+        let place = tempfile::tempdir().unwrap();
+        let (first, second) = (slot::tests::kept(1, "a"), slot::tests::kept(2, "b"));
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        directory.write(&first).unwrap();
+        directory.write(&second).unwrap();
+        (place, first, second)
+    }
+
     #[test]
     fn a_leaf_that_is_damaged_or_gone_is_found_out_and_written_anew() {
         type Harm<'a> = &'a dyn Fn(&Path);
@@ -218,12 +228,7 @@ mod tests {
             },
         ];
         for harm in harms {
-            let place = tempfile::tempdir().unwrap();
-            let (first, second) = (slot::tests::kept(1, "a"), slot::tests::kept(2, "b"));
-            let mut directory = StateDirectory::open(place.path()).unwrap();
-            directory.write(&first).unwrap();
-            directory.write(&second).unwrap();
-            drop(directory);
+            let (place, first, second) = two_kept();
             let store = LeafStore::new(place.path().join("leaves-b"));
             let route = second.content.leaves().last().expect("the route is in a leaf").hash();
             harm(&store.file(route));
@@ -239,12 +244,7 @@ mod tests {
 
     #[test]
     fn no_damage_of_one_slot_s_leaves_is_damage_of_the_other() {
-        let place = tempfile::tempdir().unwrap();
-        let (first, second) = (slot::tests::kept(1, "a"), slot::tests::kept(2, "b"));
-        let mut directory = StateDirectory::open(place.path()).unwrap();
-        directory.write(&first).unwrap();
-        directory.write(&second).unwrap();
-        drop(directory);
+        let (place, first, _) = two_kept();
         for leaf in std::fs::read_dir(place.path().join("leaves-b")).unwrap() {
             std::fs::write(leaf.unwrap().path(), "nonsense").unwrap();
         }
@@ -255,12 +255,7 @@ mod tests {
 
     #[test]
     fn a_leaf_that_both_slots_have_is_taken_from_the_one_where_it_is_whole() {
-        let place = tempfile::tempdir().unwrap();
-        let second = slot::tests::kept(2, "b");
-        let mut directory = StateDirectory::open(place.path()).unwrap();
-        directory.write(&slot::tests::kept(1, "a")).unwrap();
-        directory.write(&second).unwrap();
-        drop(directory);
+        let (place, _, second) = two_kept();
         let settings = second.content.leaves().next().expect("the settings are a leaf").hash();
         std::fs::write(LeafStore::new(place.path().join("leaves-b")).file(settings), "nonsense").unwrap();
         let mut directory = StateDirectory::open(place.path()).unwrap();
