@@ -81,8 +81,9 @@ impl Content {
         let known = former.map(Self::by_leaf).unwrap_or_default();
         let mut decoding = decode::Decoding::new();
         let mut parts = Vec::with_capacity(leaves.len());
-        for leaf in leaves {
-            if let Some(part) = known.get(&leaf.hash()) {
+        for (index, leaf) in leaves.iter().enumerate() {
+            // What is known by its content is still to be judged by its place: settings are the first leaf, and no other.
+            if let Some(part) = known.get(&leaf.hash()).filter(|part| part.is_settings() == (index == 0)) {
                 decoding.pass(leaf);
                 parts.push(Arc::clone(part));
             } else if let Some((meaning, required)) = decoding.leaf(leaf) {
@@ -184,6 +185,10 @@ impl Part {
             (Meaning::Routes(routes), required)
         };
         Self { leaf, meaning, required }
+    }
+
+    fn is_settings(&self) -> bool {
+        matches!(self.meaning, Meaning::Settings(_))
     }
 
     fn is_of(&self, run: &[Encoded]) -> bool {

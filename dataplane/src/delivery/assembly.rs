@@ -6,7 +6,10 @@
 /// What is here already.
 mod holdings;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use apigw_config::{
     problem::Problem,
@@ -38,6 +41,8 @@ pub(super) enum Refusal {
     TooLarge,
     #[error("the hashes of the leaves have {length} bytes, which is not 32 for each")]
     LeafHashes { length: usize },
+    #[error("leaf {index} is offered twice")]
+    LeafTwice { index: usize },
     #[error("the leaves do not have the hash {offered} that was offered, but {found}")]
     RootHash { offered: Hash, found: Hash },
     #[error("a leaf that nobody needed")]
@@ -119,6 +124,7 @@ impl Listing {
         if found != revision.root_hash {
             return Err(Refusal::RootHash { offered: revision.root_hash, found });
         }
+        check_distinct(&hashes)?;
         let place = |hash| match (holdings.leaf(hash), holdings.list(hash)) {
             (Some(leaf), _) => Place::Held(leaf),
             (None, Some(entries)) => Place::Listed(hash, entries),
@@ -128,6 +134,9 @@ impl Listing {
         let absent = (0_u32..).zip(&leaves).filter(|(_, place)| matches!(place, Place::Missing(_)));
         let missing = absent.map(|(index, _)| index).collect();
         let count = leaves.iter().map(Place::count).sum();
+        if count > MAX_ENTRIES {
+            return Err(Refusal::TooMany);
+        }
         Ok(Self { revision, leaves, missing, received: 0, count })
     }
 
@@ -218,6 +227,16 @@ fn hashes_of(bytes: &[u8]) -> Result<Vec<Hash>, Refusal> {
         0 => Err(Refusal::Nothing),
         count if count > MAX_LEAVES => Err(Refusal::TooManyLeaves { count }),
         _ => Ok(hashes.iter().map(|hash| Hash::from(*hash)).collect()),
+    }
+}
+
+/// Names are unique, so no leaf stands in a configuration twice; and 32 bytes that name what is here again and again
+/// must not make 30,000 leaves of one.
+fn check_distinct(hashes: &[Hash]) -> Result<(), Refusal> {
+    let mut seen = HashSet::with_capacity(hashes.len());
+    match hashes.iter().position(|hash| !seen.insert(hash)) {
+        Some(index) => Err(Refusal::LeafTwice { index }),
+        None => Ok(()),
     }
 }
 

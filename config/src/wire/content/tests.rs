@@ -162,3 +162,18 @@ fn leaves_that_are_cut_otherwise_are_refused() {
     let problems = Content::decode(&cut, None).unwrap_err();
     assert_eq!(problems[0].message, "leaf 1 ends too early");
 }
+
+#[test]
+fn settings_in_another_place_are_refused_though_they_are_known() {
+    let known = leaves_of(&sample(2));
+    let former = Content::decode(&known, None).unwrap();
+    let [settings, routes] = [0, 1].map(|index| Arc::clone(&known[index]));
+    let lists = [
+        vec![Arc::clone(&settings), Arc::clone(&settings), routes],
+        vec![leaves_of(&[self::settings(2)]).remove(0), settings, Arc::clone(&known[1])],
+    ];
+    for list in lists {
+        let alone = Content::decode(&list, None).unwrap_err();
+        assert_eq!(Content::decode(&list, Some(&former)), Err(alone));
+    }
+}

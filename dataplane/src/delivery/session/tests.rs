@@ -1,5 +1,7 @@
 //! The data plane's side of the protocol, driven by a scripted control plane without any I/O.
 
+use std::sync::Arc;
+
 use apigw_config::wire::{Hash, MAX_LEAVES, Resource, ResourceKind};
 use apigw_proto::v1::Outcome;
 
@@ -223,6 +225,23 @@ fn lies_are_refused_and_what_follows_of_them_passes_by() {
     );
     let too_many = chunk(&honest, &[0, 1, 2, 2]);
     refused(vec![offer(&honest), all_leaves(&honest), too_many], "nobody needed");
+}
+
+/// Of a leaf whose entries are here, each further naming would be a copy of them all.
+#[test]
+fn a_leaf_that_is_offered_twice_is_refused_though_it_is_held() {
+    let (honest, running) = (revised(2, &["a", "b"]), running(&revised(1, &["a", "b"])));
+    let mut listed = Session::new();
+    listed.receive(offer(&honest)).unwrap();
+    listed.receive(all_leaves(&honest)).unwrap();
+    let mut twice = revised(3, &["a", "b"]);
+    twice.leaves.push(Arc::clone(&honest.leaves[1]));
+    twice.revision.root_hash = apigw_config::wire::root_of(twice.leaves.iter().map(|leaf| leaf.hash()));
+    for mut session in [listed, running] {
+        let words = told(&mut session, offer(&twice)).unwrap();
+        assert_eq!(words.last().unwrap(), "refuse 3: leaf 2 is offered twice");
+        session.receive(offer(&honest)).unwrap();
+    }
 }
 
 #[test]
