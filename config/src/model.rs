@@ -101,6 +101,8 @@ pub struct Server {
     pub write_timeout: Period,
     /// Between two requests on one connection.
     pub idle_timeout: Period,
+    /// Between two bytes of a WebSocket, whoever sends them.
+    pub websocket_idle_timeout: Period,
 }
 
 impl Server {
@@ -135,6 +137,7 @@ impl Default for Server {
             read_timeout: Period::seconds(15),
             write_timeout: Period::seconds(60),
             idle_timeout: Period::seconds(60),
+            websocket_idle_timeout: Period::seconds(300),
         }
     }
 }

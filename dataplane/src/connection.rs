@@ -7,6 +7,8 @@ pub(crate) mod deadlines;
 pub(crate) mod client_io;
 /// An answer on its way out.
 mod outgoing;
+/// What follows an answer that leaves HTTP.
+mod tunnel;
 /// Its end, when a request could not be read.
 mod refusal;
 
@@ -23,7 +25,7 @@ use std::{
 use apigw_engine::rejection::Rejection;
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request, Response, Version,
+    HeaderMap, Request, Response, StatusCode, Version,
     header::{CONNECTION, EXPECT},
 };
 use tokio::{
@@ -147,6 +149,10 @@ async fn serve_requests(
         // On the heap, so that a connection between two requests does not carry the room for one.
         let exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), request));
         let Some(response) = unless_gone(exchange, io).await else { return End::Gone };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            tunnel::run(response, client, io).await;
+            return End::Gone;
+        }
         let mut outgoing = Outgoing::begin(response, &asked, io, &worker.date());
         let is_last = match poll_fn(|context| outgoing.poll(io, context)).await {
             Ok(()) => outgoing.is_last(),

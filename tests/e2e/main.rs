@@ -10,6 +10,8 @@ mod fields;
 mod framing;
 // Bodies of any size pass in memory that does not grow, up to the limit of the file.
 mod bodies;
+// Tunnels open when both sides agree, and hold what they hold to their end.
+mod websockets;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.

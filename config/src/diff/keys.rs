@@ -11,7 +11,7 @@ use apigw_proto::v1::{self, provider, rate_limit_backend};
 use super::{Hidden, Value};
 use crate::{
     json::Number,
-    model::{Provider, Route, Settings},
+    model::{Provider, Route, Server, Settings},
     names::PolicyMode,
 };
 
@@ -124,6 +124,7 @@ impl Keys {
             read_timeout_us,
             write_timeout_us,
             idle_timeout_us,
+            websocket_idle_timeout_us,
             address_lists,
         } = server;
         self.list("server.addr", addresses);
@@ -134,6 +135,11 @@ impl Keys {
         self.seconds("server.read_timeout_seconds", read_timeout_us);
         self.seconds("server.write_timeout_seconds", write_timeout_us);
         self.seconds("server.idle_timeout_seconds", idle_timeout_us);
+        let websocket_idle = match websocket_idle_timeout_us {
+            0 => Server::default().websocket_idle_timeout.micros(),
+            micros => micros,
+        };
+        self.seconds("server.websocket_idle_timeout_seconds", websocket_idle);
         self.address_lists("server.", address_lists);
     }
 

@@ -16,6 +16,8 @@ impl Read for Server {
         let read_timeout = keys.or("read_timeout_seconds", defaults.read_timeout);
         let write_timeout = keys.or("write_timeout_seconds", defaults.write_timeout);
         let idle_timeout = keys.or("idle_timeout_seconds", defaults.idle_timeout);
+        let websocket_idle_timeout =
+            keys.or("websocket_idle_timeout_seconds", defaults.websocket_idle_timeout);
         let server = addresses.and_then(|OneOrMore(addresses)| {
             defaults.with_addresses(addresses).map_err(|error| keys.report("addr", error)).ok()
         });
@@ -30,6 +32,7 @@ impl Read for Server {
         server.read_timeout = read_timeout?;
         server.write_timeout = write_timeout?;
         server.idle_timeout = idle_timeout?;
+        server.websocket_idle_timeout = websocket_idle_timeout?;
         Some(server)
     }
 }

@@ -201,6 +201,11 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     let read_timeout = fields.period("read_timeout_seconds", message.read_timeout_us);
     let write_timeout = fields.period("write_timeout_seconds", message.write_timeout_us);
     let idle_timeout = fields.period("idle_timeout_seconds", message.idle_timeout_us);
+    // Absent where an older control plane has encoded it.
+    let websocket_idle_timeout = match message.websocket_idle_timeout_us {
+        0 => Some(Server::default().websocket_idle_timeout),
+        micros => fields.period("websocket_idle_timeout_seconds", micros),
+    };
     let server = addresses.and_then(|list| fields.take("addr", Server::default().with_addresses(list)));
     let mut server = server?;
     server.trusted_proxies = trusted_proxies?;
@@ -211,6 +216,7 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     server.read_timeout = read_timeout?;
     server.write_timeout = write_timeout?;
     server.idle_timeout = idle_timeout?;
+    server.websocket_idle_timeout = websocket_idle_timeout?;
     Some(server)
 }
 

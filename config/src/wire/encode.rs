@@ -85,8 +85,15 @@ impl From<&Server> for v1::Server {
             read_timeout_us: server.read_timeout.micros(),
             write_timeout_us: server.write_timeout.micros(),
             idle_timeout_us: server.idle_timeout.micros(),
+            websocket_idle_timeout_us: websocket_idle_timeout(server),
         }
     }
+}
+
+/// 0 where it is the default, so that files which do not name it keep the hash that older builds gave them.
+fn websocket_idle_timeout(server: &Server) -> u64 {
+    let timeout = server.websocket_idle_timeout;
+    if timeout == Server::default().websocket_idle_timeout { 0 } else { timeout.micros() }
 }
 
 /// Absent where they say nothing, as nearly everywhere.

@@ -156,6 +156,7 @@ impl Needs {
             read_timeout_us: _,
             write_timeout_us: _,
             idle_timeout_us: _,
+            websocket_idle_timeout_us: _,
             address_lists,
         } = server;
         address_lists.into_iter().for_each(|lists| self.address_lists(&lists));

@@ -37,6 +37,9 @@ pub struct Server {
     /// Absent: everybody may send requests.
     #[prost(message, optional, tag = "9")]
     pub address_lists: ::core::option::Option<AddressLists>,
+    /// 0: the default, five minutes.
+    #[prost(uint64, tag = "10")]
+    pub websocket_idle_timeout_us: u64,
 }
 /// From which addresses requests are taken, in CIDR notation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
