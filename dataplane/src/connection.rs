@@ -7,6 +7,8 @@ pub(crate) mod deadlines;
 pub(crate) mod client_io;
 /// An answer on its way out.
 mod outgoing;
+/// The same for clients that speak HTTP/2.
+pub(crate) mod http2;
 /// What follows an answer that leaves HTTP.
 mod tunnel;
 /// Its end, when a request could not be read.
@@ -100,6 +102,8 @@ enum End {
     Expired(Expired),
     /// The client has gone.
     Gone,
+    /// The client speaks HTTP/2.
+    Http2,
 }
 
 /// Serves a connection to its end.
@@ -112,14 +116,21 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAdd
     };
     let client = Rc::new(Client { peer: Peer::new(peer.ip()), deadlines: Rc::clone(&deadlines), control });
     let io = Rc::new(ClientIo::new(socket, deadlines));
-    let end = drive(pin!(serve_requests(&worker, &client, &io, max_header_bytes)), &client, &io).await;
-    let Some(socket) = io.into_socket() else { return };
+    let end = {
+        let served = pin!(serve_requests(&worker, &client, &io, max_header_bytes));
+        drive(served, &client, || io.has_peer()).await
+    };
+    let Some((socket, came)) = Rc::into_inner(io).map(ClientIo::into_parts) else { return };
     let rejection = match end {
         End::Refused(rejection) => Some(rejection),
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
         End::Closed => None,
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
         End::Expired(_) | End::Gone => return,
+        End::Http2 => {
+            let ahead = [http2::PREFACE_HEAD, came.as_slice()].concat();
+            return Box::pin(http2::serve(&worker, &client, socket, ahead.into())).await;
+        }
     };
     if let Some(rejection) = rejection {
         refusal::answer(&worker, &client, &socket, &rejection).await;
@@ -135,12 +146,17 @@ async fn serve_requests(
     max_header_bytes: u64,
 ) -> End {
     let max_bytes = usize::try_from(max_header_bytes).unwrap_or(usize::MAX);
+    let mut is_first = true;
     loop {
         let head = match poll_fn(|context| poll_head(client, io, max_bytes, context)).await {
             Ok(head) => head,
             Err(NoHead::Closed) => return End::Closed,
             Err(NoHead::Unreadable(error)) => return End::Refused(refused(error, max_header_bytes)),
         };
+        if is_first && head == http2::PREFACE_HEAD {
+            return End::Http2;
+        }
+        is_first = false;
         let (request, asked) = match begin(&head, io) {
             Ok(begun) => begun,
             Err(error) => return End::Refused(refused(error, max_header_bytes)),
@@ -174,6 +190,7 @@ fn poll_head(
     max_bytes: usize,
     context: &mut Context<'_>,
 ) -> Poll<Result<Bytes, NoHead>> {
+    client.control.register(context);
     let polled = io.poll_head(max_bytes, context);
     let may_end = client.is_draining() && !client.deadlines.is_new() && !io.has_read_ahead();
     if polled.is_pending() && may_end { Poll::Ready(Err(NoHead::Closed)) } else { polled }
@@ -197,7 +214,7 @@ fn begin(head: &Bytes, io: &Rc<ClientIo>) -> Result<(Request<ClientBody>, Asked)
         is_last: !wants_more(is_modern, &parts.headers),
         takes_trailers: forwarding::accepts_trailers(&parts.headers),
     };
-    Ok((Request::from_parts(parts, ClientBody::new(Rc::clone(io))), asked))
+    Ok((Request::from_parts(parts, ClientBody::Http1(Rc::clone(io))), asked))
 }
 
 /// Whether the client wants to go on with the connection (RFC 9112 section 9.3).
@@ -236,12 +253,15 @@ async fn unless_gone(
     .await
 }
 
-/// Polls a connection until it has ended, or a deadline that ends it has passed.
-async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client, io: &ClientIo) -> End {
+/// Polls a connection, or one stream of it, until it has ended, or a deadline that ends it has passed.
+async fn drive(
+    mut served: Pin<&mut impl Future<Output = End>>,
+    client: &Client,
+    has_peer: impl Fn() -> bool,
+) -> End {
     let deadlines = &client.deadlines;
     let mut timer = pin!(sleep_until(deadlines.next().unwrap_or_else(Instant::now)));
     poll_fn(|context| {
-        client.control.register(context);
         loop {
             deadlines.wake(Instant::now());
             if client.is_draining() {
@@ -264,7 +284,7 @@ async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client,
                 // The exchange sees it and answers.
                 Some(Expired::Phase(Phase::Upstream)) => {}
                 Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
-                Some(Expired::Phase(Phase::Responding)) if io.has_peer() => deadlines.response_begins(),
+                Some(Expired::Phase(Phase::Responding)) if has_peer() => deadlines.response_begins(),
                 Some(Expired::Phase(Phase::Responding)) => return Poll::Ready(End::Gone),
                 Some(expired) => return Poll::Ready(End::Expired(expired)),
                 None => {}

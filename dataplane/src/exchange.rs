@@ -99,6 +99,15 @@ pub(crate) async fn serve(
     response.map(|source| ResponseBody::new(source, record))
 }
 
+/// Answers a request whose head is none, so that nothing about it can be judged.
+pub(crate) fn refuse(worker: &Rc<Worker>, client: &Client, rejection: &Rejection) -> Response<ResponseBody> {
+    let request_id = forwarding::new_request_id(&mut worker.random.borrow_mut());
+    let mut record = Record::new(worker, &worker.view(), client, request_id);
+    let mut response = render(rejection, &mut record);
+    response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
+    response.map(|source| ResponseBody::new(source, record))
+}
+
 /// The story of a request. The order is fixed; it is a security property, not a setting:
 ///
 /// normalise, so that all that follows judges one path; find the route, which says what holds; then the judgements, cheap

@@ -12,6 +12,8 @@ mod framing;
 mod bodies;
 // Tunnels open when both sides agree, and hold what they hold to their end.
 mod websockets;
+// The same requests over HTTP/2, and what only it has.
+mod http2;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.

@@ -84,9 +84,9 @@ impl ClientIo {
         }
     }
 
-    /// The socket, when nobody else uses the connection any more.
-    pub(super) fn into_socket(self: Rc<Self>) -> Option<TcpStream> {
-        Rc::into_inner(self).map(|io| io.socket.into_inner())
+    /// The socket, and what has come on it and was not taken.
+    pub(super) fn into_parts(self) -> (TcpStream, ReadBuffer) {
+        (self.socket.into_inner(), self.read.into_inner())
     }
 
     /// Whether the client is still there, as far as the system knows. Without this its going is only seen by reading, which
