@@ -154,7 +154,11 @@ async fn a_reset_gives_back_what_the_request_held() {
         peer.request()?;
         peer.until_closed()
     });
-    let limited = Document::new().route("all", "/", origin.url()).with("concurrency: { max_in_flight: 1 }");
+    // Nothing but the client ends it before the test does.
+    let limited = Document::new()
+        .upstream("response_header_timeout_seconds: 3600")
+        .route("all", "/", origin.url())
+        .with("concurrency: { max_in_flight: 1 }");
     let gateway = Gateway::standalone(limited);
     let mut client = Client::connect(gateway.address()).await;
     let mut other = client.requests.clone();
