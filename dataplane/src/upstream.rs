@@ -11,7 +11,6 @@ pub(crate) mod connection;
 mod upload;
 
 use std::{
-    collections::HashSet,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -55,9 +54,8 @@ impl Upstreams {
 
     /// Takes the limits and the upstreams of a new snapshot.
     pub(crate) fn reconfigure(&self, snapshot: &Snapshot) {
-        let used: HashSet<_> = snapshot.upstreams().map(|upstream| upstream.id).collect();
         let limits = Limits::new(&snapshot.settings().upstream, self.workers);
-        self.pool.reconfigure(limits, |upstream| used.contains(&upstream));
+        self.pool.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
     }
 
     /// Closes connections that have waited too long, and counts those that still wait.

@@ -4,6 +4,8 @@
 
 /// Calls of a connection, counted.
 mod calls;
+/// How fast they are taken.
+mod pace;
 /// Telling the log of many alike.
 mod sparing;
 
@@ -19,7 +21,7 @@ use hyper_util::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt as _};
@@ -27,6 +29,7 @@ use tracing::{debug, warn};
 
 use self::{
     calls::{Calls, Counted},
+    pace::Pace,
     sparing::Sparing,
 };
 pub use crate::stream::Peer;
@@ -220,13 +223,16 @@ where
         peer: Peer,
         mut stopping: watch::Receiver<()>,
     ) {
-        let calls = Calls::default();
+        let (calls, pace) = (Calls::default(), Pace::new(Instant::now()));
         let under_way = calls.subscribe();
         let service = self.service.clone();
         let answer = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            let (service, call) = (service.clone(), calls.begin());
+            let (service, call, wait) = (service.clone(), calls.begin(), pace.wait(Instant::now()));
             request.extensions_mut().insert(peer);
             async move {
+                if !wait.is_zero() {
+                    sleep(wait).await;
+                }
                 let response = service.oneshot(request).await?;
                 Ok::<_, Infallible>(response.map(|body| Counted::new(body, call)))
             }

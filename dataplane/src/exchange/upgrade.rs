@@ -9,7 +9,8 @@ use http::{
     request::Parts,
 };
 
-use super::{forwarding::lists, request_body::ClientBody};
+use super::request_body::ClientBody;
+use crate::http1::persistence::lists;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
