@@ -77,6 +77,8 @@ pub struct Server {
     pub drain_timeout: Period,
     /// The most connections of clients at once.
     pub max_connections: NonZeroU32,
+    /// Between two bytes of a WebSocket, whoever sends them.
+    pub websocket_idle_timeout: Period,
 }
 
 impl Server {
@@ -120,6 +122,7 @@ impl Default for Server {
             idle_timeout: Period::seconds(60),
             drain_timeout: Self::DEFAULT_DRAIN_TIMEOUT,
             max_connections: Self::DEFAULT_MAX_CONNECTIONS,
+            websocket_idle_timeout: Period::seconds(300),
         }
     }
 }

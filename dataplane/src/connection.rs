@@ -7,6 +7,10 @@ pub(crate) mod deadlines;
 pub(crate) mod client_io;
 /// An answer on its way out.
 mod outgoing;
+/// The same for clients that speak HTTP/2.
+pub(crate) mod http2;
+/// What follows an answer that leaves HTTP.
+mod tunnel;
 /// Its end, when a request could not be read.
 mod refusal;
 
@@ -22,7 +26,7 @@ use std::{
 
 use apigw_engine::rejection::Rejection;
 use bytes::Bytes;
-use http::{Request, Response, Version, header::EXPECT};
+use http::{Request, Response, StatusCode, Version, header::EXPECT};
 use tokio::{
     net::TcpStream,
     task::unconstrained,
@@ -96,6 +100,8 @@ enum End {
     Expired(Expired),
     /// The client has gone.
     Gone,
+    /// The client speaks HTTP/2.
+    Http2,
 }
 
 /// Serves a connection to its end.
@@ -108,14 +114,21 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAdd
     };
     let client = Rc::new(Client { peer: Peer::new(peer.ip()), deadlines: Rc::clone(&deadlines), control });
     let io = Rc::new(ClientIo::new(socket, deadlines));
-    let end = drive(pin!(serve_requests(&worker, &client, &io, max_header_bytes)), &client, &io).await;
-    let Some(socket) = io.into_socket() else { return };
+    let end = {
+        let served = pin!(serve_requests(&worker, &client, &io, max_header_bytes));
+        drive(served, &client, || io.has_peer()).await
+    };
+    let Some((socket, came)) = Rc::into_inner(io).map(ClientIo::into_parts) else { return };
     let rejection = match end {
         End::Refused(rejection) => Some(rejection),
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
         End::Closed => None,
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
         End::Expired(_) | End::Gone => return,
+        End::Http2 => {
+            let ahead = [http2::PREFACE_HEAD, came.as_slice()].concat();
+            return Box::pin(http2::serve(&worker, &client, socket, ahead.into())).await;
+        }
     };
     if let Some(rejection) = rejection {
         refusal::answer(&worker, &client, &socket, &rejection).await;
@@ -143,12 +156,17 @@ async fn serve_requests(
     max_header_bytes: u64,
 ) -> End {
     let max_bytes = usize::try_from(max_header_bytes).unwrap_or(usize::MAX);
+    let mut is_first = true;
     loop {
         let head = match poll_fn(|context| poll_head(client, io, max_bytes, context)).await {
             Ok(head) => head,
             Err(NoHead::Closed) => return End::Closed,
             Err(NoHead::Unreadable(error)) => return End::Refused(refused(error, max_header_bytes)),
         };
+        if is_first && head == http2::PREFACE_HEAD {
+            return End::Http2;
+        }
+        is_first = false;
         let (request, asked) = match begin(&head, io) {
             Ok(begun) => begun,
             Err(error) => return End::Refused(refused(error, max_header_bytes)),
@@ -157,6 +175,10 @@ async fn serve_requests(
         // On the heap, so that a connection between two requests does not carry the room for one.
         let exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), request));
         let Some(response) = unless_gone(exchange, io).await else { return End::Gone };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            tunnel::run(response, client, io).await;
+            return End::Gone;
+        }
         let mut outgoing = Outgoing::begin(response, &asked, io, &worker.date());
         let is_last = match poll_fn(|context| outgoing.poll(io, context)).await {
             Ok(()) => outgoing.is_last(),
@@ -178,6 +200,7 @@ fn poll_head(
     max_bytes: usize,
     context: &mut Context<'_>,
 ) -> Poll<Result<Bytes, NoHead>> {
+    client.control.register(context);
     let polled = io.poll_head(max_bytes, context);
     let may_end = client.is_draining() && !client.deadlines.is_new() && !io.has_read_ahead();
     if polled.is_pending() && may_end { Poll::Ready(Err(NoHead::Closed)) } else { polled }
@@ -201,7 +224,7 @@ fn begin(head: &Bytes, io: &Rc<ClientIo>) -> Result<(Request<ClientBody>, Asked)
         is_last: !wants_more(parts.version, &parts.headers),
         takes_trailers: forwarding::accepts_trailers(&parts.headers),
     };
-    Ok((Request::from_parts(parts, ClientBody::new(Rc::clone(io))), asked))
+    Ok((Request::from_parts(parts, ClientBody::Http1(Rc::clone(io))), asked))
 }
 
 fn refused(error: HeadError, max_bytes: u64) -> Rejection {
@@ -231,12 +254,15 @@ async fn unless_gone(
     .await
 }
 
-/// Polls a connection until it has ended, or a deadline that ends it has passed.
-async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client, io: &ClientIo) -> End {
+/// Polls a connection, or one stream of it, until it has ended, or a deadline that ends it has passed.
+async fn drive(
+    mut served: Pin<&mut impl Future<Output = End>>,
+    client: &Client,
+    has_peer: impl Fn() -> bool,
+) -> End {
     let deadlines = &client.deadlines;
     let mut timer = pin!(sleep_until(deadlines.next().unwrap_or_else(Instant::now)));
     poll_fn(|context| {
-        client.control.register(context);
         loop {
             deadlines.wake(Instant::now());
             if client.is_draining() {
@@ -259,7 +285,7 @@ async fn drive(mut served: Pin<&mut impl Future<Output = End>>, client: &Client,
                 // The exchange sees it and answers.
                 Some(Expired::Phase(Phase::Upstream)) => {}
                 Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
-                Some(Expired::Phase(Phase::Responding)) if io.has_peer() => deadlines.response_begins(),
+                Some(Expired::Phase(Phase::Responding)) if has_peer() => deadlines.response_begins(),
                 Some(Expired::Phase(Phase::Responding)) => return Poll::Ready(End::Gone),
                 Some(expired) => return Poll::Ready(End::Expired(expired)),
                 None => {}

@@ -5,6 +5,8 @@
 pub(crate) mod record;
 /// Who sends it.
 mod caller;
+/// Whether it asks for another protocol.
+mod upgrade;
 /// Whether it comes too soon.
 mod counting;
 /// What its judgements leave for the answer.
@@ -40,6 +42,7 @@ use self::{
     record::Record,
     request_body::{BodyFault, ClientBody, RequestBody},
     response_body::{ResponseBody, Source},
+    upgrade::Upgrade,
 };
 use crate::{
     admin::endpoints::Place,
@@ -96,6 +99,15 @@ pub(crate) async fn serve(
     response.map(|source| ResponseBody::new(source, record))
 }
 
+/// Answers a request whose head is none, so that nothing about it can be judged.
+pub(crate) fn refuse(worker: &Rc<Worker>, client: &Client, rejection: &Rejection) -> Response<ResponseBody> {
+    let request_id = forwarding::new_request_id(&mut worker.random.borrow_mut());
+    let mut record = Record::new(worker, &worker.view(), client, request_id);
+    let mut response = render(rejection, &mut record);
+    response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
+    response.map(|source| ResponseBody::new(source, record))
+}
+
 /// The story of a request. The order is fixed; it is a security property, not a setting:
 ///
 /// normalise, so that all that follows judges one path; find the route, which says what holds; then the judgements, cheap
@@ -139,6 +151,8 @@ async fn answer(
     counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
 
     let server = &snapshot.settings().server;
+    // Before the fields that say so are taken away, as what is for one connection only.
+    let upgrade = Upgrade::asked(&head, &body);
     let fault = Rc::default();
     record.set_body_fault(&fault);
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
@@ -149,6 +163,7 @@ async fn answer(
     forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
     snapshot.vouched().strip(&mut head.headers);
     worker.endpoints().keep_key_back(&mut head.headers);
+    upgrade.ask(&mut head.headers);
     if let (Some(access), Some(caller)) = (&policies.access, &caller) {
         access.rules().forward(caller.claims(), &mut head.headers);
     }
@@ -156,6 +171,7 @@ async fn answer(
     occupy(worker, policies, record)?;
     record.set_upstream(route.upstream);
     let mut response = send(worker, client, snapshot, &route, &head, body, &fault).await?;
+    upgrade.check(&response)?;
     forwarding::prepare_response(response.headers_mut());
     record.set_forwarded(response.status());
     Ok(response.map(Source::Upstream))
@@ -232,19 +248,14 @@ async fn send(
 ) -> Result<Response<UpstreamBody>, Rejection> {
     let deadlines = &client.deadlines;
     let mut sent = pin!(worker.upstreams.send(snapshot, route.upstream, head, body, deadlines));
-    let response = poll_fn(|context| match sent.as_mut().poll(context) {
+    poll_fn(|context| match sent.as_mut().poll(context) {
         // A body that failed broke the upstream's connection, not the other way round.
         Poll::Ready(response) => Poll::Ready(
             response.map_err(|failure| fault.found().map_or(Rejection::Upstream(failure), Rejection::from)),
         ),
         Poll::Pending => passed(deadlines).map_or(Poll::Pending, |rejection| Poll::Ready(Err(rejection))),
     })
-    .await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // Nobody asked for it: the request's `Upgrade` did not pass (RFC 9110 section 7.8).
-        return Err(UpstreamFailure::Malformed.into());
-    }
-    Ok(response)
+    .await
 }
 
 /// The rejection that a passed deadline asks for.

@@ -1,4 +1,4 @@
-//! Floods of HTTP/2 frames against the control plane and the admin address of a data plane.
+//! Floods of HTTP/2 frames against the control plane, and against the admin and the traffic address of a data plane.
 
 use std::net::SocketAddr;
 
@@ -33,12 +33,20 @@ fn flood(listening: Listening, end: End, piece: fn(u32) -> Vec<u8>) {
     let upstream = Origin::saying("served");
     let fleet = Fleet::start(Document::new().route("all", "/", upstream.url()), 1);
     let data_plane = &fleet.data_planes[0];
-    let servers: [(SocketAddr, &Running); 2] = [
+    let traffic = data_plane.traffic();
+    let servers: [(SocketAddr, &Running); 3] = [
         (fleet.control_plane.address(), fleet.control_plane.program()),
         (data_plane.admin(), data_plane.program()),
+        (traffic, data_plane.program()),
     ];
     for (address, program) in servers {
-        let is_served = || gwctl(address, &["status"]).code == Some(0);
+        let is_served = || {
+            if address == traffic {
+                client::get(traffic, "/").text() == "served"
+            } else {
+                gwctl(address, &["status"]).code == Some(0)
+            }
+        };
         assert!(is_served());
         let before = program.resident_bytes();
         let floods: Vec<_> = (0..FLOODERS).map(|_| Flood::start(address, listening, piece)).collect();

@@ -16,6 +16,10 @@ mod http11_cases;
 mod response_cases;
 // Bodies of any size pass in memory that does not grow, up to the limit of the file.
 mod bodies;
+// Tunnels open when both sides agree, and hold what they hold to their end.
+mod websockets;
+// The same requests over HTTP/2, and what only it has.
+mod http2;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
 // More clients than there is room for, and the end of the process.

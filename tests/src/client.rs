@@ -97,6 +97,11 @@ impl Connection {
         self.reader.get_mut().write_all(bytes.as_ref())
     }
 
+    /// What comes, byte for byte.
+    pub fn stream(&mut self) -> &mut impl io::Read {
+        &mut self.reader
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish_sending(&self) {
         let _ = self.reader.get_ref().shutdown(Shutdown::Write);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, BufReader, Write},
+    io::{self, BufRead as _, BufReader, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -249,6 +249,24 @@ impl Peer {
     /// When the other side has closed.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// The bytes that have come, at least one unless the other side has ended.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn some_bytes(&mut self) -> io::Result<Vec<u8>> {
+        let bytes = self.reader.fill_buf()?.to_vec();
+        self.reader.consume(bytes.len());
+        Ok(bytes)
+    }
+
+    /// Whether there is something to read, the end of the stream included; does not wait.
+    pub fn has_input(&mut self) -> bool {
+        let _ = self.reader.get_ref().set_nonblocking(true);
+        let seen = self.reader.fill_buf().map(|_| ());
+        let _ = self.reader.get_ref().set_nonblocking(false);
+        !seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Waits until the other side closes, reading nothing into account.

@@ -11,7 +11,7 @@ use apigw_proto::v1::{self, provider, rate_limit_backend};
 use super::{Hidden, Value};
 use crate::{
     json::Number,
-    model::{Provider, Route, Settings},
+    model::{Provider, Route, Server, Settings},
     names::PolicyMode,
 };
 
@@ -124,6 +124,7 @@ impl Keys {
             read_timeout_us,
             write_timeout_us,
             idle_timeout_us,
+            websocket_idle_timeout_us,
             address_lists,
             paths,
             drain_timeout_us,
@@ -141,6 +142,11 @@ impl Keys {
             self.seconds("server.drain_timeout_seconds", drain_timeout_us);
         }
         self.count_above_0("server.max_connections", max_connections.into());
+        let websocket_idle = match websocket_idle_timeout_us {
+            0 => Server::default().websocket_idle_timeout.micros(),
+            micros => micros,
+        };
+        self.seconds("server.websocket_idle_timeout_seconds", websocket_idle);
         self.address_lists("server.", address_lists);
         if let Some(v1::PathRules { encoded_slash, keeps_empty_segments }) = paths {
             self.text("server.paths.encoded_slash", encoded_slash);

@@ -19,6 +19,8 @@ impl Read for Server {
         let idle_timeout = keys.or("idle_timeout_seconds", defaults.idle_timeout);
         let drain_timeout = keys.or("drain_timeout_seconds", defaults.drain_timeout);
         let max_connections = keys.or("max_connections", defaults.max_connections);
+        let websocket_idle_timeout =
+            keys.or("websocket_idle_timeout_seconds", defaults.websocket_idle_timeout);
         let server = addresses.and_then(|OneOrMore(addresses)| {
             defaults.with_addresses(addresses).map_err(|error| keys.report("addr", error)).ok()
         });
@@ -36,6 +38,7 @@ impl Read for Server {
         server.idle_timeout = idle_timeout?;
         server.drain_timeout = drain_timeout?;
         server.max_connections = max_connections?;
+        server.websocket_idle_timeout = websocket_idle_timeout?;
         Some(server)
     }
 }

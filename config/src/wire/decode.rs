@@ -294,6 +294,11 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
         micros => fields.period("drain_timeout_seconds", micros),
     };
     let max_connections = NonZeroU32::new(message.max_connections).unwrap_or(Server::DEFAULT_MAX_CONNECTIONS);
+    // Absent where an older control plane has encoded it.
+    let websocket_idle_timeout = match message.websocket_idle_timeout_us {
+        0 => Some(Server::default().websocket_idle_timeout),
+        micros => fields.period("websocket_idle_timeout_seconds", micros),
+    };
     let server = addresses.and_then(|list| fields.take("addr", Server::default().with_addresses(list)));
     let mut server = server?;
     server.trusted_proxies = trusted_proxies?;
@@ -307,6 +312,7 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     server.idle_timeout = idle_timeout?;
     server.drain_timeout = drain_timeout?;
     server.max_connections = max_connections;
+    server.websocket_idle_timeout = websocket_idle_timeout?;
     Some(server)
 }
 

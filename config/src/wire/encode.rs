@@ -98,8 +98,15 @@ impl From<&Server> for v1::Server {
             idle_timeout_us: server.idle_timeout.micros(),
             drain_timeout_us: unless(Server::DEFAULT_DRAIN_TIMEOUT.micros(), server.drain_timeout.micros()),
             max_connections: unless(Server::DEFAULT_MAX_CONNECTIONS.get(), server.max_connections.get()),
+            websocket_idle_timeout_us: websocket_idle_timeout(server),
         }
     }
+}
+
+/// 0 where it is the default, so that files which do not name it keep the hash that older builds gave them.
+fn websocket_idle_timeout(server: &Server) -> u64 {
+    let timeout = server.websocket_idle_timeout;
+    if timeout == Server::default().websocket_idle_timeout { 0 } else { timeout.micros() }
 }
 
 /// Absent where they say nothing, as nearly everywhere.

@@ -169,6 +169,7 @@ impl Needs {
             read_timeout_us: _,
             write_timeout_us: _,
             idle_timeout_us: _,
+            websocket_idle_timeout_us: _,
             address_lists,
             // A build that does not know them refuses more.
             paths: _,

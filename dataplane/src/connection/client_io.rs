@@ -2,7 +2,7 @@
 //! of its present request; borrowed for the length of one call only.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     io,
     pin::Pin,
     rc::Rc,
@@ -84,9 +84,9 @@ impl ClientIo {
         }
     }
 
-    /// The socket, when nobody else uses the connection any more.
-    pub(super) fn into_socket(self: Rc<Self>) -> Option<TcpStream> {
-        Rc::into_inner(self).map(|io| io.socket.into_inner())
+    /// The socket, and what has come on it and was not taken.
+    pub(super) fn into_parts(self) -> (TcpStream, ReadBuffer) {
+        (self.socket.into_inner(), self.read.into_inner())
     }
 
     /// Whether the client is still there, as far as the system knows. Without this its going is only seen by reading, which
@@ -197,8 +197,13 @@ impl ClientIo {
         Poll::Pending
     }
 
+    /// The socket and what has come on it, for whoever takes over from HTTP.
+    pub(super) fn tunnel(&self) -> (RefMut<'_, TcpStream>, RefMut<'_, ReadBuffer>) {
+        (self.socket.borrow_mut(), self.read.borrow_mut())
+    }
+
     /// Adds to what is to go.
-    pub(super) fn outgoing(&self) -> std::cell::RefMut<'_, WriteBuffer> {
+    pub(super) fn outgoing(&self) -> RefMut<'_, WriteBuffer> {
         // An answer has begun: it is too late to ask for the body.
         self.awaits_invitation.set(false);
         self.write.borrow_mut()

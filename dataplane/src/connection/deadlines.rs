@@ -24,6 +24,8 @@ pub(crate) enum Phase {
     Upstream,
     /// The answer is on its way. Now and then somebody looks whether the client is still there.
     Responding,
+    /// The client and the upstream speak with each other.
+    Tunnel,
     /// The answer is complete but not yet with the client, or the client still sends its request.
     Flushing,
 }
@@ -46,6 +48,7 @@ struct Timeouts {
     read: Duration,
     write: Duration,
     idle: Duration,
+    websocket_idle: Duration,
     response_header: Duration,
 }
 
@@ -231,6 +234,11 @@ impl Deadlines {
         self.enter(Phase::Responding, Some(LOOK));
     }
 
+    /// A tunnel begins, or bytes have passed through it.
+    pub(crate) fn tunnel_moved(&self) {
+        self.enter(Phase::Tunnel, Some(self.timeouts.get().websocket_idle));
+    }
+
     /// The answer's last byte was handed over.
     pub(crate) fn response_complete(&self) {
         self.enter(Phase::Flushing, None);
@@ -315,6 +323,7 @@ impl Timeouts {
             read: server.read_timeout.duration(),
             write: server.write_timeout.duration(),
             idle: server.idle_timeout.duration(),
+            websocket_idle: server.websocket_idle_timeout.duration(),
             response_header: upstream.response_header_timeout.duration(),
         }
     }

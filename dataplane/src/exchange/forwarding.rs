@@ -27,6 +27,7 @@ const HTTP: HeaderValue = HeaderValue::from_static("http");
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The peer at the other end of a client connection, and what is written of it.
+#[derive(Clone)]
 pub(crate) struct Peer {
     address: IpAddr,
     /// As X-Forwarded-For has it.

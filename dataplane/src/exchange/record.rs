@@ -18,7 +18,7 @@ use crate::{
     access_log::Line,
     connection::{
         Client,
-        deadlines::{Deadlines, Expired},
+        deadlines::{Deadlines, Expired, Phase},
     },
     metrics::RouteCounters,
     worker::{View, Worker},
@@ -283,8 +283,11 @@ impl Record {
         let why = match ending {
             Ending::Complete => self.why,
             Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
-            Ending::ClientDisconnected if self.deadlines.expired() == Some(Expired::Write) => "write_timeout",
-            Ending::ClientDisconnected => "client_disconnected",
+            Ending::ClientDisconnected => match self.deadlines.expired() {
+                Some(Expired::Write) => "write_timeout",
+                Some(Expired::Phase(Phase::Tunnel)) => "websocket_idle",
+                _ => "client_disconnected",
+            },
         };
         let duration = now.saturating_duration_since(self.began);
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);

@@ -16,25 +16,39 @@ use super::forwarding;
 use crate::connection::{
     client_io::{BodyBroken, BodyPiece, ClientIo},
     deadlines::Deadlines,
+    http2::body::StreamBody,
 };
 
 /// The body of a client's request, before anybody has judged it.
-pub(crate) struct ClientBody(Rc<ClientIo>);
+pub(crate) enum ClientBody {
+    /// That of the connection's present request.
+    Http1(Rc<ClientIo>),
+    /// Of a stream.
+    Http2(Box<StreamBody>),
+}
 
 impl ClientBody {
-    /// The body of the connection's present request.
-    pub(crate) fn new(connection: Rc<ClientIo>) -> Self {
-        Self(connection)
-    }
-
     /// Whether nothing is left of it.
     pub(crate) fn has_ended(&self) -> bool {
-        self.0.has_body_ended()
+        match self {
+            Self::Http1(connection) => connection.has_body_ended(),
+            Self::Http2(stream) => stream.has_ended(),
+        }
     }
 
     /// How many bytes are to come, where that is known.
     fn remaining(&self) -> Option<u64> {
-        self.0.remaining_body()
+        match self {
+            Self::Http1(connection) => connection.remaining_body(),
+            Self::Http2(stream) => stream.remaining(),
+        }
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<BodyPiece, BodyBroken>>> {
+        match self {
+            Self::Http1(connection) => connection.poll_body(context),
+            Self::Http2(stream) => stream.poll_piece(context),
+        }
     }
 }
 
@@ -122,7 +136,7 @@ impl RequestBody {
 
 impl Streamed {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(piece) = self.incoming.0.poll_body(context) else {
+        let Poll::Ready(piece) = self.incoming.poll_piece(context) else {
             self.deadlines.body_awaited();
             return Poll::Pending;
         };

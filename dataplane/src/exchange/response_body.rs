@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::record::{Ending, Record};
-use crate::upstream::connection::{UpstreamBody, UpstreamBroken};
+use crate::upstream::connection::{UpstreamBody, UpstreamBroken, Wire};
 
 /// What is sent to a client as a body.
 pub(crate) struct ResponseBody {
@@ -36,6 +36,12 @@ impl ResponseBody {
         if let Source::Upstream(body) = &mut self.source {
             body.poll_upload(context);
         }
+    }
+
+    /// The upstream's connection, when it speaks another protocol now, and the record of what passes.
+    pub(crate) fn tunnel(&mut self) -> Option<(&mut Wire, &mut Record)> {
+        let Source::Upstream(body) = &mut self.source else { return None };
+        Some((body.wire()?, &mut self.record))
     }
 }
 

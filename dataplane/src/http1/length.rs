@@ -54,6 +54,10 @@ pub(crate) fn of_response(
     fields: &HeaderMap,
 ) -> Result<Length, LengthError> {
     let is_chunked = is_chunked(fields)?;
+    // What follows is no HTTP any more, and ends with the connection (RFC 9110 section 15.2.2).
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Length::UntilClose);
+    }
     if *method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)

@@ -43,9 +43,9 @@ pub(crate) struct Connection {
 }
 
 /// A socket, what has come on it and what is to go.
-pub(super) struct Wire {
-    socket: TcpStream,
-    read: ReadBuffer,
+pub(crate) struct Wire {
+    pub(crate) socket: TcpStream,
+    pub(crate) read: ReadBuffer,
     pub(super) write: WriteBuffer,
 }
 
@@ -226,6 +226,12 @@ impl UpstreamBody {
         if let Some(used) = &mut self.used {
             let _ = used.upload.poll(&mut used.connection.wire, context);
         }
+    }
+
+    /// The connection itself, when the upstream has been given all of the request and speaks another protocol now.
+    pub(crate) fn wire(&mut self) -> Option<&mut Wire> {
+        let used = self.used.as_mut()?;
+        used.upload.is_delivered().then_some(&mut used.connection.wire)
     }
 
     /// Gives the connection back, if the upstream is done with this exchange and nothing else came: what an upstream says

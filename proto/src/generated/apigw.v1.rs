@@ -46,6 +46,9 @@ pub struct Server {
     /// 0: 10000.
     #[prost(uint32, tag = "32")]
     pub max_connections: u32,
+    /// 0: the default, five minutes.
+    #[prost(uint64, tag = "10")]
+    pub websocket_idle_timeout_us: u64,
 }
 /// Which paths are taken that not all programs read alike.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -20,9 +20,10 @@ pub struct Reason {
 }
 
 /// How an exchange can end after the upstream's answer began, or without anybody to answer.
-const ENDINGS: [(&str, &str); 3] = [
+const ENDINGS: [(&str, &str); 4] = [
     ("upstream_truncated", "the upstream's answer broke off; the client sees it cut off"),
     ("write_timeout", "the client accepted nothing for too long"),
+    ("websocket_idle", "nothing passed on a WebSocket for too long"),
     ("client_disconnected", "the client went away; status 499 if there was no answer yet"),
 ];
 

@@ -1,0 +1,104 @@
+//! A request's head as HTTP/1.1 would have it, since that is how it is judged and sent on: what h2 has let pass and HTTP/1.1
+//! would not is refused, and what HTTP/2 says in its own way is said in the other (RFC 9113 section 8).
+
+use http::{
+    HeaderMap, HeaderValue, Version,
+    header::{CONTENT_LENGTH, COOKIE, HOST},
+    request::Parts,
+};
+
+use crate::http1::{
+    head::{HeadError, MAX_FIELDS},
+    length::{self, Length},
+};
+
+/// Whether anything follows a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    Nothing,
+    Body,
+}
+
+/// Turns a head into one of HTTP/1.1, and gives the length of the body, where it is told.
+///
+/// # Errors
+/// When HTTP/1.1 has no such head.
+pub(super) fn translate(head: &mut Parts, follows: Follows) -> Result<Option<u64>, HeadError> {
+    if head.headers.len() > MAX_FIELDS {
+        return Err(HeadError::TooLarge);
+    }
+    let target = head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) || !head.headers.values().all(is_trimmed) {
+        return Err(HeadError::Malformed);
+    }
+    let told = match length::of_request(Version::HTTP_11, &head.headers)? {
+        Length::Known(bytes) if head.headers.contains_key(CONTENT_LENGTH) => Some(bytes),
+        _ => None,
+    };
+    if follows == Follows::Nothing && told.is_some_and(|bytes| bytes > 0) {
+        return Err(HeadError::Malformed);
+    }
+    if let Some(authority) = head.uri.authority().filter(|_| !head.headers.contains_key(HOST)) {
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_text| HeadError::Malformed)?;
+        head.headers.insert(HOST, host);
+    }
+    join_cookies(&mut head.headers);
+    Ok(told)
+}
+
+/// Whether a value has no white space around it (RFC 9113 section 8.2.1).
+fn is_trimmed(value: &HeaderValue) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    !is_space(value.as_bytes().first()) && !is_space(value.as_bytes().last())
+}
+
+/// A client may send crumbs of a cookie apart; elsewhere they are one field (RFC 9113 section 8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let crumbs: Vec<_> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1 {
+        let joined =
+            HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).expect("header values make a header value");
+        fields.insert(COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn head(target: &str, fields: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_head_says_its_host_and_its_cookie_once() {
+        let mut head = head("http://a.example/x", &[("cookie", "a=1"), ("cookie", "b=2")]);
+        assert_eq!(translate(&mut head, Follows::Nothing), Ok(None));
+        assert_eq!(head.headers.get(HOST).unwrap(), "a.example");
+        let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn what_http11_could_not_say_is_refused() {
+        let check = |fields: &[(&str, &str)], follows| translate(&mut head("http://a/", fields), follows);
+        assert_eq!(check(&[("content-length", "5")], Follows::Body), Ok(Some(5)));
+        for fields in [&[("content-length", "5, 5")][..], &[("content-length", "5"), ("content-length", "5")]]
+        {
+            assert!(check(fields, Follows::Body).is_err(), "{fields:?}");
+        }
+        assert_eq!(check(&[("content-length", "5")], Follows::Nothing), Err(HeadError::Malformed));
+        let mut padded = head("http://a/", &[]);
+        padded.headers.insert("x", HeaderValue::from_static(" padded"));
+        assert_eq!(translate(&mut padded, Follows::Nothing), Err(HeadError::Malformed));
+        let many: Vec<_> = (0..=MAX_FIELDS).map(|number| format!("x-{number}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();
+        assert_eq!(check(&many, Follows::Nothing), Err(HeadError::TooLarge));
+    }
+}

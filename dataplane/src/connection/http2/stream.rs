@@ -1,0 +1,186 @@
+//! One request and its answer on a stream. The client's reset, and the end of its connection, end the exchange where it stands.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT},
+    response,
+};
+use http_body::Body as _;
+
+use super::{
+    body::{Invitation, StreamBody},
+    head::{Follows, translate},
+};
+use crate::{
+    connection::{Client, End, deadlines::Deadlines, drive, refused},
+    exchange::{self, forwarding, request_body::ClientBody, response_body::ResponseBody},
+    worker::Worker,
+};
+
+/// Serves a request, until its answer is with h2 or somebody has given up.
+pub(super) async fn serve(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    request: Request<RecvStream>,
+    responder: SendResponse<Bytes>,
+) {
+    let responder = Rc::new(RefCell::new(responder));
+    let end = drive(pin!(exchange(&worker, &client, request, &responder)), &client, || true).await;
+    if !matches!(end, End::Closed) {
+        responder.borrow_mut().send_reset(Reason::CANCEL);
+    }
+}
+
+async fn exchange(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    request: Request<RecvStream>,
+    responder: &Rc<RefCell<SendResponse<Bytes>>>,
+) -> End {
+    let Some(response) = answer(worker, client, request, responder).await else { return End::Gone };
+    let (mut head, body) = response.into_parts();
+    prepare_head(&mut head, &worker.date());
+    let is_whole = body.is_end_stream();
+    let begun = responder.borrow_mut().send_response(Response::from_parts(head, ()), is_whole);
+    let Ok(stream) = begun else { return End::Gone };
+    if is_whole {
+        return End::Closed;
+    }
+    let mut outgoing = Outgoing { stream, body, piece: Bytes::new(), deadlines: &client.deadlines };
+    match poll_fn(|context| outgoing.poll(context)).await {
+        Ok(()) => End::Closed,
+        Err(Broken::Client) => End::Gone,
+        Err(Broken::Upstream) => {
+            // What the client has of the answer is not all of it, and it is to know.
+            responder.borrow_mut().send_reset(Reason::INTERNAL_ERROR);
+            End::Closed
+        }
+    }
+}
+
+/// The answer, unless the client goes away first.
+async fn answer(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    request: Request<RecvStream>,
+    responder: &Rc<RefCell<SendResponse<Bytes>>>,
+) -> Option<Response<ResponseBody>> {
+    let (mut head, incoming) = request.into_parts();
+    let follows = if incoming.is_end_stream() { Follows::Nothing } else { Follows::Body };
+    let length = match translate(&mut head, follows) {
+        Ok(length) => length,
+        Err(error) => {
+            let max_bytes = worker.view().snapshot().settings().server.max_header_bytes.get();
+            return Some(exchange::refuse(worker, client, &refused(error, max_bytes)));
+        }
+    };
+    let body = StreamBody::new(incoming, length, invitation(&head.headers), Rc::clone(responder));
+    let request = Request::from_parts(head, ClientBody::Http2(Box::new(body)));
+    let mut exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), request));
+    poll_fn(|context| match exchange.as_mut().poll(context) {
+        Poll::Ready(response) => Poll::Ready(Some(response)),
+        Poll::Pending => responder.borrow_mut().poll_reset(context).map(|_gone| None),
+    })
+    .await
+}
+
+fn invitation(fields: &HeaderMap) -> Invitation {
+    let expected = fields.get(EXPECT).map(HeaderValue::as_bytes);
+    if expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        Invitation::Awaited
+    } else {
+        Invitation::Needless
+    }
+}
+
+/// Makes an answer's head one of HTTP/2: the stream ends by itself, and a connection is not an answer's to close.
+fn prepare_head(head: &mut response::Parts, date: &HeaderValue) {
+    head.version = Version::HTTP_2;
+    head.headers.remove(CONNECTION);
+    if head.status == StatusCode::NO_CONTENT {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    head.headers.entry(DATE).or_insert_with(|| date.clone());
+}
+
+/// Who keeps an answer from its end.
+#[derive(Debug)]
+enum Broken {
+    Client,
+    Upstream,
+}
+
+/// An answer's body on its way. One piece of it waits for the client's window.
+struct Outgoing<'a> {
+    stream: SendStream<Bytes>,
+    body: ResponseBody,
+    piece: Bytes,
+    deadlines: &'a Deadlines,
+}
+
+impl Outgoing<'_> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        loop {
+            if !self.piece.is_empty() {
+                match self.poll_send(context) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
+                    Poll::Pending => {
+                        self.body.poll_upload(context);
+                        return Poll::Pending;
+                    }
+                }
+                if self.piece.is_empty() && self.body.is_end_stream() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+                return self.stream.poll_reset(context).map(|_gone| Err(Broken::Client));
+            };
+            let frame = frame.transpose().map_err(|_broken| Broken::Upstream)?;
+            let ended = match frame.map(http_body::Frame::into_data) {
+                Some(Ok(bytes)) if !bytes.is_empty() || !self.body.is_end_stream() => {
+                    self.piece = bytes;
+                    continue;
+                }
+                Some(Err(frame)) => {
+                    let mut fields = frame.into_trailers().unwrap_or_default();
+                    forwarding::remove_hop_by_hop(&mut fields);
+                    self.stream.send_trailers(fields)
+                }
+                Some(Ok(_)) | None => self.stream.send_data(Bytes::new(), true),
+            };
+            return Poll::Ready(ended.map_err(|_gone| Broken::Client));
+        }
+    }
+
+    /// Hands over as much of the piece as the client's window and the buffer have room for.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.stream.reserve_capacity(self.piece.len());
+        while self.stream.capacity() == 0 {
+            match self.stream.poll_capacity(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Broken::Client)),
+                Poll::Pending => {
+                    self.deadlines.write_blocked();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.deadlines.write_progressed();
+        let part = self.piece.split_to(self.stream.capacity().min(self.piece.len()));
+        let is_last = self.piece.is_empty() && self.body.is_end_stream();
+        Poll::Ready(self.stream.send_data(part, is_last).map_err(|_gone| Broken::Client))
+    }
+}
