@@ -10,6 +10,7 @@ mod rate_limit;
 mod rate_limit_backend;
 mod route;
 mod rules;
+mod tls;
 
 pub(crate) use self::{
     auth::provider_conflicts,
@@ -26,6 +27,7 @@ pub use self::{
     },
     route::{AddressLists, Concurrency, Cors, PolicyError, Route},
     rules::ConfigError,
+    tls::{CertificateFiles, ClientAuth, ClientAuthMode, PlainRequests, ServerTls, TlsListening, TlsVersion},
 };
 use crate::names::{AddressRange, ByteCount, ListenAddress, Period, ValueError};
 
@@ -85,6 +87,8 @@ pub struct Settings {
 pub struct Server {
     /// At least one.
     addresses: Vec<ListenAddress>,
+    /// TLS towards clients; none: all is in clear.
+    pub tls: Option<ServerTls>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<AddressRange>,
     /// Who may send requests at all.
@@ -127,6 +131,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             addresses: vec![":8080".parse().expect("the default address is one")],
+            tls: None,
             trusted_proxies: Vec::new(),
             address_lists: AddressLists::default(),
             max_header_bytes: ByteCount::MEBIBYTE,

@@ -7,10 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use apigw_config::model::{Auth, MaxKeys, RateLimitBackend, Settings};
+use apigw_config::model::{Auth, MaxKeys, RateLimitBackend, Settings, TlsListening};
 use apigw_engine::{Snapshot, rate_limit::Table};
 
-use crate::jwks::KeyRing;
+use crate::{jwks::KeyRing, listeners::Purpose, tls::ServerTls};
 
 /// A snapshot and what its judgements need. A request takes it once and is judged by it to its end.
 #[derive(Debug)]
@@ -20,16 +20,33 @@ pub(crate) struct Serving {
     pub(crate) keys: KeyRing,
     /// The buckets of rate limits, shared by all workers.
     pub(crate) buckets: Arc<Table>,
+    /// What clients are shown; none: everything is in clear.
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Serving {
     /// Begins to fetch keys of providers that are new. Dropped before it serves, it leaves no trace.
-    pub(crate) fn new(snapshot: Snapshot, previous: Option<&Self>) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, tls: Option<Arc<ServerTls>>, previous: Option<&Self>) -> Self {
         let settings = snapshot.settings();
         let providers = settings.auth.as_ref().map_or(&[][..], Auth::providers);
         let keys = KeyRing::new(providers, previous.map(|previous| &previous.keys));
         let buckets = buckets(settings, previous);
-        Self { snapshot: Arc::new(snapshot), keys, buckets }
+        Self { snapshot: Arc::new(snapshot), keys, buckets, tls }
+    }
+
+    /// What clients are shown; none: everything is in clear.
+    pub(crate) fn tls(&self) -> Option<&Arc<ServerTls>> {
+        self.tls.as_ref()
+    }
+
+    /// What clients are shown who connect to such an address; none: it is spoken to in clear.
+    pub(crate) fn tls_on(&self, purpose: Purpose) -> Option<Arc<ServerTls>> {
+        let tls = self.tls.as_ref()?;
+        let speaks = match (purpose, &self.snapshot.settings().server.tls.as_ref()?.listening) {
+            (Purpose::Tls, _) | (Purpose::Traffic, TlsListening::Everywhere) => true,
+            (Purpose::Traffic, TlsListening::Beside { .. }) => false,
+        };
+        speaks.then(|| Arc::clone(tls))
     }
 }
 

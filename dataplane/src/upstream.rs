@@ -31,7 +31,10 @@ use self::{
     connector::Connector,
     pool::{Limits, Pool},
 };
-use crate::{connection::deadlines::Deadlines, exchange::request_body::RequestBody, metrics::WorkerCounters};
+use crate::{
+    connection::deadlines::Deadlines, exchange::request_body::RequestBody, metrics::WorkerCounters,
+    socket::Socket,
+};
 
 /// One worker's way to the upstreams.
 pub(crate) struct Upstreams {
@@ -120,7 +123,7 @@ impl Upstreams {
             deadlines.connecting();
             let timeout = snapshot.settings().upstream.dial_timeout.duration();
             let stream = self.connector.connect(upstream, timeout).await?;
-            Ok(Connection::new(stream, upstream.id))
+            Ok(Connection::new(Socket::Plain(stream), upstream.id))
         })
     }
 }

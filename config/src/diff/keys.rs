@@ -125,6 +125,7 @@ impl Keys {
             write_timeout_us,
             idle_timeout_us,
             address_lists,
+            tls,
         } = server;
         self.list("server.addr", addresses);
         self.list("server.trusted_proxies", trusted_proxies);
@@ -135,6 +136,29 @@ impl Keys {
         self.seconds("server.write_timeout_seconds", write_timeout_us);
         self.seconds("server.idle_timeout_seconds", idle_timeout_us);
         self.address_lists("server.", address_lists);
+        tls.into_iter().for_each(|tls| self.server_tls(tls));
+    }
+
+    fn server_tls(&mut self, tls: v1::ServerTls) {
+        let v1::ServerTls {
+            addresses,
+            redirect_to_https,
+            certificates,
+            min_version,
+            client_auth,
+            client_ca_file,
+            handshake_timeout_us,
+        } = tls;
+        self.list("server.tls.addr", addresses);
+        self.truth("server.redirect_to_https", redirect_to_https);
+        for (index, v1::CertificateFiles { cert_file, key_file }) in certificates.into_iter().enumerate() {
+            self.text(&format!("server.tls.certificates[{index}].cert_file"), cert_file);
+            self.text(&format!("server.tls.certificates[{index}].key_file"), key_file);
+        }
+        self.text("server.tls.min_version", min_version);
+        self.text("server.tls.client_auth.mode", client_auth);
+        self.text("server.tls.client_auth.ca_file", client_ca_file);
+        self.seconds("server.tls.handshake_timeout_seconds", handshake_timeout_us);
     }
 
     fn upstream(&mut self, upstream: v1::Upstream) {

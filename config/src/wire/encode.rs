@@ -8,8 +8,9 @@ use prost::Message as _;
 use super::{Resource, ResourceKind};
 use crate::{
     model::{
-        AddressLists, Admin, Auth, GatewayConfig, Jwks, Provider, ProviderKind, RateLimitBackend,
-        RedisBackend, RedisCredentials, RedisTransport, Server, Settings, Upstream,
+        AddressLists, Admin, Auth, CertificateFiles, GatewayConfig, Jwks, Provider, ProviderKind,
+        RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Server, ServerTls, Settings,
+        Upstream,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
@@ -85,6 +86,25 @@ impl From<&Server> for v1::Server {
             read_timeout_us: server.read_timeout.micros(),
             write_timeout_us: server.write_timeout.micros(),
             idle_timeout_us: server.idle_timeout.micros(),
+            tls: server.tls.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&ServerTls> for v1::ServerTls {
+    fn from(tls: &ServerTls) -> Self {
+        let files = |files: &CertificateFiles| v1::CertificateFiles {
+            cert_file: files.cert_file.as_str().into(),
+            key_file: files.key_file.as_str().into(),
+        };
+        Self {
+            addresses: tls.listening.addresses().iter().map(ToString::to_string).collect(),
+            redirect_to_https: tls.listening.redirect_port().is_some(),
+            certificates: tls.certificates().iter().map(files).collect(),
+            min_version: tls.min_version.to_string(),
+            client_auth: tls.client_auth.mode().to_string(),
+            client_ca_file: tls.client_auth.ca_file().map_or_else(String::new, |path| path.as_str().into()),
+            handshake_timeout_us: tls.handshake_timeout.micros(),
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::{
 /// The gateway's decision not to pass on an upstream's answer. In the order a request can meet them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
+    /// The client speaks in clear where TLS is spoken.
+    #[error("the connection is in clear where TLS is spoken")]
+    TlsExpected,
     /// The head did not arrive in time.
     #[error("the request's head did not arrive in time")]
     HeadTimeout,
@@ -174,6 +177,7 @@ impl Rejection {
     fn summary(&self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as Status;
         match self {
+            Self::TlsExpected => (Status::BAD_REQUEST, "tls_expected", "tls_required"),
             Self::HeadTimeout => (Status::REQUEST_TIMEOUT, "head_timeout", "request_timeout"),
             Self::HeadMalformed => (Status::BAD_REQUEST, "head_malformed", "bad_request"),
             Self::HttpVersion => {
@@ -244,7 +248,8 @@ impl Rejection {
     fn closes(&self) -> bool {
         matches!(
             self,
-            Self::HeadTimeout
+            Self::TlsExpected
+                | Self::HeadTimeout
                 | Self::HeadMalformed
                 | Self::HttpVersion
                 | Self::HeadTooLarge { .. }

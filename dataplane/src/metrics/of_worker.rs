@@ -27,12 +27,43 @@ pub(crate) struct WorkerCounters {
     /// Connections to the rate limit server.
     pub(crate) rate_limit_connections: Cell,
     rate_limit_backend_failures: Reasons,
+    /// By outcome.
+    handshakes: Reasons,
+}
+
+/// How a client's handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakeOutcome {
+    /// Requests can be read.
+    Success,
+    /// The two do not come together, or the client went away.
+    Failure,
+    /// It took too long.
+    Timeout,
+    /// The client does not speak TLS.
+    InClear,
+}
+
+impl HandshakeOutcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+            Self::InClear => "in_clear",
+        }
+    }
 }
 
 impl WorkerCounters {
     /// Counts a request that the rate limit server gave no decision for.
     pub(crate) fn rate_limit_backend_failed(&self, reason: &'static str) {
         self.rate_limit_backend_failures.add(reason);
+    }
+
+    /// Counts the end of a client's handshake.
+    pub(crate) fn handshake_ended(&self, outcome: HandshakeOutcome) {
+        self.handshakes.add(outcome.label());
     }
 
     /// Counts a client's connection for as long as the result lives.
@@ -66,7 +97,11 @@ pub(super) fn families(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
         |cell: fn(&WorkerCounters) -> &Cell| workers.iter().map(|worker| cell(worker).read()).sum::<u64>();
     let failures = backend_failures(workers);
     let failures = failures.iter().map(|(reason, count)| counter(&[("reason", reason)], *count));
+    let mut handshakes = BTreeMap::new();
+    workers.iter().for_each(|worker| worker.handshakes.add_to(&mut handshakes));
+    let handshakes = handshakes.iter().map(|(outcome, count)| counter(&[("outcome", outcome)], *count));
     vec![
+        counters("apigw_tls_handshakes_total", "Handshakes of clients that ended.", handshakes.collect()),
         counters(
             "apigw_client_connections_total",
             "Connections of clients that were accepted.",

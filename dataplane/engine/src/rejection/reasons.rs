@@ -45,6 +45,7 @@ fn rejections() -> Vec<Rejection> {
     use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Unresolved};
     const MAX_BYTES: u64 = 1_048_576;
     let head = [
+        Rejection::TlsExpected,
         Rejection::HeadTimeout,
         Rejection::HeadMalformed,
         Rejection::HttpVersion,
