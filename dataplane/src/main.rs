@@ -13,7 +13,7 @@ mod listeners;
 mod worker;
 /// Its bytes, in clear or not.
 mod socket;
-/// TLS towards clients.
+/// TLS on both sides.
 mod tls;
 /// One client connection.
 mod connection;

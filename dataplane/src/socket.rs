@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::server;
+use tokio_rustls::{client, server};
 
 use crate::http1::read_buffer::ReadBuffer;
 
@@ -21,6 +21,8 @@ pub(crate) enum Socket {
     Plain(TcpStream),
     /// Of a client.
     Accepted(Box<server::TlsStream<TcpStream>>),
+    /// Of an upstream.
+    Dialled(Box<client::TlsStream<TcpStream>>),
 }
 
 /// Does the same with each kind.
@@ -29,6 +31,7 @@ macro_rules! each {
         match $socket {
             Self::Plain($inner) => $does,
             Self::Accepted($inner) => $does,
+            Self::Dialled($inner) => $does,
         }
     };
 }
@@ -58,11 +61,19 @@ impl Socket {
             Self::Plain(stream) => stream.poll_read_ready(context),
             Self::Accepted(stream) => {
                 let (stream, session) = stream.get_ref();
-                // Something was deciphered already, or the peer has said its last word.
-                if session.wants_read() { stream.poll_read_ready(context) } else { Poll::Ready(Ok(())) }
+                poll_record(stream, session.wants_read(), context)
+            }
+            Self::Dialled(stream) => {
+                let (stream, session) = stream.get_ref();
+                poll_record(stream, session.wants_read(), context)
             }
         }
     }
+}
+
+/// Of a session that wants nothing, something was deciphered already, or the peer has said its last word.
+fn poll_record(stream: &TcpStream, wants_read: bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    if wants_read { stream.poll_read_ready(context) } else { Poll::Ready(Ok(())) }
 }
 
 impl AsFd for Socket {
@@ -70,6 +81,7 @@ impl AsFd for Socket {
         match self {
             Self::Plain(stream) => stream.as_fd(),
             Self::Accepted(stream) => stream.get_ref().0.as_fd(),
+            Self::Dialled(stream) => stream.get_ref().0.as_fd(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TLS towards clients: certificates by name, renewed while they are in use.
+//! TLS towards clients, with certificates by name that are renewed while they are in use, and towards upstreams.
 //!
 //! Architecture invariant: a configuration whose files are of no use does not come into force; files that become of no use
 //! later change nothing. Connections that are open keep what they began with.
@@ -7,6 +7,8 @@
 mod material;
 /// The files, followed.
 mod renewal;
+/// Towards upstreams.
+pub(crate) mod upstream;
 
 use std::{
     path::{Path, PathBuf},

@@ -191,7 +191,7 @@ impl Worker {
         let counted = shared.metrics.of_worker();
         let connector = Connector::new(Arc::clone(&shared.addresses), Arc::clone(&counted));
         Self {
-            upstreams: Upstreams::new(&serving.snapshot, connector, Arc::clone(&counted), shared.workers),
+            upstreams: Upstreams::new(&serving, connector, Arc::clone(&counted), shared.workers),
             shared_limiter: RefCell::new(start_shared_limiter(&serving.snapshot)),
             tokens: RefCell::new(TokenCache::new(REMEMBERED_TOKENS, RandomState::new())),
             view: RefCell::new(Rc::new(View::new(serving))),
@@ -216,7 +216,7 @@ impl Worker {
         let newest = running.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.serving) {
-            self.upstreams.reconfigure(&newest.snapshot);
+            self.upstreams.reconfigure(newest);
             self.counters.borrow_mut().clear();
             self.follow_rate_limit_backend(&newest.snapshot);
             *view = Rc::new(View::new(Arc::clone(newest)));

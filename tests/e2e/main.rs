@@ -30,7 +30,7 @@ mod shared_limits;
 mod concurrency;
 // An upstream that fails is left alone, and tried again.
 mod breaker;
-// TLS towards clients: certificates, their renewal, who is told what.
+// TLS on both sides: certificates, their renewal, who is told what.
 mod tls;
 // What pages of other origins may do.
 mod cors;

@@ -1,4 +1,4 @@
-//! TLS towards clients, by real handshakes.
+//! TLS towards clients and upstreams, by real handshakes.
 
 use std::{fs, net::SocketAddr, process::Command};
 
@@ -6,7 +6,7 @@ use apigw_tests::{
     certificates::{Authority, Flaw, Identity, SecureClient, replace},
     client::{self, Connection},
     configuration::{ConfigFile, Document},
-    gateway::Gateway,
+    gateway::{DataPlane, Gateway, Source},
     origin::{Origin, Request, ok},
     programs::{Finished, Programs},
     waiting::eventually,
@@ -233,4 +233,29 @@ fn sessions_are_resumed() {
         assert!(ask(version, "-sess_out").contains("New, TLSv1"), "{version}");
         assert!(ask(version, "-sess_in").contains("Reused, TLSv1"), "{version}");
     }
+}
+
+#[test]
+fn upstreams_are_spoken_to_in_tls_if_they_are_who_they_should_be() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    // What speaks TLS is a gateway itself, once with a certificate for its address and once for another name.
+    let (good, other) = (authority.identity(), authority.identity_with(Flaw::OtherName, &authority));
+    let [right, wrong] = [&good, &other].map(|shown| Gateway::standalone(document(&[shown], "", &upstream)));
+    let url = |gateway: &Gateway| format!("https://{}", gateway.address());
+    let routes = Document::new().route("right", "/right", url(&right)).route("wrong", "/wrong", url(&wrong));
+    let plain = routes.route("plain", "/plain", format!("https://{}", upstream.address()));
+    let file = ConfigFile::new(plain);
+    let data_plane = DataPlane::start_as(Source::File(file.path()), |command| {
+        command.args(["--listen", "127.0.0.1:0"]).env("SSL_CERT_FILE", good.path("ca.pem"))
+    });
+    for _ in 0..2 {
+        assert_eq!(data_plane.serves("/right").text(), "GET /right");
+    }
+    for path in ["/wrong", "/plain"] {
+        let answer = client::get(data_plane.traffic(), path);
+        assert_eq!(answer.status(), 502, "{path}");
+        let id = answer.field("x-request-id").expect("an id");
+        assert_eq!(data_plane.access(id)["why"], "upstream_tls", "{path}");
+    }
+    assert_eq!(data_plane.metrics().count("apigw_upstream_tls_failures_total", &[]), 2);
 }

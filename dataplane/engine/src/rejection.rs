@@ -118,6 +118,9 @@ pub enum UpstreamFailure {
     /// No connection was made in time.
     #[error("no connection to the upstream in time")]
     ConnectTimeout,
+    /// No TLS, or nobody vouches for who answered there.
+    #[error("no secure connection to the upstream")]
+    Tls,
     /// The connection ended, or broke, before an answer.
     #[error("the upstream's connection broke")]
     Reset,
@@ -274,6 +277,7 @@ impl UpstreamFailure {
             Self::Unresolved => (bad, "upstream_unresolved", "bad_gateway"),
             Self::Connect => (bad, "upstream_unreachable", "bad_gateway"),
             Self::ConnectTimeout => (late, "upstream_connect_timeout", "gateway_timeout"),
+            Self::Tls => (bad, "upstream_tls", "bad_gateway"),
             Self::Reset => (bad, "upstream_reset", "bad_gateway"),
             Self::Malformed => (bad, "upstream_malformed", "bad_gateway"),
             Self::ResponseTimeout => (late, "upstream_timeout", "gateway_timeout"),

@@ -60,6 +60,8 @@ struct CompiledRoute {
 pub struct Upstream {
     /// Identity of its state.
     pub id: UpstreamId,
+    /// How bytes travel.
+    pub scheme: Scheme,
     /// An address or a name.
     pub host: UpstreamHost,
     /// TCP port.
@@ -107,10 +109,6 @@ impl Snapshot {
         revision: Revision,
         previous: Option<&Self>,
     ) -> Result<Self, Vec<Problem>> {
-        let problems: Vec<_> = unsupported(&config).collect();
-        if !problems.is_empty() {
-            return Err(problems);
-        }
         let mut last_id = previous.map_or(0, |previous| previous.last_id);
         let mut new_id = || {
             last_id += 1;
@@ -209,20 +207,8 @@ impl Upstream {
     fn new(url: &UpstreamUrl, id: UpstreamId) -> Self {
         let authority = HeaderValue::from_str(&url.authority())
             .expect("an upstream's host holds only letters, digits and -_.:[]");
-        Self { id, host: url.host().clone(), port: url.port(), authority }
+        Self { id, scheme: url.scheme(), host: url.host().clone(), port: url.port(), authority }
     }
-}
-
-/// What a legal file may ask for and this version cannot do: to run without it would be to ignore it silently.
-fn unsupported(config: &GatewayConfig) -> impl Iterator<Item = Problem> {
-    let https = |route: &model::Route| route.upstream.scheme() == Scheme::Https;
-    let routes = config.routes().iter().enumerate().filter(move |(_, route)| https(route));
-    routes.map(|(index, _)| Problem {
-        file: String::new(),
-        position: None,
-        path: format!("routes[{index}].upstream"),
-        message: "https upstreams are not supported by this version".into(),
-    })
 }
 
 #[cfg(test)]
@@ -295,9 +281,8 @@ mod tests {
     }
 
     #[test]
-    fn https_upstreams_are_refused_with_their_place() {
-        let problems = snapshot(&[("a", "http://h:1"), ("b", "https://h")], None).unwrap_err();
-        assert_eq!(problems.len(), 1);
-        assert_eq!(problems[0].path, "routes[1].upstream");
+    fn schemes_tell_upstreams_apart() {
+        let snapshot = snapshot(&[("a", "http://h:1"), ("b", "https://h:1")], None).unwrap();
+        assert_ne!(route(&snapshot, "/a").upstream.id, route(&snapshot, "/b").upstream.id);
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) connects: Cell,
     /// And those that could not be.
     pub(crate) failed_connects: Cell,
+    /// Handshakes with upstreams that failed, or took too long.
+    pub(crate) failed_upstream_handshakes: Cell,
     /// Requests sent a second time, on another connection.
     pub(crate) retries: Cell,
     /// Connections to upstreams that wait for a request.
@@ -119,6 +121,11 @@ pub(super) fn families(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
                 counter(&[("outcome", "success")], sum(|worker| &worker.connects)),
                 counter(&[("outcome", "failure")], sum(|worker| &worker.failed_connects)),
             ],
+        ),
+        counters(
+            "apigw_upstream_tls_failures_total",
+            "Handshakes with upstreams that failed.",
+            vec![counter(&[], sum(|worker| &worker.failed_upstream_handshakes))],
         ),
         counters(
             "apigw_upstream_retries_total",

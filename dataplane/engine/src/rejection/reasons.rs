@@ -42,7 +42,7 @@ fn rejections() -> Vec<Rejection> {
     use PathError::{
         Backslash, ControlCharacter, DotSegmentParameter, EscapedSeparator, InvalidEscape, NotAPath,
     };
-    use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Unresolved};
+    use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Tls, Unresolved};
     const MAX_BYTES: u64 = 1_048_576;
     let head = [
         Rejection::TlsExpected,
@@ -68,7 +68,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::TooBusy(Full { max_in_flight: 1 }),
         Rejection::CircuitOpen(Open { retry_after: std::time::Duration::ZERO }),
     ];
-    let upstreams = [Unresolved, Connect, ConnectTimeout, Reset, Malformed, ResponseTimeout];
+    let upstreams = [Unresolved, Connect, ConnectTimeout, Tls, Reset, Malformed, ResponseTimeout];
     let mut all = Vec::from(head);
     all.extend(paths.map(Rejection::Path));
     all.extend([AddressRefusal::Denied, AddressRefusal::NotAllowed].map(Rejection::Address));
