@@ -65,7 +65,7 @@ pub fn changes(before: &GatewayConfig, after: &GatewayConfig) -> Vec<Change> {
             providers(after.settings()),
         );
     }
-    let routes = |config| GatewayConfig::routes(config).iter().map(|route| (route.name.as_str(), route));
+    let routes = |config| GatewayConfig::routes(config).map(|route| (route.name.as_str(), route));
     compare_lists(&mut changes, Kind::Route, routes(before), routes(after));
     changes
 }

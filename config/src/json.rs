@@ -219,7 +219,7 @@ mod tests {
     /// A route of everything.yaml, as what is sent of it.
     fn everything() -> v1::Route {
         let config = crate::read("g.yaml", include_bytes!("../examples/everything.yaml")).unwrap();
-        v1::Route::from(&config.routes()[0])
+        v1::Route::from(config.route(0).unwrap())
     }
 
     #[test]

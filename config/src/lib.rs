@@ -8,10 +8,12 @@
 pub mod admin_key;
 pub mod diff;
 pub mod json;
+pub mod leaf_store;
 pub mod model;
 pub mod names;
 pub mod pages;
 pub mod problem;
+pub mod shared_table;
 pub mod watch;
 pub mod wire;
 

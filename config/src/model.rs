@@ -6,6 +6,7 @@
 mod auth;
 mod checks;
 mod circuit_breaker;
+mod gateway_config;
 mod rate_limit;
 mod rate_limit_backend;
 mod route;
@@ -20,6 +21,7 @@ pub use self::{
     auth::{Auth, AuthError, ForwardedClaims, Jwks, Provider, ProviderKind, RouteAuth},
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
+    gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     rate_limit::{RateLimit, RateLimitScope},
     rate_limit_backend::{
         MaxKeys, MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
@@ -30,42 +32,6 @@ pub use self::{
     tls::{CertificateFiles, ClientAuth, ClientAuthMode, PlainRequests, ServerTls, TlsListening, TlsVersion},
 };
 use crate::names::{AddressRange, ByteCount, ListenAddress, Period, ValueError};
-
-/// A whole legal configuration: at least one route, names unique, in the order of the file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GatewayConfig {
-    settings: Settings,
-    routes: Vec<Route>,
-}
-
-impl GatewayConfig {
-    /// Puts a configuration together.
-    ///
-    /// # Errors
-    /// Every broken rule: no route at all, names given twice, callers to be known without a way to know them, and so on.
-    pub fn new(settings: Settings, routes: Vec<Route>) -> Result<Self, Vec<ConfigError>> {
-        let errors = conflicts((&settings).into(), routes.iter().map(Into::into));
-        if errors.is_empty() { Ok(Self { settings, routes }) } else { Err(errors) }
-    }
-
-    /// Everything that is not a route.
-    #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// The routes, in the order of the file.
-    #[must_use]
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
-    }
-
-    /// Takes the configuration apart.
-    #[must_use]
-    pub fn into_parts(self) -> (Settings, Vec<Route>) {
-        (self.settings, self.routes)
-    }
-}
 
 /// Everything that is not a route.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -15,7 +15,9 @@ mod secret;
 mod upstream;
 mod value_error;
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, hash::BuildHasher as _, str::FromStr, sync::Arc};
+
+use rustc_hash::FxBuildHasher;
 
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress},
@@ -53,6 +55,13 @@ impl RouteName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Its hash in a [`SharedTable`](crate::shared_table::SharedTable) of this process. Names are configured, so nobody
+    /// chooses them to collide.
+    #[must_use]
+    pub fn table_hash(&self) -> u64 {
+        FxBuildHasher.hash_one(self.as_str())
     }
 }
 

@@ -116,11 +116,9 @@ impl Gateway for GatewayService {
 
     async fn routes(&self, _: Request<v1::RoutesRequest>) -> Result<Response<Self::RoutesStream>, Status> {
         let newest = self.desired.borrow().newest.clone();
-        let count = newest.as_ref().map_or(0, |newest| newest.snapshot().config().routes().len());
-        let routes = (0..count).filter_map(move |index| {
-            let routes = newest.as_ref()?.snapshot().config().routes();
-            Some(v1::Route::from(&routes[index]))
-        });
+        let count = newest.as_ref().map_or(0, |newest| newest.snapshot().config().route_count());
+        let routes = (0..count)
+            .filter_map(move |index| newest.as_ref()?.snapshot().config().route(index).map(v1::Route::from));
         let answers = pages::pages(routes).map(|routes| Ok(v1::RoutesResponse { routes }));
         Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
     }

@@ -1,8 +1,8 @@
 //! What was published, kept on disk: the last so many revisions with their content.
 //!
-//! A revision's content is shared with every other one that has it: each resource is a file under the hash of its
-//! bytes. A record is written when all its resources are there, so whatever ends this process, what is found afterwards
-//! is a whole revision or none. What is damaged is passed over with one line in the log and never read as something
+//! A revision's content is shared with every other one that has it: each leaf of its list is a file under its hash. A
+//! record is written when all its leaves are there, so whatever ends this process, what is found afterwards is a whole
+//! revision or none. What is damaged is passed over with one line in the log and never read as something
 //! else.
 
 /// One revision, and the bytes that remember it.
@@ -11,26 +11,19 @@ mod record;
 mod store;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use apigw_config::wire::{self, ContentsError, Hash, Resource, Revision};
+use apigw_config::wire::{self, Hash, Leaf, Revision};
 use tracing::warn;
 
-use self::{
-    record::RecordError,
-    store::{Durability, Store},
-};
+use self::{record::RecordError, store::Store};
 pub(crate) use self::{
     record::{Origin, Record},
     store::{Place, StoreError},
 };
-
-/// The most new resources of a revision that are flushed to the disk one by one. Of more, a loss of power may take the
-/// content with it, which shows in their hashes; the revision's number, in its record, is never lost.
-const MAX_FLUSHED_RESOURCES: usize = 1_000;
 
 /// Why there is no content of a revision.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +36,6 @@ pub(crate) enum HistoryError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error(transparent)]
-    Contents(#[from] ContentsError),
 }
 
 /// The history. Written by one, read by many.
@@ -61,7 +52,7 @@ pub(crate) struct History {
 /// What the files are needed for.
 #[derive(Debug, Default)]
 struct Ledger {
-    /// How many records need each object.
+    /// How many records need each leaf.
     uses: HashMap<Hash, usize>,
     /// The newest that was ever written, whether its record is still good or not.
     newest: Option<Place>,
@@ -89,8 +80,7 @@ impl History {
                 }
             }
         }
-        let needed: HashSet<String> = ledger.uses.keys().map(Hash::to_string).collect();
-        store.sweep(|name| needed.contains(name))?;
+        store.sweep(ledger.uses.keys().copied())?;
         let history = Self { store, limit, records: Mutex::new(records), ledger: Mutex::new(ledger) };
         history.forget_old(&mut lock(&history.ledger))?;
         Ok(history)
@@ -117,41 +107,29 @@ impl History {
     }
 
     /// The content of a revision. Reads files.
-    pub(crate) fn resources(&self, revision: Revision) -> Result<Vec<Resource>, HistoryError> {
+    pub(crate) fn leaves(&self, revision: Revision) -> Result<Vec<Arc<Leaf>>, HistoryError> {
         let place = place(revision);
         self.find(revision).ok_or(HistoryError::Unknown { place })?;
         let (_, hashes) = Record::decode(&self.store.record(place)?)?;
-        let object = |hash| match self.store.object(hash) {
-            Ok(Some(bytes)) => Ok(bytes.into()),
-            Ok(None) => Err(HistoryError::Damaged { place }),
-            Err(error) => Err(error.into()),
-        };
-        let contents = hashes.into_iter().map(object).collect::<Result<Vec<_>, HistoryError>>()?;
-        let resources = wire::resources(contents)?;
-        let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
-        if root_hash != revision.root_hash {
+        if wire::root_of(hashes.iter().copied()) != revision.root_hash {
             return Err(HistoryError::Damaged { place });
         }
-        Ok(resources)
+        let leaf = |hash| self.store.leaf(hash).map(Arc::new).ok_or(HistoryError::Damaged { place });
+        hashes.into_iter().map(leaf).collect()
     }
 
     /// Keeps a revision, which must be newer than all before it. When this returns, it is on the disk.
-    pub(crate) fn keep(&self, record: Record, resources: &[Resource]) -> Result<(), StoreError> {
+    pub(crate) fn keep<'l>(
+        &self,
+        record: Record,
+        leaves: impl IntoIterator<Item = &'l Arc<Leaf>>,
+    ) -> Result<(), StoreError> {
         let mut ledger = lock(&self.ledger);
-        let mut missing: HashMap<Hash, &Resource> = HashMap::new();
-        for resource in resources.iter().filter(|resource| !ledger.uses.contains_key(&resource.entry().hash))
-        {
-            missing.insert(resource.entry().hash, resource);
-        }
-        let is_few = missing.len() <= MAX_FLUSHED_RESOURCES;
-        let durability = if is_few { Durability::Flushed } else { Durability::Written };
-        for (hash, resource) in &missing {
-            self.store.write_object(*hash, resource.bytes(), durability)?;
-        }
-        if !missing.is_empty() {
-            self.store.flush_objects()?;
-        }
-        let (place, hashes) = (place(record.revision), record::hashes(resources));
+        let leaves: Vec<&Leaf> = leaves.into_iter().map(AsRef::as_ref).collect();
+        let is_missing = |leaf: &&Leaf| !ledger.uses.contains_key(&leaf.hash());
+        self.store.write_leaves(&leaves.iter().copied().filter(is_missing).collect::<Vec<_>>())?;
+        let (place, hashes) =
+            (place(record.revision), leaves.iter().map(|leaf| leaf.hash()).collect::<Vec<_>>());
         self.store.write_record(place, &record.encode(&hashes))?;
         ledger.newest = ledger.newest.max(Some(place));
         ledger.need(&hashes);
@@ -184,6 +162,7 @@ impl History {
 
     /// Removes what is beyond the limit, and damaged records as old as that.
     fn forget_old(&self, ledger: &mut Ledger) -> Result<(), StoreError> {
+        let mut is_swept = true;
         loop {
             let oldest = {
                 let mut records = lock(&self.records);
@@ -195,9 +174,10 @@ impl History {
             self.store.remove_record(place)?;
             // Without its record it is not known what it needed; the next start sweeps it.
             let hashes = stored.ok().and_then(|bytes| Some(Record::decode(&bytes).ok()?.1));
-            for hash in ledger.release(&hashes.unwrap_or_default()) {
-                self.store.remove_object(hash)?;
-            }
+            is_swept &= !ledger.release(&hashes.unwrap_or_default());
+        }
+        if !is_swept {
+            self.store.sweep(ledger.uses.keys().copied())?;
         }
         let oldest = lock(&self.records).front().map(|record| place(record.revision));
         let is_old = |place: &mut Place| oldest.is_some_and(|oldest| *place < oldest);
@@ -215,23 +195,22 @@ impl Ledger {
         }
     }
 
-    /// What nobody needs any more when these are needed once less.
-    fn release(&mut self, hashes: &[Hash]) -> Vec<Hash> {
-        let mut unneeded = Vec::new();
+    /// Whether there is something that nobody needs any more when these are needed once less.
+    fn release(&mut self, hashes: &[Hash]) -> bool {
+        let before = self.uses.len();
         for hash in hashes {
             if let Some(uses) = self.uses.get_mut(hash) {
                 *uses -= 1;
                 if *uses == 0 {
                     self.uses.remove(hash);
-                    unneeded.push(*hash);
                 }
             }
         }
-        unneeded
+        self.uses.len() < before
     }
 }
 
-/// A record whose resources are all there. What was checked of them before is not read again.
+/// A record whose leaves are all there. What was checked of them before is not read again.
 fn whole(
     store: &Store,
     place: Place,
@@ -241,8 +220,7 @@ fn whole(
     if self::place(record.revision) != place {
         return Err(HistoryError::Damaged { place });
     }
-    let mut is_good =
-        |hash: &Hash| *checked.entry(*hash).or_insert_with(|| matches!(store.object(*hash), Ok(Some(_))));
+    let mut is_good = |hash: &Hash| *checked.entry(*hash).or_insert_with(|| store.leaf(*hash).is_some());
     if hashes.iter().all(&mut is_good) { Ok((record, hashes)) } else { Err(HistoryError::Damaged { place }) }
 }
 

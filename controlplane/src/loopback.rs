@@ -101,12 +101,21 @@ impl DataPlane {
         }
     }
 
-    /// Takes an offer and its entries.
-    async fn offered(&mut self) -> (v1::Revision, u32) {
+    /// Takes an offer; says which revision, and how many leaves it has.
+    async fn offered(&mut self) -> (v1::Revision, usize) {
         let follow_response::Message::Offer(offer) = self.hear().await else { panic!("an offer is due") };
-        let follow_response::Message::Entries(entries) = self.hear().await else { panic!("entries are due") };
-        assert_eq!(entries.entries.len(), offer.entry_count as usize);
-        (offer.revision.unwrap(), offer.entry_count)
+        (offer.revision.unwrap(), offer.leaf_hashes.len() / 32)
+    }
+
+    /// Takes an offer and all its leaves; says which revision, and how many entries it has.
+    async fn listed(&mut self) -> (v1::Revision, u32) {
+        let (revision, leaves) = self.offered().await;
+        let need = v1::NeedLeaves { revision: Some(revision.clone()), indexes: (0..).take(leaves).collect() };
+        self.say(follow_request::Message::NeedLeaves(need)).await;
+        let follow_response::Message::Leaves(page) = self.hear().await else { panic!("leaves are due") };
+        assert_eq!(page.leaves.len(), leaves);
+        let entries = page.leaves.iter().map(|leaf| leaf.entries.len()).sum::<usize>();
+        (revision, u32::try_from(entries).unwrap())
     }
 
     async fn report(&self, revision: v1::Revision, outcome: v1::Outcome) {
@@ -153,7 +162,7 @@ async fn a_revision_reaches_a_data_plane_and_shows_in_status() {
     let mut data_plane = running.follow().await.unwrap();
     data_plane.say(follow_request::Message::Hello(hello("dp-1", 1))).await;
     running.publisher.consider(file_of(&["a", "b"]), 5);
-    let (revision, count) = data_plane.offered().await;
+    let (revision, count) = data_plane.listed().await;
     let need = v1::Need { revision: Some(revision.clone()), indexes: (0..count).collect() };
     data_plane.say(follow_request::Message::Need(need)).await;
     let follow_response::Message::Chunk(chunk) = data_plane.hear().await else { panic!("a chunk is due") };

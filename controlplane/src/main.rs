@@ -199,7 +199,7 @@ fn roll_back(publisher: &mut Publisher, order: Order) {
 
 fn log_published(newest: &Published, origin: &str) {
     let revision = newest.revision();
-    let routes = newest.snapshot().config().routes().len();
+    let routes = newest.snapshot().config().route_count();
     info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, routes, origin, "published");
 }
 

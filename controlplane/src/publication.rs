@@ -7,13 +7,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apigw_config::{
-    model::GatewayConfig,
     problem::Problem,
     watch::Content,
-    wire::{
-        self, Hash, Resource, Revision,
-        features::{self, Feature},
-    },
+    wire::{self, Hash, Revision, features::Feature},
 };
 use apigw_engine::{
     Snapshot,
@@ -34,8 +30,7 @@ use crate::{
 pub(crate) struct Published {
     /// When, in milliseconds since 1970.
     pub(crate) at_ms: u64,
-    /// In the revision's order.
-    pub(crate) resources: Vec<Resource>,
+    pub(crate) content: wire::Content,
     /// What a data plane must be able to enforce.
     pub(crate) required: BTreeSet<Feature>,
     snapshot: Snapshot,
@@ -135,9 +130,7 @@ struct Remark {
 
 /// A configuration that could be published.
 struct Candidate {
-    config: GatewayConfig,
-    resources: Vec<Resource>,
-    root_hash: Hash,
+    content: wire::Content,
     wording: Wording,
 }
 
@@ -203,7 +196,7 @@ impl Publisher {
 
     fn judge(&mut self, candidate: Candidate, now_ms: u64) -> Result<Verdict, Vec<Problem>> {
         let Desired { newest, held_back, .. } = self.desired.borrow().clone();
-        let hash = candidate.root_hash;
+        let hash = candidate.content.root_hash();
         if let Some(newest) = newest.filter(|newest| newest.revision().root_hash == hash) {
             self.says = Some(hash);
             // Lines may have moved although nothing else has.
@@ -237,10 +230,10 @@ impl Publisher {
     ) -> Result<Option<Arc<Published>>, RollbackError> {
         let candidate = self.kept(revision)?;
         let newest = self.desired.borrow().newest.as_ref().map(|newest| newest.revision().root_hash);
-        if newest == Some(candidate.root_hash) {
+        if newest == Some(candidate.content.root_hash()) {
             return Ok(None);
         }
-        let held_back = self.says.filter(|says| *says != candidate.root_hash);
+        let held_back = self.says.filter(|says| *says != candidate.content.root_hash());
         let remark = Remark {
             // A rollback mends no file.
             rejected: self.desired.borrow().rejected.clone(),
@@ -269,11 +262,9 @@ impl Publisher {
         // An epoch that nothing is above is nothing that a control plane counted to.
         self.epoch = running.epoch.checked_add(1)?.max(now_ms).max(self.epoch);
         let newest = newest?;
-        let config = newest.snapshot().config().clone();
-        let (resources, root_hash) = (newest.resources.clone(), newest.revision().root_hash);
         let wording = Wording::OfRevision(newest.revision());
         let origin = self.history.find(newest.revision()).map_or(Origin::File, |record| record.origin);
-        let candidate = Candidate { config, resources, root_hash, wording };
+        let candidate = Candidate { content: newest.content.clone(), wording };
         self.publish(candidate, origin, Remark { rejected, held_back }, now_ms)
             .inspect_err(|problems| warn!(problem = first(problems), "what runs already cannot be outranked"))
             .ok()
@@ -289,14 +280,14 @@ impl Publisher {
     ) -> Result<Arc<Published>, Vec<Problem>> {
         let newest = self.desired.borrow().newest.clone();
         let seq = self.history.newest_place().map_or(0, |place| place.seq) + 1;
-        let revision = Revision { epoch: self.epoch, seq, root_hash: candidate.root_hash };
+        let revision = Revision { epoch: self.epoch, seq, root_hash: candidate.content.root_hash() };
         let former = newest.as_ref().map(|newest| newest.snapshot());
-        let summary = effects::summary(former.map(Snapshot::config), &candidate.config);
+        let summary = effects::summary(former.map(Snapshot::config), candidate.content.config());
         let wording = candidate.wording.clone();
         let published = candidate.compile(revision, now_ms, former)?;
         let held_back = remark.held_back.map(|held_back| held_back.hash);
         let record = Record { revision, at_ms: now_ms, origin, summary, held_back };
-        let kept = self.history.keep(record, &published.resources);
+        let kept = self.history.keep(record, published.content.leaves());
         kept.map_err(|error| self.of_the_file(format!("was not published, for it cannot be kept: {error}")))?;
         self.keep_wording(revision, &wording);
         let published = Arc::new(published);
@@ -321,27 +312,28 @@ impl Publisher {
     fn candidate(&self, content: Content, now_ms: u64) -> Result<Candidate, Vec<Problem>> {
         let text = content.into_text().map_err(|error| self.of_the_file(error.to_string()))?;
         let (config, checks) = apigw_config::read_with_checks(&self.file, &text)?;
-        let resources = wire::encode(&config).map_err(|error| self.of_the_file(error.to_string()))?;
-        let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+        let newest = self.desired.borrow().newest.clone();
+        let content = wire::Content::encode(&config, newest.as_ref().map(|newest| &newest.content));
+        let content = content.map_err(|error| self.of_the_file(error.to_string()))?;
         if !checks.is_empty() {
             // Compiled for this alone; no revision is given before it is known that it will be published.
-            let snapshot = Snapshot::compile(config.clone(), Revision { epoch: 0, seq: 0, root_hash }, None)?;
-            let newest = self.desired.borrow().newest.clone();
+            let revision = Revision { epoch: 0, seq: 0, root_hash: content.root_hash() };
             let previous = newest.as_ref().map(|newest| newest.snapshot());
+            let snapshot = Snapshot::compile(content.config().clone(), revision, previous)?;
             let now = UnixTime::new(Duration::from_millis(now_ms));
             let source = Source { file: &self.file, content: &text };
             checks::check(&snapshot, &checks, previous, now, source)?;
         }
-        Ok(Candidate { config, resources, root_hash, wording: Wording::Text(Arc::new(text)) })
+        Ok(Candidate { content, wording: Wording::Text(Arc::new(text)) })
     }
 
     /// What a kept revision means.
     fn kept(&self, revision: Revision) -> Result<Candidate, RollbackError> {
-        let resources = self.history.resources(revision)?;
-        let config = wire::decode(&resources)
+        let leaves = self.history.leaves(revision)?;
+        let newest = self.desired.borrow().newest.clone();
+        let content = wire::Content::decode(&leaves, newest.as_ref().map(|newest| &newest.content))
             .map_err(|problems| RollbackError::CannotRun { seq: revision.seq, problems })?;
-        let wording = Wording::OfRevision(revision);
-        Ok(Candidate { config, resources, root_hash: revision.root_hash, wording })
+        Ok(Candidate { content, wording: Wording::OfRevision(revision) })
     }
 
     fn of_the_file(&self, message: String) -> Vec<Problem> {
@@ -357,9 +349,9 @@ impl Candidate {
         at_ms: u64,
         previous: Option<&Snapshot>,
     ) -> Result<Published, Vec<Problem>> {
-        let required = features::required(&self.config);
-        let snapshot = Snapshot::compile(self.config, revision, previous)?;
-        Ok(Published { at_ms, resources: self.resources, required, snapshot })
+        let content = self.content;
+        let snapshot = Snapshot::compile(content.config().clone(), revision, previous)?;
+        Ok(Published { at_ms, required: content.required(), content, snapshot })
     }
 }
 

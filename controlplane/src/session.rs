@@ -4,18 +4,19 @@
 //! [`Session::receive`], a new revision to [`Session::publish`], what [`Session::next_message`] makes to the data plane.
 //! Messages are made one at a time, when there is room to send one, so that a push of any size holds no more than one.
 //!
-//! | state        | is left by                   | Need                         | Report on this push         |
-//! |--------------|------------------------------|------------------------------|-----------------------------|
-//! | Settled      | a wanted revision: Offering  | breach                       | breach                      |
-//! | Offering     | the Offer: Listing           | breach                       | breach                      |
-//! | Listing      | the last Entries: Listed     | breach                       | rejected: Settled           |
-//! | Listed       | a Need                       | Sending; Delivered if empty  | rejected: Settled           |
-//! | Sending      | the last Chunk: Delivered    | breach                       | rejected: Settled           |
-//! | Delivered    | a Report, or a further Need  | Sending, for higher indexes  | applied, rejected: Settled  |
+//! | state        | is left by                   | NeedLeaves                | Need                         | Report on this push         |
+//! |--------------|------------------------------|---------------------------|------------------------------|-----------------------------|
+//! | Settled      | a wanted revision: Offering  | breach                    | breach                       | breach                      |
+//! | Offering     | the Offer: Offered           | breach                    | breach                       | breach                      |
+//! | Offered      | a NeedLeaves                 | Listing; Listed if empty  | breach                       | rejected: Settled           |
+//! | Listing      | the last Leaves: Listed      | breach                    | breach                       | rejected: Settled           |
+//! | Listed       | a Need                       | breach                    | Sending; Delivered if empty  | rejected: Settled           |
+//! | Sending      | the last Chunk: Delivered    | breach                    | breach                       | rejected: Settled           |
+//! | Delivered    | a Report, or a further Need  | breach                    | Sending, for higher indexes  | applied, rejected: Settled  |
 //!
-//! A newer revision supersedes: from Listing on, the push ends here and the next one starts in Offering at once, while the
+//! A newer revision supersedes: from Offered on, the push ends here and the next one starts in Offering at once, while the
 //! Report on the one before is still awaited. Until it came, a still newer one waits. What a data plane may have said
-//! before it saw the new Offer (a Need or any Report of the superseded push) is taken as what it is; every other
+//! before it saw the new Offer (what it needs or any Report of the superseded push) is taken as what it is; every other
 //! disorder ends the stream.
 
 /// One revision on its way.
@@ -51,6 +52,8 @@ pub(crate) enum Breach {
     UnorderedNeed,
     #[error("a Need for resource {index} of {count}")]
     NeedBeyondOffer { index: u32, count: usize },
+    #[error("a Need for leaf {index} of {count}")]
+    NeedBeyondLeaves { index: u32, count: usize },
     #[error("a Report on a revision that is not under way")]
     UnaskedReport,
     #[error("a Report without a known outcome")]
@@ -179,19 +182,27 @@ impl Session {
     pub(crate) fn receive(&mut self, request: v1::FollowRequest) -> Result<Event, Breach> {
         match request.message.ok_or(Breach::Empty)? {
             follow_request::Message::Hello(_) => Err(Breach::SecondHello),
-            follow_request::Message::Need(need) => self.need(need),
+            follow_request::Message::NeedLeaves(need) => {
+                self.needed(need.revision, |push| push.need_leaves(need.indexes))
+            }
+            follow_request::Message::Need(need) => self.needed(need.revision, |push| push.need(need.indexes)),
             follow_request::Message::Report(report) => self.report(report),
             follow_request::Message::Observation(observation) => self.observed(observation),
         }
     }
 
-    fn need(&mut self, need: v1::Need) -> Result<Event, Breach> {
-        let revision = required(need.revision)?;
+    /// Takes what the data plane needs of a push.
+    fn needed(
+        &mut self,
+        revision: Option<v1::Revision>,
+        take: impl FnOnce(&mut Push) -> Result<(), Breach>,
+    ) -> Result<Event, Breach> {
+        let revision = required(revision)?;
         if self.superseded == Some(revision) {
             return Ok(Event::Nothing);
         }
         let push = self.push.as_mut().filter(|push| push.published.revision() == revision);
-        push.ok_or(Breach::UnaskedNeed)?.need(need.indexes)?;
+        take(push.ok_or(Breach::UnaskedNeed)?)?;
         Ok(Event::Nothing)
     }
 

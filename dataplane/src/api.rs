@@ -90,11 +90,9 @@ impl Gateway for GatewayService {
 
     async fn routes(&self, _: Request<v1::RoutesRequest>) -> Result<Response<Self::RoutesStream>, Status> {
         let snapshot = self.runtime.snapshot();
-        let count = snapshot.as_ref().map_or(0, |snapshot| snapshot.config().routes().len());
-        let routes = (0..count).filter_map(move |index| {
-            let routes = snapshot.as_ref()?.config().routes();
-            Some(v1::Route::from(&routes[index]))
-        });
+        let count = snapshot.as_ref().map_or(0, |snapshot| snapshot.config().route_count());
+        let routes =
+            (0..count).filter_map(move |index| snapshot.as_ref()?.config().route(index).map(v1::Route::from));
         Ok(paged(routes, |routes| v1::RoutesResponse { routes }))
     }
 

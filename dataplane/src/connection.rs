@@ -25,10 +25,7 @@ use std::{
 use apigw_config::names::Scheme;
 use apigw_engine::rejection::Rejection;
 use bytes::Bytes;
-use http::{
-    HeaderMap, Request, Response, Version,
-    header::{CONNECTION, EXPECT},
-};
+use http::{Request, Response, Version, header::EXPECT};
 use tokio::{
     net::TcpStream,
     task::unconstrained,
@@ -51,6 +48,7 @@ use crate::{
     http1::{
         head::{self, HeadError},
         length::{self, Length, LengthError},
+        persistence::wants_more,
     },
     listeners::Purpose,
     socket::Socket,
@@ -215,19 +213,10 @@ fn begin(head: &Bytes, io: &Rc<ClientIo>) -> Result<(Request<ClientBody>, Asked)
     let asked = Asked {
         method: parts.method.clone(),
         version: parts.version,
-        is_last: !wants_more(is_modern, &parts.headers),
+        is_last: !wants_more(parts.version, &parts.headers),
         takes_trailers: forwarding::accepts_trailers(&parts.headers),
     };
     Ok((Request::from_parts(parts, ClientBody::new(Rc::clone(io))), asked))
-}
-
-/// Whether the client wants to go on with the connection (RFC 9112 section 9.3).
-fn wants_more(is_modern: bool, fields: &HeaderMap) -> bool {
-    if !fields.contains_key(CONNECTION) {
-        return is_modern;
-    }
-    let says = |option: &[u8]| forwarding::lists(fields, &CONNECTION, option);
-    !says(b"close") && (is_modern || says(b"keep-alive"))
 }
 
 fn refused(error: HeadError, max_bytes: u64) -> Rejection {

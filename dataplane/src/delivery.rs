@@ -15,11 +15,11 @@ mod session;
 /// The same, over gRPC.
 mod stream;
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 
 use apigw_config::{
     problem::Problem,
-    wire::{Resource, Revision, features},
+    wire::{Content, Revision, features},
 };
 use apigw_proto::v1;
 use apigw_transport::{
@@ -64,8 +64,8 @@ pub(crate) struct Applied {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) revision: Revision,
-    /// What it was made of: it need not travel again.
-    pub(crate) resources: Arc<[Resource]>,
+    /// What it is made of: it need not travel again.
+    pub(crate) content: Content,
     pub(crate) applied: Applied,
 }
 

@@ -144,12 +144,12 @@ async fn answer(
     let fault = Rc::default();
     record.set_body_fault(&fault);
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
-    let body = RequestBody::new(body, max_body_bytes, &policies.vouched, &client.deadlines, &fault)?;
+    let body = RequestBody::new(body, max_body_bytes, snapshot.vouched(), &client.deadlines, &fault)?;
     head.uri = target::upstream_target(&head.uri, &path, route.config)?;
     let authority = &route.upstream.authority;
     let (peer, trusted) = (&client.peer, &server.trusted_proxies);
     forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
-    policies.vouched.strip(&mut head.headers);
+    snapshot.vouched().strip(&mut head.headers);
     worker.endpoints().keep_key_back(&mut head.headers);
     if let (Some(access), Some(caller)) = (&policies.access, &caller) {
         access.rules().forward(caller.claims(), &mut head.headers);

@@ -164,7 +164,7 @@ impl Gateway {
         }
         self.parameters.running.set_listen_address(active.listen_address());
         drop(active);
-        self.parameters.metrics.forget_all_but(&serving.snapshot);
+        self.parameters.metrics.forget_departed(&serving.snapshot);
     }
 
     /// Keeps the addresses of upstreams' names fresh, for ever.

@@ -11,6 +11,8 @@ pub(crate) mod read_buffer;
 pub(crate) mod head;
 /// How long a body is.
 pub(crate) mod length;
+/// Whether another message follows.
+pub(crate) mod persistence;
 /// Taking a body out of its framing.
 pub(crate) mod decoder;
 /// Putting heads and bodies on the wire.

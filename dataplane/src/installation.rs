@@ -5,11 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use apigw_config::{
-    model::GatewayConfig,
-    problem::Problem,
-    wire::{Revision, features},
-};
+use apigw_config::{model::GatewayConfig, problem::Problem, wire::Revision};
 use apigw_engine::{Snapshot, jwt::time::UnixTime};
 use apigw_proto::v1::{self, ConfigSource};
 
@@ -62,14 +58,15 @@ impl FromStream {
 
 impl Applier for FromStream {
     async fn apply(&mut self, candidate: Candidate) -> Result<Applied, Vec<Problem>> {
-        let Candidate { revision, config, resources } = candidate;
+        let Candidate { revision, content } = candidate;
         // By name, as a later build may know more of them and an earlier one must know them all.
-        let required_features = features::required(&config).iter().map(ToString::to_string).collect();
+        let required_features = content.required().iter().map(ToString::to_string).collect();
+        let config = content.config().clone();
         self.installation.install(config, revision, Provenance::now(ConfigSource::Stream)).await?;
         let applied = self.applied();
         if let Some(keeper) = &self.keeper {
             let applied_at_ms = applied.applied_at_ms;
-            keeper.keep(Kept { revision, applied_at_ms, required_features, resources });
+            keeper.keep(Kept { revision, applied_at_ms, required_features, content });
         }
         Ok(applied)
     }

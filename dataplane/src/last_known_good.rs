@@ -20,7 +20,6 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use apigw_config::{model::GatewayConfig, wire};
 use apigw_proto::v1::ConfigSource;
 use prometheus::IntCounter;
 
@@ -29,7 +28,7 @@ pub(crate) use self::{
     directory::{DirectoryError, StateDirectory},
     keeper::Keeper,
     place::Environment,
-    slot::{Damage, Kept},
+    slot::{Damage, Kept, Record},
 };
 use crate::{
     delivery::unknown_features,
@@ -96,11 +95,15 @@ pub(crate) async fn boot(directory: &mut StateDirectory, installation: &mut Inst
         // Files are read before there is anything else to do.
         match tokio::task::block_in_place(|| recall(directory, name)) {
             Ok(None) => {}
-            Ok(Some((kept, config))) => {
+            Ok(Some(kept)) => {
                 let applied_at = UNIX_EPOCH + Duration::from_millis(kept.applied_at_ms);
                 let provenance = Provenance { source: ConfigSource::Disk, applied_at };
                 // Why it could not be installed, the installation tells.
-                if installation.install(config, kept.revision, provenance).await.is_ok() {
+                if installation
+                    .install(kept.content.config().clone(), kept.revision, provenance)
+                    .await
+                    .is_ok()
+                {
                     directory.runs(name, kept.revision);
                     return Some(kept);
                 }
@@ -118,19 +121,26 @@ pub(crate) async fn boot(directory: &mut StateDirectory, installation: &mut Inst
 }
 
 /// Reads a slot as a configuration; none if the slot is not there.
-fn recall(directory: &mut StateDirectory, name: SlotName) -> Result<Option<(Kept, GatewayConfig)>, Damage> {
-    let Some(kept) = directory.read(name)? else { return Ok(None) };
-    let unknown = unknown_features(&kept.required_features);
+fn recall(directory: &mut StateDirectory, name: SlotName) -> Result<Option<Kept>, Damage> {
+    let Some(record) = directory.read(name)? else { return Ok(None) };
+    let unknown = unknown_features(&record.required_features);
     if !unknown.is_empty() {
+        // A later build may want it back.
+        directory.keep_if_first(name, record.revision);
         return Err(Damage::Illegal(unknown));
     }
-    let config = wire::decode(kept.resources.iter()).map_err(Damage::Illegal)?;
-    Ok(Some((kept, config)))
+    let content = directory.content(name, &record)?;
+    directory.keep_if_first(name, record.revision);
+    let Record { revision, applied_at_ms, required_features, .. } = record;
+    Ok(Some(Kept { revision, applied_at_ms, required_features, content }))
 }
 
 #[cfg(test)]
 mod tests {
-    use apigw_config::wire::Revision;
+    use apigw_config::{
+        leaf_store::LeafStore,
+        wire::{self, Revision},
+    };
 
     use super::*;
 
@@ -168,8 +178,8 @@ mod tests {
         let mut directory = StateDirectory::open(place.path()).unwrap();
         let kept = slot::tests::kept(1, "a");
         directory.write(&kept).unwrap();
-        let (recalled, config) = recall(&mut directory, SlotName::A).unwrap().expect("it was kept");
-        assert_eq!((recalled, config.routes().len()), (kept.clone(), 1));
+        let recalled = recall(&mut directory, SlotName::A).unwrap().expect("it was kept");
+        assert_eq!((&recalled, recalled.content.config().route_count()), (&kept, 1));
         let revision = Revision { seq: 2, ..kept.revision };
         let later = Kept { revision, required_features: vec!["time-travel".into()], ..kept };
         directory.write(&later).unwrap();
@@ -182,11 +192,84 @@ mod tests {
     fn what_is_no_configuration_is_damage() {
         let place = tempfile::tempdir().unwrap();
         let mut directory = StateDirectory::open(place.path()).unwrap();
-        let kept = slot::tests::kept(1, "a");
-        let doubled: Vec<_> = kept.resources.iter().chain(&kept.resources[1..]).cloned().collect();
-        let root_hash = wire::root_hash(doubled.iter().map(wire::Resource::entry));
-        let revision = Revision { root_hash, ..kept.revision };
-        directory.write(&Kept { revision, resources: doubled.into(), ..kept }).unwrap();
+        // The settings of one and no route.
+        let (kept, leaves) = (slot::tests::kept(1, "a"), LeafStore::new(place.path().join("leaves-a")));
+        directory.write(&kept).unwrap();
+        let settings = kept.content.leaves().next().expect("the settings are a leaf");
+        let mut record = Record::of(&kept, 9);
+        record.leaves.truncate(1);
+        record.revision.root_hash = wire::root_of([settings.hash()]);
+        leaves.write(settings).unwrap();
+        std::fs::write(directory.file(SlotName::A), record.to_bytes()).unwrap();
         assert!(matches!(recall(&mut directory, SlotName::A), Err(Damage::Illegal(_))));
+    }
+
+    /// A directory that keeps one configuration in slot A and then another one in slot B.
+    fn two_kept() -> (tempfile::TempDir, Kept, Kept) {
+        let place = tempfile::tempdir().unwrap();
+        let (first, second) = (slot::tests::kept(1, "a"), slot::tests::kept(2, "b"));
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        directory.write(&first).unwrap();
+        directory.write(&second).unwrap();
+        (place, first, second)
+    }
+
+    #[test]
+    fn a_leaf_that_is_damaged_or_gone_is_found_out_and_written_anew() {
+        type Harm<'a> = &'a dyn Fn(&Path);
+        let harms: [Harm<'_>; 3] = [
+            &|leaf| std::fs::remove_file(leaf).unwrap(),
+            &|leaf| std::fs::write(leaf, "").unwrap(),
+            &|leaf| {
+                let mut bytes = std::fs::read(leaf).unwrap();
+                let last = bytes.len() - 1;
+                bytes[last] ^= 1;
+                std::fs::write(leaf, bytes).unwrap();
+            },
+        ];
+        for harm in harms {
+            let (place, first, second) = two_kept();
+            let store = LeafStore::new(place.path().join("leaves-b"));
+            let route = second.content.leaves().last().expect("the route is in a leaf").hash();
+            harm(&store.file(route));
+            let mut directory = StateDirectory::open(place.path()).unwrap();
+            let damage = recall(&mut directory, SlotName::B).unwrap_err();
+            assert!(matches!(damage, Damage::Leaf { hash, .. } if hash == route), "{damage}");
+            assert_eq!(recall(&mut directory, SlotName::A).unwrap(), Some(first));
+            let again = Kept { revision: Revision { seq: 3, ..second.revision }, ..second };
+            directory.write(&again).unwrap();
+            assert_eq!(recall(&mut directory, SlotName::B).unwrap(), Some(again));
+        }
+    }
+
+    #[test]
+    fn no_damage_of_one_slot_s_leaves_is_damage_of_the_other() {
+        let (place, first, _) = two_kept();
+        for leaf in std::fs::read_dir(place.path().join("leaves-b")).unwrap() {
+            std::fs::write(leaf.unwrap().path(), "nonsense").unwrap();
+        }
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        assert!(matches!(recall(&mut directory, SlotName::B), Err(Damage::Leaf { .. })));
+        assert_eq!(recall(&mut directory, SlotName::A).unwrap(), Some(first));
+    }
+
+    #[test]
+    fn a_leaf_that_both_slots_have_is_taken_from_the_one_where_it_is_whole() {
+        let (place, _, second) = two_kept();
+        let settings = second.content.leaves().next().expect("the settings are a leaf").hash();
+        std::fs::write(LeafStore::new(place.path().join("leaves-b")).file(settings), "nonsense").unwrap();
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        assert_eq!(recall(&mut directory, SlotName::B).unwrap(), Some(second));
+    }
+
+    #[test]
+    fn a_slot_has_the_leaves_that_it_names_and_no_other() {
+        let place = tempfile::tempdir().unwrap();
+        let mut directory = StateDirectory::open(place.path()).unwrap();
+        let count = |name: &str| LeafStore::new(place.path().join(name)).names().unwrap().len();
+        for (seq, name) in [(1, "a"), (2, "b"), (3, "c"), (4, "d")] {
+            directory.write(&slot::tests::kept(seq, name)).unwrap();
+        }
+        assert_eq!([count("leaves-a"), count("leaves-b")], [2, 2], "the settings and a route each");
     }
 }

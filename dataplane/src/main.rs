@@ -276,11 +276,8 @@ async fn follow_control_planes(
     let keeper = directory.map(|directory| Keeper::start(directory, failures, keeping));
     let keeper = keeper.transpose().map_err(Failure::Keeper)?;
     let applier = FromStream { installation, status, keeper };
-    let held = kept.map(|kept| Held {
-        revision: kept.revision,
-        resources: kept.resources,
-        applied: applier.applied(),
-    });
+    let held =
+        kept.map(|kept| Held { revision: kept.revision, content: kept.content, applied: applier.applied() });
     let mut hangups = signal(SignalKind::hangup())?;
     let ignore_hangups = async {
         while hangups.recv().await.is_some() {

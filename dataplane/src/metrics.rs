@@ -16,7 +16,7 @@ pub(crate) mod gauges;
 mod families;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -48,6 +48,8 @@ struct Counters {
     /// Under no id, those of requests that met no route.
     routes: BTreeMap<Option<RouteId>, OfRoute>,
     workers: Vec<Arc<WorkerCounters>>,
+    /// What the last change has ended.
+    departed: Vec<RouteId>,
 }
 
 /// The counters of a route.
@@ -107,11 +109,17 @@ impl Metrics {
         Arc::clone(of_route.workers.entry(worker).or_default())
     }
 
-    /// Forgets the routes that a snapshot does not have, so that series stay within the configuration. A request of such
-    /// a route that is still under way counts where nobody looks.
-    pub(crate) fn forget_all_but(&self, snapshot: &Snapshot) {
-        let configured: HashSet<_> = snapshot.routes().map(|route| route.id).collect();
-        self.lock().routes.retain(|id, _| id.is_none_or(|id| configured.contains(&id)));
+    /// Forgets the routes that came to their end with this snapshot, so that series stay within the configuration. A
+    /// request of such a route that is still under way counts where nobody looks.
+    pub(crate) fn forget_departed(&self, snapshot: &Snapshot) {
+        let mut all = self.lock();
+        let Counters { routes, departed, .. } = &mut *all;
+        // A worker may have met one of those before at the moment when it was forgotten.
+        departed.drain(..).for_each(|id| drop(routes.remove(&Some(id))));
+        for id in snapshot.departed_routes() {
+            routes.remove(&Some(*id));
+            departed.push(*id);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counters> {

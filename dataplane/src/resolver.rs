@@ -50,7 +50,11 @@ struct Generations {
 
 /// The names of a configuration that is not in force yet.
 #[derive(Debug)]
-pub(crate) struct Prepared(Names);
+pub(crate) enum Prepared {
+    /// As those of what runs.
+    Same,
+    Others(Names),
+}
 
 impl Addresses {
     /// The addresses of a name, at least one; none while no lookup has succeeded.
@@ -62,6 +66,9 @@ impl Addresses {
 
     /// Looks up the names that a snapshot brings, and waits a moment for the answers.
     pub(crate) async fn prepare(&self, snapshot: &Snapshot) -> Prepared {
+        if snapshot.has_same_upstreams() {
+            return Prepared::Same;
+        }
         let mut prepared: Names = names(snapshot).map(|name| (Arc::clone(&name), self.of(&name))).collect();
         let unknown = prepared.iter().filter(|(_, addresses)| addresses.is_none());
         let mut lookups = look_up(unknown.map(|(name, _)| Arc::clone(name)));
@@ -71,16 +78,20 @@ impl Addresses {
                 prepared.insert(name, addresses);
             }
         }
-        Prepared(prepared)
+        Prepared::Others(prepared)
     }
 
     /// Brings prepared names into use.
     pub(crate) fn commit(&self, prepared: Prepared) {
-        if prepared.0.values().any(Option::is_none) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let Prepared::Others(prepared) = prepared else {
+            names.previous.clear();
+            return;
+        };
+        if prepared.values().any(Option::is_none) {
             self.unanswered.notify_one();
         }
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        names.previous = std::mem::replace(&mut names.current, prepared.0);
+        names.previous = std::mem::replace(&mut names.current, prepared);
     }
 
     /// Looks up again what is in use, for ever.
@@ -152,13 +163,18 @@ mod tests {
     #[test]
     fn names_that_left_are_known_for_one_more_configuration_and_then_forgotten() {
         let known = Addresses::default();
-        known.commit(Prepared([("used".into(), None), ("left".into(), Some(found(1)))].into()));
-        known.commit(Prepared([("used".into(), None)].into()));
+        let others = |names: &[(&str, Found)]| {
+            Prepared::Others(names.iter().map(|(name, found)| ((*name).into(), found.clone())).collect())
+        };
+        known.commit(others(&[("used", None), ("left", Some(found(1)))]));
+        known.commit(others(&[("used", None)]));
         for name in ["used", "left"] {
             known.learn(name, found(2));
         }
         assert_eq!((known.of("used"), known.of("left")), (Some(found(2)), Some(found(1))));
-        known.commit(Prepared([("used".into(), Some(found(2)))].into()));
+        known.commit(Prepared::Same);
         assert_eq!((known.of("used"), known.of("left")), (Some(found(2)), None));
+        known.commit(others(&[("left", Some(found(3)))]));
+        assert_eq!((known.of("used"), known.of("left")), (Some(found(2)), Some(found(3))));
     }
 }

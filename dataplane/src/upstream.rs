@@ -12,7 +12,6 @@ mod upload;
 
 use std::{
     cell::RefCell,
-    collections::HashSet,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
@@ -69,9 +68,8 @@ impl Upstreams {
     pub(crate) fn reconfigure(&self, serving: &Serving) {
         let snapshot = &serving.snapshot;
         *self.tls.borrow_mut() = serving.upstream_tls().cloned();
-        let used: HashSet<_> = snapshot.upstreams().map(|upstream| upstream.id).collect();
         let limits = Limits::new(&snapshot.settings().upstream, self.workers);
-        self.pool.reconfigure(limits, |upstream| used.contains(&upstream));
+        self.pool.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
     }
 
     /// Closes connections that have waited too long, and counts those that still wait.

@@ -14,8 +14,9 @@ fn committed_bindings_are_what_the_proto_files_generate() {
     tonic_prost_build::configure()
         .out_dir(output.path())
         .bytes(".apigw.v1.Chunk.resources")
+        .bytes(".apigw.v1.Offer.leaf_hashes")
         .bytes(".apigw.v1.ResourcesResponse.resources")
-        .bytes(".apigw.v1.StoredRevision.hashes")
+        .bytes(".apigw.v1.StoredRevision.leaf_hashes")
         // Sorted, so that equal messages have equal bytes.
         .btree_map(".apigw.v1")
         .compile_fds(descriptors)

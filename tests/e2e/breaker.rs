@@ -306,10 +306,12 @@ fn shadowed_breaker_tells_and_lets_pass() {
 #[test]
 fn clients_that_do_not_read_until_the_upstream_gives_up_open_nothing() {
     const LENGTH: usize = 1 << 28;
-    let origin = Origin::scripted(|peer| {
+    // Made beforehand: the client is to hold up the answer for as long as it sleeps.
+    let body = vec![b'x'; LENGTH];
+    let origin = Origin::scripted(move |peer| {
         peer.request()?;
         peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"))?;
-        peer.send(vec![b'x'; LENGTH])
+        peer.send(&body)
     });
     let gateway = Gateway::with_key(guarded(&origin.url(), &breaker(1, 60.0, 1)));
     let mut client = Connection::open(gateway.address());

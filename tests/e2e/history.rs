@@ -141,8 +141,8 @@ fn rollback_reaches_the_data_planes_and_survives_a_restart() {
 }
 
 /// The files in which contents are kept.
-fn objects(file: &ConfigFile) -> usize {
-    fs::read_dir(state_directory(file.path()).join("objects")).map_or(0, Iterator::count)
+fn leaves(file: &ConfigFile) -> usize {
+    fs::read_dir(state_directory(file.path()).join("leaves")).map_or(0, Iterator::count)
 }
 
 #[test]
@@ -167,13 +167,13 @@ fn history_is_whole_after_kills_in_a_burst_of_edits() {
             });
         }
         known = history(&control_plane);
-        let kept = objects(&file);
+        let kept = leaves(&file);
         for number in numbers.by_ref().take(1) {
             file.save(numbered(number, &upstream));
         }
         // The kill comes while the last one is looked for, or while it is written.
         if round % 2 == 0 {
-            eventually("something is written", || (objects(&file) > kept).then_some(()));
+            eventually("something is written", || (leaves(&file) > kept).then_some(()));
         }
         control_plane.program().signal(Signal::KILL);
         let _ = control_plane.program_mut().ended();
@@ -197,7 +197,7 @@ fn same_file_after_a_restart_is_the_same_revision() {
     fleet.control_plane.program().signal(Signal::KILL);
     let _ = fleet.control_plane.program_mut().ended();
     // As a kill in the middle of a write leaves it.
-    fs::write(state_directory(fleet.file.path()).join("objects/.new"), "half of it").expect("it is written");
+    fs::write(state_directory(fleet.file.path()).join("leaves/.new"), "half of it").expect("it is written");
     fleet.control_plane = ControlPlane::start_on(fleet.file.path(), &address);
     let unchanged = |line: &str| line.contains("published already").then_some(());
     fleet.control_plane.program().stderr().first(unchanged).expect("the file is read");

@@ -157,7 +157,11 @@ fn handshakes_that_take_too_long_are_ended() {
         assert!(silent.until_closed().is_empty());
     }
     let timeouts = [("outcome", "timeout")];
-    assert_eq!(gateway.data_plane.metrics().count("apigw_tls_handshakes_total", &timeouts), 2);
+    // They are counted a moment after the client sees its connection end.
+    eventually("both are counted", || {
+        let count = gateway.data_plane.metrics().count("apigw_tls_handshakes_total", &timeouts);
+        (count == 2).then_some(())
+    });
 }
 
 #[test]

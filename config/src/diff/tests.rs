@@ -107,7 +107,7 @@ fn hash(config: &GatewayConfig) -> crate::wire::Hash {
 
 /// The settings of one and the routes of the other, where that is legal.
 fn mixed(settings: &GatewayConfig, routes: &GatewayConfig) -> Option<GatewayConfig> {
-    GatewayConfig::new(settings.settings().clone(), routes.routes().to_vec()).ok()
+    GatewayConfig::new(settings.settings().clone(), routes.routes().cloned().collect()).ok()
 }
 
 proptest! {
@@ -123,7 +123,7 @@ proptest! {
 
     #[test]
     fn what_differs_in_one_part_only_has_a_key_of_its_own(a in any_config(), b in any_config()) {
-        for (one, other) in a.routes().iter().zip(b.routes()) {
+        for (one, other) in a.routes().zip(b.routes()) {
             for part in 0..ROUTE_PARTS {
                 let mixed = with_part_of(one, other, part);
                 let keys_differ = Keys::from(one).into_map() != Keys::from(&mixed).into_map();

@@ -8,13 +8,17 @@ mod rate_limit;
 mod route;
 mod tls;
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, fmt::Display, str::FromStr, sync::Arc};
 
 use apigw_proto::v1;
 use prost::Message as _;
 
 use self::{auth::auth, rate_limit::rate_limit_backend, route::route, tls::server_tls};
-use super::{Resource, ResourceKind};
+use super::{
+    Leaf, LeafError, Resource, ResourceKind,
+    content::Meaning,
+    features::{self, Feature},
+};
 use crate::{
     model::{
         AddressLists, Admin, ConfigError, GatewayConfig, PolicyError, Route, Server, Settings, Upstream,
@@ -28,22 +32,88 @@ use crate::{
 /// # Errors
 /// Everything wrong with it; at least one problem.
 pub fn decode<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Result<GatewayConfig, Vec<Problem>> {
-    let mut problems = Problems::of("");
+    let mut decoding = Decoding::new();
     let mut resources = resources.into_iter();
-    let settings = decode_settings(resources.next(), &mut problems);
-    let at = KeyPath::Top.key("routes");
-    let routes = resources.enumerate();
-    let routes: Vec<_> = routes
-        .filter_map(|(index, resource)| decode_route(resource, &at.index(index), &mut problems))
-        .collect();
-    let (settings, routes) = problems.or(settings.map(|settings| (settings, routes)))?;
-    GatewayConfig::new(settings, routes).map_err(|errors| {
-        let mut problems = Problems::of("");
-        for error in errors {
-            report_conflict(&error, &mut problems);
+    let settings = decoding.settings(resources.next());
+    let routes: Vec<_> = resources.filter_map(|resource| decoding.route(resource)).collect();
+    decoding.finish()?;
+    let settings = settings.ok_or_else(without_settings)?;
+    let routes = routes.into_iter().map(|(route, _)| Arc::new(route)).collect();
+    GatewayConfig::of_groups(Arc::new(settings), vec![routes]).map_err(|errors| conflicts(&errors))
+}
+
+/// A list of resources that is decoded from its beginning, all of it or in parts.
+pub(super) struct Decoding {
+    problems: Problems,
+    /// How many resources were seen.
+    place: usize,
+}
+
+impl Decoding {
+    pub(super) fn new() -> Self {
+        Self { problems: Problems::of(""), place: 0 }
+    }
+
+    /// Passes over a leaf that was decoded before; what has a meaning has no problem of its own.
+    pub(super) fn pass(&mut self, leaf: &Leaf) {
+        self.place += leaf.resources().len();
+    }
+
+    /// What the next leaf means, and what it requires; none if there is a problem.
+    pub(super) fn leaf(&mut self, leaf: &Leaf) -> Option<(Meaning, BTreeSet<Feature>)> {
+        if self.place == 0 {
+            // The rules of the cuts leave nothing else in the leaf of the settings.
+            let settings = self.settings(leaf.resources().first())?;
+            let required = features::of_settings((&settings).into());
+            return Some((Meaning::Settings(Arc::new(settings)), required));
         }
-        problems.into_sorted()
-    })
+        let routes: Vec<_> = leaf.resources().iter().filter_map(|resource| self.route(resource)).collect();
+        if routes.len() < leaf.resources().len() {
+            return None;
+        }
+        let (routes, messages): (Vec<_>, Vec<_>) =
+            routes.into_iter().map(|(route, message)| (Arc::new(route), message)).unzip();
+        Some((Meaning::Routes(routes.into()), features::of_routes(messages)))
+    }
+
+    /// All problems, if there are any.
+    pub(super) fn finish(self) -> Result<(), Vec<Problem>> {
+        self.problems.or(Some(()))
+    }
+
+    fn settings(&mut self, resource: Option<&Resource>) -> Option<Settings> {
+        self.place = 1;
+        decode_settings(resource, &mut self.problems)
+    }
+
+    fn route(&mut self, resource: &Resource) -> Option<(Route, v1::Route)> {
+        let index = self.place - 1;
+        self.place += 1;
+        decode_route(resource, &KeyPath::Top.key("routes").index(index), &mut self.problems)
+    }
+}
+
+/// What is told of leaves that are cut where they should not be.
+pub(super) fn of_order(error: &LeafError) -> Vec<Problem> {
+    problem(&KeyPath::Top, error)
+}
+
+/// What is told of a list that does not begin with its settings.
+pub(super) fn without_settings() -> Vec<Problem> {
+    problem(&KeyPath::Top, "the first resource is not the unnamed settings")
+}
+
+fn problem(at: &KeyPath<'_>, message: impl Display) -> Vec<Problem> {
+    let mut problems = Problems::of("");
+    problems.report(None, at, message);
+    problems.into_sorted()
+}
+
+/// The broken rules across routes, as problems.
+pub(super) fn conflicts(errors: &[ConfigError]) -> Vec<Problem> {
+    let mut problems = Problems::of("");
+    errors.iter().for_each(|error| report_conflict(error, &mut problems));
+    problems.into_sorted()
 }
 
 fn report_conflict(error: &ConfigError, problems: &mut Problems) {
@@ -80,7 +150,11 @@ fn decode_settings(resource: Option<&Resource>, problems: &mut Problems) -> Opti
     }
 }
 
-fn decode_route(resource: &Resource, at: &KeyPath<'_>, problems: &mut Problems) -> Option<Route> {
+fn decode_route(
+    resource: &Resource,
+    at: &KeyPath<'_>,
+    problems: &mut Problems,
+) -> Option<(Route, v1::Route)> {
     if resource.entry().kind != ResourceKind::Route {
         problems.report(None, at, "not a route, as every resource after the first must be");
         return None;
@@ -92,7 +166,7 @@ fn decode_route(resource: &Resource, at: &KeyPath<'_>, problems: &mut Problems) 
             problems.report(None, &at.key("name"), message);
             None
         }
-        Ok(message) => route(&message, at, problems),
+        Ok(message) => route(&message, at, problems).map(|route| (route, message)),
         Err(error) => {
             problems.report(None, at, format_args!("not readable: {error}"));
             None

@@ -5,11 +5,11 @@ mod route;
 use apigw_proto::{MAX_MESSAGE_BYTES, v1};
 use prost::Message as _;
 
-use super::{Resource, ResourceKind};
+use super::{MAX_LEAVES, Resource, ResourceKind};
 use crate::{
     model::{
         AddressLists, Admin, Auth, CertificateFiles, GatewayConfig, Jwks, Provider, ProviderKind,
-        RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Server, ServerTls, Settings,
+        RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route, Server, ServerTls, Settings,
         Upstream,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
@@ -35,6 +35,12 @@ pub enum WireError {
         /// What it takes.
         bytes: usize,
     },
+    /// Somebody has chosen routes whose hashes cut the list into small pieces.
+    #[error("the list of routes has {count} leaves, more than {MAX_LEAVES}")]
+    TooManyLeaves {
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Encodes a configuration: the settings first, then the routes in order.
@@ -42,21 +48,25 @@ pub enum WireError {
 /// # Errors
 /// When a part is larger than [`MAX_RESOURCE_BYTES`].
 pub fn encode(config: &GatewayConfig) -> Result<Vec<Resource>, WireError> {
-    let mut resources = Vec::with_capacity(config.routes().len() + 1);
-    let settings = v1::Settings::from(config.settings()).encode_to_vec();
-    if settings.len() > MAX_RESOURCE_BYTES {
-        return Err(WireError::SettingsTooLarge { bytes: settings.len() });
+    let settings = std::iter::once(settings_resource(config.settings()));
+    settings.chain(config.routes().map(route_resource)).collect()
+}
+
+pub(super) fn settings_resource(settings: &Settings) -> Result<Resource, WireError> {
+    let bytes = v1::Settings::from(settings).encode_to_vec();
+    if bytes.len() > MAX_RESOURCE_BYTES {
+        return Err(WireError::SettingsTooLarge { bytes: bytes.len() });
     }
-    resources.push(Resource::new(ResourceKind::Settings, String::new(), settings.into()));
-    for route in config.routes() {
-        let name = route.name.to_string();
-        let bytes = v1::Route::from(route).encode_to_vec();
-        if bytes.len() > MAX_RESOURCE_BYTES {
-            return Err(WireError::RouteTooLarge { name, bytes: bytes.len() });
-        }
-        resources.push(Resource::new(ResourceKind::Route, name, bytes.into()));
+    Ok(Resource::new(ResourceKind::Settings, String::new(), bytes.into()))
+}
+
+pub(super) fn route_resource(route: &Route) -> Result<Resource, WireError> {
+    let name = route.name.to_string();
+    let bytes = v1::Route::from(route).encode_to_vec();
+    if bytes.len() > MAX_RESOURCE_BYTES {
+        return Err(WireError::RouteTooLarge { name, bytes: bytes.len() });
     }
-    Ok(resources)
+    Ok(Resource::new(ResourceKind::Route, name, bytes.into()))
 }
 
 impl From<&Settings> for v1::Settings {

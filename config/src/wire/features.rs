@@ -107,9 +107,22 @@ pub fn is_known(name: &str) -> bool {
 /// What a build must enforce to run a configuration as it is meant.
 #[must_use]
 pub fn required(config: &GatewayConfig) -> BTreeSet<Feature> {
+    let mut required = of_settings(config.settings().into());
+    required.extend(of_routes(config.routes().map(Into::into)));
+    required
+}
+
+/// What the settings ask for.
+pub(super) fn of_settings(settings: v1::Settings) -> BTreeSet<Feature> {
     let mut needs = Needs::default();
-    needs.settings(config.settings().into());
-    config.routes().iter().for_each(|route| needs.route(route.into()));
+    needs.settings(settings);
+    needs.0
+}
+
+/// What these routes ask for.
+pub(super) fn of_routes(routes: impl IntoIterator<Item = v1::Route>) -> BTreeSet<Feature> {
+    let mut needs = Needs::default();
+    routes.into_iter().for_each(|route| needs.route(route));
     needs.0
 }
 

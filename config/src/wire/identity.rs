@@ -49,6 +49,18 @@ impl Hash {
     }
 }
 
+impl From<[u8; 32]> for Hash {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Sha256> for Hash {
+    fn from(digest: Sha256) -> Self {
+        Self(digest.finalize().into())
+    }
+}
+
 impl TryFrom<&[u8]> for Hash {
     type Error = IdentityError;
 
@@ -196,24 +208,6 @@ impl Resource {
     }
 }
 
-/// The identity of a configuration: SHA-256 over each entry's kind (one byte, as in the API), name (its length as eight
-/// bytes, big endian, then its bytes) and hash, in order.
-#[must_use]
-pub fn root_hash<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Hash {
-    let mut digest = Sha256::new();
-    for Entry { kind, name, hash } in entries {
-        let kind: u8 = match kind {
-            ResourceKind::Settings => 1,
-            ResourceKind::Route => 2,
-        };
-        digest.update([kind]);
-        digest.update((name.len() as u64).to_be_bytes());
-        digest.update(name);
-        digest.update(hash.as_bytes());
-    }
-    Hash(digest.finalize().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,25 +221,6 @@ mod tests {
         // The first example of FIPS 180-4's test vectors.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Hash::of(b"abc").to_string(), expected);
-    }
-
-    #[test]
-    fn the_root_hash_depends_on_kind_name_hash_and_order() {
-        let [a, b, ab] = ["a", "b", "ab"].map(|name| entry(ResourceKind::Route, name));
-        let other_content = Entry { hash: Hash::of(b"y"), ..a.clone() };
-        let other_kind = Entry { kind: ResourceKind::Settings, ..a.clone() };
-        let lists = [
-            vec![],
-            vec![&a],
-            vec![&a, &b],
-            vec![&b, &a],
-            vec![&ab],
-            vec![&other_content],
-            vec![&other_kind],
-        ];
-        let hashes: std::collections::HashSet<_> =
-            lists.iter().map(|list| root_hash(list.iter().copied())).collect();
-        assert_eq!(hashes.len(), lists.len());
     }
 
     #[test]

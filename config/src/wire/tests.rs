@@ -68,7 +68,7 @@ proptest! {
 
 #[test]
 fn the_hash_of_a_configuration_does_not_change_between_builds() {
-    let expected = "98ef9a4a64ab108b8c6975c880ba596032c055e8f85569335072f9bd7307ab61";
+    let expected = "a310d65575cabf9d6b865c48ef41ab4724bbcc34a5af0fea9f0fb4c285b21619";
     assert_eq!(hash_of(&samples::full()).to_string(), expected);
 }
 
@@ -229,7 +229,7 @@ fn every_policy_of_a_peer_is_judged() {
 fn every_provider_and_backend_of_a_peer_is_judged() {
     use v1::{provider::Kind, rate_limit_backend::Backend};
 
-    let route = v1::Route::from(&samples::full().routes()[1]);
+    let route = v1::Route::from(samples::full().route(1).unwrap());
     let with = |auth: Vec<v1::Provider>, backend: Backend| v1::Settings {
         auth: Some(v1::Auth { providers: auth }),
         rate_limit: Some(v1::RateLimitBackend { backend: Some(backend) }),

@@ -86,8 +86,9 @@ impl Sources {
 
     /// A kept revision, made ready to judge requests by.
     fn snapshot(&self, revision: Revision) -> Result<Snapshot, Status> {
-        let resources = self.history.resources(revision).map_err(|error| refusal(&error))?;
-        let compiled = wire::decode(&resources).and_then(|config| Snapshot::compile(config, revision, None));
+        let leaves = self.history.leaves(revision).map_err(|error| refusal(&error))?;
+        let compiled = wire::Content::decode(&leaves, None)
+            .and_then(|content| Snapshot::compile(content.config().clone(), revision, None));
         compiled.map_err(|problems| {
             let problem = problems.first().map(ToString::to_string).unwrap_or_default();
             Status::failed_precondition(format!(

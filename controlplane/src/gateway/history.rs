@@ -65,9 +65,11 @@ impl Past {
             Status::resource_exhausted(format!("{MAX_READINGS} others read the history already; ask again"))
         })?;
         let history = Arc::clone(&self.history);
-        let reading = tokio::task::spawn_blocking(move || history.resources(revision));
-        let resources = reading.await.map_err(|_| Status::internal("the history cannot be read"))?;
-        Ok(pages_of(resources.map_err(|error| refusal(&error))?, permit))
+        let reading = tokio::task::spawn_blocking(move || history.leaves(revision));
+        let leaves = reading.await.map_err(|_| Status::internal("the history cannot be read"))?;
+        let leaves = leaves.map_err(|error| refusal(&error))?;
+        let resources = leaves.iter().flat_map(|leaf| leaf.resources().iter().cloned()).collect();
+        Ok(pages_of(resources, permit))
     }
 
     /// Has a revision's content published again.

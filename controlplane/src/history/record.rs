@@ -2,12 +2,12 @@
 //!
 //! Bytes that were cut or changed are no record. Nothing here reads or writes a file.
 
-use apigw_config::wire::{Hash, IdentityError, Resource, Revision};
+use apigw_config::wire::{Hash, IdentityError, Revision};
 use apigw_proto::v1;
 use prost::Message as _;
 
 /// Says what the bytes are, and in which form.
-const HEAD: &[u8] = b"apigw revision 1\n";
+const HEAD: &[u8] = b"apigw revision 2\n";
 /// Of a hash.
 const HASH_BYTES: usize = 32;
 
@@ -53,25 +53,25 @@ pub(crate) enum RecordError {
 }
 
 impl Record {
-    /// The record and the hashes of its resources as bytes.
-    pub(super) fn encode(&self, hashes: &[Hash]) -> Vec<u8> {
+    /// The record and the hashes of its leaves as bytes.
+    pub(super) fn encode(&self, leaves: &[Hash]) -> Vec<u8> {
         let stored = v1::StoredRevision {
             entry: Some(self.into()),
-            hashes: hashes.iter().flat_map(|hash| *hash.as_bytes()).collect::<Vec<_>>().into(),
+            leaf_hashes: leaves.iter().flat_map(|hash| *hash.as_bytes()).collect::<Vec<_>>().into(),
             held_back: self.held_back.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default(),
         };
         let message = stored.encode_to_vec();
         [HEAD, Hash::of(&message).as_bytes(), &message].concat()
     }
 
-    /// The record and the hashes of its resources, in the revision's order.
+    /// The record and the hashes of its leaves, in the revision's order.
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, Vec<Hash>), RecordError> {
         let rest = bytes.strip_prefix(HEAD).ok_or(RecordError::Head)?;
         let (checksum, message) = rest.split_first_chunk::<HASH_BYTES>().ok_or(RecordError::Checksum)?;
         if Hash::of(message).as_bytes() != checksum {
             return Err(RecordError::Checksum);
         }
-        let v1::StoredRevision { entry, hashes, held_back } = v1::StoredRevision::decode(message)?;
+        let v1::StoredRevision { entry, leaf_hashes, held_back } = v1::StoredRevision::decode(message)?;
         let entry = entry.ok_or(RecordError::NoRevision)?;
         let origin = match entry.origin() {
             v1::Origin::File => Origin::File,
@@ -80,10 +80,10 @@ impl Record {
         };
         let revision = entry.revision.ok_or(RecordError::NoRevision)?.try_into()?;
         let held_back = if held_back.is_empty() { None } else { Some(held_back.as_slice().try_into()?) };
-        if !hashes.len().is_multiple_of(HASH_BYTES) {
+        if !leaf_hashes.len().is_multiple_of(HASH_BYTES) {
             return Err(RecordError::Hashes);
         }
-        let hashes = hashes.chunks_exact(HASH_BYTES).map(Hash::try_from).collect::<Result<_, _>>()?;
+        let hashes = leaf_hashes.chunks_exact(HASH_BYTES).map(Hash::try_from).collect::<Result<_, _>>()?;
         let (at_ms, summary) = (entry.published_at_ms, entry.summary);
         Ok((Self { revision, at_ms, origin, summary, held_back }, hashes))
     }
@@ -104,11 +104,6 @@ impl From<&Record> for v1::HistoryEntry {
     }
 }
 
-/// The hashes of resources, in their order.
-pub(super) fn hashes(resources: &[Resource]) -> Vec<Hash> {
-    resources.iter().map(|resource| resource.entry().hash).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +122,7 @@ mod tests {
     #[test]
     fn other_bytes_are_no_record() {
         assert!(matches!(Record::decode(b""), Err(RecordError::Head)));
-        assert!(matches!(Record::decode(b"apigw revision 2\n"), Err(RecordError::Head)));
+        assert!(matches!(Record::decode(b"apigw revision 1\n"), Err(RecordError::Head)));
         assert!(matches!(Record::decode(HEAD), Err(RecordError::Checksum)));
     }
 }

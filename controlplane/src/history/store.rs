@@ -1,7 +1,7 @@
-//! Files of a history: objects under the hash of their bytes, records under the revision they are of.
+//! Files of a history: leaves under their hashes, records under the revision they are of.
 //!
 //! A file appears whole or not at all: it is written under another name, flushed to the disk and then renamed. What is
-//! read is bounded, and an object is checked against its name. What a record says is not known here.
+//! read is bounded, and a leaf is checked against its name. What a record says is not known here.
 
 use std::{
     fmt,
@@ -11,10 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use apigw_config::wire::{Hash, MAX_RESOURCE_BYTES};
+use apigw_config::{
+    leaf_store::LeafStore,
+    wire::{Hash, Leaf, MAX_LEAVES},
+};
+use tracing::warn;
 
-/// The most bytes of a record: a million resources and a line of text.
-const MAX_RECORD_BYTES: usize = 33 << 20;
+/// The most bytes of a record: the hashes of its leaves and a line of text.
+const MAX_RECORD_BYTES: usize = MAX_LEAVES * 32 + (1 << 16);
 /// The name of a file until it is whole. One at a time is written.
 const UNFINISHED: &str = ".new";
 
@@ -48,30 +52,21 @@ impl Place {
     }
 }
 
-/// Whether a write is on the disk when it returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// It survives that the machine loses power.
-    Flushed,
-    /// It survives the end of this process.
-    Written,
-}
-
 /// The files.
 #[derive(Debug)]
 pub(super) struct Store {
-    objects: PathBuf,
+    leaves: LeafStore,
     records: PathBuf,
 }
 
 impl Store {
     /// In a directory that is there.
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let store = Self { objects: directory.join("objects"), records: directory.join("revisions") };
-        for path in [&store.objects, &store.records] {
+        let (leaves, records) = (directory.join("leaves"), directory.join("revisions"));
+        for path in [&leaves, &records] {
             at("create", path, DirBuilder::new().recursive(true).mode(0o700).create(path))?;
         }
-        Ok(store)
+        Ok(Self { leaves: LeafStore::new(leaves), records })
     }
 
     /// The names of all records, the oldest first.
@@ -87,7 +82,7 @@ impl Store {
     }
 
     pub(super) fn write_record(&self, place: Place, bytes: &[u8]) -> Result<(), StoreError> {
-        write(&self.records, &place.to_string(), bytes, Durability::Flushed)?;
+        write(&self.records, &place.to_string(), bytes)?;
         flush(&self.records)
     }
 
@@ -95,38 +90,23 @@ impl Store {
         remove(&self.records.join(place.to_string()))
     }
 
-    /// The bytes that have this hash; none when the file has others.
-    pub(super) fn object(&self, hash: Hash) -> Result<Option<Vec<u8>>, StoreError> {
-        let bytes = read(&self.objects.join(hash.to_string()), MAX_RESOURCE_BYTES)?;
-        Ok(Some(bytes).filter(|bytes| Hash::of(bytes) == hash))
+    /// The leaf of this hash; none when its file holds something else, which one line of the log tells.
+    pub(super) fn leaf(&self, hash: Hash) -> Option<Leaf> {
+        let told = |error: &_| warn!(leaf = %hash, %error, "a leaf of the history is damaged");
+        self.leaves.read(hash).inspect_err(told).ok()
     }
 
-    pub(super) fn write_object(
-        &self,
-        hash: Hash,
-        bytes: &[u8],
-        durability: Durability,
-    ) -> Result<(), StoreError> {
-        write(&self.objects, &hash.to_string(), bytes, durability)
-    }
-
-    /// Makes the names of new objects last.
-    pub(super) fn flush_objects(&self) -> Result<(), StoreError> {
-        flush(&self.objects)
-    }
-
-    pub(super) fn remove_object(&self, hash: Hash) -> Result<(), StoreError> {
-        remove(&self.objects.join(hash.to_string()))
-    }
-
-    /// Removes the objects that nobody needs; the names are those of hashes.
-    pub(super) fn sweep(&self, is_needed: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
-        let mut swept = 0;
-        for name in names(&self.objects)?.iter().filter(|name| !is_needed(name)) {
-            remove(&self.objects.join(name))?;
-            swept += 1;
+    /// Writes leaves so that they last.
+    pub(super) fn write_leaves(&self, leaves: &[&Leaf]) -> Result<(), StoreError> {
+        for leaf in leaves {
+            at("write", &self.leaves.file(leaf.hash()), self.leaves.write(leaf))?;
         }
-        Ok(swept)
+        if leaves.is_empty() { Ok(()) } else { at("flush", &self.records, self.leaves.flush()) }
+    }
+
+    /// Removes the leaves that nobody needs.
+    pub(super) fn sweep(&self, needed: impl IntoIterator<Item = Hash>) -> Result<(), StoreError> {
+        at("sweep", &self.records, self.leaves.sweep(needed))
     }
 }
 
@@ -156,15 +136,13 @@ fn read(path: &Path, most: usize) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-fn write(directory: &Path, name: &str, bytes: &[u8], durability: Durability) -> Result<(), StoreError> {
+fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let (unfinished, path) = (directory.join(UNFINISHED), directory.join(name));
     let written = || {
         let mut file =
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
         file.write_all(bytes)?;
-        if durability == Durability::Flushed {
-            file.sync_all()?;
-        }
+        file.sync_all()?;
         fs::rename(&unfinished, &path)
     };
     at("write", &path, written())

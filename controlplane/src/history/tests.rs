@@ -2,36 +2,41 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use apigw_config::wire::ResourceKind;
-use apigw_proto::v1;
+use apigw_config::{
+    model::{GatewayConfig, Route, Settings},
+    names::{PathPrefix, RouteName, UpstreamUrl},
+    wire::Content,
+};
 use proptest::{prelude::*, sample::Index};
-use prost::Message as _;
 use tempfile::TempDir;
 
 use super::*;
 
-/// The settings and routes of these names; a route's content is its name.
-fn resources(routes: &[&str]) -> Vec<Resource> {
+/// A configuration of these routes.
+fn content(routes: &[&str]) -> Content {
     let route = |name: &&str| {
-        let message = v1::Route { name: (*name).into(), ..v1::Route::default() };
-        Resource::new(ResourceKind::Route, (*name).into(), message.encode_to_vec().into())
+        let (name, prefix) = (RouteName::new(name).unwrap(), PathPrefix::new("/").unwrap());
+        Route::new(name, prefix, UpstreamUrl::new("http://h").unwrap())
     };
-    let settings = Resource::new(ResourceKind::Settings, String::new(), b"settings".to_vec().into());
-    std::iter::once(settings).chain(routes.iter().map(route)).collect()
+    let config = GatewayConfig::new(Settings::default(), routes.iter().map(route).collect()).unwrap();
+    Content::encode(&config, None).unwrap()
 }
 
-fn record(seq: u64, resources: &[Resource]) -> Record {
-    let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
-    let revision = Revision { epoch: 1, seq, root_hash };
+fn leaves(content: &Content) -> Vec<Arc<Leaf>> {
+    content.leaves().cloned().collect()
+}
+
+fn record(seq: u64, content: &Content) -> Record {
+    let revision = Revision { epoch: 1, seq, root_hash: content.root_hash() };
     Record { revision, at_ms: seq, origin: Origin::File, summary: format!("number {seq}"), held_back: None }
 }
 
 /// A history of revisions 1, 2, ... with these routes.
 fn keep(history: &History, contents: &[&[&str]]) -> Vec<Record> {
     let kept = (1..).zip(contents).map(|(seq, routes)| {
-        let resources = resources(routes);
-        let record = record(seq, &resources);
-        history.keep(record.clone(), &resources).unwrap();
+        let content = content(routes);
+        let record = record(seq, &content);
+        history.keep(record.clone(), content.leaves()).unwrap();
         record
     });
     kept.collect()
@@ -43,7 +48,7 @@ fn seqs(history: &History) -> Vec<u64> {
 
 fn files(directory: &TempDir) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
-    for folder in ["objects", "revisions"] {
+    for folder in ["leaves", "revisions"] {
         let entries = fs::read_dir(directory.path().join(folder)).unwrap();
         files.extend(entries.map(|entry| entry.unwrap().path()));
     }
@@ -59,10 +64,10 @@ fn what_was_kept_is_found_again() {
     let history = History::open(directory.path(), 50).unwrap();
     assert_eq!(history.records(), kept.iter().rev().cloned().collect::<Vec<_>>());
     for (record, routes) in kept.iter().zip(contents) {
-        assert_eq!(history.resources(record.revision).unwrap(), resources(routes));
+        assert_eq!(history.leaves(record.revision).unwrap(), leaves(&content(routes)));
     }
-    let objects = files(&directory).len() - contents.len();
-    assert_eq!(objects, 3, "the settings and two routes are shared");
+    let kept = files(&directory).len() - contents.len();
+    assert_eq!(kept, 4, "the settings are shared");
 }
 
 #[test]
@@ -71,13 +76,13 @@ fn only_the_last_revisions_stay_and_what_only_the_others_needed_goes() {
     let history = History::open(directory.path(), 2).unwrap();
     let kept = keep(&history, &[&["a"], &["a", "b"], &["b", "c"]]);
     assert_eq!(seqs(&history), [3, 2]);
-    assert_eq!(files(&directory).len(), 2 + 4, "settings, a, b, c");
-    assert!(matches!(history.resources(kept[0].revision), Err(HistoryError::Unknown { .. })));
+    assert_eq!(files(&directory).len(), 2 + 3, "the settings and two lists");
+    assert!(matches!(history.leaves(kept[0].revision), Err(HistoryError::Unknown { .. })));
     drop(history);
     let history = History::open(directory.path(), 1).unwrap();
     assert_eq!(seqs(&history), [3]);
-    assert_eq!(files(&directory).len(), 1 + 3, "settings, b, c");
-    assert_eq!(history.resources(kept[2].revision).unwrap(), resources(&["b", "c"]));
+    assert_eq!(files(&directory).len(), 1 + 2, "the settings and a list");
+    assert_eq!(history.leaves(kept[2].revision).unwrap(), leaves(&content(&["b", "c"])));
 }
 
 #[test]
@@ -86,10 +91,11 @@ fn what_an_end_in_the_middle_leaves_is_swept() {
     let history = History::open(directory.path(), 50).unwrap();
     keep(&history, &[&["a"]]);
     let whole = files(&directory);
-    // Resources were written, the record was not.
-    let orphan = resources(&["orphan"]).remove(1);
-    history.store.write_object(orphan.entry().hash, orphan.bytes(), Durability::Written).unwrap();
-    for folder in ["objects", "revisions"] {
+    // Leaves were written, the record was not.
+    let orphan = content(&["orphan"]);
+    let orphans: Vec<&Leaf> = orphan.leaves().map(AsRef::as_ref).collect();
+    history.store.write_leaves(&orphans).unwrap();
+    for folder in ["leaves", "revisions"] {
         fs::write(directory.path().join(folder).join(".new"), b"half of").unwrap();
     }
     drop(history);
@@ -107,8 +113,8 @@ fn a_damaged_revision_goes_with_time_and_its_number_is_not_used_again() {
     let history = History::open(directory.path(), 2).unwrap();
     assert_eq!((seqs(&history), history.newest_place()), (vec![1], Some(Place { epoch: 1, seq: 2 })));
     for seq in 3..=4 {
-        let resources = resources(&["c"]);
-        history.keep(record(seq, &resources), &resources).unwrap();
+        let content = content(&["c"]);
+        history.keep(record(seq, &content), content.leaves()).unwrap();
     }
     assert_eq!(seqs(&history), [4, 3]);
     assert!(!directory.path().join("revisions/1-2").exists());
@@ -174,17 +180,17 @@ proptest! {
         let records = history.records();
         prop_assert!(records.iter().all(|record| kept.contains(record)), "{:?}", records);
         for (record, routes) in kept.iter().zip(contents) {
-            let expected = resources(routes);
+            let expected = leaves(&content(routes));
             let needs_it = |path: &Path| {
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
                 name == place(record.revision).to_string()
-                    || expected.iter().any(|resource| resource.entry().hash.to_string() == name)
+                    || expected.iter().any(|leaf| leaf.hash().to_string() == name)
             };
-            match history.resources(record.revision) {
+            match history.leaves(record.revision) {
                 Ok(found) => prop_assert_eq!(found, expected),
                 Err(_) => prop_assert!(needs_it(harmed), "only what needs the file suffers"),
             }
-            prop_assert!(!records.contains(record) || is_open || history.resources(record.revision).is_ok());
+            prop_assert!(!records.contains(record) || is_open || history.leaves(record.revision).is_ok());
         }
     }
 }

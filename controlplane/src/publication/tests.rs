@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use apigw_config::wire::ResourceKind;
+use apigw_config::wire::{Resource, ResourceKind};
 use apigw_proto::v1;
 use tempfile::TempDir;
 
@@ -257,13 +257,14 @@ fn a_rollback_to_what_cannot_run_publishes_nothing() {
     publisher.consider(file_of(&["a"]), 5);
     // As an earlier build may have kept it: a content that this one does not take.
     let route = v1::Route { name: "a".into(), path_prefix: "no slash".into(), ..v1::Route::default() };
-    let settings = publisher.desired.borrow().newest.as_ref().expect("it is published").resources[0].clone();
+    let newest = publisher.desired.borrow().newest.clone().expect("it is published");
+    let settings = newest.content.leaf(0).resources()[0].clone();
     let bytes = prost::Message::encode_to_vec(&route).into();
     let resources = [settings, Resource::new(ResourceKind::Route, "a".into(), bytes)];
     let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
     let revision = Revision { seq: 2, root_hash, ..publisher.newest() };
     let record = Record { revision, at_ms: 6, origin: Origin::File, summary: String::new(), held_back: None };
-    publisher.history().keep(record, &resources).unwrap();
+    publisher.history().keep(record, &wire::leaves_of(&resources)).unwrap();
     let before = publisher.newest();
     let refused = publisher.roll_back(revision, 7);
     assert!(matches!(refused, Err(RollbackError::CannotRun { seq: 2, .. })), "{refused:?}");

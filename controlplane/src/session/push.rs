@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use apigw_config::pages;
+use apigw_config::{pages, wire::Leaf};
 use apigw_proto::v1::{self, follow_response};
 
 use super::Breach;
@@ -15,6 +15,8 @@ use crate::publication::Published;
 pub(super) struct Push {
     pub(super) published: Arc<Published>,
     stage: Stage,
+    /// The place in the list of each leaf's first entry, and at the end how many there are.
+    firsts: Vec<usize>,
     /// The lowest index that was not needed yet.
     unneeded: u32,
 }
@@ -22,7 +24,8 @@ pub(super) struct Push {
 #[derive(Debug)]
 enum Stage {
     Offering,
-    Listing { next: usize },
+    Offered,
+    Listing { indexes: Vec<u32>, next: usize },
     Listed,
     Sending { indexes: Vec<u32>, next: usize },
     Delivered,
@@ -30,7 +33,11 @@ enum Stage {
 
 impl Push {
     pub(super) fn new(published: Arc<Published>) -> Self {
-        Self { published, stage: Stage::Offering, unneeded: 0 }
+        let mut firsts = vec![0];
+        for leaf in published.content.leaves() {
+            firsts.push(firsts[firsts.len() - 1] + leaf.resources().len());
+        }
+        Self { published, stage: Stage::Offering, firsts, unneeded: 0 }
     }
 
     /// Whether the data plane has heard of it.
@@ -45,29 +52,31 @@ impl Push {
 
     /// The next message of it, if there is one to send.
     pub(super) fn next_message(&mut self) -> Option<follow_response::Message> {
-        let resources = &self.published.resources;
         match &mut self.stage {
             Stage::Offering => {
-                self.stage = Stage::Listing { next: 0 };
+                self.stage = Stage::Offered;
+                let hashes = self.published.content.leaves().flat_map(|leaf| *leaf.hash().as_bytes());
                 Some(follow_response::Message::Offer(v1::Offer {
                     revision: Some(self.published.revision().into()),
-                    entry_count: index(resources.len()),
                     required_features: self.published.required.iter().map(ToString::to_string).collect(),
+                    leaf_hashes: hashes.collect::<Vec<_>>().into(),
                 }))
             }
-            Stage::Listing { next } => {
-                let page =
-                    pages::pages(resources[*next..].iter().map(|r| v1::Entry::from(r.entry().clone())))
-                        .next();
-                let entries = page.unwrap_or_default();
-                *next += entries.len();
-                if *next == resources.len() {
+            Stage::Listing { indexes, next } => {
+                let leaf = |index: &u32| leaf_message(self.published.content.leaf(*index as usize));
+                let leaves = pages::pages(indexes[*next..].iter().map(leaf)).next().unwrap_or_default();
+                *next += leaves.len();
+                if *next == indexes.len() {
                     self.stage = Stage::Listed;
                 }
-                Some(follow_response::Message::Entries(v1::Entries { entries }))
+                Some(follow_response::Message::Leaves(v1::Leaves { leaves }))
             }
             Stage::Sending { indexes, next } => {
-                let bytes = |index: &u32| resources[*index as usize].bytes();
+                let bytes = |index: &u32| {
+                    let index = *index as usize;
+                    let leaf = self.firsts.partition_point(|first| *first <= index) - 1;
+                    self.published.content.leaf(leaf).resources()[index - self.firsts[leaf]].bytes()
+                };
                 let count = pages::fitting(indexes[*next..].iter().map(|index| bytes(index).len()));
                 let page = indexes[*next..*next + count].iter().map(|index| bytes(index).clone()).collect();
                 *next += count;
@@ -76,11 +85,27 @@ impl Push {
                 }
                 Some(follow_response::Message::Chunk(v1::Chunk { resources: page }))
             }
-            Stage::Listed | Stage::Delivered => None,
+            Stage::Offered | Stage::Listed | Stage::Delivered => None,
         }
     }
 
-    /// Takes what the data plane does not have.
+    /// Takes which leaves the data plane does not have.
+    pub(super) fn need_leaves(&mut self, indexes: Vec<u32>) -> Result<(), Breach> {
+        if !matches!(self.stage, Stage::Offered) {
+            return Err(Breach::UnaskedNeed);
+        }
+        if !indexes.is_sorted_by(|a, b| a < b) {
+            return Err(Breach::UnorderedNeed);
+        }
+        let count = self.firsts.len() - 1;
+        if let Some(index) = indexes.last().copied().filter(|last| *last as usize >= count) {
+            return Err(Breach::NeedBeyondLeaves { index, count });
+        }
+        self.stage = if indexes.is_empty() { Stage::Listed } else { Stage::Listing { indexes, next: 0 } };
+        Ok(())
+    }
+
+    /// Takes which resources the data plane does not have.
     pub(super) fn need(&mut self, indexes: Vec<u32>) -> Result<(), Breach> {
         if !matches!(self.stage, Stage::Listed | Stage::Delivered) {
             return Err(Breach::UnaskedNeed);
@@ -96,7 +121,7 @@ impl Push {
         if indexes[0] < self.unneeded || !indexes.is_sorted_by(|a, b| a < b) {
             return Err(Breach::UnorderedNeed);
         }
-        let count = self.published.resources.len();
+        let count = self.firsts[self.firsts.len() - 1];
         if last as usize >= count {
             return Err(Breach::NeedBeyondOffer { index: last, count });
         }
@@ -117,7 +142,6 @@ impl Push {
     }
 }
 
-/// The number of resources is bounded by the size of a file, far below 2^32.
-fn index(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+fn leaf_message(leaf: &Leaf) -> v1::Leaf {
+    v1::Leaf { entries: leaf.resources().iter().map(|r| v1::Entry::from(r.entry().clone())).collect() }
 }

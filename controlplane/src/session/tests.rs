@@ -1,5 +1,7 @@
 //! The control plane's side of the protocol, driven by a scripted data plane without any I/O.
 
+use std::collections::HashSet;
+
 use apigw_proto::{MAX_MESSAGE_BYTES, v1};
 use prost::Message as _;
 
@@ -24,7 +26,9 @@ fn sent(session: &mut Session) -> Vec<String> {
         assert!(message.encoded_len() <= MAX_MESSAGE_BYTES);
         words.push(match message.message.unwrap() {
             follow_response::Message::Offer(offer) => format!("offer {}", offer.revision.unwrap().seq),
-            follow_response::Message::Entries(entries) => format!("entries {}", entries.entries.len()),
+            follow_response::Message::Leaves(leaves) => {
+                format!("entries {}", leaves.leaves.iter().map(|leaf| leaf.entries.len()).sum::<usize>())
+            }
             follow_response::Message::Chunk(chunk) => format!("chunk {}", chunk.resources.len()),
             follow_response::Message::Query(query) => format!("query {}", query.id),
         });
@@ -37,6 +41,12 @@ fn need(session: &mut Session, published: &Published, indexes: &[u32]) -> Result
     let revision = Some(published.revision().into());
     let need = v1::Need { revision, indexes: indexes.to_vec() };
     session.receive(v1::FollowRequest { message: Some(follow_request::Message::Need(need)) })
+}
+
+fn need_leaves(session: &mut Session, published: &Published, indexes: &[u32]) -> Result<Event, Breach> {
+    let revision = Some(published.revision().into());
+    let need = v1::NeedLeaves { revision, indexes: indexes.to_vec() };
+    session.receive(v1::FollowRequest { message: Some(follow_request::Message::NeedLeaves(need)) })
 }
 
 fn report(session: &mut Session, published: &Published, outcome: v1::Outcome) -> Result<Event, Breach> {
@@ -63,7 +73,9 @@ fn listed(routes: &[&str]) -> (Sample, Arc<Published>, Session) {
     let mut source = publisher();
     let published = publish(&mut source, routes);
     let mut session = Session::new(None, None, Some(Arc::clone(&published)));
-    assert_eq!(sent(&mut session), ["offer 1".to_owned(), format!("entries {}", routes.len() + 1)]);
+    assert_eq!(sent(&mut session), ["offer 1"]);
+    need_leaves(&mut session, &published, &[0, 1]).unwrap();
+    assert_eq!(sent(&mut session), [format!("entries {}", routes.len() + 1)]);
     (source, published, session)
 }
 
@@ -90,7 +102,9 @@ fn the_same_content_under_another_revision_is_offered_and_nothing_travels() {
     let published = publish(&mut publisher(), &["a"]);
     let running = Revision { epoch: 1, ..published.revision() };
     let mut session = Session::new(Some(running), None, Some(Arc::clone(&published)));
-    assert_eq!(sent(&mut session), ["offer 1", "entries 2"]);
+    assert_eq!(sent(&mut session), ["offer 1"]);
+    need_leaves(&mut session, &published, &[]).unwrap();
+    assert!(sent(&mut session).is_empty());
     need(&mut session, &published, &[]).unwrap();
     assert!(sent(&mut session).is_empty());
     report(&mut session, &published, v1::Outcome::Applied).unwrap();
@@ -112,6 +126,9 @@ fn a_large_push_is_cut_into_messages_that_keep_the_limit() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let published = publish(&mut publisher(), &names);
     let mut session = Session::new(None, None, Some(Arc::clone(&published)));
+    assert_eq!(sent(&mut session), ["offer 1"]);
+    let leaves: Vec<u32> = (0..).take(published.content.leaves().len()).collect();
+    need_leaves(&mut session, &published, &leaves).unwrap();
     assert!(sent(&mut session).len() > 5, "entries of 8 MB are several messages");
     let all: Vec<u32> = (0..40_001).collect();
     need(&mut session, &published, &all).unwrap();
@@ -121,27 +138,69 @@ fn a_large_push_is_cut_into_messages_that_keep_the_limit() {
         let Some(follow_response::Message::Chunk(chunk)) = message.message else { unreachable!() };
         resources.extend(chunk.resources);
     }
-    let expected: Vec<_> = published.resources.iter().map(|resource| resource.bytes().clone()).collect();
+    let expected: Vec<_> = published.content.resources().map(|resource| resource.bytes().clone()).collect();
     assert!(resources == expected, "every resource travels once, in order");
+}
+
+/// Indexes of what is not among what was held.
+fn absent(wanted: impl Iterator<Item = Hash>, held: &HashSet<Hash>) -> Vec<u32> {
+    (0..).zip(wanted).filter(|(_, hash)| !held.contains(hash)).map(|(index, _)| index).collect()
+}
+
+#[test]
+fn one_edited_route_among_20000_costs_less_than_64_kib() {
+    let mut source = publisher();
+    let mut names: Vec<String> = (0..20_000).map(|number| format!("route-{number}")).collect();
+    let publish = |source: &mut Publisher, names: &[String]| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        publish(source, &names)
+    };
+    let first = publish(&mut source, &names);
+    names[11_111].push_str("-edited");
+    let second = publish(&mut source, &names);
+
+    let held: HashSet<Hash> = first.content.leaves().map(|leaf| leaf.hash()).collect();
+    let leaves = absent(second.content.leaves().map(|leaf| leaf.hash()), &held);
+    let held: HashSet<Hash> = first.content.resources().map(|resource| resource.entry().hash).collect();
+    let resources = absent(second.content.resources().map(|resource| resource.entry().hash), &held);
+    assert_eq!(resources.len(), 1);
+
+    let mut session = Session::new(Some(first.revision()), None, Some(Arc::clone(&second)));
+    let mut bytes = 0;
+    let mut count = |session: &mut Session| {
+        while let Some(message) = session.next_message() {
+            bytes += message.encoded_len();
+        }
+    };
+    count(&mut session);
+    need_leaves(&mut session, &second, &leaves).unwrap();
+    count(&mut session);
+    need(&mut session, &second, &resources).unwrap();
+    count(&mut session);
+    report(&mut session, &second, v1::Outcome::Applied).unwrap();
+    assert!(bytes < 64 << 10, "{bytes} bytes");
 }
 
 #[test]
 fn a_newer_revision_supersedes_at_any_point_of_a_push() {
-    for messages_before in 1..=4 {
+    for messages_before in 1..=5 {
         let mut publisher = publisher();
         let first = publish(&mut publisher, &["a"]);
         let second = publish(&mut publisher, &["b"]);
         let mut session = Session::new(None, None, Some(Arc::clone(&first)));
-        let steps: [&dyn Fn(&mut Session); 4] = [
+        let steps: [&dyn Fn(&mut Session); 5] = [
             &|session| drop(session.next_message()),
+            &|session| drop(need_leaves(session, &first, &[1]).unwrap()),
             &|session| drop(session.next_message()),
             &|session| drop(need(session, &first, &[0]).unwrap()),
             &|session| drop(session.next_message()),
         ];
         steps[..messages_before].iter().for_each(|step| step(&mut session));
         session.publish(Some(Arc::clone(&second)));
-        assert_eq!(sent(&mut session), ["offer 2", "entries 2"], "after {messages_before} steps");
+        assert_eq!(sent(&mut session), ["offer 2"], "after {messages_before} steps");
         report(&mut session, &first, v1::Outcome::Superseded).unwrap();
+        need_leaves(&mut session, &second, &[1]).unwrap();
+        assert_eq!(sent(&mut session), ["entries 1"]);
         need(&mut session, &second, &[]).unwrap();
         report(&mut session, &second, v1::Outcome::Applied).unwrap();
         assert!(sent(&mut session).is_empty());
@@ -154,7 +213,7 @@ fn an_offer_that_was_not_sent_is_replaced_silently() {
     let first = publish(&mut publisher, &["a"]);
     let mut session = Session::new(None, None, Some(first));
     session.publish(Some(publish(&mut publisher, &["b"])));
-    assert_eq!(sent(&mut session), ["offer 2", "entries 2"]);
+    assert_eq!(sent(&mut session), ["offer 2"]);
 }
 
 #[test]
@@ -162,13 +221,14 @@ fn a_still_newer_revision_waits_for_the_report_that_is_owed() {
     let (mut publisher, first, mut session) = listed(&["a"]);
     let second = publish(&mut publisher, &["b"]);
     session.publish(Some(Arc::clone(&second)));
-    assert_eq!(sent(&mut session), ["offer 2", "entries 2"]);
+    assert_eq!(sent(&mut session), ["offer 2"]);
     let third = publish(&mut publisher, &["c"]);
     session.publish(Some(Arc::clone(&third)));
     assert!(sent(&mut session).is_empty());
     report(&mut session, &first, v1::Outcome::Superseded).unwrap();
-    assert_eq!(sent(&mut session), ["offer 3", "entries 2"]);
+    assert_eq!(sent(&mut session), ["offer 3"]);
     report(&mut session, &second, v1::Outcome::Superseded).unwrap();
+    need_leaves(&mut session, &third, &[]).unwrap();
     need(&mut session, &third, &[]).unwrap();
     report(&mut session, &third, v1::Outcome::Applied).unwrap();
 }
@@ -183,6 +243,7 @@ fn what_was_said_before_the_new_offer_arrived_is_no_breach() {
         assert_eq!(need(&mut session, &first, &[0]), Ok(Event::Nothing));
         assert!(sent(&mut session).is_empty(), "nothing of a superseded push travels");
         report(&mut session, &first, outcome).unwrap();
+        need_leaves(&mut session, &second, &[]).unwrap();
         need(&mut session, &second, &[]).unwrap();
         report(&mut session, &second, v1::Outcome::Applied).unwrap();
     }
@@ -216,7 +277,7 @@ fn a_rejected_hash_is_not_offered_again_until_it_changes() {
     assert!(!reconnected.has_message());
     for (routes, seq) in [(["b"], 2), (["a"], 3)] {
         session.publish(Some(publish(&mut publisher, &routes)));
-        assert_eq!(sent(&mut session), [format!("offer {seq}"), "entries 2".into()]);
+        assert_eq!(sent(&mut session), [format!("offer {seq}")]);
         session.push = None;
     }
 }
@@ -288,6 +349,16 @@ fn an_offer_names_what_its_content_requires() {
     assert_eq!(required(&format!("{route}, {policies} }}]")), expected);
 }
 
+/// A session that has offered this and nothing else.
+fn offered(published: &Published) -> Session {
+    let mut source = publisher();
+    let again = publish(&mut source, &["a"]);
+    assert_eq!(again.revision(), published.revision());
+    let mut session = Session::new(None, None, Some(again));
+    assert_eq!(sent(&mut session), ["offer 1"]);
+    session
+}
+
 #[test]
 fn lies_and_disorder_are_breaches() {
     use v1::Outcome::{Applied, Rejected, Superseded, Unspecified};
@@ -308,9 +379,12 @@ fn lies_and_disorder_are_breaches() {
         sent(s);
         need(s, p, &[1])
     };
-    let cases: [(Misdeed<'_>, Breach); 14] = [
+    let cases: [(Misdeed<'_>, Breach); 17] = [
         (&|s, _| s.receive(v1::FollowRequest { message: None }), Breach::Empty),
         (&|s, _| need(s, &other, &[0]), Breach::UnaskedNeed),
+        (&|s, p| need_leaves(s, p, &[0]), Breach::UnaskedNeed),
+        (&|_, p| need_leaves(&mut offered(p), p, &[1, 0]), Breach::UnorderedNeed),
+        (&|_, p| need_leaves(&mut offered(p), p, &[2]), Breach::NeedBeyondLeaves { index: 2, count: 2 }),
         (&|s, p| need(s, p, &[1, 0]), Breach::UnorderedNeed),
         (&|s, p| need(s, p, &[1, 1]), Breach::UnorderedNeed),
         (&|s, p| need(s, p, &[2]), Breach::NeedBeyondOffer { index: 2, count: 2 }),

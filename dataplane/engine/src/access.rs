@@ -2,9 +2,11 @@
 //!
 //! Who a caller is, [`jwt`](crate::jwt) says. Nothing here looks at a token, only at the claims of one that was believed.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use apigw_config::{
-    model::RouteAuth,
-    names::{ClaimName, ClaimValue, ForwardedHeader, TokenScope},
+    model::{Route, RouteAuth},
+    names::{ClaimName, ClaimValue, TokenScope},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -131,15 +133,43 @@ pub struct VouchedHeaders {
     spellings: Vec<Box<[u8]>>,
 }
 
-impl VouchedHeaders {
-    pub(crate) fn new<'a>(headers: impl Iterator<Item = &'a ForwardedHeader>) -> Self {
-        let folded = |header: &ForwardedHeader| header.name().as_str().bytes().map(folded).collect();
-        let mut spellings: Vec<_> = headers.map(folded).collect();
-        spellings.sort_unstable();
-        spellings.dedup();
-        Self { spellings }
+/// How many routes forward something in each of these header fields.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct VouchedTally {
+    /// By their spellings, folded.
+    routes: BTreeMap<Box<[u8]>, usize>,
+}
+
+impl VouchedTally {
+    /// Counts a route.
+    pub(crate) fn add(&mut self, route: &Route) {
+        forwarded(route).for_each(|spelling| *self.routes.entry(spelling).or_default() += 1);
     }
 
+    /// Counts a route that was counted no more.
+    pub(crate) fn remove(&mut self, route: &Route) {
+        for spelling in forwarded(route) {
+            if let Entry::Occupied(mut routes) = self.routes.entry(spelling) {
+                *routes.get_mut() -= 1;
+                if *routes.get() == 0 {
+                    routes.remove();
+                }
+            }
+        }
+    }
+
+    /// Those that some route forwards something in.
+    pub(crate) fn headers(&self) -> VouchedHeaders {
+        VouchedHeaders { spellings: self.routes.keys().cloned().collect() }
+    }
+}
+
+fn forwarded(route: &Route) -> impl Iterator<Item = Box<[u8]>> {
+    let headers = route.auth.iter().flat_map(|auth| auth.forward_claims.as_map().values());
+    headers.map(|header| header.name().as_str().bytes().map(folded).collect())
+}
+
+impl VouchedHeaders {
     /// Removes them, in every spelling that some server takes for the same name.
     pub fn strip(&self, headers: &mut HeaderMap) {
         if self.spellings.is_empty() {
@@ -164,9 +194,10 @@ fn folded(byte: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use apigw_config::model::ForwardedClaims;
+    use apigw_config::{
+        model::ForwardedClaims,
+        names::{ForwardedHeader, PathPrefix, RouteName, UpstreamUrl},
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -211,18 +242,40 @@ mod tests {
         assert_eq!(headers["x-user"], "alice");
     }
 
+    /// A route that forwards something in this header.
+    fn forwarding(header: &str) -> Route {
+        let (claim, header) = (ClaimName::new("sub").unwrap(), ForwardedHeader::new(header).unwrap());
+        let forward_claims = ForwardedClaims::new([(claim, header)].into()).unwrap();
+        let (name, prefix) = (RouteName::new("a").unwrap(), PathPrefix::new("/").unwrap());
+        let route = Route::new(name, prefix, UpstreamUrl::new("http://h").unwrap());
+        Route { auth: Some(RouteAuth { forward_claims, ..RouteAuth::default() }), ..route }
+    }
+
     #[test]
     fn inbound_copies_are_removed_in_every_spelling() {
-        let configured =
-            ["x-user_id", "x-tenant", "x-user-id"].map(|name| ForwardedHeader::new(name).unwrap());
-        let vouched = VouchedHeaders::new(configured.iter());
+        let mut tally = VouchedTally::default();
+        let routes = ["x-user_id", "x-tenant", "x-user-id", "x-other"].map(forwarding);
+        routes.iter().for_each(|route| tally.add(route));
+        tally.add(&routes[0]);
+        tally.remove(&routes[0]);
+        tally.remove(&routes[3]);
+        let vouched = tally.headers();
         let mut headers = HeaderMap::new();
-        for name in ["X-User-Id", "x_user_id", "x-user_id", "x.user.id", "x-user", "x-user-ids", "x_tenant"] {
+        for name in [
+            "X-User-Id",
+            "x_user_id",
+            "x-user_id",
+            "x.user.id",
+            "x-user",
+            "x-user-ids",
+            "x_tenant",
+            "x-other",
+        ] {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("1"));
         }
         vouched.strip(&mut headers);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["x-user", "x-user-ids"]);
+        assert_eq!(left, ["x-other", "x-user", "x-user-ids"]);
     }
 }

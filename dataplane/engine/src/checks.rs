@@ -125,7 +125,8 @@ fn differences(snapshot: &Snapshot, expect: &Expectation, explained: &Explanatio
             differences.push(format!("expected {what} {expected}, found {}", found.unwrap_or("none")));
         }
     };
-    let route = explained.route.map(|index| snapshot.config().routes()[index].name.as_str());
+    let route =
+        explained.route.and_then(|index| snapshot.config().route(index)).map(|route| route.name.as_str());
     compare("route", expect.route.as_ref().map(apigw_config::names::RouteName::as_str), route);
     let status = explained.refusal.map(|(status, _)| status.to_string());
     compare("status", expect.status.map(|status| status.to_string()).as_deref(), status.as_deref());
@@ -167,18 +168,18 @@ fn judge_invariant(
         }
         Invariant::RoutesRemoved { at_most } => {
             let Some(previous) = previous else { return Ok(()) };
-            let names: HashSet<_> = snapshot.config().routes().iter().map(|route| &route.name).collect();
-            let before = previous.config().routes();
+            let names: HashSet<_> = snapshot.config().routes().map(|route| &route.name).collect();
+            let before = previous.config();
             let removed: Vec<_> = before
-                .iter()
+                .routes()
                 .filter(|route| !names.contains(&route.name))
                 .map(|route| route.name.as_str().to_owned())
                 .collect();
-            let share = 100.0 * count(removed.len()) / count(before.len());
+            let share = 100.0 * count(removed.len()) / count(before.route_count());
             if share <= at_most.get() {
                 return Ok(());
             }
-            Err(format!("{} of {} would be: {}", removed.len(), before.len(), listed(&removed)))
+            Err(format!("{} of {} would be: {}", removed.len(), before.route_count(), listed(&removed)))
         }
     }
 }
@@ -191,11 +192,11 @@ fn serving<'s>(snapshot: &'s Snapshot, prefix: &str) -> impl Iterator<Item = Rou
         if prefix.ends_with('/') { vec![beneath.clone()] } else { vec![stem.clone(), beneath.clone()] };
     let first: HashSet<_> = beginnings
         .iter()
-        .filter_map(|path| snapshot.route(&NormalPath::new(path).ok()?).map(|route| route.index))
+        .filter_map(|path| snapshot.route(&NormalPath::new(path).ok()?).map(|route| route.slot))
         .collect();
     snapshot.routes().filter(move |route| {
         let own = route.config.path_prefix.as_str();
-        first.contains(&route.index) || own == stem || own.starts_with(&beneath)
+        first.contains(&route.slot) || own == stem || own.starts_with(&beneath)
     })
 }
 

@@ -34,8 +34,7 @@ pub fn effects(before: &GatewayConfig, after: &GatewayConfig) -> Effects {
     let former = by_name(before);
     let mut effects = Effects::default();
     effects.settings(before.settings(), after.settings());
-    for (route, former) in after.routes().iter().filter_map(|route| Some((route, *former.get(name(route))?)))
-    {
+    for (route, former) in after.routes().filter_map(|route| Some((route, *former.get(name(route))?))) {
         if route != former {
             effects.route(former, route);
         }
@@ -45,7 +44,7 @@ pub fn effects(before: &GatewayConfig, after: &GatewayConfig) -> Effects {
 }
 
 fn by_name(config: &GatewayConfig) -> HashMap<&str, &Route> {
-    config.routes().iter().map(|route| (name(route), route)).collect()
+    config.routes().map(|route| (name(route), route)).collect()
 }
 
 fn name(route: &Route) -> &str {
@@ -129,10 +128,10 @@ impl Effects {
     fn departed(&mut self, before: &GatewayConfig, after: &GatewayConfig) {
         let (former, present) = (by_name(before), by_name(after));
         let mut added: HashMap<&str, Vec<&Route>> = HashMap::new();
-        for route in after.routes().iter().filter(|route| !former.contains_key(name(route))) {
+        for route in after.routes().filter(|route| !former.contains_key(name(route))) {
             added.entry(route.path_prefix.as_str()).or_default().push(route);
         }
-        for gone in before.routes().iter().filter(|route| !present.contains_key(name(route))) {
+        for gone in before.routes().filter(|route| !present.contains_key(name(route))) {
             let is_same = |route: &&Route| Route { name: gone.name.clone(), ..(*route).clone() } == *gone;
             let candidates = added.get_mut(gone.path_prefix.as_str());
             let renamed = candidates.and_then(|routes| {

@@ -157,7 +157,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Ex
     steps.of_route(&route, live);
     let target = target::upstream_target(&question.head.uri, &path, route.config);
     let target = target.ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));
-    steps.explanation(Some(route.index), near_misses, target)
+    steps.explanation(Some(snapshot.place_of(&route)), near_misses, target)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use apigw_config::{
 };
 
 use crate::{
-    access::{AccessRules, VouchedHeaders},
+    access::AccessRules,
     address_list::{AddressList, AddressRefusal},
     circuit_breaker::{Breaker, BreakerSettings, Call, Open},
     concurrency::{Full, InFlight, Permit},
@@ -31,8 +31,6 @@ pub struct Policies {
     pub cors: Option<Policy<Cors>>,
     /// Which callers it serves.
     pub access: Option<Policy<AccessRules>>,
-    /// Header fields that upstreams believe to be the gateway's own words; the same of all routes.
-    pub vouched: Arc<VouchedHeaders>,
     /// How many requests it takes from one caller.
     pub rate_limit: Option<Policy<RouteLimit>>,
     /// How many requests it takes at once.
@@ -52,17 +50,11 @@ pub struct Places {
 
 impl Policies {
     /// Makes a route's policies ready, with the state of the same route in the previous snapshot.
-    pub(crate) fn new(
-        route: &model::Route,
-        providers: &Providers,
-        vouched: Arc<VouchedHeaders>,
-        previous: Option<&Self>,
-    ) -> Self {
+    pub(crate) fn new(route: &model::Route, providers: &Providers, previous: Option<&Self>) -> Self {
         Self {
             addresses: AddressPolicy::new(&route.address_lists),
             cors: route.cors.as_ref().and_then(|cors| Policy::new(cors.mode, || Cors::new(cors))),
             access: access(route, providers),
-            vouched,
             rate_limit: route.rate_limit.as_ref().and_then(|limit| {
                 let rules = RouteLimit::new(&route.name, limit)?;
                 Policy::new(limit.mode(), || rules)
@@ -158,10 +150,4 @@ impl AddressPolicy {
             None => Ok(Passage::Admitted(())),
         }
     }
-}
-
-/// The header fields that the gateway vouches for.
-pub(crate) fn vouched_headers(routes: &[model::Route]) -> VouchedHeaders {
-    let of_routes = routes.iter().filter_map(|route| route.auth.as_ref());
-    VouchedHeaders::new(of_routes.flat_map(|auth| auth.forward_claims.as_map().values()))
 }

@@ -3,20 +3,29 @@
 //! A snapshot never changes. State that must outlive it hangs on the stable ids that [`Snapshot::compile`] carries over
 //! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it.
 
+/// From one snapshot to the next.
+mod compile;
+/// Where routes lie.
+mod slots;
+
 use std::{collections::HashMap, sync::Arc};
 
 use apigw_config::{
-    model::{self, Auth, GatewayConfig, Settings},
+    model::{self, GatewayConfig, RouteGroup, Settings},
     names::{RouteName, Scheme, UpstreamHost, UpstreamUrl},
     problem::Problem,
+    shared_table::SharedTable,
     wire::Revision,
 };
 use http::HeaderValue;
 
+pub use self::slots::Slot;
+pub(crate) use self::slots::Slots;
 use crate::{
-    jwt::{providers::Providers, verify::Verifier},
+    access::{VouchedHeaders, VouchedTally},
+    jwt::providers::Providers,
     path::NormalPath,
-    policies::{self, AddressPolicy, Policies},
+    policies::{AddressPolicy, Policies},
     routing::RouteTable,
 };
 
@@ -29,30 +38,81 @@ pub struct RouteId(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct UpstreamId(u64);
 
+/// Identity of a group of routes. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct GroupId(u64);
+
 /// A compiled configuration and its identity.
 #[derive(Debug)]
 pub struct Snapshot {
     revision: Revision,
     config: GatewayConfig,
-    /// Parallel to the configuration's routes.
-    routes: Vec<CompiledRoute>,
+    /// Parallel to the configuration's groups.
+    groups: Vec<Arc<Group>>,
+    /// The place of each group's first route in the configuration.
+    places: HashMap<GroupId, usize>,
+    routes: Slots<Arc<CompiledRoute>>,
+    names: SharedTable<NamedRoute>,
     /// Of the server; every request passes them.
-    addresses: AddressPolicy,
-    providers: Providers,
+    addresses: Arc<AddressPolicy>,
+    providers: Arc<Providers>,
     table: RouteTable,
-    /// Places of the routes in the configuration.
-    indexes: HashMap<RouteName, usize>,
-    upstreams: HashMap<UpstreamKey, Arc<Upstream>>,
-    /// The last id given, of either kind.
+    upstreams: SharedTable<UsedUpstream>,
+    upstream_ids: SharedTable<UpstreamId>,
+    vouched: VouchedTally,
+    vouched_headers: Arc<VouchedHeaders>,
+    changes: Changes,
+    /// The last id given, of any kind.
     last_id: u64,
 }
 
-/// What compiling adds to a route.
+/// Routes that follow each other, compiled.
+#[derive(Debug)]
+struct Group {
+    id: GroupId,
+    routes: RouteGroup,
+    /// Parallel to the routes.
+    slots: Vec<Slot>,
+}
+
+/// A route and what compiling adds to it.
 #[derive(Debug)]
 struct CompiledRoute {
+    config: Arc<model::Route>,
     id: RouteId,
     upstream: Arc<Upstream>,
     policies: Policies,
+    group: GroupId,
+    /// Its place in the group.
+    place: u32,
+}
+
+#[derive(Debug, Clone)]
+struct NamedRoute {
+    name: RouteName,
+    slot: Slot,
+}
+
+#[derive(Debug, Clone)]
+struct UsedUpstream {
+    key: UpstreamKey,
+    upstream: Arc<Upstream>,
+    /// How many routes use it.
+    routes: usize,
+}
+
+/// What became of the snapshot that this one was compiled after.
+#[derive(Debug)]
+struct Changes {
+    departed_routes: Vec<RouteId>,
+    has_same_upstreams: bool,
+}
+
+impl Changes {
+    /// After nothing.
+    fn all() -> Self {
+        Self { departed_routes: Vec::new(), has_same_upstreams: false }
+    }
 }
 
 /// A place to send requests to, shared by the routes that name it.
@@ -87,8 +147,8 @@ impl UpstreamKey {
 /// A route of a snapshot: what the file says of it and what compiling added.
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
-    /// Its place in the configuration.
-    pub index: usize,
+    /// Where it lies in its snapshot.
+    pub slot: Slot,
     /// As configured.
     pub config: &'a model::Route,
     /// Identity of its state.
@@ -100,7 +160,8 @@ pub struct Route<'a> {
 }
 
 impl Snapshot {
-    /// Makes a configuration ready to run, keeping the ids of what the previous snapshot had already.
+    /// Makes a configuration ready to run, keeping the ids of what the previous snapshot had already. Groups of routes that
+    /// both configurations share cost nothing while the settings are the same.
     ///
     /// # Errors
     /// All that keeps the configuration from running.
@@ -109,41 +170,12 @@ impl Snapshot {
         revision: Revision,
         previous: Option<&Self>,
     ) -> Result<Self, Vec<Problem>> {
-        let mut last_id = previous.map_or(0, |previous| previous.last_id);
-        let mut new_id = || {
-            last_id += 1;
-            last_id
-        };
-        let settings = config.settings();
-        let providers =
-            Providers::new(settings.auth.iter().flat_map(Auth::providers).map(Verifier::from).collect());
-        let vouched = Arc::new(policies::vouched_headers(config.routes()));
-        let mut upstreams = HashMap::new();
-        let mut indexes = HashMap::with_capacity(config.routes().len());
-        let mut routes = Vec::with_capacity(config.routes().len());
-        for (index, route) in config.routes().iter().enumerate() {
-            let known = previous.and_then(|previous| previous.compiled(&route.name));
-            let id = known.map_or_else(|| RouteId(new_id()), |known| known.id);
-            indexes.insert(route.name.clone(), index);
-            let key = UpstreamKey::new(&route.upstream);
-            let known_policies = known.map(|known| &known.policies);
-            let policies = Policies::new(route, &providers, Arc::clone(&vouched), known_policies);
-            let upstream = upstreams.entry(key).or_insert_with_key(|key| {
-                let known = previous.and_then(|previous| previous.upstreams.get(key));
-                known.map_or_else(
-                    || Arc::new(Upstream::new(&route.upstream, UpstreamId(new_id()))),
-                    Arc::clone,
-                )
-            });
-            routes.push(CompiledRoute { id, upstream: Arc::clone(upstream), policies });
-        }
-        let addresses = AddressPolicy::new(&settings.server.address_lists);
-        let table = RouteTable::new(config.routes().iter().map(|route| &route.path_prefix));
-        Ok(Self { revision, config, routes, addresses, providers, table, indexes, upstreams, last_id })
+        Ok(compile::compile(config, revision, previous))
     }
 
     fn compiled(&self, name: &RouteName) -> Option<&CompiledRoute> {
-        self.indexes.get(name).map(|index| &self.routes[*index])
+        let named = self.names.find(name.table_hash(), |named| named.name == *name)?;
+        Some(self.routes.at(named.slot))
     }
 
     /// Identity of what runs.
@@ -167,22 +199,53 @@ impl Snapshot {
     /// The route that serves a path.
     #[must_use]
     pub fn route(&self, path: &NormalPath<'_>) -> Option<Route<'_>> {
-        Some(self.route_at(self.table.find(path.as_str())?.get()))
+        Some(self.route_at(self.table.find(path.as_str())?))
     }
 
-    /// The route at this place in the configuration.
+    /// The route in this slot of this snapshot.
     ///
     /// # Panics
     /// When there is none.
     #[must_use]
-    pub fn route_at(&self, index: usize) -> Route<'_> {
-        let CompiledRoute { id, upstream, policies } = &self.routes[index];
-        Route { index, config: &self.config.routes()[index], id: *id, upstream, policies }
+    pub fn route_at(&self, slot: Slot) -> Route<'_> {
+        let CompiledRoute { config, id, upstream, policies, .. } = &**self.routes.at(slot);
+        Route { slot, config, id: *id, upstream, policies }
+    }
+
+    /// The place of a route of this snapshot in the configuration.
+    #[must_use]
+    pub fn place_of(&self, route: &Route<'_>) -> usize {
+        let CompiledRoute { group, place, .. } = &**self.routes.at(route.slot);
+        self.places[group] + *place as usize
     }
 
     /// All routes, in the order of the file.
     pub fn routes(&self) -> impl Iterator<Item = Route<'_>> {
-        (0..self.routes.len()).map(|index| self.route_at(index))
+        self.groups.iter().flat_map(|group| &group.slots).map(|slot| self.route_at(*slot))
+    }
+
+    /// Routes of the snapshot that this one was compiled after whose names are gone.
+    #[must_use]
+    pub fn departed_routes(&self) -> &[RouteId] {
+        &self.changes.departed_routes
+    }
+
+    /// Whether the snapshot that this one was compiled after has the same upstreams.
+    #[must_use]
+    pub fn has_same_upstreams(&self) -> bool {
+        self.changes.has_same_upstreams
+    }
+
+    /// Whether some route uses this upstream.
+    #[must_use]
+    pub fn has_upstream(&self, upstream: UpstreamId) -> bool {
+        self.is_used(upstream)
+    }
+
+    /// Header fields that upstreams believe to be the gateway's own words, on whatever route.
+    #[must_use]
+    pub fn vouched(&self) -> &Arc<VouchedHeaders> {
+        &self.vouched_headers
     }
 
     /// Who says who callers are, in the order of the file.
@@ -199,7 +262,7 @@ impl Snapshot {
 
     /// All upstreams, in no order.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.upstreams.values()
+        self.upstreams.iter().map(|used| &used.upstream)
     }
 }
 

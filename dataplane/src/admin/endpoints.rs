@@ -178,7 +178,7 @@ impl Endpoints {
             version: env!("CARGO_PKG_VERSION"),
             auth_mode: settings.map_or("", auth_mode),
             rate_backend: settings.map_or("", rate_backend),
-            routes_configured: snapshot.map_or(0, |snapshot| snapshot.config().routes().len()),
+            routes_configured: snapshot.map_or(0, |snapshot| snapshot.config().route_count()),
         }
     }
 
@@ -201,8 +201,8 @@ impl Endpoints {
 }
 
 fn routes(snapshot: Option<&Snapshot>) -> Vec<RouteJson> {
-    let routes = snapshot.map_or(&[][..], |snapshot| snapshot.config().routes());
-    routes.iter().map(|route| v1::Route::from(route).into()).collect()
+    let routes = snapshot.into_iter().flat_map(|snapshot| snapshot.config().routes());
+    routes.map(|route| v1::Route::from(route).into()).collect()
 }
 
 /// Of several providers of both kinds: "jwks".

@@ -13,10 +13,11 @@ use http_body::Body as _;
 
 use super::client_io::ClientIo;
 use crate::{
-    exchange::{forwarding, response_body::ResponseBody},
+    exchange::response_body::ResponseBody,
     http1::{
         encoder::{self, Encoder},
         length::Length,
+        persistence::lists,
     },
 };
 
@@ -55,9 +56,8 @@ impl Outgoing {
         let (head, body) = response.into_parts();
         let length = length(asked, head.status, &body);
         let encoder = Encoder::new(length.unwrap_or(Length::Known(0)));
-        let is_last = asked.is_last
-            || encoder.ends_with_connection()
-            || forwarding::lists(&head.headers, &CONNECTION, b"close");
+        let is_last =
+            asked.is_last || encoder.ends_with_connection() || lists(&head.headers, &CONNECTION, b"close");
         let mut outgoing = io.outgoing();
         let text = outgoing.text();
         text.reserve(HEAD_BYTES);

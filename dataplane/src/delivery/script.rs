@@ -1,9 +1,11 @@
 //! What a control plane sends, for the tests of both the protocol and its transport.
 
+use std::sync::Arc;
+
 use apigw_config::{
     model::{GatewayConfig, Route, Settings},
     names::{PathPrefix, RouteName, UpstreamUrl},
-    wire::{self, Resource, Revision},
+    wire::{self, Content, Leaf, Resource, Revision},
 };
 use apigw_proto::v1::{self, follow_response};
 
@@ -11,6 +13,7 @@ use apigw_proto::v1::{self, follow_response};
 pub(super) struct Revised {
     pub(super) revision: Revision,
     pub(super) resources: Vec<Resource>,
+    pub(super) leaves: Vec<Arc<Leaf>>,
 }
 
 /// A configuration with these routes.
@@ -28,7 +31,15 @@ pub(super) fn revised(seq: u64, routes: &[&str]) -> Revised {
 
 pub(super) fn of_resources(seq: u64, resources: Vec<Resource>) -> Revised {
     let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
-    Revised { revision: Revision { epoch: 1, seq, root_hash }, resources }
+    let leaves = wire::leaves_of(&resources);
+    Revised { revision: Revision { epoch: 1, seq, root_hash }, resources, leaves }
+}
+
+impl Revised {
+    /// All of it, as a data plane that runs it has it.
+    pub(super) fn content(&self) -> Content {
+        Content::encode(&wire::decode(&self.resources).unwrap(), None).unwrap()
+    }
 }
 
 pub(super) fn response(message: follow_response::Message) -> v1::FollowResponse {
@@ -36,14 +47,23 @@ pub(super) fn response(message: follow_response::Message) -> v1::FollowResponse 
 }
 
 pub(super) fn offer(revised: &Revised) -> v1::FollowResponse {
-    let entry_count = u32::try_from(revised.resources.len()).unwrap();
+    let leaf_hashes: Vec<u8> = revised.leaves.iter().flat_map(|leaf| *leaf.hash().as_bytes()).collect();
     let (revision, required_features) = (Some(revised.revision.into()), vec![]);
-    response(follow_response::Message::Offer(v1::Offer { revision, entry_count, required_features }))
+    let leaf_hashes = leaf_hashes.into();
+    response(follow_response::Message::Offer(v1::Offer { revision, required_features, leaf_hashes }))
 }
 
-pub(super) fn entries(revised: &Revised) -> v1::FollowResponse {
-    let entries = revised.resources.iter().map(|resource| resource.entry().clone().into()).collect();
-    response(follow_response::Message::Entries(v1::Entries { entries }))
+/// Some of its leaves.
+pub(super) fn leaves(revised: &Revised, indexes: &[usize]) -> v1::FollowResponse {
+    let entries = |leaf: &Leaf| leaf.resources().iter().map(|r| r.entry().clone().into()).collect();
+    let leaf = |index: &usize| v1::Leaf { entries: entries(&revised.leaves[*index]) };
+    let leaves = indexes.iter().map(leaf).collect();
+    response(follow_response::Message::Leaves(v1::Leaves { leaves }))
+}
+
+/// All of its leaves.
+pub(super) fn all_leaves(revised: &Revised) -> v1::FollowResponse {
+    leaves(revised, &(0..revised.leaves.len()).collect::<Vec<_>>())
 }
 
 pub(super) fn chunk(revised: &Revised, indexes: &[usize]) -> v1::FollowResponse {

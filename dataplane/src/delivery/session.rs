@@ -3,12 +3,16 @@
 //! [`Session::receive`] takes a message and says what to do: messages to send, a configuration to apply, a question to
 //! answer, in that order. Applying happens outside; [`Session::conclude`] makes the report of it.
 //!
-//! | state    | Offer                        | Entries                        | Chunk                          |
-//! |----------|------------------------------|--------------------------------|--------------------------------|
-//! | Settled  | Listing                      | breach                         | breach                         |
-//! | Refused  | Listing                      | passed over                    | passed over                    |
-//! | Listing  | superseded, Listing          | the last one: Fetching (Need)  | breach                         |
-//! | Fetching | superseded, Listing          | breach                         | the last one: Settled (apply)  |
+//! | state    | Offer                               | Leaves                         | Chunk                          |
+//! |----------|-------------------------------------|--------------------------------|--------------------------------|
+//! | Settled  | Listing (NeedLeaves)                | breach                         | breach                         |
+//! | Refused  | Listing (NeedLeaves)                | passed over                    | passed over                    |
+//! | Listing  | superseded, Listing (NeedLeaves)    | the last one: Fetching (Need)  | breach                         |
+//! | Fetching | superseded, Listing (NeedLeaves)    | breach                         | the last one: Settled (apply)  |
+//!
+//! A state that has nothing to wait for is passed through at once: an offer whose leaves are all here is answered by
+//! NeedLeaves and Need, and applied when no resource is missing either. What had come of a push that was superseded, or
+//! whose stream broke, is kept for the next one.
 //!
 //! An offer that is older than what runs is refused, and so is another content under the number of what runs: a control
 //! plane that lost count learns so from the Hello, and counts on from there, before it offers anything.
@@ -19,13 +23,13 @@
 use apigw_config::{
     pages,
     problem::Problem,
-    wire::{IdentityError, Resource, Revision, features},
+    wire::{Content, IdentityError, Revision, features},
 };
 use apigw_proto::v1::{self, follow_request, follow_response};
 
 use super::{
     Applied, Held,
-    assembly::{Candidate, Fetch, Holdings, Listing, holdings, of_delivery},
+    assembly::{Candidate, Fetch, Holdings, Listing, of_delivery},
     observing::{self, Subject},
 };
 
@@ -38,8 +42,8 @@ pub(super) enum Breach {
     RevisionMissing,
     #[error("the control plane offered no revision: {0}")]
     Revision(#[from] IdentityError),
-    #[error("the control plane sent entries of nothing that it offered")]
-    UnaskedEntries,
+    #[error("the control plane sent leaves that were not needed")]
+    UnaskedLeaves,
     #[error("the control plane sent resources that were not needed")]
     UnaskedChunk,
     #[error("the control plane sent a chunk or a list without content")]
@@ -68,7 +72,7 @@ pub(super) struct Session {
     source: v1::ConfigSource,
     /// What is told of `running`.
     applied: Applied,
-    /// What `running` was made of.
+    /// What `running` was made of, and what came of pushes since.
     holdings: Holdings,
     state: State,
 }
@@ -88,26 +92,26 @@ impl Session {
             running: None,
             source: v1::ConfigSource::Unspecified,
             applied: Applied::default(),
-            holdings: Holdings::new(),
+            holdings: Holdings::default(),
             state: State::Settled,
         }
     }
 
     /// Of a data plane that runs what it had kept.
     pub(super) fn resuming(held: Held) -> Self {
-        let Held { revision, resources, applied } = held;
+        let Held { revision, content, applied } = held;
         Self {
             running: Some(revision),
             source: v1::ConfigSource::Disk,
             applied,
-            holdings: holdings(&resources),
+            holdings: Holdings::of(content),
             state: State::Settled,
         }
     }
 
-    /// Begins a new stream: what was under way on the one before is forgotten, what runs is not.
+    /// Begins a new stream: what was under way on the one before is over, but what had come of it need not come again.
     pub(super) fn restart(&mut self) {
-        self.state = State::Settled;
+        self.break_off();
     }
 
     pub(super) fn running(&self) -> Option<Revision> {
@@ -127,7 +131,7 @@ impl Session {
     pub(super) fn receive(&mut self, response: v1::FollowResponse) -> Result<Vec<Reaction>, Breach> {
         match response.message.ok_or(Breach::Empty)? {
             follow_response::Message::Offer(offer) => self.offered(offer),
-            follow_response::Message::Entries(entries) => self.listed(entries.entries),
+            follow_response::Message::Leaves(leaves) => self.listed(leaves.leaves),
             follow_response::Message::Chunk(chunk) => self.delivered(chunk),
             follow_response::Message::Query(query) => Ok(vec![asked(&query)]),
         }
@@ -137,14 +141,14 @@ impl Session {
     pub(super) fn conclude(
         &mut self,
         candidate: Revision,
-        resources: &[Resource],
+        content: Content,
         outcome: Result<Applied, Vec<Problem>>,
     ) -> v1::FollowRequest {
         match outcome {
             Ok(applied) => {
                 self.running = Some(candidate);
                 self.source = v1::ConfigSource::Stream;
-                self.holdings = holdings(resources);
+                self.holdings = Holdings::of(content);
                 self.applied = applied.clone();
                 let Applied { listen_address, applied_at_ms } = applied;
                 let report = report(candidate, v1::Outcome::Applied);
@@ -158,7 +162,7 @@ impl Session {
     fn offered(&mut self, offer: v1::Offer) -> Result<Vec<Reaction>, Breach> {
         let revision = Revision::try_from(offer.revision.ok_or(Breach::RevisionMissing)?)?;
         let mut reactions = Vec::new();
-        if let Some(superseded) = self.under_way() {
+        if let Some(superseded) = self.break_off() {
             let report = report(superseded, v1::Outcome::Superseded);
             reactions.push(Reaction::Send(request(follow_request::Message::Report(report))));
         }
@@ -168,53 +172,62 @@ impl Session {
             reactions.push(self.refuse(revision, problems));
             return Ok(reactions);
         }
-        match Listing::new(revision, offer.entry_count) {
-            Ok(listing) => self.state = State::Listing(listing),
+        match Listing::new(revision, &offer.leaf_hashes, &self.holdings) {
+            Ok(listing) => {
+                let indexes = listing.missing().to_vec();
+                let need = v1::NeedLeaves { revision: Some(revision.into()), indexes };
+                reactions.push(Reaction::Send(request(follow_request::Message::NeedLeaves(need))));
+                reactions.extend(self.list(listing));
+            }
             Err(refusal) => reactions.push(self.refuse(revision, refusal)),
         }
         Ok(reactions)
     }
 
-    fn under_way(&self) -> Option<Revision> {
-        match &self.state {
+    /// Ends what is under way, and keeps what had come of it. Gives what it was.
+    fn break_off(&mut self) -> Option<Revision> {
+        match std::mem::replace(&mut self.state, State::Settled) {
             State::Settled | State::Refused => None,
-            State::Listing(listing) => Some(listing.revision()),
-            State::Fetching(fetch) => Some(fetch.revision()),
+            State::Listing(listing) => {
+                let revision = listing.revision();
+                self.holdings.keep_listing(listing);
+                Some(revision)
+            }
+            State::Fetching(fetch) => {
+                let revision = fetch.revision();
+                self.holdings.keep_fetch(fetch);
+                Some(revision)
+            }
         }
     }
 
-    fn listed(&mut self, entries: Vec<v1::Entry>) -> Result<Vec<Reaction>, Breach> {
-        if entries.is_empty() {
+    fn listed(&mut self, leaves: Vec<v1::Leaf>) -> Result<Vec<Reaction>, Breach> {
+        if leaves.is_empty() {
             return Err(Breach::Void);
         }
         match std::mem::replace(&mut self.state, State::Settled) {
-            State::Listing(listing) => Ok(self.list(listing, entries)),
+            State::Listing(mut listing) => Ok(match listing.extend(leaves) {
+                Ok(()) => self.list(listing),
+                Err(refusal) => vec![self.refuse(listing.revision(), refusal)],
+            }),
             State::Refused => {
                 self.state = State::Refused;
                 Ok(Vec::new())
             }
-            State::Settled | State::Fetching(_) => Err(Breach::UnaskedEntries),
+            State::Settled | State::Fetching(_) => Err(Breach::UnaskedLeaves),
         }
     }
 
-    fn list(&mut self, mut listing: Listing, entries: Vec<v1::Entry>) -> Vec<Reaction> {
-        let revision = listing.revision();
-        if let Err(refusal) = listing.extend(entries) {
-            return vec![self.refuse(revision, refusal)];
-        }
+    /// Waits for more leaves, or needs the resources of those that are here.
+    fn list(&mut self, listing: Listing) -> Vec<Reaction> {
         if !listing.is_whole() {
             self.state = State::Listing(listing);
             return Vec::new();
         }
-        match listing.fetch(&self.holdings) {
-            Ok(mut fetch) => {
-                let need = Reaction::Send(needed(&mut fetch));
-                let mut reactions = vec![need];
-                reactions.extend(self.go_on(fetch));
-                reactions
-            }
-            Err(refusal) => vec![self.refuse(revision, refusal)],
-        }
+        let mut fetch = listing.fetch(&self.holdings);
+        let mut reactions = vec![Reaction::Send(needed(&mut fetch))];
+        reactions.extend(self.go_on(fetch));
+        reactions
     }
 
     fn delivered(&mut self, chunk: v1::Chunk) -> Result<Vec<Reaction>, Breach> {
@@ -249,7 +262,7 @@ impl Session {
             return None;
         }
         let revision = fetch.revision();
-        Some(match fetch.finish() {
+        Some(match fetch.finish(&self.holdings) {
             Ok(candidate) => Reaction::Apply(Box::new(candidate)),
             Err(refusal) => self.refuse(revision, refusal),
         })

@@ -1,6 +1,6 @@
 //! One stream over gRPC: dials, says Hello, carries messages between the control plane and the session until it breaks.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use apigw_proto::{
     MAX_MESSAGE_BYTES,
@@ -151,10 +151,10 @@ impl Stream {
             Reaction::Observe { query, subject: Subject::Limits } => self.tell(query, applier.limits()).await,
             Reaction::Observe { query, subject: Subject::Auth } => self.tell(query, applier.auth()).await,
             Reaction::Apply(candidate) => {
-                let (revision, resources) = (candidate.revision, Arc::clone(&candidate.resources));
+                let (revision, content) = (candidate.revision, candidate.content.clone());
                 // The applier tells the log what came of it.
                 let outcome = applier.apply(*candidate).await;
-                self.send(session.conclude(revision, &resources, outcome)).await
+                self.send(session.conclude(revision, content, outcome)).await
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    script::{chunk, entries, offer, revised},
+    script::{all_leaves, chunk, leaves, offer, revised},
     *,
 };
 
@@ -71,7 +71,7 @@ struct Notebook(Arc<Mutex<Vec<u64>>>, Arc<Mutex<Vec<String>>>);
 
 impl Applier for Notebook {
     async fn apply(&mut self, candidate: Candidate) -> Result<Applied, Vec<Problem>> {
-        if candidate.config.routes().iter().any(|route| route.name.as_str() == "bad") {
+        if candidate.content.config().routes().any(|route| route.name.as_str() == "bad") {
             return Err(vec![assembly::of_delivery("it is bad".into())]);
         }
         self.0.lock().unwrap().push(candidate.revision.seq);
@@ -130,7 +130,9 @@ async fn a_configuration_travels_and_a_new_stream_goes_on_from_it() {
     assert_eq!(hello.features, features::KNOWN.map(features::Feature::name));
     let first = revised(1, &["a"]);
     stream.send(offer(&first)).await;
-    stream.send(entries(&first)).await;
+    let need = v1::NeedLeaves { revision: Some(first.revision.into()), indexes: vec![0, 1] };
+    assert_eq!(stream.next().await, follow_request::Message::NeedLeaves(need));
+    stream.send(all_leaves(&first)).await;
     let need = v1::Need { revision: Some(first.revision.into()), indexes: vec![0, 1] };
     assert_eq!(stream.next().await, follow_request::Message::Need(need));
     stream.send(chunk(&first, &[0, 1])).await;
@@ -145,7 +147,9 @@ async fn a_configuration_travels_and_a_new_stream_goes_on_from_it() {
     assert_eq!(hello.applied_at_ms, 7);
     let second = revised(2, &["a", "bad"]);
     stream.send(offer(&second)).await;
-    stream.send(entries(&second)).await;
+    let need = v1::NeedLeaves { revision: Some(second.revision.into()), indexes: vec![1] };
+    assert_eq!(stream.next().await, follow_request::Message::NeedLeaves(need));
+    stream.send(leaves(&second, &[1])).await;
     let need = v1::Need { revision: Some(second.revision.into()), indexes: vec![2] };
     assert_eq!(stream.next().await, follow_request::Message::Need(need), "only what is new travels");
     stream.send(chunk(&second, &[2])).await;

@@ -12,6 +12,8 @@ use http::{
     },
 };
 
+use crate::http1::persistence::lists;
+
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -194,13 +196,6 @@ fn join(headers: &mut HeaderMap, name: &HeaderName) {
 /// Whether the sender takes trailers.
 pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
     lists(headers, &TE, b"trailers")
-}
-
-/// Whether one of a field's comma-separated elements is this word, in any case.
-pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, word: &[u8]) -> bool {
-    let values = headers.get_all(name).iter();
-    let mut elements = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 /// The request's id: the client's, if it can stand in a log and a header as it is; otherwise a new one.

@@ -8,7 +8,7 @@ use apigw_engine::{
     path::NormalPath,
     policies::AdmittedCall,
     rejection::{Answer, Rejection},
-    snapshot::{Route, Upstream},
+    snapshot::{Route, Slot, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
@@ -51,8 +51,8 @@ pub(crate) struct Record {
     request_id: HeaderValue,
     /// None: the head could not be read.
     target: Option<Target>,
-    /// Place of the route in the snapshot.
-    route: Option<usize>,
+    /// Where the route lies in the snapshot.
+    route: Option<Slot>,
     /// Of the route, once it is known.
     counters: Arc<RouteCounters>,
     /// What its judgements leave for the answer.
@@ -148,15 +148,14 @@ impl Record {
         std::mem::take(&mut self.answer_fields)
     }
 
-    /// Place of the route in the snapshot, once it is known.
-    pub(crate) fn route(&self) -> Option<usize> {
+    /// Where the route lies in the snapshot, once it is known.
+    pub(crate) fn route(&self) -> Option<Slot> {
         self.route
     }
 
     /// The route's name; empty while none is known.
     pub(crate) fn route_name(&self) -> &str {
-        let config = self.route.map(|index| &self.view.snapshot().config().routes()[index]);
-        config.map_or("", |route| route.name.as_str())
+        self.route.map_or("", |slot| self.view.snapshot().route_at(slot).config.name.as_str())
     }
 
     /// Holds a place until the exchange ends.
@@ -190,7 +189,7 @@ impl Record {
     }
 
     pub(crate) fn set_route(&mut self, route: &Route<'_>) {
-        self.route = Some(route.index);
+        self.route = Some(route.slot);
         self.counters = self.worker.counters_of(route);
     }
 

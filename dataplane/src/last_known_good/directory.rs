@@ -1,19 +1,27 @@
-//! The state directory of a data plane: two slots, of which the one that is not needed is written.
+//! The state directory of a data plane: two slots, of which the one that is not needed is written, each with the leaves
+//! that it names. They share nothing, so that no damage is damage of both; what one of them lacks may be whole in the other.
 //!
 //! A slot is replaced whole: a file beside it is written and synced, then takes its name, then the directory is synced. So
 //! whenever the machine stops, each slot is what it was before or what it was to become, and the other one is untouched.
+//! Leaves are written before the slot that names them, and removed when it does not any more.
 
 use std::{
+    collections::HashSet,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, BufWriter, Read, Write as _},
+    io::{self, Read, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use apigw_config::wire::Revision;
+use apigw_config::{
+    leaf_store::{LeafDamage, LeafStore},
+    wire::{Content, Hash, Leaf, Revision},
+};
 use bytes::Bytes;
 
-use super::slot::{self, Damage, Kept};
+use super::slot::{self, Damage, Kept, Record};
+use crate::delivery::{MAX_BYTES, MAX_ENTRIES};
 
 /// What a slot will be, while it is written.
 const UNFINISHED: &str = "slot.new";
@@ -52,6 +60,13 @@ impl SlotName {
         }
     }
 
+    fn leaves(self) -> &'static str {
+        match self {
+            Self::A => "leaves-a",
+            Self::B => "leaves-b",
+        }
+    }
+
     fn other(self) -> Self {
         match self {
             Self::A => Self::B,
@@ -68,7 +83,17 @@ pub(crate) struct StateDirectory {
     generation: u64,
     /// The slot that must not be lost: what runs, or what would be tried first.
     newest: Option<(SlotName, Revision)>,
+    /// Of slot A, and of slot B.
+    leaves: [SlotLeaves; 2],
     _lock: File,
+}
+
+/// The leaves of one slot.
+#[derive(Debug)]
+struct SlotLeaves {
+    store: LeafStore,
+    /// Those that were seen to be whole on the disk.
+    whole: HashSet<Hash>,
 }
 
 impl StateDirectory {
@@ -92,7 +117,11 @@ impl StateDirectory {
             tracing::warn!(directory = %path.display(), "others may write to the state directory, and so choose what runs");
         }
         tracing::info!(directory = %path.display(), "state directory");
-        Ok(Self { path: path.into(), generation: 0, newest: None, _lock: lock })
+        let leaves = SlotName::ALL.map(|name| SlotLeaves {
+            store: LeafStore::new(path.join(name.leaves())),
+            whole: HashSet::new(),
+        });
+        Ok(Self { path: path.into(), generation: 0, newest: None, leaves, _lock: lock })
     }
 
     /// The slots, the one first that says it is newer.
@@ -119,12 +148,42 @@ impl StateDirectory {
     ///
     /// # Errors
     /// When it is not what was written.
-    pub(crate) fn read(&mut self, name: SlotName) -> Result<Option<Kept>, Damage> {
+    pub(crate) fn read(&mut self, name: SlotName) -> Result<Option<Record>, Damage> {
         let Some(bytes) = self.bytes(name)? else { return Ok(None) };
-        let (generation, kept) = slot::read(bytes)?;
-        self.generation = self.generation.max(generation);
-        self.newest.get_or_insert((name, kept.revision));
-        Ok(Some(kept))
+        let record = slot::read(bytes)?;
+        self.generation = self.generation.max(record.generation);
+        Ok(Some(record))
+    }
+
+    /// Reads what a slot names.
+    ///
+    /// # Errors
+    /// When one leaf is not what was written, and is not whole in the other slot either; when all of it is no configuration.
+    pub(crate) fn content(&mut self, name: SlotName, record: &Record) -> Result<Content, Damage> {
+        let mut leaves: Vec<Arc<Leaf>> = Vec::with_capacity(record.leaves.len());
+        let (mut entries, mut bytes) = (0, 0);
+        for &hash in &record.leaves {
+            let leaf = self.leaf(name, hash).map_err(|source| Damage::Leaf { hash, source })?;
+            entries += leaf.resources().len();
+            bytes += leaf.byte_count();
+            if entries > MAX_ENTRIES || bytes > MAX_BYTES {
+                return Err(Damage::TooMuch);
+            }
+            leaves.push(Arc::new(leaf));
+        }
+        Content::decode(&leaves, None).map_err(Damage::Illegal)
+    }
+
+    /// A leaf of a slot. One that is damaged there is written anew with the slot.
+    fn leaf(&mut self, name: SlotName, hash: Hash) -> Result<Leaf, LeafDamage> {
+        let own = &mut self.leaves[name as usize];
+        match own.store.read(hash) {
+            Ok(leaf) => {
+                own.whole.insert(hash);
+                Ok(leaf)
+            }
+            Err(damage) => self.leaves[name.other() as usize].store.read(hash).map_err(|_as_well| damage),
+        }
     }
 
     fn bytes(&self, name: SlotName) -> Result<Option<Bytes>, Damage> {
@@ -151,6 +210,11 @@ impl StateDirectory {
         }
     }
 
+    /// Notes that what this slot holds is whole: if it is the first one, it would be tried first.
+    pub(crate) fn keep_if_first(&mut self, name: SlotName, revision: Revision) {
+        self.newest.get_or_insert((name, revision));
+    }
+
     /// Notes that what this slot holds runs, so that it is not written over.
     pub(crate) fn runs(&mut self, name: SlotName, revision: Revision) {
         self.newest = Some((name, revision));
@@ -170,17 +234,49 @@ impl StateDirectory {
             None => SlotName::A,
         };
         let generation = self.generation.saturating_add(1);
+        let leaves = &mut self.leaves[name as usize];
+        if let Err(error) = leaves.write(&kept.content) {
+            // Who knows what is there.
+            leaves.whole.clear();
+            return Err(error);
+        }
         let unfinished = self.path.join(UNFINISHED);
         // A new file, so that its mode is certain.
         remove_if_there(&unfinished)?;
-        let mut file = BufWriter::new(own_file(&unfinished)?);
-        slot::write(kept, generation, &mut file)?;
-        file.flush()?;
-        file.get_ref().sync_all()?;
+        let mut file = own_file(&unfinished)?;
+        file.write_all(&Record::of(kept, generation).to_bytes())?;
+        file.sync_all()?;
         fs::rename(&unfinished, self.file(name))?;
         File::open(&self.path)?.sync_all()?;
         (self.generation, self.newest) = (generation, Some((name, kept.revision)));
+        self.leaves[name as usize].sweep(&kept.content);
         Ok(())
+    }
+}
+
+impl SlotLeaves {
+    /// Writes the leaves that are not there, or were never seen to be whole.
+    fn write(&mut self, content: &Content) -> io::Result<()> {
+        let present = self.store.names()?;
+        let is_there = |hash: Hash| self.whole.contains(&hash) && present.contains(&hash.to_string());
+        let missing: Vec<_> = content.leaves().filter(|leaf| !is_there(leaf.hash())).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for leaf in missing {
+            self.store.write(leaf)?;
+            self.whole.insert(leaf.hash());
+        }
+        self.store.flush()
+    }
+
+    /// Removes the leaves that the slot does not name any more.
+    fn sweep(&mut self, content: &Content) {
+        let needed: HashSet<Hash> = content.leaves().map(|leaf| leaf.hash()).collect();
+        if let Err(error) = self.store.sweep(needed.iter().copied()) {
+            tracing::warn!(%error, "what a slot does not need any more cannot be removed");
+        }
+        self.whole.retain(|hash| needed.contains(hash));
     }
 }
 

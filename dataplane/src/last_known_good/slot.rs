@@ -1,4 +1,5 @@
-//! A configuration as it lies on disk: bytes in, a configuration or what is wrong with them out. No file is opened here.
+//! The record of a configuration as it lies on disk: bytes in, a record or what is wrong with them out. No file is opened
+//! here; the configuration itself is in leaves beside it, under the hashes that the record has.
 //!
 //! Numbers are big endian. Whatever was not written whole, or was changed since, is found out by the checksum; whatever
 //! was written by another program, by the first 12 bytes.
@@ -12,34 +13,30 @@
 //! | 8           | when the configuration came into force, in milliseconds since 1970       |
 //! | 8, 8, 32    | epoch, sequence and root hash of its revision                            |
 //! | 4, each 4 n | how many features it requires; the length and the name of each           |
-//! | 4, each ... | how many resources it has; kind (1), name (4 n) and bytes (4 n) of each  |
+//! | 4, each 32  | how many leaves its list has; the hash of each                           |
 //! | 32          | SHA-256 over everything before                                           |
 
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::io;
 
 use apigw_config::{
-    names::RouteName,
+    leaf_store::LeafDamage,
     problem::Problem,
-    wire::{self, Hash, IdentityError, Resource, ResourceKind, Revision},
+    wire::{self, Content, Hash, IdentityError, MAX_LEAVES, Revision},
 };
-use apigw_proto::v1;
 use bytes::{Buf, Bytes};
 use sha2::{Digest, Sha256};
 
 use crate::delivery::{MAX_BYTES, MAX_ENTRIES};
 
 const MAGIC: &[u8; 8] = b"apigwLKG";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CHECKSUM_BYTES: usize = 32;
 
 /// Up to and including the generation.
 pub(super) const HEAD_BYTES: usize = 20;
 
-/// The most bytes of a slot: those of the largest configuration a control plane may deliver, with its names.
-pub(super) const MAX_SLOT_BYTES: usize = MAX_BYTES + MAX_ENTRIES * (RouteName::MAX_BYTES + 9) + (1 << 16);
+/// The most bytes of a slot: those of the longest list of leaves, with the names of features.
+pub(super) const MAX_SLOT_BYTES: usize = MAX_LEAVES * 32 + (1 << 16);
 
 /// A configuration that ran, as it was received.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +46,17 @@ pub(crate) struct Kept {
     pub(crate) applied_at_ms: u64,
     /// What a build must be able to enforce to run it.
     pub(crate) required_features: Vec<String>,
-    /// In the revision's order.
-    pub(crate) resources: Arc<[Resource]>,
+    pub(crate) content: Content,
+}
+
+/// What a slot says: all of a kept configuration but its leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(super) generation: u64,
+    pub(super) revision: Revision,
+    pub(super) applied_at_ms: u64,
+    pub(super) required_features: Vec<String>,
+    pub(super) leaves: Vec<Hash>,
 }
 
 /// Why nothing of a slot is used.
@@ -74,13 +80,17 @@ pub(crate) enum Damage {
     Ends,
     #[error("it has more than it says")]
     Excess,
-    #[error("it holds {count} resources, more than {MAX_ENTRIES}")]
-    TooMany { count: u32 },
+    #[error("it has {count} leaves, more than {MAX_LEAVES}")]
+    TooManyLeaves { count: u32 },
+    #[error("it holds more than {MAX_ENTRIES} resources or {MAX_BYTES} bytes")]
+    TooMuch,
+    #[error("its leaf {hash} is not what was kept")]
+    Leaf { hash: Hash, source: LeafDamage },
     #[error("a text in it is no UTF-8")]
     Text,
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    #[error("its resources have the hash {found} instead of {expected}")]
+    #[error("its leaves have the hash {found} instead of {expected}")]
     RootHash { expected: Hash, found: Hash },
     /// What it holds is whole, but not for this build.
     #[error("it holds no configuration that this build can run: {}", first(.0))]
@@ -99,85 +109,83 @@ pub(super) fn generation(mut head: &[u8]) -> Option<u64> {
     (is_ours && head.try_get_u32() == Ok(VERSION)).then(|| head.try_get_u64().ok()).flatten()
 }
 
-/// Writes a slot.
-pub(super) fn write(kept: &Kept, generation: u64, to: impl Write) -> io::Result<()> {
-    let mut out = Summed { to, digest: Sha256::new() };
-    out.write_all(MAGIC)?;
-    out.write_all(&VERSION.to_be_bytes())?;
-    out.write_all(&generation.to_be_bytes())?;
-    out.write_all(&encoded_len(kept).to_be_bytes())?;
-    out.write_all(&kept.applied_at_ms.to_be_bytes())?;
-    let Revision { epoch, seq, root_hash } = kept.revision;
-    out.write_all(&epoch.to_be_bytes())?;
-    out.write_all(&seq.to_be_bytes())?;
-    out.write_all(root_hash.as_bytes())?;
-    out.write_all(&count(kept.required_features.len())?.to_be_bytes())?;
-    for feature in &kept.required_features {
-        out.write_block(feature.as_bytes())?;
+impl Record {
+    /// Of a configuration that is to be kept.
+    pub(super) fn of(kept: &Kept, generation: u64) -> Self {
+        let Kept { revision, applied_at_ms, required_features, content } = kept;
+        Self {
+            generation,
+            revision: *revision,
+            applied_at_ms: *applied_at_ms,
+            required_features: required_features.clone(),
+            leaves: content.leaves().map(|leaf| leaf.hash()).collect(),
+        }
     }
-    out.write_all(&count(kept.resources.len())?.to_be_bytes())?;
-    for resource in kept.resources.iter() {
-        out.write_all(&[kind_byte(resource.entry().kind)])?;
-        out.write_block(resource.entry().name.as_bytes())?;
-        out.write_block(resource.bytes())?;
-    }
-    let Summed { mut to, digest } = out;
-    to.write_all(&digest.finalize())?;
-    to.flush()
-}
 
-fn encoded_len(kept: &Kept) -> u64 {
-    let features = kept.required_features.iter().map(|feature| 4 + feature.len());
-    let resources = kept.resources.iter().map(|r| 9 + r.entry().name.len() + r.bytes().len());
-    let variable: usize = features.chain(resources).sum();
-    (HEAD_BYTES + 8 + 8 + 48 + 4 + 4 + variable + CHECKSUM_BYTES) as u64
-}
-
-fn count(count: usize) -> io::Result<u32> {
-    u32::try_from(count).map_err(|_| io::ErrorKind::FileTooLarge.into())
-}
-
-fn kind_byte(kind: ResourceKind) -> u8 {
-    match kind {
-        ResourceKind::Settings => 1,
-        ResourceKind::Route => 2,
+    /// As the bytes of a slot.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_be_bytes());
+        out.extend_from_slice(&self.generation.to_be_bytes());
+        let length_at = out.len();
+        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&self.applied_at_ms.to_be_bytes());
+        let Revision { epoch, seq, root_hash } = self.revision;
+        out.extend_from_slice(&epoch.to_be_bytes());
+        out.extend_from_slice(&seq.to_be_bytes());
+        out.extend_from_slice(root_hash.as_bytes());
+        out.extend_from_slice(&count(self.required_features.len()));
+        for feature in &self.required_features {
+            out.extend_from_slice(&count(feature.len()));
+            out.extend_from_slice(feature.as_bytes());
+        }
+        out.extend_from_slice(&count(self.leaves.len()));
+        self.leaves.iter().for_each(|leaf| out.extend_from_slice(leaf.as_bytes()));
+        let length = (out.len() + CHECKSUM_BYTES) as u64;
+        out[length_at..length_at + 8].copy_from_slice(&length.to_be_bytes());
+        let checksum = Sha256::digest(&out);
+        out.extend_from_slice(&checksum);
+        out
     }
 }
 
-/// Reads a slot: its generation, and what it holds.
+fn count(count: usize) -> [u8; 4] {
+    u32::try_from(count).expect("names of features and leaves are bounded far below 2^32").to_be_bytes()
+}
+
+/// Reads a slot.
 ///
 /// # Errors
 /// When one bit of it is not as it was written.
-pub(super) fn read(mut bytes: Bytes) -> Result<(u64, Kept), Damage> {
+pub(super) fn read(mut bytes: Bytes) -> Result<Record, Damage> {
     let generation = checked(&mut bytes)?;
     let applied_at_ms = bytes.try_get_u64().map_err(|_| Damage::Ends)?;
     let epoch = bytes.try_get_u64().map_err(|_| Damage::Ends)?;
     let seq = bytes.try_get_u64().map_err(|_| Damage::Ends)?;
-    let root_hash = taken(&mut bytes, 32)?.as_ref().try_into()?;
-    let revision = Revision { epoch, seq, root_hash };
+    let root_hash = hash(&mut bytes)?;
     let mut required_features = Vec::new();
     for _ in 0..bytes.try_get_u32().map_err(|_| Damage::Ends)? {
         required_features.push(text(&mut bytes)?);
     }
     let count = bytes.try_get_u32().map_err(|_| Damage::Ends)?;
-    if count as usize > MAX_ENTRIES {
-        return Err(Damage::TooMany { count });
+    if count as usize > MAX_LEAVES {
+        return Err(Damage::TooManyLeaves { count });
     }
-    let mut resources = Vec::new();
-    for _ in 0..count {
-        let kind = i32::from(bytes.try_get_u8().map_err(|_| Damage::Ends)?);
-        let kind = v1::ResourceKind::try_from(kind).map_err(|_| IdentityError::UnknownKind { kind })?;
-        let name = text(&mut bytes)?;
-        resources.push(Resource::new(kind.try_into()?, name, block(&mut bytes)?));
-    }
+    let leaves = (0..count).map(|_| hash(&mut bytes)).collect::<Result<Vec<_>, _>>()?;
     if bytes.has_remaining() {
         return Err(Damage::Excess);
     }
-    let found = wire::root_hash(resources.iter().map(Resource::entry));
+    let found = wire::root_of(leaves.iter().copied());
     if found != root_hash {
         return Err(Damage::RootHash { expected: root_hash, found });
     }
-    Ok((generation, Kept { revision, applied_at_ms, required_features, resources: resources.into() }))
+    let revision = Revision { epoch, seq, root_hash };
+    Ok(Record { generation, revision, applied_at_ms, required_features, leaves })
+}
+
+fn hash(bytes: &mut Bytes) -> Result<Hash, Damage> {
+    Ok(taken(bytes, 32)?.as_ref().try_into()?)
 }
 
 /// Checks a slot as a whole, and leaves what is between its length and its checksum. Gives its generation.
@@ -220,31 +228,6 @@ fn text(bytes: &mut Bytes) -> Result<String, Damage> {
     String::from_utf8(block(bytes)?.into()).map_err(|_| Damage::Text)
 }
 
-/// Adds up what passes.
-struct Summed<W> {
-    to: W,
-    digest: Sha256,
-}
-
-impl<W: Write> Summed<W> {
-    fn write_block(&mut self, block: &[u8]) -> io::Result<()> {
-        self.write_all(&count(block.len())?.to_be_bytes())?;
-        self.write_all(block)
-    }
-}
-
-impl<W: Write> Write for Summed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -256,23 +239,20 @@ pub(super) mod tests {
              concurrency: {{ max_in_flight: 1 }} }}]"
         );
         let config = apigw_config::read("g.yaml", text.as_bytes()).unwrap();
-        let resources: Arc<[Resource]> = wire::encode(&config).unwrap().into();
-        let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+        let content = Content::encode(&config, None).unwrap();
         Kept {
-            revision: Revision { epoch: 7, seq, root_hash },
+            revision: Revision { epoch: 7, seq, root_hash: content.root_hash() },
             applied_at_ms: 1_700_000_000_000,
             required_features: vec!["concurrency".into()],
-            resources,
+            content,
         }
     }
 
     pub(in super::super) fn written(kept: &Kept, generation: u64) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        write(kept, generation, &mut bytes).unwrap();
-        bytes
+        Record::of(kept, generation).to_bytes()
     }
 
-    fn reread(bytes: impl Into<Vec<u8>>) -> Result<(u64, Kept), Damage> {
+    fn reread(bytes: impl Into<Vec<u8>>) -> Result<Record, Damage> {
         read(Bytes::from(bytes.into()))
     }
 
@@ -289,7 +269,7 @@ pub(super) mod tests {
         let kept = kept(3, "a");
         let bytes = written(&kept, 9);
         assert_eq!(generation(&bytes), Some(9));
-        assert_eq!(reread(bytes).unwrap(), (9, kept));
+        assert_eq!(reread(bytes).unwrap(), Record::of(&kept, 9));
     }
 
     #[test]
@@ -322,8 +302,8 @@ pub(super) mod tests {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut changed = bytes.clone();
                 changed[index] = value;
-                if let Ok((_, other)) = reread(sealed(changed)) {
-                    assert_eq!(other.resources, kept.resources, "byte {index} is {value}");
+                if let Ok(other) = reread(sealed(changed)) {
+                    assert_eq!(other.leaves, Record::of(&kept, 9).leaves, "byte {index} is {value}");
                 }
             }
         }
@@ -339,7 +319,7 @@ pub(super) mod tests {
         };
         assert_eq!(reread("").unwrap_err().to_string(), "it ends in the middle");
         assert_eq!(changed(0), "it was not written by a data plane");
-        assert_eq!(changed(11), "it has the form 0; this build reads 1");
+        assert_eq!(changed(11), "it has the form 3; this build reads 2");
         let checksum = "its bytes do not have the checksum they were written with";
         assert_eq!([changed(19), changed(bytes.len() - 1)], [checksum, checksum]);
         let length = bytes.len() - 1;

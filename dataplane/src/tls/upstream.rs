@@ -38,9 +38,9 @@ pub(crate) fn platform_roots() -> Result<RootCertStore, RootsError> {
 #[derive(Debug, Clone)]
 pub(crate) struct UpstreamTls(Arc<ClientConfig>);
 
-/// The first route that needs it.
+/// The place of the first route that needs it in the configuration.
 pub(crate) fn needed_by(snapshot: &Snapshot) -> Option<usize> {
-    snapshot.routes().find(|route| route.upstream.scheme == Scheme::Https).map(|route| route.index)
+    snapshot.config().routes().position(|route| route.upstream.scheme() == Scheme::Https)
 }
 
 impl UpstreamTls {

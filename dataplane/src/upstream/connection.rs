@@ -11,17 +11,18 @@ use std::{
 
 use apigw_engine::{rejection::UpstreamFailure, snapshot::UpstreamId};
 use bytes::Bytes;
-use http::{HeaderMap, Response, Version, header::CONNECTION, request, response};
+use http::{Response, request, response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{pool::Pool, upload::Upload};
 use crate::{
-    exchange::{forwarding, request_body::RequestBody},
+    exchange::request_body::RequestBody,
     http1::{
         decoder::{DecodeError, Decoded, Decoder},
         head::{self, HeadSearch},
         length::{self, Length},
+        persistence::wants_more,
         read_buffer::ReadBuffer,
         write_buffer::WriteBuffer,
     },
@@ -200,16 +201,6 @@ impl AwaitedHead {
             }
         }
     }
-}
-
-/// Whether the upstream wants to go on with the connection (RFC 9112 section 9.3).
-fn wants_more(version: Version, fields: &HeaderMap) -> bool {
-    let is_modern = version == Version::HTTP_11;
-    if !fields.contains_key(CONNECTION) {
-        return is_modern;
-    }
-    let says = |option: &[u8]| forwarding::lists(fields, &CONNECTION, option);
-    !says(b"close") && (is_modern || says(b"keep-alive"))
 }
 
 /// The body of an upstream's answer. At its end the connection goes back to the pool; dropped before, it is closed.

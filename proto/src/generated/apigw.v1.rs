@@ -1706,7 +1706,7 @@ pub mod gateway_server {
 /// From the data plane.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FollowRequest {
-    #[prost(oneof = "follow_request::Message", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "follow_request::Message", tags = "1, 2, 3, 4, 5")]
     pub message: ::core::option::Option<follow_request::Message>,
 }
 /// Nested message and enum types in `FollowRequest`.
@@ -1721,12 +1721,14 @@ pub mod follow_request {
         Report(super::Report),
         #[prost(message, tag = "4")]
         Observation(super::Observation),
+        #[prost(message, tag = "5")]
+        NeedLeaves(super::NeedLeaves),
     }
 }
 /// From the control plane.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FollowResponse {
-    #[prost(oneof = "follow_response::Message", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "follow_response::Message", tags = "1, 3, 4, 5")]
     pub message: ::core::option::Option<follow_response::Message>,
 }
 /// Nested message and enum types in `FollowResponse`.
@@ -1735,12 +1737,12 @@ pub mod follow_response {
     pub enum Message {
         #[prost(message, tag = "1")]
         Offer(super::Offer),
-        #[prost(message, tag = "2")]
-        Entries(super::Entries),
         #[prost(message, tag = "3")]
         Chunk(super::Chunk),
         #[prost(message, tag = "4")]
         Query(super::Query),
+        #[prost(message, tag = "5")]
+        Leaves(super::Leaves),
     }
 }
 /// The first message of every stream.
@@ -1768,20 +1770,37 @@ pub struct Hello {
     #[prost(uint64, tag = "8")]
     pub applied_at_ms: u64,
 }
-/// A revision is about to be pushed. `entry_count` entries follow in Entries messages.
+/// A revision is about to be pushed. Its list of resources is cut into leaves; the root hash is that of the leaves' hashes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Offer {
     #[prost(message, optional, tag = "1")]
     pub revision: ::core::option::Option<Revision>,
-    #[prost(uint32, tag = "2")]
-    pub entry_count: u32,
     /// A data plane that does not know one of these refuses the offer, rather than ignore a policy.
     #[prost(string, repeated, tag = "3")]
     pub required_features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// SHA-256 of each leaf, 32 bytes each, in the revision's order; at most 30,000.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub leaf_hashes: ::prost::bytes::Bytes,
 }
-/// A run of the offer's entries, in the revision's order.
+/// Which of the offer's leaves the data plane does not have the entries of, as indexes into the offer, ascending; empty when
+/// it has all. One for each offer that is not refused at once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NeedLeaves {
+    #[prost(message, optional, tag = "1")]
+    pub revision: ::core::option::Option<Revision>,
+    #[prost(uint32, repeated, tag = "2")]
+    pub indexes: ::prost::alloc::vec::Vec<u32>,
+}
+/// Needed leaves, in the order of NeedLeaves; in as many messages as it takes.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Entries {
+pub struct Leaves {
+    #[prost(message, repeated, tag = "1")]
+    pub leaves: ::prost::alloc::vec::Vec<Leaf>,
+}
+/// A run of the revision's list, in its order; at most 1,024. Where one ends, its content decides: after the settings,
+/// after an entry whose hash ends in a zero byte, after 1,024 entries, and with the list.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Leaf {
     #[prost(message, repeated, tag = "1")]
     pub entries: ::prost::alloc::vec::Vec<Entry>,
 }
@@ -1796,9 +1815,9 @@ pub struct Entry {
     #[prost(bytes = "vec", tag = "3")]
     pub hash: ::prost::alloc::vec::Vec<u8>,
 }
-/// Which entries' bytes the data plane does not have, as indexes into the offer, ascending. The first Need of an offer
-/// is empty when nothing is missing. One that would be larger than a message may be comes in parts: when everything
-/// needed so far has arrived, a further Need asks for higher indexes.
+/// Which entries' bytes the data plane does not have, as indexes into the revision's list, ascending. The first Need, after
+/// the last leaf has come, is empty when nothing is missing. One that would be larger than a message may be comes in
+/// parts: when everything needed so far has arrived, a further Need asks for higher indexes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Need {
     #[prost(message, optional, tag = "1")]
@@ -2239,9 +2258,9 @@ pub mod delivery_server {
 pub struct StoredRevision {
     #[prost(message, optional, tag = "1")]
     pub entry: ::core::option::Option<HistoryEntry>,
-    /// SHA-256 of each resource, 32 bytes each, in the revision's order: the settings first, then the routes.
+    /// SHA-256 of each leaf of its list, 32 bytes each, in the revision's order.
     #[prost(bytes = "bytes", tag = "2")]
-    pub hashes: ::prost::bytes::Bytes,
+    pub leaf_hashes: ::prost::bytes::Bytes,
     /// With a rollback: the root hash of what the file said then. Empty: the file says what this revision says, or could
     /// not be read.
     #[prost(bytes = "vec", tag = "3")]

@@ -194,7 +194,7 @@ impl Commander {
     pub(crate) fn damage(&self, file: usize, damage: Damage) {
         let state = state_directory(self.file.path());
         let mut files: Vec<_> =
-            ["objects", "revisions"].iter().flat_map(|part| files(&state.join(part))).collect();
+            ["leaves", "revisions"].iter().flat_map(|part| files(&state.join(part))).collect();
         files.sort();
         if !files.is_empty() {
             let path = &files[file % files.len()];

@@ -117,7 +117,7 @@ fn a_route_says_what_it_asks_of_callers() {
         "{providers: [b], required_scopes: [r, w], required_claims: {tier: gold, level: 3, ok: true}, \
          forward_claims: {sub: X-User}, mode: shadow}",
     ));
-    let auth = config.routes()[0].auth.clone().unwrap();
+    let auth = config.route(0).unwrap().auth.clone().unwrap();
     let RouteAuth { providers, required_scopes, required_claims, forward_claims, mode } = auth;
     assert_eq!(providers.iter().map(ProviderName::as_str).collect::<Vec<_>>(), ["b"]);
     assert_eq!(required_scopes.iter().map(TokenScope::as_str).collect::<Vec<_>>(), ["r", "w"]);
@@ -135,7 +135,7 @@ fn a_route_says_what_it_asks_of_callers() {
 
 #[test]
 fn an_empty_auth_of_a_route_asks_nothing() {
-    let auth = |text: &str| legal(&with(TWO, text)).routes()[0].auth.clone();
+    let auth = |text: &str| legal(&with(TWO, text)).route(0).unwrap().auth.clone();
     assert_eq!(auth("{}"), Some(RouteAuth::default()));
     assert_eq!(auth("~"), None);
 }

@@ -55,7 +55,7 @@ fn what_is_absent_or_null_has_its_default() {
     }
     assert_eq!(with("admin: {}").settings().admin.as_ref().unwrap().address.to_string(), "127.0.0.1:9901");
     let config = with("");
-    let route = &config.routes()[0];
+    let route = config.route(0).unwrap();
     assert_eq!(route, &Route::new(route.name.clone(), route.path_prefix.clone(), route.upstream.clone()));
     assert_eq!((route.auth_required, &route.strip_prefix), (false, &None));
     assert_eq!(route.concurrency, Concurrency { max_in_flight: 0, mode: PolicyMode::Enforce });
@@ -139,7 +139,7 @@ fn disabled_policies_may_be_empty() {
         "routes:\n  - {name: a, match: {path_prefix: /}, upstream: 'http://h', strip_prefix: '', \
          rate_limit: {rps: 0.5, scope: ''}, circuit_breaker: {open_seconds: 0}}",
     );
-    let route = &config.routes()[0];
+    let route = config.route(0).unwrap();
     let limit = route.rate_limit.as_ref().unwrap();
     assert_eq!((limit.is_enabled(), limit.requests_per_second(), limit.scope()), (false, 0.5, None));
     assert!(!route.circuit_breaker.unwrap().is_enabled());

@@ -17,7 +17,7 @@ const MAX_CHARACTERS: usize = 240;
 #[must_use]
 pub fn summary(before: Option<&GatewayConfig>, after: &GatewayConfig) -> String {
     let Some(before) = before else {
-        return format!("first configuration, {}", counted(after.routes().len(), "route", "routes"));
+        return format!("first configuration, {}", counted(after.route_count(), "route", "routes"));
     };
     let changes = changes(before, after);
     let mut parts = if changes.len() <= MAX_TOLD_CHANGES {
@@ -38,7 +38,7 @@ pub fn summary(before: Option<&GatewayConfig>, after: &GatewayConfig) -> String 
 pub fn openings(before: &GatewayConfig, after: &GatewayConfig) -> Vec<String> {
     let former = by_name(before);
     let pairs: Vec<(&Route, &Route)> =
-        after.routes().iter().filter_map(|route| Some((*former.get(name(route))?, route))).collect();
+        after.routes().filter_map(|route| Some((*former.get(name(route))?, route))).collect();
     let mut found = Vec::new();
     for what in ["address lists", "auth", "rate limit", "concurrency limit", "circuit breaker"] {
         let count = |is_so: fn(&Option<PolicyMode>) -> bool| {

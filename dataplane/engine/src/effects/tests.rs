@@ -107,7 +107,17 @@ fn breakers_that_start_closed_are_those_that_compiling_replaces() {
         let before = compile(before, None);
         let after = compile(after, Some(&before));
         let breaker = |snapshot: &Snapshot| {
-            Arc::clone(snapshot.route_at(0).policies.breaker.as_ref().expect("there is one").rules())
+            Arc::clone(
+                snapshot
+                    .routes()
+                    .next()
+                    .expect("there is a route")
+                    .policies
+                    .breaker
+                    .as_ref()
+                    .expect("there is one")
+                    .rules(),
+            )
         };
         let is_kept = Arc::ptr_eq(&breaker(&before), &breaker(&after));
         assert_eq!(told, !is_kept, "{from:?} -> {to:?}");

@@ -16,14 +16,11 @@ pub struct NearMiss {
 
 /// The routes that match and lose, and those that nearly match, in the order of the file.
 pub(super) fn find(snapshot: &Snapshot, path: &str) -> Vec<NearMiss> {
-    let winner = snapshot.config().routes().iter().filter(|route| matches(route.path_prefix.as_str(), path));
+    let winner = snapshot.config().routes().filter(|route| matches(route.path_prefix.as_str(), path));
     // `max_by_key` gives the last of equals; reversed, the first.
     let winner = winner.rev().max_by_key(|route| route.path_prefix.as_str().len());
-    let others = snapshot
-        .config()
-        .routes()
-        .iter()
-        .filter(|route| Some(&route.name) != winner.map(|winner| &winner.name));
+    let others =
+        snapshot.config().routes().filter(|route| Some(&route.name) != winner.map(|winner| &winner.name));
     let misses = others.filter_map(|route| {
         let prefix = route.path_prefix.as_str();
         let winner = winner.map(|winner| (winner.name.as_str(), winner.path_prefix.as_str()));

@@ -75,7 +75,8 @@ impl<'q> Steps<'q> {
 
     /// All policies of a route.
     pub(super) fn of_route(&mut self, route: &Route<'_>, live: &impl Live) {
-        let path = |key: &str| format!("routes[{}]{key}", route.index);
+        let place = self.snapshot.place_of(route);
+        let path = |key: &str| format!("routes[{place}]{key}");
         self.addresses(&path(""), &route.policies.addresses);
         self.cors(route, path(".cors"));
         self.check("head size", head::check_size(&self.question.head, route.config), || {

@@ -85,7 +85,7 @@ impl Explanation {
     /// In the API's words; `snapshot` is what it was asked of.
     #[must_use]
     fn to_wire(&self, snapshot: &Snapshot) -> v1::ExplainResponse {
-        let config = self.route.map(|index| &snapshot.config().routes()[index]);
+        let config = self.route.and_then(|index| snapshot.config().route(index));
         let misses = self.near_misses.iter();
         v1::ExplainResponse {
             revision: Some(snapshot.revision().into()),

@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 use super::{
-    super::slot::tests::{kept, written},
+    super::{
+        recall,
+        slot::tests::{kept, written},
+    },
     *,
 };
 
@@ -22,12 +25,17 @@ fn reopened(directory: StateDirectory) -> StateDirectory {
     StateDirectory::open(&path).unwrap()
 }
 
+/// What a slot holds, with its leaves.
+fn read(directory: &mut StateDirectory, name: SlotName) -> Option<Kept> {
+    recall(directory, name).unwrap()
+}
+
 /// The sequence number of what the next process would begin with.
 fn recalled(directory: &mut StateDirectory) -> Option<u64> {
     let newest_first = directory.slots();
     newest_first
         .into_iter()
-        .find_map(|name| directory.read(name).ok().flatten())
+        .find_map(|name| recall(directory, name).ok().flatten())
         .map(|kept| kept.revision.seq)
 }
 
@@ -42,7 +50,7 @@ fn two_kept() -> (TempDir, StateDirectory) {
 #[test]
 fn the_newest_of_two_is_recalled_and_then_the_one_before() {
     let (_place, mut directory) = two_kept();
-    let read = directory.slots().map(|name| directory.read(name).unwrap());
+    let read = directory.slots().map(|name| read(&mut directory, name));
     assert_eq!(read, [Some(kept(2, "b")), Some(kept(1, "a"))]);
 }
 
@@ -58,7 +66,7 @@ fn a_third_takes_the_place_of_the_first() {
     assert_eq!(recalled(&mut directory), Some(2));
     directory.write(&kept(3, "c")).unwrap();
     let mut directory = reopened(directory);
-    let read = directory.slots().map(|name| directory.read(name).unwrap().unwrap().revision.seq);
+    let read = directory.slots().map(|name| read(&mut directory, name).unwrap().revision.seq);
     assert_eq!(read, [3, 2]);
 }
 
@@ -68,7 +76,7 @@ fn the_same_content_under_a_new_revision_leaves_the_other_slot_its_own() {
     assert_eq!(recalled(&mut directory), Some(2));
     directory.write(&kept(9, "b")).unwrap();
     let mut directory = reopened(directory);
-    let read = directory.slots().map(|name| directory.read(name).unwrap());
+    let read = directory.slots().map(|name| read(&mut directory, name));
     assert_eq!(read, [Some(kept(9, "b")), Some(kept(1, "a"))]);
 }
 
@@ -133,7 +141,7 @@ fn a_write_after_damage_is_the_newest_and_repairs() {
         assert_eq!(before, Some(if damaged == SlotName::B { 1 } else { 2 }));
         directory.write(&kept(6, "f")).unwrap();
         let mut directory = reopened(directory);
-        let read = directory.slots().map(|name| directory.read(name).unwrap().unwrap().revision.seq);
+        let read = directory.slots().map(|name| read(&mut directory, name).unwrap().revision.seq);
         assert_eq!(Some(read), before.map(|before| [6, before]));
     }
 }
@@ -146,7 +154,7 @@ fn what_runs_is_not_written_over() {
     directory.runs(SlotName::A, kept(1, "a").revision);
     directory.write(&kept(3, "c")).unwrap();
     let mut directory = reopened(directory);
-    let read = directory.slots().map(|name| directory.read(name).unwrap().unwrap().revision.seq);
+    let read = directory.slots().map(|name| read(&mut directory, name).unwrap().revision.seq);
     assert_eq!(read, [3, 1]);
 }
 

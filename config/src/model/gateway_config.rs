@@ -1,0 +1,243 @@
+//! A whole configuration, in groups of routes that configurations share: what a change leaves alone is not even looked at.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{ConfigError, Route, Settings, conflicts};
+use crate::{names::RouteName, shared_table::SharedTable};
+
+/// Routes that follow each other, at least one. A group in the same memory is the same routes.
+pub type RouteGroup = Arc<[Arc<Route>]>;
+
+/// A whole legal configuration: at least one route, names unique, in the order of the file.
+///
+/// A clone shares everything.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    settings: Arc<Settings>,
+    groups: Arc<[RouteGroup]>,
+    names: SharedTable<RouteName>,
+}
+
+/// How two configurations are made of groups.
+#[derive(Debug)]
+pub struct GroupChanges<'a> {
+    /// Groups of the former alone, in its order.
+    pub departed: Vec<&'a RouteGroup>,
+    /// Groups of the latter alone, in its order.
+    pub arrived: Vec<&'a RouteGroup>,
+}
+
+impl GatewayConfig {
+    /// Puts a configuration together.
+    ///
+    /// # Errors
+    /// Every broken rule: no route at all, names given twice, callers to be known without a way to know them, and so on.
+    pub fn new(settings: Settings, routes: Vec<Route>) -> Result<Self, Vec<ConfigError>> {
+        let group: RouteGroup = routes.into_iter().map(Arc::new).collect();
+        Self::of_groups(Arc::new(settings), vec![group])
+    }
+
+    /// Puts a configuration together, of which this one may have some groups already. Those are not checked again.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn revised(
+        &self,
+        settings: Arc<Settings>,
+        groups: Vec<RouteGroup>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        if settings != self.settings {
+            return Self::of_groups(settings, groups);
+        }
+        let settings = Arc::clone(&self.settings);
+        match self.names_after(&groups) {
+            Some(names) => Ok(Self { settings, groups: groups.into(), names }),
+            // Something is wrong; only a look at everything tells all of it, and where.
+            None => Self::of_groups(settings, groups),
+        }
+    }
+
+    pub(crate) fn of_groups(
+        settings: Arc<Settings>,
+        mut groups: Vec<RouteGroup>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        groups.retain(|group| !group.is_empty());
+        let errors = conflicts((&*settings).into(), groups.iter().flat_map(facts));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut names = SharedTable::with_capacity(groups.iter().map(|group| group.len()).sum());
+        for route in groups.iter().flat_map(|group| group.iter()) {
+            names.insert(route.name.table_hash(), route.name.clone());
+        }
+        Ok(Self { settings, groups: groups.into(), names })
+    }
+
+    /// The names of these groups under the present settings; none if a rule is broken.
+    fn names_after(&self, groups: &[RouteGroup]) -> Option<SharedTable<RouteName>> {
+        let is_sound = groups.iter().all(|group| !group.is_empty()) && !groups.is_empty();
+        let distinct: HashSet<_> = groups.iter().map(memory).collect();
+        if !is_sound || distinct.len() != groups.len() {
+            return None;
+        }
+        let GroupChanges { departed, arrived } = changes(&self.groups, groups);
+        let mut names = self.names.clone();
+        for route in departed.iter().flat_map(|group| group.iter()) {
+            names.remove(route.name.table_hash(), |name| *name == route.name);
+        }
+        for route in arrived.iter().flat_map(|group| group.iter()) {
+            let hash = route.name.table_hash();
+            if names.find(hash, |name| *name == route.name).is_some() {
+                return None;
+            }
+            names.insert(hash, route.name.clone());
+        }
+        let errors = conflicts((&*self.settings).into(), arrived.iter().flat_map(|group| facts(group)));
+        // That nothing arrived breaks no rule.
+        errors.iter().all(|error| *error == ConfigError::NoRoutes).then_some(names)
+    }
+
+    /// The same routes in other groups.
+    ///
+    /// # Panics
+    /// When they are others.
+    pub(crate) fn regrouped(&self, groups: Vec<RouteGroup>) -> Self {
+        assert_eq!(groups.iter().map(|group| group.len()).sum::<usize>(), self.route_count());
+        Self { settings: Arc::clone(&self.settings), groups: groups.into(), names: self.names.clone() }
+    }
+
+    /// Everything that is not a route.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn shared_settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// The routes, in the order of the file.
+    #[must_use]
+    pub fn routes(&self) -> impl DoubleEndedIterator<Item = &Route> + Clone {
+        self.groups.iter().flat_map(|group| group.iter().map(AsRef::as_ref))
+    }
+
+    /// How many routes there are.
+    #[must_use]
+    pub fn route_count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The route at this place in the file.
+    #[must_use]
+    pub fn route(&self, mut index: usize) -> Option<&Route> {
+        for group in self.groups.iter() {
+            match group.get(index) {
+                Some(route) => return Some(route),
+                None => index -= group.len(),
+            }
+        }
+        None
+    }
+
+    /// The groups of routes, in the order of the file.
+    #[must_use]
+    pub fn groups(&self) -> &[RouteGroup] {
+        &self.groups
+    }
+
+    /// What groups became of those of another configuration.
+    #[must_use]
+    pub fn group_changes<'a>(&'a self, former: &'a Self) -> GroupChanges<'a> {
+        changes(&former.groups, &self.groups)
+    }
+
+    /// Takes the configuration apart.
+    #[must_use]
+    pub fn into_parts(self) -> (Settings, Vec<Route>) {
+        let routes = self.routes().cloned().collect();
+        (Arc::unwrap_or_clone(self.settings), routes)
+    }
+}
+
+impl PartialEq for GatewayConfig {
+    /// How routes are grouped means nothing.
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+            && self.route_count() == other.route_count()
+            && self.routes().eq(other.routes())
+    }
+}
+
+/// What tells a group from each other one that is alive.
+#[must_use]
+pub fn memory(group: &RouteGroup) -> *const Arc<Route> {
+    group.as_ptr()
+}
+
+fn facts(group: &RouteGroup) -> impl Iterator<Item = super::RouteFacts<'_>> {
+    group.iter().map(|route| route.as_ref().into())
+}
+
+fn changes<'a>(before: &'a [RouteGroup], after: &'a [RouteGroup]) -> GroupChanges<'a> {
+    let former: HashSet<_> = before.iter().map(memory).collect();
+    let present: HashSet<_> = after.iter().map(memory).collect();
+    GroupChanges {
+        departed: before.iter().filter(|group| !present.contains(&memory(group))).collect(),
+        arrived: after.iter().filter(|group| !former.contains(&memory(group))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{PathPrefix, UpstreamUrl};
+
+    fn group(routes: &[(&str, bool)]) -> RouteGroup {
+        let route = |(name, auth_required): &(&str, bool)| {
+            let (name, prefix) = (RouteName::new(name).unwrap(), PathPrefix::new("/").unwrap());
+            let upstream = UpstreamUrl::new("http://h").unwrap();
+            Arc::new(Route { auth_required: *auth_required, ..Route::new(name, prefix, upstream) })
+        };
+        routes.iter().map(route).collect()
+    }
+
+    /// What is found of revised groups is what is found of the same routes without a past.
+    fn check(before: &[RouteGroup], after: &[RouteGroup]) {
+        let former = GatewayConfig::of_groups(Arc::default(), before.to_vec()).unwrap();
+        let revised = former.revised(Arc::default(), after.to_vec());
+        let routes = after.iter().flat_map(|group| group.iter().map(|route| Route::clone(route)));
+        assert_eq!(revised, GatewayConfig::new(Settings::default(), routes.collect()));
+        if let Ok(revised) = revised {
+            let mut names: Vec<_> = revised.names.iter().cloned().collect();
+            let mut expected: Vec<_> = revised.routes().map(|route| route.name.clone()).collect();
+            names.sort();
+            expected.sort();
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn a_revised_configuration_is_checked_like_a_new_one() {
+        let [ab, cd, ac, closed] = [
+            group(&[("a", false), ("b", false)]),
+            group(&[("c", false), ("d", false)]),
+            group(&[("a", false), ("c", false)]),
+            group(&[("e", true)]),
+        ];
+        let groups = [ab, cd, ac, closed, group(&[])];
+        let of =
+            |indexes: &[usize]| indexes.iter().map(|index| Arc::clone(&groups[*index])).collect::<Vec<_>>();
+        let cases: [&[usize]; 9] = [&[0, 1], &[1, 0], &[1], &[2], &[2, 1], &[0, 3], &[0, 0], &[4, 0], &[]];
+        cases.iter().for_each(|after| check(&of(&[0, 1]), &of(after)));
+    }
+
+    #[test]
+    fn routes_are_found_by_their_place() {
+        let groups = vec![group(&[("a", false), ("b", false)]), group(&[("c", false)])];
+        let config = GatewayConfig::of_groups(Arc::default(), groups).unwrap();
+        let names: Vec<_> = (0..4).map(|index| config.route(index).map(|r| r.name.to_string())).collect();
+        assert_eq!(names, [Some("a".into()), Some("b".into()), Some("c".into()), None]);
+        assert_eq!(config.routes().next_back().map(|route| route.name.as_str()), Some("c"));
+    }
+}

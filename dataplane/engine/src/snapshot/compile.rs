@@ -1,0 +1,287 @@
+//! Makes a snapshot of a configuration, from the one before where there is one: groups of routes that both configurations
+//! have are taken over as they are, so that an edit costs what it edits.
+//!
+//! What was not touched is shared in tables whose copies share their parts ([`SharedTable`], [`Slots`], [`RouteTable`]).
+//! A change of the settings makes everything anew, for every route depends on them. State is carried over in both cases,
+//! by the names it hangs on.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, Hash},
+    sync::Arc,
+};
+
+use apigw_config::{
+    model::{self, Auth, GatewayConfig, RouteGroup, memory},
+    shared_table::SharedTable,
+    wire::Revision,
+};
+use rustc_hash::FxBuildHasher;
+
+use super::{
+    Changes, CompiledRoute, Group, GroupId, NamedRoute, RouteId, Slots, Snapshot, Upstream, UpstreamId,
+    UpstreamKey, UsedUpstream,
+};
+use crate::{
+    access::VouchedTally,
+    jwt::{providers::Providers, verify::Verifier},
+    policies::{AddressPolicy, Policies},
+    routing::RouteTable,
+};
+
+/// A snapshot in the making.
+struct Compilation<'p> {
+    /// Whose state goes on.
+    previous: Option<&'p Snapshot>,
+    providers: Arc<Providers>,
+    routes: Slots<Arc<CompiledRoute>>,
+    names: SharedTable<NamedRoute>,
+    table: RouteTable,
+    upstreams: SharedTable<UsedUpstream>,
+    upstream_ids: SharedTable<UpstreamId>,
+    vouched: VouchedTally,
+    /// How many upstreams the previous snapshot did not have.
+    new_upstreams: usize,
+    /// The last id given, of any kind.
+    last_id: u64,
+}
+
+/// Groups that are taken over, by their memory.
+type Kept = HashMap<*const Arc<model::Route>, Arc<Group>>;
+
+pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Option<&Snapshot>) -> Snapshot {
+    // Everything of a route was made under the settings.
+    let base = previous.filter(|previous| previous.settings() == config.settings());
+    let kept = base.map(|base| kept_groups(base, &config)).unwrap_or_default();
+    // Where most is new, to take out what is old would cost more than to begin anew.
+    let kept_routes: usize = kept.values().map(|group| group.routes.len()).sum();
+    let (base, kept) =
+        if 2 * kept_routes < config.route_count() { (None, Kept::new()) } else { (base, kept) };
+    let mut compilation = Compilation::new(&config, previous, base);
+    let former = previous.map_or(&[][..], |previous| &previous.groups);
+    let departed: Vec<_> = former.iter().filter(|group| !kept.contains_key(&memory(&group.routes))).collect();
+    if base.is_some() {
+        departed.iter().for_each(|group| compilation.take_out(group));
+    }
+    let places = compilation.places(&config, &kept);
+    let mut groups = Vec::with_capacity(config.groups().len());
+    for (routes, id) in config.groups().iter().zip(&places.in_order) {
+        let kept = kept.get(&memory(routes));
+        groups.push(kept.map_or_else(|| compilation.put_in(*id, routes, &places), Arc::clone));
+    }
+    let changes = compilation.changes(&departed);
+    let addresses = match base {
+        Some(base) => Arc::clone(&base.addresses),
+        None => Arc::new(AddressPolicy::new(&config.settings().server.address_lists)),
+    };
+    Snapshot {
+        revision,
+        config,
+        groups,
+        places: places.first,
+        routes: compilation.routes,
+        names: compilation.names,
+        addresses,
+        providers: compilation.providers,
+        table: compilation.table,
+        upstreams: compilation.upstreams,
+        upstream_ids: compilation.upstream_ids,
+        vouched_headers: Arc::new(compilation.vouched.headers()),
+        vouched: compilation.vouched,
+        changes,
+        last_id: compilation.last_id,
+    }
+}
+
+/// Where groups stand.
+struct Places {
+    in_order: Vec<GroupId>,
+    /// The place of each group's first route.
+    first: HashMap<GroupId, usize>,
+}
+
+impl<'p> Compilation<'p> {
+    fn new(config: &GatewayConfig, previous: Option<&'p Snapshot>, base: Option<&Snapshot>) -> Self {
+        let last_id = previous.map_or(0, |previous| previous.last_id);
+        if let Some(base) = base {
+            return Self {
+                previous,
+                providers: Arc::clone(&base.providers),
+                routes: base.routes.clone(),
+                names: base.names.clone(),
+                table: base.table.clone(),
+                upstreams: base.upstreams.clone(),
+                upstream_ids: base.upstream_ids.clone(),
+                vouched: base.vouched.clone(),
+                new_upstreams: 0,
+                last_id,
+            };
+        }
+        let verifiers = config.settings().auth.iter().flat_map(Auth::providers).map(Verifier::from);
+        Self {
+            previous,
+            providers: Arc::new(Providers::new(verifiers.collect())),
+            routes: Slots::default(),
+            names: SharedTable::with_capacity(config.route_count()),
+            table: RouteTable::default(),
+            upstreams: SharedTable::default(),
+            upstream_ids: SharedTable::default(),
+            vouched: VouchedTally::default(),
+            new_upstreams: 0,
+            last_id,
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn places(&mut self, config: &GatewayConfig, kept: &Kept) -> Places {
+        let mut places = Places { in_order: Vec::new(), first: HashMap::new() };
+        let mut first = 0;
+        for group in config.groups() {
+            let id = kept.get(&memory(group)).map_or_else(|| GroupId(self.new_id()), |group| group.id);
+            places.in_order.push(id);
+            places.first.insert(id, first);
+            first += group.len();
+        }
+        places
+    }
+
+    fn take_out(&mut self, group: &Group) {
+        for slot in &group.slots {
+            let Some(route) = self.routes.leave(*slot) else { continue };
+            let config = &route.config;
+            self.names.remove(config.name.table_hash(), |named| named.name == config.name);
+            self.table.remove(&config.path_prefix, *slot);
+            self.vouched.remove(config);
+            self.release(&UpstreamKey::new(&config.upstream));
+        }
+    }
+
+    fn put_in(&mut self, id: GroupId, routes: &RouteGroup, places: &Places) -> Arc<Group> {
+        let mut slots = Vec::with_capacity(routes.len());
+        for (place, config) in (0_u32..).zip(routes.iter()) {
+            let known = self.previous.and_then(|previous| previous.compiled(&config.name));
+            let route = CompiledRoute {
+                id: known.map_or_else(|| RouteId(self.new_id()), |known| known.id),
+                upstream: self.upstream(config),
+                policies: Policies::new(config, &self.providers, known.map(|known| &known.policies)),
+                config: Arc::clone(config),
+                group: id,
+                place,
+            };
+            let slot = self.routes.take(Arc::new(route));
+            let name = config.name.clone();
+            self.names.insert(name.table_hash(), NamedRoute { name, slot });
+            self.vouched.add(config);
+            let compiled = &self.routes;
+            let rank = |slot| {
+                let CompiledRoute { group, place, .. } = &**compiled.at(slot);
+                (places.first[group], *place)
+            };
+            self.table.insert(&config.path_prefix, slot, rank);
+            slots.push(slot);
+        }
+        Arc::new(Group { id, routes: Arc::clone(routes), slots })
+    }
+
+    /// The upstream of a route, with one user more.
+    fn upstream(&mut self, route: &model::Route) -> Arc<Upstream> {
+        let key = UpstreamKey::new(&route.upstream);
+        let hash = table_hash(&key);
+        if let Some(used) = self.upstreams.find_mut(hash, |used| used.key == key) {
+            used.routes += 1;
+            return Arc::clone(&used.upstream);
+        }
+        let known = self.previous.and_then(|previous| previous.upstreams.find(hash, |used| used.key == key));
+        let upstream = match known {
+            Some(known) => Arc::clone(&known.upstream),
+            None => {
+                self.new_upstreams += 1;
+                Arc::new(Upstream::new(&route.upstream, UpstreamId(self.new_id())))
+            }
+        };
+        self.upstream_ids.insert(table_hash(&upstream.id), upstream.id);
+        self.upstreams.insert(hash, UsedUpstream { key, upstream: Arc::clone(&upstream), routes: 1 });
+        upstream
+    }
+
+    /// One user less of an upstream.
+    fn release(&mut self, key: &UpstreamKey) {
+        let hash = table_hash(key);
+        let Some(used) = self.upstreams.find_mut(hash, |used| used.key == *key) else { return };
+        used.routes -= 1;
+        if used.routes == 0 {
+            let id = used.upstream.id;
+            self.upstreams.remove(hash, |used| used.key == *key);
+            self.upstream_ids.remove(table_hash(&id), |other| *other == id);
+        }
+    }
+
+    /// What became of the previous snapshot, of which these groups were not taken over.
+    fn changes(&self, departed: &[&Arc<Group>]) -> Changes {
+        let Some(previous) = self.previous else { return Changes::all() };
+        let former = departed.iter().flat_map(|group| &group.slots).map(|slot| previous.routes.at(*slot));
+        let is_gone = |route: &&Arc<CompiledRoute>| {
+            let name = &route.config.name;
+            self.names.find(name.table_hash(), |named| named.name == *name).is_none()
+        };
+        Changes {
+            departed_routes: former.filter(is_gone).map(|route| route.id).collect(),
+            // As many, and none that is new.
+            has_same_upstreams: self.new_upstreams == 0 && self.upstreams.len() == previous.upstreams.len(),
+        }
+    }
+}
+
+/// Groups that both have and whose order is the same: as many as there can be. One that moved among the others is made
+/// anew, for its routes may win or lose against others with the same prefix.
+fn kept_groups(base: &Snapshot, config: &GatewayConfig) -> Kept {
+    let former: HashMap<_, _> =
+        base.groups.iter().enumerate().map(|(index, group)| (memory(&group.routes), index)).collect();
+    let shared: Vec<usize> =
+        config.groups().iter().filter_map(|group| former.get(&memory(group)).copied()).collect();
+    let group = |index: usize| (memory(&base.groups[index].routes), Arc::clone(&base.groups[index]));
+    longest_ascent(&shared).into_iter().map(group).collect()
+}
+
+/// A longest ascending part of different numbers, by patience sorting.
+fn longest_ascent(numbers: &[usize]) -> Vec<usize> {
+    /// One of the numbers, and the place of what comes before it.
+    struct Step {
+        number: usize,
+        before: Option<usize>,
+    }
+    let mut steps: Vec<Step> = Vec::with_capacity(numbers.len());
+    // The places of the lowest numbers that end an ascent of each length.
+    let mut ends: Vec<usize> = Vec::new();
+    for (place, &number) in numbers.iter().enumerate() {
+        let length = ends.partition_point(|end| steps[*end].number < number);
+        let before = length.checked_sub(1).map(|shorter| ends[shorter]);
+        steps.push(Step { number, before });
+        match ends.get_mut(length) {
+            Some(end) => *end = place,
+            None => ends.push(place),
+        }
+    }
+    let last = ends.last().copied();
+    let down = std::iter::successors(last, |place| steps[*place].before);
+    let mut ascent: Vec<_> = down.map(|place| steps[place].number).collect();
+    ascent.reverse();
+    ascent
+}
+
+fn table_hash(key: &impl Hash) -> u64 {
+    FxBuildHasher.hash_one(key)
+}
+
+impl Snapshot {
+    pub(super) fn is_used(&self, upstream: UpstreamId) -> bool {
+        self.upstream_ids.find(table_hash(&upstream), |id| *id == upstream).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! What is compiled from a former snapshot must judge as what is compiled without sharing anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apigw_config::{
+    model::{Concurrency, ForwardedClaims, RouteAuth, Settings},
+    names::{ByteCount, ClaimName, ForwardedHeader, PathPrefix, RouteName, UpstreamUrl},
+    wire::{Content, Hash as ContentHash},
+};
+use proptest::{prelude::*, sample::Index};
+
+use super::*;
+use crate::path::NormalPath;
+
+/// A route in few words, so that many of them meet in prefixes, upstreams and headers.
+#[derive(Debug, Clone)]
+struct Sketch {
+    name: u16,
+    prefix: u16,
+    upstream: u8,
+    limit: u32,
+    forwards: Option<u8>,
+    is_https: bool,
+}
+
+impl Sketch {
+    fn plain(name: u16) -> Self {
+        let upstream = u8::try_from(name % 7).unwrap();
+        let forwards = name.is_multiple_of(400).then_some(upstream % 3);
+        Self { name, prefix: name % 900, upstream, limit: 5, forwards, is_https: false }
+    }
+
+    fn route(&self) -> model::Route {
+        let scheme = if self.is_https { "https" } else { "http" };
+        let base = model::Route::new(
+            RouteName::new(&format!("r{}", self.name)).unwrap(),
+            PathPrefix::new(&format!("/p{}/{}", self.prefix / 30, self.prefix)).unwrap(),
+            UpstreamUrl::new(&format!("{scheme}://h{}", self.upstream)).unwrap(),
+        );
+        let auth = self.forwards.map(|header| {
+            let header = ForwardedHeader::new(&format!("x-user-{header}")).unwrap();
+            let claims = [(ClaimName::new("sub").unwrap(), header)].into();
+            RouteAuth { forward_claims: ForwardedClaims::new(claims).unwrap(), ..RouteAuth::default() }
+        });
+        let concurrency = Concurrency { max_in_flight: self.limit, ..Concurrency::default() };
+        model::Route { concurrency, auth_required: auth.is_some(), auth, ..base }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Edit {
+    Remove(Index),
+    Insert(Index, u16),
+    Move(Index, Index),
+    /// Moves this many, which may be whole groups.
+    MoveMany(Index, Index, u16),
+    /// The end comes first: whole groups pass others.
+    Rotate(Index),
+    Rename(Index, u16),
+    Prefix(Index, u16),
+    Upstream(Index, u8),
+    Limit(Index, u32),
+    Forward(Index, Option<u8>),
+    /// No route forwards anything in this header any more.
+    Forget(u8),
+    Secure(Index),
+    Settings(u64),
+}
+
+fn any_edit() -> impl Strategy<Value = Edit> {
+    let place = any::<Index>;
+    prop_oneof![
+        1 => place().prop_map(Edit::Remove),
+        1 => (place(), 0_u16..4_000).prop_map(|(place, name)| Edit::Insert(place, name)),
+        1 => (place(), place()).prop_map(|(from, to)| Edit::Move(from, to)),
+        1 => (place(), place(), 1_u16..900).prop_map(|(from, to, count)| Edit::MoveMany(from, to, count)),
+        1 => (place(), 0_u16..4_000).prop_map(|(place, name)| Edit::Rename(place, name)),
+        1 => (place(), 0_u16..900).prop_map(|(place, prefix)| Edit::Prefix(place, prefix)),
+        1 => (place(), 0_u8..12).prop_map(|(place, upstream)| Edit::Upstream(place, upstream)),
+        1 => (place(), 0_u32..9).prop_map(|(place, limit)| Edit::Limit(place, limit)),
+        1 => (place(), prop::option::of(0_u8..3)).prop_map(|(place, header)| Edit::Forward(place, header)),
+        2 => place().prop_map(Edit::Rotate),
+        2 => (0_u8..3).prop_map(Edit::Forget),
+        1 => place().prop_map(Edit::Secure),
+        1 => (1_u64..3).prop_map(Edit::Settings),
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct Draft {
+    routes: Vec<Sketch>,
+    max_body_bytes: u64,
+}
+
+impl Draft {
+    fn edit(&mut self, edit: &Edit) {
+        let length = self.routes.len();
+        let change = |routes: &mut Vec<Sketch>, place: &Index, change: &dyn Fn(&mut Sketch)| {
+            change(&mut routes[place.index(length)]);
+        };
+        let routes = &mut self.routes;
+        match edit {
+            Edit::Remove(place) => drop(routes.remove(place.index(length))),
+            Edit::Insert(place, name) => routes.insert(place.index(length), Sketch::plain(*name)),
+            Edit::Move(from, to) => {
+                let moved = routes.remove(from.index(length));
+                routes.insert(to.index(length), moved);
+            }
+            Edit::MoveMany(from, to, count) => {
+                let from = from.index(length);
+                let moved: Vec<_> = routes.drain(from..length.min(from + usize::from(*count))).collect();
+                let to = to.index(routes.len() + 1);
+                routes.splice(to..to, moved);
+            }
+            Edit::Rotate(place) => routes.rotate_right(place.index(length)),
+            Edit::Forget(header) => {
+                let forgotten = routes.iter_mut().filter(|route| route.forwards == Some(*header));
+                forgotten.for_each(|route| route.forwards = None);
+            }
+            Edit::Rename(place, name) => change(routes, place, &|route| route.name = *name),
+            Edit::Prefix(place, prefix) => change(routes, place, &|route| route.prefix = *prefix),
+            Edit::Upstream(place, upstream) => change(routes, place, &|route| route.upstream = *upstream),
+            Edit::Limit(place, limit) => change(routes, place, &|route| route.limit = *limit),
+            Edit::Forward(place, header) => change(routes, place, &|route| route.forwards = *header),
+            Edit::Secure(place) => change(routes, place, &|route| route.is_https = true),
+            Edit::Settings(bytes) => self.max_body_bytes = *bytes,
+        }
+    }
+
+    /// None where a name is given twice.
+    fn config(&self) -> Option<GatewayConfig> {
+        let mut settings = Settings::default();
+        settings.server.max_body_bytes = ByteCount::new(self.max_body_bytes).unwrap();
+        let hmac = "routes: [{name: a, match: {path_prefix: /}, upstream: 'http://h'}]\n\
+                    auth: {mode: hmac, hmac_secret: a secret of thirty-two characters}";
+        settings.auth = apigw_config::read("a", hmac.as_bytes()).unwrap().settings().auth.clone();
+        GatewayConfig::new(settings, self.routes.iter().map(Sketch::route).collect()).ok()
+    }
+}
+
+fn revision(seq: u64) -> Revision {
+    Revision { epoch: 1, seq, root_hash: ContentHash::of(b"") }
+}
+
+/// What can be told of a snapshot without the numbers that are given anew.
+fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
+    let known = |route: &super::super::Route<'_>| {
+        let former = previous.compiled(&route.config.name);
+        let is_carried = |former: &CompiledRoute| {
+            let pair = (former.policies.concurrency.as_ref(), route.policies.concurrency.as_ref());
+            let in_flight =
+                pair.0.zip(pair.1).map(|(a, b)| Arc::ptr_eq(&a.rules().in_flight, &b.rules().in_flight));
+            (former.id == route.id, in_flight)
+        };
+        former.map(is_carried)
+    };
+    let upstream = |upstream: &Arc<Upstream>| {
+        assert!(snapshot.has_upstream(upstream.id));
+        let former = previous.upstreams().find(|former| former.id == upstream.id);
+        (upstream.authority.clone(), former.map(|former| Arc::ptr_eq(former, upstream)))
+    };
+    let routes = snapshot.routes().enumerate().map(|(place, route)| {
+        assert_eq!(snapshot.place_of(&route), place);
+        let limit = route.policies.concurrency.as_ref().map(|policy| policy.rules().max_in_flight);
+        format!("{} {limit:?} {:?} {:?}", route.config.name, upstream(route.upstream), known(&route))
+    });
+    let paths = (0..900).map(|number| format!("/p{}/{number}", number / 30));
+    let found = paths.map(|path| {
+        let route = snapshot.route(&NormalPath::new(&path).unwrap());
+        format!("{path}: {}", route.map_or("none", |route| route.config.name.as_str()))
+    });
+    let upstreams: BTreeMap<_, _> = snapshot
+        .upstreams()
+        .map(|used| (used.authority.to_str().unwrap().to_owned(), upstream(used)))
+        .collect();
+    let departed: BTreeSet<_> = snapshot.departed_routes().iter().collect();
+    let others = format!(
+        "{upstreams:?} {:?} {departed:?} {}",
+        snapshot.vouched_headers,
+        snapshot.has_same_upstreams()
+    );
+    routes.chain(found).chain([others]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_snapshot_made_from_a_former_one_judges_as_one_made_alone(
+        edits in prop::collection::vec(prop::collection::vec(any_edit(), 1..4), 1..6),
+    ) {
+        let mut draft = Draft { routes: (0..1_500).map(Sketch::plain).collect(), max_body_bytes: 1 };
+        let mut content = Content::encode(&draft.config().unwrap(), None).unwrap();
+        let mut previous = Snapshot::compile(content.config().clone(), revision(1), None).unwrap();
+        for (seq, edits) in (2..).zip(edits) {
+            let mut edited = draft.clone();
+            edits.iter().for_each(|edit| edited.edit(edit));
+            let Some(config) = edited.config() else { continue };
+            let next = Content::encode(&config, Some(&content)).unwrap();
+            let shared = Snapshot::compile(next.config().clone(), revision(seq), Some(&previous));
+            let alone = Snapshot::compile(config, revision(seq), Some(&previous));
+            match (shared, alone) {
+                (Ok(shared), Ok(alone)) => {
+                    prop_assert_eq!(told(&shared, &previous), told(&alone, &previous));
+                    prop_assert_eq!(shared.names.len(), shared.config.route_count());
+                    (content, previous, draft) = (next, shared, edited);
+                }
+                (Err(shared), Err(alone)) => prop_assert_eq!(shared, alone),
+                (shared, alone) => prop_assert!(false, "{:?} is not {:?}", shared.is_ok(), alone.is_ok()),
+            }
+        }
+    }
+
+    #[test]
+    fn an_ascent_is_one_of_the_longest(numbers in Just((0_usize..8).collect::<Vec<_>>()).prop_shuffle()) {
+        let ascent = longest_ascent(&numbers);
+        prop_assert!(ascent.is_sorted());
+        let mut rest = numbers.iter();
+        prop_assert!(ascent.iter().all(|number| rest.any(|other| other == number)), "{:?}", ascent);
+        let is_ascent = |choice: u32| {
+            (0..8).filter(|bit| choice & 1 << bit != 0).map(|bit| numbers[bit]).is_sorted()
+        };
+        let longest = (0_u32..256).filter(|choice| is_ascent(*choice)).map(u32::count_ones).max();
+        prop_assert_eq!(u32::try_from(ascent.len()).ok(), longest);
+    }
+}
+
+#[test]
+fn an_edit_compiles_the_routes_beside_it_only() {
+    let mut draft = Draft { routes: (0..4_000).map(Sketch::plain).collect(), max_body_bytes: 1 };
+    let content = Content::encode(&draft.config().unwrap(), None).unwrap();
+    let before = Snapshot::compile(content.config().clone(), revision(1), None).unwrap();
+    draft.routes[2_000].limit = 7;
+    let content = Content::encode(&draft.config().unwrap(), Some(&content)).unwrap();
+    let after = Snapshot::compile(content.config().clone(), revision(2), Some(&before)).unwrap();
+    let same = after.groups.iter().filter(|group| before.groups.iter().any(|g| Arc::ptr_eq(g, group)));
+    assert!(same.count() + 3 >= after.groups.len());
+}
