@@ -14,6 +14,7 @@ mod rate_limit;
 mod rate_limit_backend;
 mod route;
 mod rules;
+mod tls;
 
 pub(crate) use self::{
     auth::provider_conflicts,
@@ -32,6 +33,7 @@ pub use self::{
     },
     route::{AddressLists, Concurrency, Cors, PolicyError, Route},
     rules::ConfigError,
+    tls::{CertificateFiles, ClientAuth, ClientAuthMode, PlainRequests, ServerTls, TlsListening, TlsVersion},
 };
 use crate::names::{AddressRange, ByteCount, ListenAddress, Period, ValueError};
 
@@ -55,6 +57,8 @@ pub struct Settings {
 pub struct Server {
     /// At least one.
     addresses: Vec<ListenAddress>,
+    /// TLS towards clients; none: all is in clear.
+    pub tls: Option<ServerTls>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<AddressRange>,
     /// Who may send requests at all.
@@ -111,6 +115,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             addresses: vec![":8080".parse().expect("the default address is one")],
+            tls: None,
             trusted_proxies: Vec::new(),
             address_lists: AddressLists::default(),
             paths: PathRules::default(),

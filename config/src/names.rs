@@ -7,6 +7,7 @@ mod address;
 mod algorithm;
 mod claim;
 mod cors;
+mod file_path;
 mod header;
 mod policy_mode;
 mod quantity;
@@ -23,6 +24,7 @@ pub use self::{
     algorithm::{Algorithm, Algorithms},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, CorsMethod, Origin, OriginPattern},
+    file_path::FilePath,
     header::{ForwardedHeader, HeaderName},
     policy_mode::PolicyMode,
     quantity::{ByteCount, Percent, Period, Span},

@@ -16,6 +16,7 @@ mod rate_limit;
 mod route;
 mod route_auth;
 mod server;
+mod tls;
 mod values;
 
 use self::mapping::Mapping;

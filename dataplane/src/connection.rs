@@ -3,6 +3,8 @@
 
 /// What it waits for, and until when.
 pub(crate) mod deadlines;
+/// Its first bytes, where TLS is spoken.
+mod handshake;
 /// Its socket, what has come and what is to go.
 pub(crate) mod client_io;
 /// An answer on its way out.
@@ -24,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+use apigw_config::names::Scheme;
 use apigw_engine::rejection::Rejection;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header::EXPECT};
@@ -36,6 +39,7 @@ use tokio::{
 use self::{
     client_io::{ClientIo, NoHead},
     deadlines::{Deadlines, Expired, Phase},
+    handshake::Begun,
     outgoing::{Asked, Outgoing},
 };
 use crate::{
@@ -50,6 +54,8 @@ use crate::{
         length::{self, Length, LengthError},
         persistence::wants_more,
     },
+    listeners::Purpose,
+    socket::Socket,
     worker::Worker,
 };
 
@@ -105,20 +111,41 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAddr, control: Rc<Control>) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    purpose: Purpose,
+    control: Rc<Control>,
+) {
+    let tls = worker.view().serving().tls_on(purpose);
+    let (begun, scheme) = match tls {
+        None => (Begun::Ready(Socket::Plain(stream)), Scheme::Http),
+        // On the heap, so that connections in clear do not carry the room for it.
+        Some(tls) => (Box::pin(handshake::begin(&worker, stream, &tls)).await, Scheme::Https),
+    };
     let (deadlines, max_header_bytes) = {
         let view = worker.view();
         let settings = view.snapshot().settings();
         let deadlines = Deadlines::new(&settings.server, &settings.upstream, Instant::now());
         (Rc::new(deadlines), settings.server.max_header_bytes.get())
     };
-    let client = Rc::new(Client { peer: Peer::new(peer.ip()), deadlines: Rc::clone(&deadlines), control });
+    let peer = Peer::new(peer.ip(), scheme);
+    let client = Rc::new(Client { peer, deadlines: Rc::clone(&deadlines), control });
+    let socket = match begun {
+        Begun::Ready(socket) => socket,
+        Begun::InClear(mut socket) => {
+            refusal::answer(&worker, &client, &mut socket, &Rejection::TlsExpected).await;
+            return refusal::linger(socket).await;
+        }
+        Begun::Failed => return,
+    };
     let io = Rc::new(ClientIo::new(socket, deadlines));
     let end = {
         let served = pin!(serve_requests(&worker, &client, &io, max_header_bytes));
         drive(served, &client, || io.has_peer()).await
     };
-    let Some((socket, came)) = Rc::into_inner(io).map(ClientIo::into_parts) else { return };
+    let Some((mut socket, came)) = Rc::into_inner(io).map(ClientIo::into_parts) else { return };
     let rejection = match end {
         End::Refused(rejection) => Some(rejection),
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
@@ -131,20 +158,21 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: TcpStream, peer: SocketAdd
         }
     };
     if let Some(rejection) = rejection {
-        refusal::answer(&worker, &client, &socket, &rejection).await;
+        refusal::answer(&worker, &client, &mut socket, &rejection).await;
     }
-    refusal::linger(&socket).await;
+    refusal::linger(socket).await;
 }
 
 /// Answers a connection that there is no place for, whatever it asks.
-pub(crate) async fn turn_away(worker: &Rc<Worker>, socket: &TcpStream, peer: SocketAddr) {
+pub(crate) async fn turn_away(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let mut socket = Socket::Plain(stream);
     let deadlines = {
         let view = worker.view();
         let settings = view.snapshot().settings();
         Rc::new(Deadlines::new(&settings.server, &settings.upstream, Instant::now()))
     };
-    let client = Client { peer: Peer::new(peer.ip()), deadlines, control: Rc::default() };
-    refusal::answer(worker, &client, socket, &Rejection::TooManyConnections).await;
+    let client = Client { peer: Peer::new(peer.ip(), Scheme::Http), deadlines, control: Rc::default() };
+    refusal::answer(worker, &client, &mut socket, &Rejection::TooManyConnections).await;
     refusal::linger(socket).await;
 }
 

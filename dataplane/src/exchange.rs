@@ -20,12 +20,14 @@ pub(crate) mod response_body;
 
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 
+use apigw_config::names::Scheme;
 use apigw_engine::{
     cors::CorsVerdict,
     head,
     mode::JudgedMode,
     path::NormalPath,
     policies::{Policies, admit_call},
+    redirect,
     rejection::{Rejection, UpstreamFailure},
     snapshot::{Route, Snapshot},
     target,
@@ -33,7 +35,7 @@ use apigw_engine::{
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
 
@@ -138,6 +140,10 @@ async fn answer(
     if let Some(place) = place {
         return ask_endpoints(worker, record, place, &head).await;
     }
+    let redirect_port = snapshot.settings().server.tls.as_ref().and_then(|tls| tls.listening.redirect_port());
+    if let (Some(port), Scheme::Http) = (redirect_port, client.peer.scheme()) {
+        return redirect_to_https(record, &head, &path, port);
+    }
     let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
 
@@ -175,6 +181,21 @@ async fn answer(
     forwarding::prepare_response(response.headers_mut());
     record.set_forwarded(response.status());
     Ok(response.map(Source::Upstream))
+}
+
+/// Sends a request in clear to where there is TLS.
+fn redirect_to_https(
+    record: &mut Record,
+    head: &Parts,
+    path: &NormalPath<'_>,
+    port: u16,
+) -> Result<Response<Source>, Rejection> {
+    let (status, location) = redirect::to_https(head, path, port)?;
+    record.set_status(status);
+    let mut response = Response::new(Source::Own(Bytes::new()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
 }
 
 /// Answers a page's question whether it may ask, if that is what the request is.

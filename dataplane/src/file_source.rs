@@ -91,7 +91,7 @@ pub(crate) async fn follow(
         let outcome = match reading.await {
             Ok(Ok(Reading { text: read, next: Some(Next { config, revision }) })) => {
                 let provenance = Provenance::now(ConfigSource::File);
-                let installed = installation.install(config, revision, provenance).await;
+                let installed = installation.install_from(&read, config, revision, provenance).await;
                 if installed.is_ok() {
                     text.set(read);
                 }

@@ -4,7 +4,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use apigw_config::wire::{Hash, Revision};
+use apigw_config::{
+    problem::Problem,
+    wire::{Hash, Revision},
+};
 
 /// A good content of the file.
 #[derive(Debug)]
@@ -14,6 +17,20 @@ pub(crate) struct Text {
     pub(crate) content: Vec<u8>,
     /// What it means.
     pub(crate) root_hash: Hash,
+}
+
+impl Text {
+    /// Gives problems with what the text names, which nobody has placed yet, their lines.
+    pub(crate) fn locate(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        let places = apigw_config::places_of(&self.content, &paths);
+        let located =
+            problems.into_iter().zip(places).map(|(problem, place)| match (problem.position, place) {
+                (None, Some(place)) => Problem { file: self.file.clone(), position: Some(place), ..problem },
+                _ => problem,
+            });
+        located.collect()
+    }
 }
 
 /// The last text that came into force, or means what is in force.

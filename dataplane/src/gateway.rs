@@ -23,12 +23,16 @@ use tokio::time::Instant;
 use crate::{
     access_log::LogQueue,
     admin::endpoints::Endpoints,
-    listeners::{self, Listeners},
+    listeners::{self, Listeners, Purpose},
     metrics::Metrics,
     rate_limit_redis::RedisLimiter,
     resolver::{self, Addresses},
     running::Running,
-    serving::Serving,
+    serving::{ReadyTls, Serving},
+    tls::{
+        FileBase, ServerTls,
+        upstream::{UpstreamTls, needed_by},
+    },
     worker::{Command, ListenerId, Shared, WorkerHandle, places::Places},
 };
 
@@ -37,6 +41,8 @@ pub(crate) struct Parameters {
     pub(crate) workers: usize,
     /// Listen here, whatever the configuration says.
     pub(crate) listen: Option<ListenAddress>,
+    /// Where relative paths of the configuration begin.
+    pub(crate) files: FileBase,
     pub(crate) running: Arc<Running>,
     pub(crate) log: LogQueue,
     pub(crate) metrics: Metrics,
@@ -53,10 +59,13 @@ pub(crate) struct Gateway {
     active: Mutex<Active>,
 }
 
+/// Where the gateway listens, and what for.
+type Place = (ListenAddress, Purpose);
+
 #[derive(Default)]
 struct Active {
     workers: Vec<WorkerHandle>,
-    listening: HashMap<ListenAddress, Listening>,
+    listening: HashMap<Place, Listening>,
     last_listener: u64,
 }
 
@@ -77,8 +86,8 @@ pub(crate) struct Prepared {
 
 /// The difference between where the gateway listens and where it is to.
 struct ListenerChanges {
-    opened: Vec<(ListenAddress, Listeners)>,
-    closed: Vec<ListenAddress>,
+    opened: Vec<(Place, Listeners)>,
+    closed: Vec<Place>,
 }
 
 /// Workers that have begun to live, and what they read their snapshot from.
@@ -118,9 +127,12 @@ impl Gateway {
             RedisLimiter::check(backend)
                 .map_err(|error| vec![problem("rate_limit.redis", format!("{error}: {}", error.cause()))])?;
         }
+        let previous_tls = previous.as_deref();
+        let server = self.read_certificates(&snapshot.settings().server, previous_tls)?;
+        let tls = ReadyTls { server, upstream: read_authorities(&snapshot, previous_tls)? };
         let changes = self.open_listeners(&snapshot.settings().server)?;
         let names = self.addresses.prepare(&snapshot).await;
-        let serving = Arc::new(Serving::new(snapshot, previous.as_deref()));
+        let serving = Arc::new(Serving::new(snapshot, tls, previous.as_deref()));
         let started = if previous.is_none() { Some(self.start_workers(&serving)?) } else { None };
         Ok(Prepared { serving, started, names, changes })
     }
@@ -136,18 +148,19 @@ impl Gateway {
             running
         });
         self.parameters.running.set_serving(&serving, first);
-        for (address, listeners) in changes.opened {
+        for (place, listeners) in changes.opened {
+            let (address, purpose) = &place;
             let bound = listeners.bound;
             active.last_listener += 1;
             let id = ListenerId(active.last_listener);
             for (worker, socket) in active.workers.iter().zip(listeners.sockets) {
-                worker.send(Command::Listen(id, socket));
+                worker.send(Command::Listen(id, socket, *purpose));
             }
-            tracing::info!(purpose = "traffic", address = %written(&address, bound), "listening");
-            active.listening.insert(address, Listening { id, bound });
+            tracing::info!(purpose = purpose.name(), address = %written(address, bound), "listening");
+            active.listening.insert(place, Listening { id, bound });
         }
-        for address in changes.closed {
-            active.close(&address);
+        for place in changes.closed {
+            active.close(&place);
         }
         self.parameters.running.set_listen_address(active.listen_address());
         drop(active);
@@ -162,9 +175,9 @@ impl Gateway {
     /// Stops listening and lets the workers finish what they are at. Blocks until they have.
     pub(crate) fn drain(&self) {
         let mut active = std::mem::take(&mut *self.active());
-        let addresses: Vec<_> = active.listening.keys().cloned().collect();
-        for address in addresses {
-            active.close(&address);
+        let places: Vec<_> = active.listening.keys().cloned().collect();
+        for place in places {
+            active.close(&place);
         }
         for worker in &active.workers {
             worker.send(Command::Finish);
@@ -174,21 +187,40 @@ impl Gateway {
 
     /// Binds what is new of the wanted addresses. Until this is committed or dropped, clients of those addresses wait.
     fn open_listeners(&self, server: &Server) -> Result<ListenerChanges, Vec<Problem>> {
-        let wanted = self.parameters.listen.as_ref().map_or(server.addresses(), std::slice::from_ref);
+        let traffic = self.parameters.listen.as_ref().map_or(server.addresses(), std::slice::from_ref);
+        let secure = server.tls.as_ref().map_or(&[][..], |tls| tls.listening.addresses());
+        let traffic = traffic.iter().map(|address| (address.clone(), Purpose::Traffic));
+        let secure = secure.iter().map(|address| (address.clone(), Purpose::Tls));
+        let wanted: Vec<Place> = traffic.chain(secure).collect();
         let active = self.active();
         let own_ports: Vec<_> = active.listening.values().map(|listening| listening.bound.port()).collect();
         let (mut opened, mut problems) = (Vec::new(), Vec::new());
-        for address in wanted.iter().filter(|address| !active.listening.contains_key(address)) {
+        for place in wanted.iter().filter(|place| !active.listening.contains_key(place)) {
+            let (address, purpose) = place;
             match listeners::bind(address, self.parameters.workers, &own_ports) {
-                Ok(listeners) => opened.push((address.clone(), listeners)),
+                Ok(listeners) => opened.push((place.clone(), listeners)),
                 Err(error) => {
-                    problems.push(problem("server.addr", format!("cannot listen on {address}: {error}")));
+                    problems.push(problem(purpose.key(), format!("cannot listen on {address}: {error}")));
                 }
             }
         }
-        let unwanted = active.listening.keys().filter(|address| !wanted.contains(address)).cloned();
+        let unwanted = active.listening.keys().filter(|place| !wanted.contains(place)).cloned();
         let closed = unwanted.collect();
         if problems.is_empty() { Ok(ListenerChanges { opened, closed }) } else { Err(problems) }
+    }
+
+    /// Reads the files that clients are shown.
+    fn read_certificates(
+        &self,
+        server: &Server,
+        previous: Option<&Serving>,
+    ) -> Result<Option<Arc<ServerTls>>, Vec<Problem>> {
+        let before = previous.and_then(Serving::tls);
+        let load = |tls| {
+            // They are small, and nothing that a request needs waits for this thread.
+            tokio::task::block_in_place(|| ServerTls::load(tls, &self.parameters.files, before))
+        };
+        server.tls.as_ref().map(load).transpose()
     }
 
     fn start_workers(&self, serving: &Arc<Serving>) -> Result<Started, Vec<Problem>> {
@@ -216,20 +248,36 @@ impl Gateway {
     }
 }
 
+/// Reads the authorities that vouch for upstreams, where one speaks TLS and they are not at hand.
+fn read_authorities(
+    snapshot: &Snapshot,
+    previous: Option<&Serving>,
+) -> Result<Option<UpstreamTls>, Vec<Problem>> {
+    let Some(route) = needed_by(snapshot) else { return Ok(None) };
+    if let Some(known) = previous.and_then(Serving::upstream_tls) {
+        return Ok(Some(known.clone()));
+    }
+    let path = format!("routes[{route}].upstream");
+    let loaded = tokio::task::block_in_place(UpstreamTls::load);
+    loaded.map(Some).map_err(|error| vec![problem(&path, error.to_string())])
+}
+
 impl Active {
     fn listen_address(&self) -> String {
-        let listening = self.listening.iter().map(|(address, listening)| written(address, listening.bound));
+        let listening =
+            self.listening.iter().map(|((address, _), listening)| written(address, listening.bound));
         let mut addresses: Vec<_> = listening.collect();
         addresses.sort_unstable();
         addresses.join(",")
     }
 
-    fn close(&mut self, address: &ListenAddress) {
-        if let Some(Listening { id, bound }) = self.listening.remove(address) {
+    fn close(&mut self, place: &Place) {
+        if let Some(Listening { id, bound }) = self.listening.remove(place) {
+            let (address, purpose) = place;
             for worker in &self.workers {
                 worker.send(Command::Close(id));
             }
-            tracing::info!(purpose = "traffic", address = %written(address, bound), "listener closing");
+            tracing::info!(purpose = purpose.name(), address = %written(address, bound), "listener closing");
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     admin::AdminServer,
     api::Runtime,
     delivery::{Applied, Applier, Candidate},
+    file_text::Text,
     gateway::Gateway,
     last_known_good::{Keeper, Kept},
     status::OwnStatus,
@@ -183,8 +184,36 @@ impl Installation {
         revision: Revision,
         provenance: Provenance,
     ) -> Result<(), Vec<Problem>> {
+        let installed = self.try_install(config, revision, provenance).await;
+        self.note(revision, &installed);
+        installed
+    }
+
+    /// The same for a configuration whose text is here: problems with what it names are told with its lines.
+    ///
+    /// # Errors
+    /// All that keeps the configuration from running.
+    pub(crate) async fn install_from(
+        &mut self,
+        text: &Text,
+        config: GatewayConfig,
+        revision: Revision,
+        provenance: Provenance,
+    ) -> Result<(), Vec<Problem>> {
+        let installed = self.try_install(config, revision, provenance).await;
+        let installed = installed.map_err(|problems| text.locate(problems));
+        self.note(revision, &installed);
+        installed
+    }
+
+    async fn try_install(
+        &mut self,
+        config: GatewayConfig,
+        revision: Revision,
+        provenance: Provenance,
+    ) -> Result<(), Vec<Problem>> {
         let admin = self.admin.prepare(Some(config.settings()));
-        let installed = match (admin, self.gateway.prepare(config, revision).await) {
+        match (admin, self.gateway.prepare(config, revision).await) {
             (Ok(admin), Ok(gateway)) => {
                 // First what is told, then what runs: who sees the one sees the other.
                 self.history.applied(provenance);
@@ -195,13 +224,15 @@ impl Installation {
             (Err(problem), Ok(_)) => Err(vec![problem]),
             (Err(problem), Err(problems)) => Err([vec![problem], problems].concat()),
             (Ok(_), Err(problems)) => Err(problems),
-        };
-        match &installed {
+        }
+    }
+
+    fn note(&self, revision: Revision, installed: &Result<(), Vec<Problem>>) {
+        match installed {
             Ok(()) => {
                 tracing::info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, "configuration applied");
             }
             Err(problems) => self.history.refused(problems),
         }
-        installed
     }
 }

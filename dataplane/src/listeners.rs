@@ -11,6 +11,33 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
 
+/// What an address is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Purpose {
+    /// For requests in clear, or in TLS where there is no other address for them.
+    Traffic,
+    /// For requests in TLS.
+    Tls,
+}
+
+impl Purpose {
+    /// As logs have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Traffic => "traffic",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// The key that says so.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Traffic => "server.addr",
+            Self::Tls => "server.tls.addr",
+        }
+    }
+}
+
 /// The sockets of one address, one for each worker.
 #[derive(Debug)]
 pub(crate) struct Listeners {

@@ -13,6 +13,10 @@ mod listeners;
 mod descriptors;
 /// A thread that serves them.
 mod worker;
+/// Its bytes, in clear or not.
+mod socket;
+/// TLS on both sides.
+mod tls;
 /// One client connection.
 mod connection;
 /// HTTP/1.1 as it is written, on both sides.
@@ -94,6 +98,7 @@ use crate::{
     metrics::{Metrics, gauges::States},
     options::Options,
     status::OwnStatus,
+    tls::FileBase,
 };
 
 /// Smaller and faster than the system's for the short lives of requests; see docs/dependencies.md.
@@ -206,6 +211,7 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
     let gateway = Arc::new(Gateway::new(Parameters {
         workers: options.workers(),
         listen: options.listen.clone(),
+        files: options.config.as_deref().map_or(FileBase::Nowhere, FileBase::of_file),
         running: Arc::clone(&status.running),
         log,
         metrics,

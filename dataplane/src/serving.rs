@@ -7,10 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use apigw_config::model::{Auth, MaxKeys, RateLimitBackend, Settings};
+use apigw_config::model::{Auth, MaxKeys, RateLimitBackend, Settings, TlsListening};
 use apigw_engine::{Snapshot, rate_limit::Table};
 
-use crate::jwks::KeyRing;
+use crate::{
+    jwks::KeyRing,
+    listeners::Purpose,
+    tls::{ServerTls, upstream::UpstreamTls},
+};
 
 /// A snapshot and what its judgements need. A request takes it once and is judged by it to its end.
 #[derive(Debug)]
@@ -20,16 +24,48 @@ pub(crate) struct Serving {
     pub(crate) keys: KeyRing,
     /// The buckets of rate limits, shared by all workers.
     pub(crate) buckets: Arc<Table>,
+    /// What clients are shown; none: everything is in clear.
+    tls: Option<Arc<ServerTls>>,
+    /// None: no upstream speaks TLS.
+    upstream_tls: Option<UpstreamTls>,
+}
+
+/// What is ready of TLS, on both sides.
+#[derive(Debug, Default)]
+pub(crate) struct ReadyTls {
+    pub(crate) server: Option<Arc<ServerTls>>,
+    pub(crate) upstream: Option<UpstreamTls>,
 }
 
 impl Serving {
     /// Begins to fetch keys of providers that are new. Dropped before it serves, it leaves no trace.
-    pub(crate) fn new(snapshot: Snapshot, previous: Option<&Self>) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, tls: ReadyTls, previous: Option<&Self>) -> Self {
         let settings = snapshot.settings();
         let providers = settings.auth.as_ref().map_or(&[][..], Auth::providers);
         let keys = KeyRing::new(providers, previous.map(|previous| &previous.keys));
         let buckets = buckets(settings, previous);
-        Self { snapshot: Arc::new(snapshot), keys, buckets }
+        let ReadyTls { server: tls, upstream: upstream_tls } = tls;
+        Self { snapshot: Arc::new(snapshot), keys, buckets, tls, upstream_tls }
+    }
+
+    /// Who vouches for upstreams; none: no upstream speaks TLS.
+    pub(crate) fn upstream_tls(&self) -> Option<&UpstreamTls> {
+        self.upstream_tls.as_ref()
+    }
+
+    /// What clients are shown; none: everything is in clear.
+    pub(crate) fn tls(&self) -> Option<&Arc<ServerTls>> {
+        self.tls.as_ref()
+    }
+
+    /// What clients are shown who connect to such an address; none: it is spoken to in clear.
+    pub(crate) fn tls_on(&self, purpose: Purpose) -> Option<Arc<ServerTls>> {
+        let tls = self.tls.as_ref()?;
+        let speaks = match (purpose, &self.snapshot.settings().server.tls.as_ref()?.listening) {
+            (Purpose::Tls, _) | (Purpose::Traffic, TlsListening::Everywhere) => true,
+            (Purpose::Traffic, TlsListening::Beside { .. }) => false,
+        };
+        speaks.then(|| Arc::clone(tls))
     }
 }
 

@@ -11,31 +11,42 @@ pub(crate) mod connection;
 mod upload;
 
 use std::{
+    cell::RefCell,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
+use apigw_config::names::Scheme;
 use apigw_engine::{
     rejection::UpstreamFailure,
     snapshot::{Snapshot, Upstream},
 };
 use http::{Method, Response, request};
-use tokio::time::Instant;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use self::{
     connection::{Connection, SendError, UpstreamBody},
     connector::Connector,
     pool::{Limits, Pool},
 };
-use crate::{connection::deadlines::Deadlines, exchange::request_body::RequestBody, metrics::WorkerCounters};
+use crate::{
+    connection::deadlines::Deadlines, exchange::request_body::RequestBody, metrics::WorkerCounters,
+    serving::Serving, socket::Socket, tls::upstream::UpstreamTls,
+};
 
 /// One worker's way to the upstreams.
 pub(crate) struct Upstreams {
     pool: Rc<Pool>,
     connector: Connector,
+    /// None: no upstream speaks it.
+    tls: RefCell<Option<UpstreamTls>>,
     counted: Arc<WorkerCounters>,
     workers: usize,
 }
@@ -43,17 +54,20 @@ pub(crate) struct Upstreams {
 impl Upstreams {
     /// Of one worker among `workers`, which share what the file allows.
     pub(crate) fn new(
-        snapshot: &Snapshot,
+        serving: &Serving,
         connector: Connector,
         counted: Arc<WorkerCounters>,
         workers: usize,
     ) -> Self {
-        let limits = Limits::new(&snapshot.settings().upstream, workers);
-        Self { pool: Rc::new(Pool::new(limits)), connector, counted, workers }
+        let limits = Limits::new(&serving.snapshot.settings().upstream, workers);
+        let tls = RefCell::new(serving.upstream_tls().cloned());
+        Self { pool: Rc::new(Pool::new(limits)), connector, tls, counted, workers }
     }
 
     /// Takes the limits and the upstreams of a new snapshot.
-    pub(crate) fn reconfigure(&self, snapshot: &Snapshot) {
+    pub(crate) fn reconfigure(&self, serving: &Serving) {
+        let snapshot = &serving.snapshot;
+        *self.tls.borrow_mut() = serving.upstream_tls().cloned();
         let limits = Limits::new(&snapshot.settings().upstream, self.workers);
         self.pool.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
     }
@@ -116,10 +130,41 @@ impl Upstreams {
     ) -> Pin<Box<dyn Future<Output = Result<Connection, UpstreamFailure>> + 'a>> {
         Box::pin(async move {
             deadlines.connecting();
-            let timeout = snapshot.settings().upstream.dial_timeout.duration();
+            let settings = &snapshot.settings().upstream;
+            let timeout = settings.dial_timeout.duration();
             let stream = self.connector.connect(upstream, timeout).await?;
-            Ok(Connection::new(stream, upstream.id))
+            let socket = match upstream.scheme {
+                Scheme::Http => Socket::Plain(stream),
+                Scheme::Https => {
+                    self.secure(upstream, stream, settings.tls_handshake_timeout.duration()).await?
+                }
+            };
+            Ok(Connection::new(socket, upstream.id))
         })
+    }
+}
+
+impl Upstreams {
+    async fn secure(
+        &self,
+        upstream: &Upstream,
+        stream: TcpStream,
+        limit: Duration,
+    ) -> Result<Socket, UpstreamFailure> {
+        // A request that began before a change may lead where nobody is to be trusted any more.
+        let tls = self.tls.borrow().clone().ok_or(UpstreamFailure::Tls)?;
+        match timeout(limit, tls.connect(&upstream.host, stream)).await {
+            Ok(Ok(stream)) => Ok(Socket::Dialled(Box::new(stream))),
+            Ok(Err(error)) => {
+                self.counted.failed_upstream_handshakes.add(1);
+                tracing::debug!(host = ?upstream.host, %error, "no handshake with upstream");
+                Err(UpstreamFailure::Tls)
+            }
+            Err(_elapsed) => {
+                self.counted.failed_upstream_handshakes.add(1);
+                Err(UpstreamFailure::ConnectTimeout)
+            }
+        }
     }
 }
 

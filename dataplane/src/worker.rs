@@ -42,6 +42,7 @@ use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
     connection::{self, Control},
+    listeners::Purpose,
     metrics::{Metrics, OpenConnection, RouteCounters, WorkerCounters},
     rate_limit_redis::{RedisLimiter, Roots},
     resolver::Addresses,
@@ -84,7 +85,7 @@ pub(crate) struct ListenerId(pub(crate) u64);
 /// What the gateway tells a worker. Few, and sent by the gateway alone, so their queue needs no bound.
 pub(crate) enum Command {
     /// Accept connections here as well.
-    Listen(ListenerId, std::net::TcpListener),
+    Listen(ListenerId, std::net::TcpListener, Purpose),
     /// Accept what has been established here, then close; its connections end when they are idle.
     Close(ListenerId),
     /// End when the last connection has; the listeners are closed before.
@@ -200,7 +201,7 @@ impl Worker {
         let counted = shared.metrics.of_worker();
         let connector = Connector::new(Arc::clone(&shared.addresses), Arc::clone(&counted));
         Self {
-            upstreams: Upstreams::new(&serving.snapshot, connector, Arc::clone(&counted), shared.workers),
+            upstreams: Upstreams::new(&serving, connector, Arc::clone(&counted), shared.workers),
             shared_limiter: RefCell::new(start_shared_limiter(&serving.snapshot)),
             tokens: RefCell::new(TokenCache::new(REMEMBERED_TOKENS, RandomState::new())),
             view: RefCell::new(Rc::new(View::new(serving))),
@@ -226,7 +227,7 @@ impl Worker {
         let newest = running.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.serving) {
-            self.upstreams.reconfigure(&newest.snapshot);
+            self.upstreams.reconfigure(newest);
             self.counters.borrow_mut().clear();
             self.follow_rate_limit_backend(&newest.snapshot);
             *view = Rc::new(View::new(Arc::clone(newest)));
@@ -325,7 +326,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     loop {
         tokio::select! {
             command = commands.recv(), if !is_finishing => match command {
-                Some(Command::Listen(id, listener)) => match listen(&worker, id, listener) {
+                Some(Command::Listen(id, listener, purpose)) => match listen(&worker, (id, purpose), listener) {
                     Ok(accepting) => drop(listeners.insert(id, accepting)),
                     Err(error) => tracing::error!(%error, "listener not started"),
                 },
@@ -355,19 +356,19 @@ struct Accepting {
 
 fn listen(
     worker: &Rc<Worker>,
-    id: ListenerId,
+    listening: (ListenerId, Purpose),
     listener: std::net::TcpListener,
 ) -> std::io::Result<Accepting> {
     let listener = TcpListener::from_std(listener)?;
     let (open, closed) = oneshot::channel();
     worker.listeners.set(worker.listeners.get() + 1);
-    tokio::task::spawn_local(accept_all(Rc::clone(worker), id, listener, closed));
+    tokio::task::spawn_local(accept_all(Rc::clone(worker), listening, listener, closed));
     Ok(Accepting { _open: open })
 }
 
 async fn accept_all(
     worker: Rc<Worker>,
-    id: ListenerId,
+    listening: (ListenerId, Purpose),
     listener: TcpListener,
     mut closed: oneshot::Receiver<()>,
 ) {
@@ -377,7 +378,7 @@ async fn accept_all(
             _ = &mut closed => break,
         };
         match accepted {
-            Ok((stream, peer)) => start_connection(&worker, id, stream, peer),
+            Ok((stream, peer)) => start_connection(&worker, listening, stream, peer),
             Err(error) => {
                 // A connection that ended before it was accepted is nobody's loss; anything else will take a while.
                 if error.kind() != std::io::ErrorKind::ConnectionAborted {
@@ -393,15 +394,20 @@ async fn accept_all(
     while let Ok((socket, peer)) = SockRef::from(&listener).accept() {
         let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
         if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
-            start_connection(&worker, id, stream, peer);
+            start_connection(&worker, listening, stream, peer);
         }
     }
     drop(listener);
     worker.listeners.set(worker.listeners.get() - 1);
-    worker.drain(id);
+    worker.drain(listening.0);
 }
 
-fn start_connection(worker: &Rc<Worker>, listener: ListenerId, stream: TcpStream, peer: SocketAddr) {
+fn start_connection(
+    worker: &Rc<Worker>,
+    (listener, purpose): (ListenerId, Purpose),
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     if tune(&stream).is_err() {
         return; // It is gone already.
     }
@@ -421,7 +427,7 @@ fn start_connection(worker: &Rc<Worker>, listener: ListenerId, stream: TcpStream
             worker: Rc::clone(&worker),
             number,
         };
-        connection::serve(worker, stream, peer, control).await;
+        connection::serve(worker, stream, peer, purpose, control).await;
     });
 }
 
@@ -436,7 +442,7 @@ fn turn_away(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     worker.being_turned_away.set(under_way + 1);
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        connection::turn_away(&worker, &stream, peer).await;
+        connection::turn_away(&worker, stream, peer).await;
         worker.being_turned_away.set(worker.being_turned_away.get() - 1);
     });
 }

@@ -42,6 +42,8 @@ mod shared_limits;
 mod concurrency;
 // An upstream that fails is left alone, and tried again.
 mod breaker;
+// TLS on both sides: certificates, their renewal, who is told what.
+mod tls;
 // What pages of other origins may do.
 mod cors;
 // What an operator sees: admin endpoints and metrics.

@@ -3,8 +3,12 @@
 //! TLS 1.3 alone, as both sides are ours. Nothing is resumed: each connection is judged by the certificates and authorities
 //! of its beginning, and connections are few and last.
 
+/// One file, read.
+pub mod pem;
 /// What the three files say, made ready.
 mod material;
+/// Whether what the files say now is of use.
+mod standing;
 /// The files, followed.
 mod renewal;
 /// Why a handshake failed, in words.
@@ -17,7 +21,12 @@ use clap::Args;
 use rustls::{ClientConfig, ServerConfig};
 
 use self::material::{Material, Texts};
-pub use self::{failure::TlsFailure, material::TlsError, renewal::Renewal};
+pub use self::{
+    failure::TlsFailure,
+    pem::TlsError,
+    renewal::Renewal,
+    standing::{Change, Standing},
+};
 
 /// The flags of a program that connects or is connected to.
 #[derive(Debug, Clone, Default, Args)]

@@ -129,6 +129,7 @@ impl Keys {
             paths,
             drain_timeout_us,
             max_connections,
+            tls,
         } = server;
         self.list("server.addr", addresses);
         self.list("server.trusted_proxies", trusted_proxies);
@@ -154,6 +155,29 @@ impl Keys {
                 self.truth("server.paths.merge_slashes", false);
             }
         }
+        tls.into_iter().for_each(|tls| self.server_tls(tls));
+    }
+
+    fn server_tls(&mut self, tls: v1::ServerTls) {
+        let v1::ServerTls {
+            addresses,
+            redirect_to_https,
+            certificates,
+            min_version,
+            client_auth,
+            client_ca_file,
+            handshake_timeout_us,
+        } = tls;
+        self.list("server.tls.addr", addresses);
+        self.truth("server.redirect_to_https", redirect_to_https);
+        for (index, v1::CertificateFiles { cert_file, key_file }) in certificates.into_iter().enumerate() {
+            self.text(&format!("server.tls.certificates[{index}].cert_file"), cert_file);
+            self.text(&format!("server.tls.certificates[{index}].key_file"), key_file);
+        }
+        self.text("server.tls.min_version", min_version);
+        self.text("server.tls.client_auth.mode", client_auth);
+        self.text("server.tls.client_auth.ca_file", client_ca_file);
+        self.seconds("server.tls.handshake_timeout_seconds", handshake_timeout_us);
     }
 
     fn upstream(&mut self, upstream: v1::Upstream) {

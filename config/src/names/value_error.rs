@@ -138,6 +138,9 @@ pub enum ValueError {
         /// As written.
         text: String,
     },
+    /// A redirect from addresses that there are not.
+    #[error("needs server.tls.addr: without it no address is left for requests in clear")]
+    NothingToRedirect,
     /// More servers than one, which only a cluster has.
     #[error("has several addresses, which needs \"cluster: true\"")]
     NotACluster,

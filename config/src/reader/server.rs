@@ -1,6 +1,6 @@
 //! Reads `server`, `upstream` and `admin`.
 
-use super::{Mapping, Place, Read, Reader, route::address_lists, values::OneOrMore};
+use super::{Mapping, Place, Read, Reader, route::address_lists, tls::server_tls, values::OneOrMore};
 use crate::model::{Admin, EncodedSlash, PathRules, Server, Upstream};
 
 impl Read for Server {
@@ -8,6 +8,7 @@ impl Read for Server {
         let defaults = Self::default();
         let mut keys = Mapping::open(place, reader)?;
         let addresses = keys.or("addr", OneOrMore(defaults.addresses().to_vec()));
+        let tls = server_tls(&mut keys);
         let trusted_proxies = keys.or("trusted_proxies", defaults.trusted_proxies.clone());
         let address_lists = address_lists(&mut keys);
         let paths = keys.or("paths", PathRules::default());
@@ -27,6 +28,7 @@ impl Read for Server {
         keys.finish();
 
         let mut server = server?;
+        server.tls = tls?.0;
         server.trusted_proxies = trusted_proxies?;
         server.address_lists = address_lists?;
         server.paths = paths?;

@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr
 
 use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
 use crate::{
-    model::{EncodedSlash, ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure, Required},
+    model::{
+        ClientAuthMode, EncodedSlash, ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure, Required,
+        TlsVersion,
+    },
     names::{
-        AddressRange, Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimValue, CorsMethod,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimValue, CorsMethod, FilePath,
         ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent, Period,
         PolicyMode, ProviderName, RouteName, Secret, ServerAddress, Span, TokenScope, UpstreamUrl,
         ValueError,
@@ -210,6 +213,9 @@ read_from_text! {
     OriginPattern: Self::from_str,
     CorsMethod: Self::from_str,
     KeyPrefix: Self::new,
+    FilePath: Self::from_str,
+    TlsVersion: Self::from_str,
+    ClientAuthMode: Self::from_str,
     RedisFailure: Self::from_str,
     EncodedSlash: Self::from_str,
     Required: Self::from_str,

@@ -8,9 +8,9 @@ use super::route;
 use crate::{
     model::*,
     names::{
-        Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimName, ClaimValue, ForwardedHeader, HeaderName,
-        KeyPrefix, PathPrefix, Percent, Period, PolicyMode, ProviderName, Secret, ServerAddress, Span,
-        UpstreamUrl,
+        Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimName, ClaimValue, FilePath, ForwardedHeader,
+        HeaderName, KeyPrefix, PathPrefix, Percent, Period, PolicyMode, ProviderName, Secret, ServerAddress,
+        Span, UpstreamUrl,
     },
 };
 
@@ -47,11 +47,13 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let admin = prop::option::of(address.clone().prop_map(|address| Admin { address }));
     let addresses = prop::collection::vec(address, 1..3);
     let lists = (any_lists(), any_lists());
+    let lists = (lists, prop::option::of(any_tls()));
     let limits = (any_paths(), (1_u32..).prop_map(|number| NonZeroU32::new(number).unwrap()));
     let server = (addresses, lists, limits, any_bytes(), any_bytes(), [any_period(), any_period()]).prop_map(
-        |(addresses, (lists, others), (paths, connections), head, body, [read, write])| {
+        |(addresses, ((lists, others), tls), (paths, connections), head, body, [read, write])| {
             let mut server = Server::default().with_addresses(addresses).unwrap();
             (server.trusted_proxies, server.address_lists) = (others.allow, lists);
+            server.tls = tls;
             server.paths = paths;
             (server.drain_timeout, server.max_connections) = (read, connections);
             (server.max_header_bytes, server.max_body_bytes) = (head, body);
@@ -75,6 +77,27 @@ fn any_paths() -> impl Strategy<Value = PathRules> {
     let slash = select(vec![EncodedSlash::Reject, EncodedSlash::Keep, EncodedSlash::Decode]);
     (slash, any::<bool>())
         .prop_map(|(encoded_slash, merge_slashes)| PathRules { encoded_slash, merge_slashes })
+}
+
+fn any_tls() -> impl Strategy<Value = ServerTls> {
+    let path = || select(vec!["a.pem", "/etc/b.pem", "c"]).prop_map(|text| text.parse::<FilePath>().unwrap());
+    let files = (path(), path()).prop_map(|(cert_file, key_file)| CertificateFiles { cert_file, key_file });
+    let listening = select(vec![
+        TlsListening::Everywhere,
+        TlsListening::Beside { addresses: vec![":1".parse().unwrap()], plain: PlainRequests::Serve },
+        TlsListening::Beside { addresses: vec![":2".parse().unwrap()], plain: PlainRequests::Redirect },
+    ]);
+    let mode = select(vec![ClientAuthMode::None, ClientAuthMode::Optional, ClientAuthMode::Required]);
+    let version = select(vec![TlsVersion::Tls12, TlsVersion::Tls13]);
+    let client_auth = (mode, path()).prop_map(|(mode, path)| ClientAuth::new(mode, Some(path)).unwrap());
+    (prop::collection::vec(files, 1..4), listening, version, client_auth, any_period()).prop_map(
+        |(certificates, listening, min_version, client_auth, handshake_timeout)| {
+            let mut tls = ServerTls::new(certificates).unwrap().with_listening(listening);
+            (tls.min_version, tls.client_auth) = (min_version, client_auth);
+            tls.handshake_timeout = handshake_timeout;
+            tls
+        },
+    )
 }
 
 fn any_lists() -> impl Strategy<Value = AddressLists> {

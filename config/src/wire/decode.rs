@@ -6,13 +6,14 @@ mod auth;
 mod policy;
 mod rate_limit;
 mod route;
+mod tls;
 
 use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr, sync::Arc};
 
 use apigw_proto::v1;
 use prost::Message as _;
 
-use self::{auth::auth, rate_limit::rate_limit_backend, route::route};
+use self::{auth::auth, rate_limit::rate_limit_backend, route::route, tls::server_tls};
 use super::{
     Leaf, LeafError, Resource, ResourceKind,
     content::Meaning,
@@ -300,7 +301,12 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
         micros => fields.period("websocket_idle_timeout_seconds", micros),
     };
     let server = addresses.and_then(|list| fields.take("addr", Server::default().with_addresses(list)));
+    let tls = match &message.tls {
+        None => Some(None),
+        Some(message) => server_tls(message, fields.problems).map(Some),
+    };
     let mut server = server?;
+    server.tls = tls?;
     server.trusted_proxies = trusted_proxies?;
     server.address_lists = address_lists?;
     server.paths = paths?;

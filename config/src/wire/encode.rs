@@ -8,8 +8,9 @@ use prost::Message as _;
 use super::{MAX_LEAVES, Resource, ResourceKind};
 use crate::{
     model::{
-        AddressLists, Admin, Auth, EncodedSlash, GatewayConfig, Jwks, PathRules, Provider, ProviderKind,
-        RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route, Server, Settings, Upstream,
+        AddressLists, Admin, Auth, CertificateFiles, EncodedSlash, GatewayConfig, Jwks, PathRules, Provider,
+        ProviderKind, RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route, Server,
+        ServerTls, Settings, Upstream,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
@@ -99,6 +100,25 @@ impl From<&Server> for v1::Server {
             drain_timeout_us: unless(Server::DEFAULT_DRAIN_TIMEOUT.micros(), server.drain_timeout.micros()),
             max_connections: unless(Server::DEFAULT_MAX_CONNECTIONS.get(), server.max_connections.get()),
             websocket_idle_timeout_us: websocket_idle_timeout(server),
+            tls: server.tls.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&ServerTls> for v1::ServerTls {
+    fn from(tls: &ServerTls) -> Self {
+        let files = |files: &CertificateFiles| v1::CertificateFiles {
+            cert_file: files.cert_file.as_str().into(),
+            key_file: files.key_file.as_str().into(),
+        };
+        Self {
+            addresses: tls.listening.addresses().iter().map(ToString::to_string).collect(),
+            redirect_to_https: tls.listening.redirect_port().is_some(),
+            certificates: tls.certificates().iter().map(files).collect(),
+            min_version: tls.min_version.to_string(),
+            client_auth: tls.client_auth.mode().to_string(),
+            client_ca_file: tls.client_auth.ca_file().map_or_else(String::new, |path| path.as_str().into()),
+            handshake_timeout_us: tls.handshake_timeout.micros(),
         }
     }
 }

@@ -43,12 +43,14 @@ pub enum Feature {
     MaxHeaderBytes,
     /// A route's own limit of a body.
     MaxBodyBytes,
+    /// Clients are spoken to in TLS.
+    ServerTls,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 14] = [
+pub const KNOWN: [Feature; 15] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -62,6 +64,7 @@ pub const KNOWN: [Feature; 14] = [
     Feature::Cors,
     Feature::MaxHeaderBytes,
     Feature::MaxBodyBytes,
+    Feature::ServerTls,
     Feature::PolicyMode,
 ];
 
@@ -83,6 +86,7 @@ impl Feature {
             Self::Cors => "cors",
             Self::MaxHeaderBytes => "max_header_bytes",
             Self::MaxBodyBytes => "max_body_bytes",
+            Self::ServerTls => "server.tls",
             Self::PolicyMode => "policy_mode",
         }
     }
@@ -176,8 +180,22 @@ impl Needs {
             drain_timeout_us: _,
             // Every build has some bound, if only that of its system.
             max_connections: _,
+            tls,
         } = server;
         address_lists.into_iter().for_each(|lists| self.address_lists(&lists));
+        // What it says of certificates is no feature of its own: a build that reads it does all of it.
+        if let Some(v1::ServerTls {
+            addresses: _,
+            redirect_to_https: _,
+            certificates: _,
+            min_version: _,
+            client_auth: _,
+            client_ca_file: _,
+            handshake_timeout_us: _,
+        }) = tls
+        {
+            self.add(Feature::ServerTls);
+        }
     }
 
     fn address_lists(&mut self, lists: &v1::AddressLists) {

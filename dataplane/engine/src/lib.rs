@@ -31,6 +31,8 @@ pub mod concurrency;
 pub mod circuit_breaker;
 /// What the upstream is asked for.
 pub mod target;
+/// Where requests are sent that come in clear.
+pub mod redirect;
 /// Why it is refused.
 pub mod rejection;
 

@@ -21,6 +21,9 @@ pub enum Rejection {
     /// As many clients are connected as may be.
     #[error("too many connections")]
     TooManyConnections,
+    /// The client speaks in clear where TLS is spoken.
+    #[error("the connection is in clear where TLS is spoken")]
+    TlsExpected,
     /// The head did not arrive in time.
     #[error("the request's head did not arrive in time")]
     HeadTimeout,
@@ -118,6 +121,9 @@ pub enum UpstreamFailure {
     /// No connection was made in time.
     #[error("no connection to the upstream in time")]
     ConnectTimeout,
+    /// No TLS, or nobody vouches for who answered there.
+    #[error("no secure connection to the upstream")]
+    Tls,
     /// The connection ended, or broke, before an answer.
     #[error("the upstream's connection broke")]
     Reset,
@@ -178,6 +184,7 @@ impl Rejection {
         use StatusCode as Status;
         match self {
             Self::TooManyConnections => (Status::SERVICE_UNAVAILABLE, "too_many_connections", "too_busy"),
+            Self::TlsExpected => (Status::BAD_REQUEST, "tls_expected", "tls_required"),
             Self::HeadTimeout => (Status::REQUEST_TIMEOUT, "head_timeout", "request_timeout"),
             Self::HeadMalformed => (Status::BAD_REQUEST, "head_malformed", "bad_request"),
             Self::HttpVersion => {
@@ -249,6 +256,7 @@ impl Rejection {
         matches!(
             self,
             Self::TooManyConnections
+                | Self::TlsExpected
                 | Self::HeadTimeout
                 | Self::HeadMalformed
                 | Self::HttpVersion
@@ -274,6 +282,7 @@ impl UpstreamFailure {
             Self::Unresolved => (bad, "upstream_unresolved", "bad_gateway"),
             Self::Connect => (bad, "upstream_unreachable", "bad_gateway"),
             Self::ConnectTimeout => (late, "upstream_connect_timeout", "gateway_timeout"),
+            Self::Tls => (bad, "upstream_tls", "bad_gateway"),
             Self::Reset => (bad, "upstream_reset", "bad_gateway"),
             Self::Malformed => (bad, "upstream_malformed", "bad_gateway"),
             Self::ResponseTimeout => (late, "upstream_timeout", "gateway_timeout"),

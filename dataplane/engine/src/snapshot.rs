@@ -120,6 +120,8 @@ impl Changes {
 pub struct Upstream {
     /// Identity of its state.
     pub id: UpstreamId,
+    /// How bytes travel.
+    pub scheme: Scheme,
     /// An address or a name.
     pub host: UpstreamHost,
     /// TCP port.
@@ -168,7 +170,7 @@ impl Snapshot {
         revision: Revision,
         previous: Option<&Self>,
     ) -> Result<Self, Vec<Problem>> {
-        compile::compile(config, revision, previous)
+        Ok(compile::compile(config, revision, previous))
     }
 
     fn compiled(&self, name: &RouteName) -> Option<&CompiledRoute> {
@@ -268,7 +270,7 @@ impl Upstream {
     fn new(url: &UpstreamUrl, id: UpstreamId) -> Self {
         let authority = HeaderValue::from_str(&url.authority())
             .expect("an upstream's host holds only letters, digits and -_.:[]");
-        Self { id, host: url.host().clone(), port: url.port(), authority }
+        Self { id, scheme: url.scheme(), host: url.host().clone(), port: url.port(), authority }
     }
 }
 
@@ -345,9 +347,8 @@ mod tests {
     }
 
     #[test]
-    fn https_upstreams_are_refused_with_their_place() {
-        let problems = snapshot(&[("a", "http://h:1"), ("b", "https://h")], None).unwrap_err();
-        assert_eq!(problems.len(), 1);
-        assert_eq!(problems[0].path, "routes[1].upstream");
+    fn schemes_tell_upstreams_apart() {
+        let snapshot = snapshot(&[("a", "http://h:1"), ("b", "https://h:1")], None).unwrap();
+        assert_ne!(route(&snapshot, "/a").upstream.id, route(&snapshot, "/b").upstream.id);
     }
 }

@@ -12,7 +12,6 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::net::TcpStream;
 
 use super::deadlines::Deadlines;
 use crate::http1::{
@@ -22,6 +21,7 @@ use crate::http1::{
     read_buffer::ReadBuffer,
     write_buffer::WriteBuffer,
 };
+use crate::socket::Socket;
 
 /// The most bytes of later requests that are taken while one is at work.
 const MOST_AHEAD_BYTES: usize = 64 << 10;
@@ -34,7 +34,7 @@ const INVITATION: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
-    socket: RefCell<TcpStream>,
+    socket: RefCell<Socket>,
     read: RefCell<ReadBuffer>,
     write: RefCell<WriteBuffer>,
     search: RefCell<HeadSearch>,
@@ -72,7 +72,7 @@ pub(crate) enum BodyBroken {
 }
 
 impl ClientIo {
-    pub(super) fn new(socket: TcpStream, deadlines: Rc<Deadlines>) -> Self {
+    pub(super) fn new(socket: Socket, deadlines: Rc<Deadlines>) -> Self {
         Self {
             socket: RefCell::new(socket),
             read: RefCell::default(),
@@ -85,7 +85,7 @@ impl ClientIo {
     }
 
     /// The socket, and what has come on it and was not taken.
-    pub(super) fn into_parts(self) -> (TcpStream, ReadBuffer) {
+    pub(super) fn into_parts(self) -> (Socket, ReadBuffer) {
         (self.socket.into_inner(), self.read.into_inner())
     }
 
@@ -198,7 +198,7 @@ impl ClientIo {
     }
 
     /// The socket and what has come on it, for whoever takes over from HTTP.
-    pub(super) fn tunnel(&self) -> (RefMut<'_, TcpStream>, RefMut<'_, ReadBuffer>) {
+    pub(super) fn tunnel(&self) -> (RefMut<'_, Socket>, RefMut<'_, ReadBuffer>) {
         (self.socket.borrow_mut(), self.read.borrow_mut())
     }
 
@@ -214,7 +214,8 @@ impl ClientIo {
         let mut write = self.write.borrow_mut();
         let before = write.len();
         let flushed = write.poll_flush(Pin::new(&mut *self.socket.borrow_mut()), context);
-        if write.len() < before {
+        // In TLS the last bytes wait below, where they cannot be seen to go.
+        if write.len() < before || flushed.is_ready() && self.deadlines.is_write_blocked() {
             self.deadlines.write_progressed();
         }
         if flushed.is_pending() {
@@ -224,13 +225,7 @@ impl ClientIo {
     }
 
     fn poll_fill(&self, read: &mut ReadBuffer, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut socket = self.socket.borrow_mut();
-        if read.is_empty() {
-            // Most of the time there is nothing yet: no memory is held until there is.
-            read.release();
-            ready!(socket.poll_read_ready(context))?;
-        }
-        let count = ready!(read.poll_fill(Pin::new(&mut *socket), context))?;
+        let count = ready!(self.socket.borrow_mut().poll_fill(read, context))?;
         // The end of the stream counts as well: the connection ends at once, whatever its phase.
         self.deadlines.bytes_read();
         if count == 0 { Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())) } else { Poll::Ready(Ok(())) }

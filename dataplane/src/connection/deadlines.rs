@@ -251,6 +251,11 @@ impl Deadlines {
         }
     }
 
+    /// Whether the client accepts no bytes.
+    pub(crate) fn is_write_blocked(&self) -> bool {
+        self.write_deadline.get().is_some()
+    }
+
     /// The client accepts no bytes now.
     pub(crate) fn write_blocked(&self) {
         if self.write_deadline.get().is_none() {

@@ -1,10 +1,10 @@
 //! The end of a connection whose next request could not be read: an answer all the same, and time for it to arrive.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use apigw_engine::rejection::Rejection;
 use tokio::{
-    net::TcpStream,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -14,6 +14,7 @@ use crate::{
         forwarding,
         record::{Ending, Record},
     },
+    socket::Socket,
     worker::Worker,
 };
 
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_DISCARDED_BYTES: usize = 8 << 20;
 
 /// Answers a request whose head could not be read.
-pub(super) async fn answer(worker: &Rc<Worker>, client: &Client, stream: &TcpStream, rejection: &Rejection) {
+pub(super) async fn answer(worker: &Rc<Worker>, client: &Client, socket: &mut Socket, rejection: &Rejection) {
     let request_id = forwarding::new_request_id(&mut worker.random.borrow_mut());
     let mut record = Record::new(worker, &worker.view(), client, request_id);
     let answer = rejection.answer();
@@ -37,43 +38,31 @@ pub(super) async fn answer(worker: &Rc<Worker>, client: &Client, stream: &TcpStr
         answer.status,
         body.len(),
     );
-    if let Ok(Ok(())) = timeout(PATIENCE, write_all(stream, text.as_bytes())).await {
+    if let Ok(Ok(())) = timeout(PATIENCE, deliver(socket, text.as_bytes())).await {
         record.add_bytes(body.len() as u64);
         record.end(Ending::Complete);
     }
 }
 
-async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+async fn deliver(socket: &mut Socket, bytes: &[u8]) -> std::io::Result<()> {
+    socket.write_all(bytes).await?;
+    socket.flush().await
 }
 
 /// Ends our side and waits for the client to end its own. A socket closed while bytes arrive resets the connection, and
 /// the client may lose an answer it has not read yet (RFC 9112 section 9.6).
-pub(super) async fn linger(stream: &TcpStream) {
-    if socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write).is_err() {
+pub(super) async fn linger(mut socket: Socket) {
+    let deadline = Instant::now() + PATIENCE;
+    if !matches!(timeout_at(deadline, socket.shutdown()).await, Ok(Ok(()))) {
         return;
     }
-    let deadline = Instant::now() + PATIENCE;
     let mut discarded = 0;
     // On the heap: on the stack it would be part of every idle connection.
     let mut buffer = vec![0; 4_096];
     while discarded < MOST_DISCARDED_BYTES {
-        if !matches!(timeout_at(deadline, stream.readable()).await, Ok(Ok(()))) {
-            return;
-        }
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return,
-            Ok(bytes) => discarded += bytes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
+        match timeout_at(deadline, socket.read(&mut buffer)).await {
+            Ok(Ok(bytes)) if bytes > 0 => discarded += bytes,
+            _ => return,
         }
     }
 }

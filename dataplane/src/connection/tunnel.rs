@@ -12,7 +12,7 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
     response,
 };
-use tokio::{io::AsyncWrite as _, net::TcpStream};
+use tokio::io::AsyncWrite as _;
 
 use super::{Client, client_io::ClientIo, deadlines::Deadlines};
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
         response_body::ResponseBody,
     },
     http1::{encoder, read_buffer::ReadBuffer},
+    socket::Socket,
     upstream::connection::Wire,
 };
 
@@ -142,8 +143,8 @@ enum Faulty {
 /// Passes on what has come and what comes, until the beginning ends; then the end is told.
 fn pass(
     read: &mut ReadBuffer,
-    from: &mut TcpStream,
-    to: &mut TcpStream,
+    from: &mut Socket,
+    to: &mut Socket,
     context: &mut Context<'_>,
     mut moved: impl FnMut(usize),
 ) -> Poll<Result<(), Faulty>> {
@@ -154,9 +155,9 @@ fn pass(
             read.discard(written);
             moved(written);
         }
-        read.release();
-        ready!(from.poll_read_ready(context)).map_err(|_gone| Faulty::From)?;
-        if ready!(read.poll_fill(Pin::new(&mut *from), context)).map_err(|_gone| Faulty::From)? == 0 {
+        // What TLS holds back goes before anybody waits for more.
+        ready!(Pin::new(&mut *to).poll_flush(context)).map_err(|_gone| Faulty::To)?;
+        if ready!(from.poll_fill(read, context)).map_err(|_gone| Faulty::From)? == 0 {
             return Pin::new(to).poll_shutdown(context).map_err(|_gone| Faulty::To);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use apigw_config::names::AddressRange;
+use apigw_config::names::{AddressRange, Scheme};
 use apigw_engine::client;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -22,6 +22,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
 
 /// The longest request id taken from a client, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -32,17 +33,31 @@ pub(crate) struct Peer {
     address: IpAddr,
     /// As X-Forwarded-For has it.
     text: HeaderValue,
+    scheme: Scheme,
 }
 
 impl Peer {
-    pub(crate) fn new(address: IpAddr) -> Self {
+    pub(crate) fn new(address: IpAddr, scheme: Scheme) -> Self {
         let address = address.to_canonical();
         let text = HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII");
-        Self { address, text }
+        Self { address, text, scheme }
     }
 
     pub(crate) fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// How it speaks to us.
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// As X-Forwarded-Proto has it.
+    fn protocol(&self) -> HeaderValue {
+        match self.scheme {
+            Scheme::Http => HTTP,
+            Scheme::Https => HTTPS,
+        }
     }
 
     /// The client's address, as far as trusted proxies tell.
@@ -182,13 +197,13 @@ fn write_forwarded(headers: &mut HeaderMap, peer: &Peer, sender: Sender) {
     if sender == Sender::Trusted {
         headers.append(X_FORWARDED_FOR, peer.text.clone());
         join(headers, &X_FORWARDED_FOR);
-        headers.entry(X_FORWARDED_PROTO).or_insert(HTTP);
+        headers.entry(X_FORWARDED_PROTO).or_insert_with(|| peer.protocol());
         if let Some(host) = host {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
     } else {
         headers.insert(X_FORWARDED_FOR, peer.text.clone());
-        headers.insert(X_FORWARDED_PROTO, HTTP);
+        headers.insert(X_FORWARDED_PROTO, peer.protocol());
         headers.extend(host.map(|host| (X_FORWARDED_HOST, host)));
     }
 }
@@ -251,7 +266,7 @@ mod tests {
     fn check(received: &[(&str, &str)], trusted: &[&str], expected: &[(&str, &str)]) {
         let trusted: Vec<_> = trusted.iter().map(|range| range.parse().unwrap()).collect();
         let mut sent = headers(received);
-        let peer = Peer::new([192, 0, 2, 7].into());
+        let peer = Peer::new([192, 0, 2, 7].into(), Scheme::Http);
         let (authority, id) = (HeaderValue::from_static("up"), HeaderValue::from_static("id"));
         prepare_request(&mut sent, &peer, &trusted, &authority, &id);
         assert_eq!(sent.remove(HOST), Some(authority));

@@ -71,7 +71,8 @@ impl WriteBuffer {
             }
             self.advance(written);
         }
-        Poll::Ready(Ok(()))
+        // Of a plain socket this is nothing; TLS keeps what it has ciphered until then.
+        socket.poll_flush(context)
     }
 
     fn advance(&mut self, written: usize) {

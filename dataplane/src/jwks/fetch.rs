@@ -23,6 +23,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use self::bounded::Bounded;
+use crate::tls::upstream::{RootsError, platform_roots};
 
 /// The most bytes of an answer's head.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
@@ -59,8 +60,11 @@ pub(crate) enum FetchError {
     #[error("no connection to the provider: {0}")]
     Connect(io::Error),
     /// The machine's certificate authorities cannot be read.
-    #[error("no certificate authorities: {0}")]
-    Roots(String),
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// Reading them was given up.
+    #[error("the machine's certificate authorities could not be read")]
+    RootsUnread,
     /// No TLS, or a server that nobody vouches for.
     #[error("no secure connection to the provider: {0}")]
     Tls(io::Error),
@@ -104,7 +108,7 @@ impl Source {
             // It reads files.
             Roots::Platform => match tokio::task::spawn_blocking(platform_roots).await {
                 Ok(roots) => Arc::new(roots?),
-                Err(_) => return Err(FetchError::Roots("reading them was given up".into())),
+                Err(_) => return Err(FetchError::RootsUnread),
             },
         };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -167,15 +171,4 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, FetchError> {
         }
     }
     Ok(document)
-}
-
-fn platform_roots() -> Result<RootCertStore, FetchError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (used, _) = roots.add_parsable_certificates(found.certs);
-    match found.errors.first() {
-        Some(error) if used == 0 => Err(FetchError::Roots(error.to_string())),
-        None if used == 0 => Err(FetchError::Roots("the machine has none".into())),
-        _ => Ok(roots),
-    }
 }

@@ -15,7 +15,7 @@ use prometheus::{
 use tokio::time::Instant;
 
 use super::families::{counter, counters, gauge, gauges, to_f64};
-use crate::{installation::History, running::Running, serving::Serving};
+use crate::{installation::History, running::Running, serving::Serving, tls::Expiry};
 
 /// Where configurations come from, by the names that `gwctl status` has for it.
 const SOURCES: [(&str, ConfigSource); 3] =
@@ -43,6 +43,7 @@ impl Collector for States {
             families.extend(of_routes(&serving, now));
             families.extend(of_buckets(&serving, now));
             families.extend(of_providers(&serving));
+            families.extend(of_certificates(&serving));
         }
         // A family without a series has no text form.
         families.retain(|family| !family.get_metric().is_empty());
@@ -126,6 +127,28 @@ fn of_buckets(serving: &Serving, now: Duration) -> Vec<MetricFamily> {
             "apigw_rate_limit_evictions_total",
             "Callers forgotten before their buckets were full, to make room for others.",
             vec![counter(&[], buckets.evictions())],
+        ),
+    ]
+}
+
+fn of_certificates(serving: &Serving) -> Vec<MetricFamily> {
+    let Some(tls) = serving.tls() else { return Vec::new() };
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+    let expiry = |Expiry { name, not_after }: &Expiry| gauge(&[("certificate", name)], *not_after as f64);
+    // A file may stand in the configuration twice, a series must not.
+    let mut expiries = tls.expiries();
+    expiries.sort_by(|a, b| a.name.cmp(&b.name));
+    expiries.dedup_by(|a, b| a.name == b.name);
+    vec![
+        gauges(
+            "apigw_certificate_expiry_timestamp_seconds",
+            "When the time of a certificate in use is over.",
+            expiries.iter().map(expiry).collect(),
+        ),
+        counters(
+            "apigw_certificate_renewal_failures_total",
+            "How often files of certificates became of no use.",
+            vec![counter(&[], tls.failures())],
         ),
     ]
 }

@@ -24,6 +24,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) connects: Cell,
     /// And those that could not be.
     pub(crate) failed_connects: Cell,
+    /// Handshakes with upstreams that failed, or took too long.
+    pub(crate) failed_upstream_handshakes: Cell,
     /// Requests sent a second time, on another connection.
     pub(crate) retries: Cell,
     /// Connections to upstreams that wait for a request.
@@ -31,12 +33,43 @@ pub(crate) struct WorkerCounters {
     /// Connections to the rate limit server.
     pub(crate) rate_limit_connections: Cell,
     rate_limit_backend_failures: Reasons,
+    /// By outcome.
+    handshakes: Reasons,
+}
+
+/// How a client's handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakeOutcome {
+    /// Requests can be read.
+    Success,
+    /// The two do not come together, or the client went away.
+    Failure,
+    /// It took too long.
+    Timeout,
+    /// The client does not speak TLS.
+    InClear,
+}
+
+impl HandshakeOutcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+            Self::InClear => "in_clear",
+        }
+    }
 }
 
 impl WorkerCounters {
     /// Counts a request that the rate limit server gave no decision for.
     pub(crate) fn rate_limit_backend_failed(&self, reason: &'static str) {
         self.rate_limit_backend_failures.add(reason);
+    }
+
+    /// Counts the end of a client's handshake.
+    pub(crate) fn handshake_ended(&self, outcome: HandshakeOutcome) {
+        self.handshakes.add(outcome.label());
     }
 
     /// Counts a client's connection for as long as the result lives.
@@ -66,53 +99,79 @@ pub(super) fn backend_failures(workers: &[Arc<WorkerCounters>]) -> BTreeMap<&'st
 
 /// The sums over all workers.
 pub(super) fn families(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
-    let sum =
-        |cell: fn(&WorkerCounters) -> &Cell| workers.iter().map(|worker| cell(worker).read()).sum::<u64>();
-    let failures = backend_failures(workers);
-    let failures = failures.iter().map(|(reason, count)| counter(&[("reason", reason)], *count));
+    [of_clients(workers), of_upstreams(workers), of_rate_limits(workers)].concat()
+}
+
+/// What all workers have counted in a cell.
+fn sum(workers: &[Arc<WorkerCounters>], cell: fn(&WorkerCounters) -> &Cell) -> u64 {
+    workers.iter().map(|worker| cell(worker).read()).sum()
+}
+
+fn of_clients(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
+    let mut handshakes = BTreeMap::new();
+    workers.iter().for_each(|worker| worker.handshakes.add_to(&mut handshakes));
+    let handshakes = handshakes.iter().map(|(outcome, count)| counter(&[("outcome", outcome)], *count));
     vec![
+        counters("apigw_tls_handshakes_total", "Handshakes of clients that ended.", handshakes.collect()),
         counters(
             "apigw_client_connections_total",
             "Connections of clients that were accepted.",
-            vec![counter(&[], sum(|worker| &worker.accepted))],
+            vec![counter(&[], sum(workers, |worker| &worker.accepted))],
         ),
         counters(
             "apigw_client_connections_refused_total",
             "Connections of clients above the most that there may be.",
-            vec![counter(&[], sum(|worker| &worker.turned_away))],
+            vec![counter(&[], sum(workers, |worker| &worker.turned_away))],
         ),
         counters(
             "apigw_accept_failures_total",
             "Times that no connection could be accepted, as without file descriptors.",
-            vec![counter(&[], sum(|worker| &worker.failed_accepts))],
+            vec![counter(&[], sum(workers, |worker| &worker.failed_accepts))],
         ),
         gauges(
             "apigw_client_connections",
             "Connections of clients now.",
-            vec![gauge(&[], to_f64(sum(|worker| &worker.open)))],
+            vec![gauge(&[], to_f64(sum(workers, |worker| &worker.open)))],
         ),
+    ]
+}
+
+fn of_upstreams(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
+    vec![
         counters(
             "apigw_upstream_connects_total",
             "Attempts to connect to an upstream.",
             vec![
-                counter(&[("outcome", "success")], sum(|worker| &worker.connects)),
-                counter(&[("outcome", "failure")], sum(|worker| &worker.failed_connects)),
+                counter(&[("outcome", "success")], sum(workers, |worker| &worker.connects)),
+                counter(&[("outcome", "failure")], sum(workers, |worker| &worker.failed_connects)),
             ],
+        ),
+        counters(
+            "apigw_upstream_tls_failures_total",
+            "Handshakes with upstreams that failed.",
+            vec![counter(&[], sum(workers, |worker| &worker.failed_upstream_handshakes))],
         ),
         counters(
             "apigw_upstream_retries_total",
             "Requests sent once more because a kept connection had been closed.",
-            vec![counter(&[], sum(|worker| &worker.retries))],
+            vec![counter(&[], sum(workers, |worker| &worker.retries))],
         ),
         gauges(
             "apigw_upstream_idle_connections",
             "Connections to upstreams that wait for a request.",
-            vec![gauge(&[], to_f64(sum(|worker| &worker.idle_upstream)))],
+            vec![gauge(&[], to_f64(sum(workers, |worker| &worker.idle_upstream)))],
         ),
+    ]
+}
+
+fn of_rate_limits(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
+    let failures = backend_failures(workers);
+    let failures = failures.iter().map(|(reason, count)| counter(&[("reason", reason)], *count));
+    vec![
         gauges(
             "apigw_rate_limit_backend_connections",
             "Workers that are connected to the rate limit server.",
-            vec![gauge(&[], to_f64(sum(|worker| &worker.rate_limit_connections)))],
+            vec![gauge(&[], to_f64(sum(workers, |worker| &worker.rate_limit_connections)))],
         ),
         counters(
             "apigw_rate_limit_backend_failures_total",

@@ -13,7 +13,7 @@ use apigw_engine::{rejection::UpstreamFailure, snapshot::UpstreamId};
 use bytes::Bytes;
 use http::{Response, request, response};
 use http_body::{Body, Frame, SizeHint};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 use super::{pool::Pool, upload::Upload};
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
         read_buffer::ReadBuffer,
         write_buffer::WriteBuffer,
     },
+    socket::Socket,
 };
 
 /// The most bytes until the head of an answer is complete, interim answers (1xx) included: an upstream that goes on with
@@ -44,7 +45,7 @@ pub(crate) struct Connection {
 
 /// A socket, what has come on it and what is to go.
 pub(crate) struct Wire {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) read: ReadBuffer,
     pub(super) write: WriteBuffer,
 }
@@ -82,8 +83,8 @@ enum NoAnswer {
 }
 
 impl Connection {
-    /// Makes an HTTP connection of a TCP one.
-    pub(crate) fn new(socket: TcpStream, upstream: UpstreamId) -> Self {
+    /// Makes an HTTP connection of a socket.
+    pub(crate) fn new(socket: Socket, upstream: UpstreamId) -> Self {
         let wire = Wire { socket, read: ReadBuffer::default(), write: WriteBuffer::default() };
         Self { wire, upstream, is_reused: false, last_used: Instant::now() }
     }
@@ -160,12 +161,7 @@ impl Wire {
 
     /// Reads once; an error also where the upstream has ended its side.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.read.is_empty() {
-            // Most of the time there is nothing yet: no memory is held until there is.
-            self.read.release();
-            ready!(self.socket.poll_read_ready(context))?;
-        }
-        match ready!(self.read.poll_fill(Pin::new(&mut self.socket), context))? {
+        match ready!(self.socket.poll_fill(&mut self.read, context))? {
             0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             _ => Poll::Ready(Ok(())),
         }

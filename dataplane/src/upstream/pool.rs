@@ -131,7 +131,7 @@ mod tests {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            near.push(Connection::new(stream, UpstreamId::default()));
+            near.push(Connection::new(crate::socket::Socket::Plain(stream), UpstreamId::default()));
             far.push(listener.accept().await.unwrap().0);
         }
         (near, far)

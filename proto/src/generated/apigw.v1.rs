@@ -14,7 +14,7 @@ pub struct Settings {
     #[prost(message, optional, tag = "5")]
     pub admin: ::core::option::Option<Admin>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Server {
     /// As written: "HOST:PORT", ":PORT", "\[V6\]:PORT". At least one.
     #[prost(string, repeated, tag = "1")]
@@ -49,6 +49,9 @@ pub struct Server {
     /// 0: the default, five minutes.
     #[prost(uint64, tag = "10")]
     pub websocket_idle_timeout_us: u64,
+    /// Absent: everything is in clear.
+    #[prost(message, optional, tag = "20")]
+    pub tls: ::core::option::Option<ServerTls>,
 }
 /// Which paths are taken that not all programs read alike.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -59,6 +62,38 @@ pub struct PathRules {
     /// `//` is not merged.
     #[prost(bool, tag = "2")]
     pub keeps_empty_segments: bool,
+}
+/// TLS towards clients. Paths are of files on the data plane's machine.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServerTls {
+    /// Beside those of the server; empty: those of the server speak TLS.
+    #[prost(string, repeated, tag = "1")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of requests in clear; only with addresses of its own.
+    #[prost(bool, tag = "2")]
+    pub redirect_to_https: bool,
+    /// At least one.
+    #[prost(message, repeated, tag = "3")]
+    pub certificates: ::prost::alloc::vec::Vec<CertificateFiles>,
+    /// "1.2" or "1.3".
+    #[prost(string, tag = "4")]
+    pub min_version: ::prost::alloc::string::String,
+    /// "none", "optional" or "required".
+    #[prost(string, tag = "5")]
+    pub client_auth: ::prost::alloc::string::String,
+    /// Empty only where no certificates are asked for.
+    #[prost(string, tag = "6")]
+    pub client_ca_file: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "7")]
+    pub handshake_timeout_us: u64,
+}
+/// A certificate and its private key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CertificateFiles {
+    #[prost(string, tag = "1")]
+    pub cert_file: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub key_file: ::prost::alloc::string::String,
 }
 /// From which addresses requests are taken, in CIDR notation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

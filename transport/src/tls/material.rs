@@ -1,103 +1,24 @@
 //! Three files made ready for connections, and checked to fit together.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use rustls::{
-    CertificateError, ClientConfig, InconsistentKeys, RootCertStore, ServerConfig,
+    CertificateError, ClientConfig, RootCertStore, ServerConfig,
     client::{Resumption, verify_server_cert_signed_by_trust_anchor},
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{
-        CertificateDer, PrivateKeyDer, UnixTime,
-        pem::{self, PemObject as _},
-    },
-    server::{NoServerSessionStorage, ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier},
-    sign::{CertifiedKey, SingleCertAndKey},
+    pki_types::{CertificateDer, UnixTime},
+    server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier},
+    sign::SingleCertAndKey,
     version::TLS13,
 };
 
-use super::TlsFiles;
-
-/// The most bytes of one file: hundreds of certificates.
-pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
+use super::{
+    TlsFiles,
+    pem::{self, TlsError},
+};
 
 /// What is negotiated inside of TLS (RFC 7301), the better first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// Why the files are of no use. The text names the file; nothing of a key is in it.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// It is not there, or not for us.
-    #[error("cannot read {}: {source}", file.display())]
-    Unreadable {
-        /// Which.
-        file: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// No certificates are that large.
-    #[error("{} has more than {MAX_FILE_BYTES} bytes", file.display())]
-    TooLarge {
-        /// Which.
-        file: PathBuf,
-    },
-    /// It is no PEM (RFC 7468).
-    #[error("cannot read {} as PEM: {source}", file.display())]
-    NotPem {
-        /// Which.
-        file: PathBuf,
-        /// What is wrong.
-        source: pem::Error,
-    },
-    /// PEM of something else.
-    #[error("{} has no {wanted}", file.display())]
-    Nothing {
-        /// Which.
-        file: PathBuf,
-        /// What was to be in it.
-        wanted: &'static str,
-    },
-    /// A certificate or key that cannot be used.
-    #[error("cannot use {}: {source}", file.display())]
-    Unusable {
-        /// Which.
-        file: PathBuf,
-        /// What is wrong.
-        source: rustls::Error,
-    },
-    /// Authorities that cannot be used.
-    #[error("cannot use {}: {source}", file.display())]
-    NoVerifier {
-        /// Which.
-        file: PathBuf,
-        /// What is wrong.
-        source: VerifierBuilderError,
-    },
-    /// The one was renewed without the other.
-    #[error("the key in {} is not that of the certificate in {}", key.display(), certificate.display())]
-    DoesNotFit {
-        /// The file with the certificate.
-        certificate: PathBuf,
-        /// The file with the key.
-        key: PathBuf,
-    },
-    /// Its time is over.
-    #[error("the certificate in {} has expired", file.display())]
-    Expired {
-        /// Which.
-        file: PathBuf,
-    },
-    /// Its time has not come, or a clock is wrong.
-    #[error("the certificate in {} is not valid yet; is the clock right?", file.display())]
-    NotValidYet {
-        /// Which.
-        file: PathBuf,
-    },
-}
 
 /// The files' contents.
 #[derive(Clone, PartialEq, Eq)]
@@ -110,20 +31,9 @@ pub(super) struct Texts {
 impl Texts {
     pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let [certificate, key, authorities] =
-            [&files.certificate, &files.key, &files.authorities].map(|path| read(path));
+            [&files.certificate, &files.key, &files.authorities].map(|path| pem::read(path));
         Ok(Self { certificate: certificate?, key: key?, authorities: authorities? })
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let mut text = Vec::new();
-    let file = File::open(path);
-    let read = file.and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text));
-    read.map_err(|source| TlsError::Unreadable { file: path.into(), source })?;
-    if text.len() > MAX_FILE_BYTES {
-        return Err(TlsError::TooLarge { file: path.into() });
-    }
-    Ok(text)
 }
 
 /// What connections are made with.
@@ -145,13 +55,10 @@ impl std::fmt::Debug for Material {
 impl Material {
     pub(super) fn new(texts: Texts, files: &TlsFiles) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let chain = certificates(&texts.certificate, &files.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&texts.key).map_err(|error| match error {
-            pem::Error::NoItemsFound => nothing(&files.key, "private key"),
-            source => TlsError::NotPem { file: files.key.clone(), source },
-        })?;
-        let certified = Arc::new(certified(&chain, key, &provider, files)?);
-        let authorities = Arc::new(authorities(&texts.authorities, &files.authorities)?);
+        let certificate = (&*files.certificate, &*texts.certificate);
+        let certified = Arc::new(pem::certified(certificate, (&files.key, &texts.key), &provider)?);
+        let chain = certified.cert.clone();
+        let authorities = Arc::new(pem::authorities(&texts.authorities, &files.authorities)?);
         let unusable = |source| TlsError::Unusable { file: files.certificate.clone(), source };
 
         let verifier =
@@ -201,39 +108,4 @@ impl Material {
             _ => Ok(()),
         }
     }
-}
-
-fn nothing(file: &Path, wanted: &'static str) -> TlsError {
-    TlsError::Nothing { file: file.into(), wanted }
-}
-
-fn certificates(text: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|source| TlsError::NotPem { file: file.into(), source })?;
-    if found.is_empty() { Err(nothing(file, "certificate")) } else { Ok(found) }
-}
-
-fn certified(
-    chain: &[CertificateDer<'static>],
-    key: PrivateKeyDer<'static>,
-    provider: &CryptoProvider,
-    files: &TlsFiles,
-) -> Result<CertifiedKey, TlsError> {
-    CertifiedKey::from_der(chain.to_vec(), key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            TlsError::DoesNotFit { certificate: files.certificate.clone(), key: files.key.clone() }
-        }
-        source @ rustls::Error::InvalidCertificate(_) => {
-            TlsError::Unusable { file: files.certificate.clone(), source }
-        }
-        source => TlsError::Unusable { file: files.key.clone(), source },
-    })
-}
-
-fn authorities(text: &[u8], file: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(text, file)? {
-        roots.add(certificate).map_err(|source| TlsError::Unusable { file: file.into(), source })?;
-    }
-    Ok(roots)
 }

@@ -2,21 +2,17 @@
 //!
 //! Connections that are open are not touched. What cannot be used changes nothing, and is told once.
 
-use std::{convert::Infallible, io, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, path::Path, sync::Arc};
 
 use apigw_config::watch::{Content, FileWatch, WatchError};
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{
-    Tls, TlsError,
-    material::{MAX_FILE_BYTES, Material, Texts},
+    Change, Standing, Tls, TlsError,
+    material::{Material, Texts},
+    pem::MAX_FILE_BYTES,
 };
-
-/// A certificate and its key are two files: one that does not fit has so long for the other to come.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// What was of no use is looked at again: its time may come.
-const RETRY: Duration = Duration::from_secs(60);
 
 /// The followed files; nothing is renewed unless this [runs](Self::run).
 #[derive(Debug)]
@@ -31,17 +27,6 @@ pub struct Renewal {
 struct Followed {
     watch: FileWatch,
     newest: Content,
-}
-
-/// When to look next without a change, and what is then to be told.
-#[derive(Debug)]
-enum Standing {
-    /// What is there is in use.
-    Good,
-    /// It is of no use; nobody was told yet.
-    Doubtful { told_at: Instant },
-    /// It is of no use, and was told.
-    Bad { reason: String, again_at: Instant },
 }
 
 impl Renewal {
@@ -64,34 +49,16 @@ impl Renewal {
 
     /// Renews, for ever.
     pub async fn run(mut self) -> Infallible {
-        let mut standing = Standing::Good;
+        let mut standing = Standing::good();
         loop {
-            let look_at = match &standing {
-                Standing::Good => None,
-                Standing::Doubtful { told_at: at } | Standing::Bad { again_at: at, .. } => Some(*at),
-            };
-            let is_change = tokio::select! {
+            let look_at = standing.look_at();
+            let change = tokio::select! {
                 content = self.certificate.watch.next() => self.certificate.take(content),
                 content = self.key.watch.next() => self.key.take(content),
                 content = self.authorities.watch.next() => self.authorities.take(content),
                 () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => Change::None,
             };
-            standing = self.consider(standing, is_change);
-        }
-    }
-
-    fn consider(&self, standing: Standing, change: Change) -> Standing {
-        let now = Instant::now();
-        match (self.renew(), standing, change) {
-            (Ok(()), _, _) => Standing::Good,
-            (Err(_), _, Change::Some) => Standing::Doubtful { told_at: now + PATIENCE },
-            (Err(error), standing, Change::None) => {
-                let reason = error.to_string();
-                if !matches!(standing, Standing::Bad { reason: told, .. } if told == reason) {
-                    warn!(reason, "certificate not renewed; the one before stays in use");
-                }
-                Standing::Bad { reason, again_at: now + RETRY }
-            }
+            standing = standing.after(self.renew(), change);
         }
     }
 
@@ -112,12 +79,6 @@ impl Renewal {
         info!(certificate = %files.certificate.display(), "certificate renewed; new connections use it");
         Ok(())
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Some,
-    None,
 }
 
 impl Followed {

@@ -48,10 +48,8 @@ fn a_file_is_read_up_to_its_bound() {
         text.push_str(&"\n".repeat(bytes - text.len()));
         Issued { authority: text, ..good.clone() }
     };
-    assert!(Tls::load(padded(material::MAX_FILE_BYTES).write(directory.path())).is_ok());
-    assert!(
-        refused(directory.path(), &padded(material::MAX_FILE_BYTES + 1)).contains("more than 1048576 bytes")
-    );
+    assert!(Tls::load(padded(pem::MAX_FILE_BYTES).write(directory.path())).is_ok());
+    assert!(refused(directory.path(), &padded(pem::MAX_FILE_BYTES + 1)).contains("more than 1048576 bytes"));
 }
 
 fn expired(mut params: CertificateParams) -> CertificateParams {

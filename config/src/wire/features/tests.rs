@@ -117,6 +117,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "cors",
         "max_header_bytes",
         "max_body_bytes",
+        "server.tls",
         "policy_mode",
     ];
     assert_eq!(names, expected);

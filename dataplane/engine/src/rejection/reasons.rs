@@ -43,10 +43,11 @@ fn rejections() -> Vec<Rejection> {
     use PathError::{
         Backslash, ControlCharacter, DotSegmentParameter, EscapedSeparator, InvalidEscape, NotAPath, Overlong,
     };
-    use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Unresolved};
+    use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Tls, Unresolved};
     const MAX_BYTES: u64 = 1_048_576;
     let head = [
         Rejection::TooManyConnections,
+        Rejection::TlsExpected,
         Rejection::HeadTimeout,
         Rejection::HeadMalformed,
         Rejection::HttpVersion,
@@ -77,7 +78,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::TooBusy(Full { max_in_flight: 1 }),
         Rejection::CircuitOpen(Open { retry_after: std::time::Duration::ZERO }),
     ];
-    let upstreams = [Unresolved, Connect, ConnectTimeout, Reset, Malformed, ResponseTimeout];
+    let upstreams = [Unresolved, Connect, ConnectTimeout, Tls, Reset, Malformed, ResponseTimeout];
     let mut all = Vec::from(head);
     all.extend(paths.map(Rejection::Path));
     all.extend([AddressRefusal::Denied, AddressRefusal::NotAllowed].map(Rejection::Address));

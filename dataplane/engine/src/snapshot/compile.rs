@@ -13,8 +13,6 @@ use std::{
 
 use apigw_config::{
     model::{self, Auth, GatewayConfig, RouteGroup, memory},
-    names::Scheme,
-    problem::Problem,
     shared_table::SharedTable,
     wire::Revision,
 };
@@ -51,11 +49,7 @@ struct Compilation<'p> {
 /// Groups that are taken over, by their memory.
 type Kept = HashMap<*const Arc<model::Route>, Arc<Group>>;
 
-pub(super) fn compile(
-    config: GatewayConfig,
-    revision: Revision,
-    previous: Option<&Snapshot>,
-) -> Result<Snapshot, Vec<Problem>> {
+pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Option<&Snapshot>) -> Snapshot {
     // Everything of a route was made under the settings.
     let base = previous.filter(|previous| previous.settings() == config.settings());
     let kept = base.map(|base| kept_groups(base, &config)).unwrap_or_default();
@@ -63,10 +57,6 @@ pub(super) fn compile(
     let kept_routes: usize = kept.values().map(|group| group.routes.len()).sum();
     let (base, kept) =
         if 2 * kept_routes < config.route_count() { (None, Kept::new()) } else { (base, kept) };
-    let mut arrived = config.groups().iter().filter(|group| !kept.contains_key(&memory(group)));
-    if arrived.any(|group| group.iter().any(|route| is_unsupported(route))) {
-        return Err(unsupported(&config).collect());
-    }
     let mut compilation = Compilation::new(&config, previous, base);
     let former = previous.map_or(&[][..], |previous| &previous.groups);
     let departed: Vec<_> = former.iter().filter(|group| !kept.contains_key(&memory(&group.routes))).collect();
@@ -84,7 +74,7 @@ pub(super) fn compile(
         Some(base) => Arc::clone(&base.addresses),
         None => Arc::new(AddressPolicy::new(&config.settings().server.address_lists)),
     };
-    Ok(Snapshot {
+    Snapshot {
         revision,
         config,
         groups,
@@ -100,7 +90,7 @@ pub(super) fn compile(
         vouched: compilation.vouched,
         changes,
         last_id: compilation.last_id,
-    })
+    }
 }
 
 /// Where groups stand.
@@ -291,21 +281,6 @@ impl Snapshot {
     pub(super) fn is_used(&self, upstream: UpstreamId) -> bool {
         self.upstream_ids.find(table_hash(&upstream), |id| *id == upstream).is_some()
     }
-}
-
-fn is_unsupported(route: &model::Route) -> bool {
-    route.upstream.scheme() == Scheme::Https
-}
-
-/// What a legal file may ask for and this version cannot do: to run without it would be to ignore it silently.
-fn unsupported(config: &GatewayConfig) -> impl Iterator<Item = Problem> {
-    let routes = config.routes().enumerate().filter(|(_, route)| is_unsupported(route));
-    routes.map(|(index, _)| Problem {
-        file: String::new(),
-        position: None,
-        path: format!("routes[{index}].upstream"),
-        message: "https upstreams are not supported by this version".into(),
-    })
 }
 
 #[cfg(test)]

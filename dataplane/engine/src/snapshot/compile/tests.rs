@@ -63,7 +63,7 @@ enum Edit {
     Forward(Index, Option<u8>),
     /// No route forwards anything in this header any more.
     Forget(u8),
-    Unsupported(Index),
+    Secure(Index),
     Settings(u64),
 }
 
@@ -81,7 +81,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         1 => (place(), prop::option::of(0_u8..3)).prop_map(|(place, header)| Edit::Forward(place, header)),
         2 => place().prop_map(Edit::Rotate),
         2 => (0_u8..3).prop_map(Edit::Forget),
-        1 => place().prop_map(Edit::Unsupported),
+        1 => place().prop_map(Edit::Secure),
         1 => (1_u64..3).prop_map(Edit::Settings),
     ]
 }
@@ -122,7 +122,7 @@ impl Draft {
             Edit::Upstream(place, upstream) => change(routes, place, &|route| route.upstream = *upstream),
             Edit::Limit(place, limit) => change(routes, place, &|route| route.limit = *limit),
             Edit::Forward(place, header) => change(routes, place, &|route| route.forwards = *header),
-            Edit::Unsupported(place) => change(routes, place, &|route| route.is_https = true),
+            Edit::Secure(place) => change(routes, place, &|route| route.is_https = true),
             Edit::Settings(bytes) => self.max_body_bytes = *bytes,
         }
     }

@@ -1,0 +1,43 @@
+//! Files that a configuration names. Whether they are there is known where they are read.
+
+use std::{path::Path, str::FromStr, sync::Arc};
+
+use super::ValueError;
+
+/// The path of a file on the machine of whoever reads it: 1 to 4,095 bytes without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FilePath(Arc<str>);
+
+impl FilePath {
+    /// The most bytes of a path: those that Linux takes.
+    pub const MAX_BYTES: usize = 4_095;
+
+    /// The path.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        Path::new(&*self.0)
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FilePath {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() {
+            return Err(ValueError::Empty);
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
+        }
+        match text.chars().find(|character| character.is_control()) {
+            Some(character) => Err(ValueError::ControlCharacter { character }),
+            None => Ok(Self(text.into())),
+        }
+    }
+}

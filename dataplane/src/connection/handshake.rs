@@ -1,0 +1,50 @@
+//! The beginning of a connection where TLS is spoken.
+//!
+//! What was agreed on inside of TLS (ALPN, RFC 7301) decides who serves the connection: HTTP/1.1 is all that is offered.
+
+use std::rc::Rc;
+
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{metrics::HandshakeOutcome, socket::Socket, tls::ServerTls, worker::Worker};
+
+/// What a connection has come to.
+pub(super) enum Begun {
+    /// Requests can be read.
+    Ready(Socket),
+    /// The client does not speak TLS.
+    InClear(Socket),
+    /// There is nobody to speak to.
+    Failed,
+}
+
+/// The first byte of TLS: a handshake record (RFC 8446 section 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// Waits for the client's first byte and then for the handshake's end, both within the time for it.
+pub(super) async fn begin(worker: &Rc<Worker>, stream: TcpStream, tls: &ServerTls) -> Begun {
+    let begun = timeout(tls.handshake_timeout(), accept(stream, tls)).await;
+    let (begun, outcome) = begun.unwrap_or((Begun::Failed, HandshakeOutcome::Timeout));
+    worker.counted().handshake_ended(outcome);
+    begun
+}
+
+async fn accept(stream: TcpStream, tls: &ServerTls) -> (Begun, HandshakeOutcome) {
+    let mut first = [0; 1];
+    match stream.peek(&mut first).await {
+        // Somebody looked whether the port is open.
+        Ok(0) | Err(_) => return (Begun::Failed, HandshakeOutcome::Failure),
+        Ok(_) if first[0] != HANDSHAKE_RECORD => {
+            return (Begun::InClear(Socket::Plain(stream)), HandshakeOutcome::InClear);
+        }
+        Ok(_) => {}
+    }
+    match TlsAcceptor::from(tls.server()).accept(stream).await {
+        Ok(stream) => (Begun::Ready(Socket::Accepted(Box::new(stream))), HandshakeOutcome::Success),
+        Err(error) => {
+            tracing::debug!(%error, "no handshake with a client");
+            (Begun::Failed, HandshakeOutcome::Failure)
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Files with certificates made ready for handshakes: which is shown to whom, and who vouches for clients.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use apigw_config::model::{self, ClientAuth, TlsVersion};
+use apigw_transport::tls::pem::{self, TlsError};
+use rustls::{
+    RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{
+        ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
+    sign::CertifiedKey,
+    version::{TLS12, TLS13},
+};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use super::{Expiry, Paths};
+
+/// What is spoken inside of TLS (RFC 7301), the better first. A client of HTTP/2 begins with its preface, by which the
+/// connection knows it, in TLS as in clear.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// A problem's key of the authorities.
+pub(super) const AUTHORITIES_KEY: &str = "server.tls.client_auth.ca_file";
+
+/// A problem's key of a certificate.
+pub(super) fn certificate_key(index: usize) -> String {
+    format!("server.tls.certificates[{index}].cert_file")
+}
+
+/// A problem's key of a certificate's key.
+pub(super) fn private_key_key(index: usize) -> String {
+    format!("server.tls.certificates[{index}].key_file")
+}
+
+/// The contents of all files, in the order of the configuration.
+pub(super) struct Texts {
+    pairs: Vec<(Text, Text)>,
+    authorities: Option<Text>,
+}
+
+type Text = Result<Vec<u8>, TlsError>;
+
+/// A file of no use.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// The key that names it.
+    pub(super) path: String,
+    pub(super) error: TlsError,
+}
+
+impl Texts {
+    pub(super) fn read(paths: &Paths) -> Self {
+        let pair = |pair: &super::Pair| (pem::read(&pair.certificate), pem::read(&pair.key));
+        Self {
+            pairs: paths.certificates.iter().map(pair).collect(),
+            authorities: paths.authorities.as_deref().map(pem::read),
+        }
+    }
+
+    /// What they say, to be compared; one that cannot be read says nothing.
+    pub(super) fn seen(&self) -> Seen {
+        let pairs = self.pairs.iter().flat_map(|(certificate, key)| [certificate, key]);
+        Seen(pairs.chain(&self.authorities).map(|text| text.as_ref().ok().cloned()).collect())
+    }
+}
+
+/// What files said when they were looked at.
+#[derive(PartialEq, Eq)]
+pub(super) struct Seen(Vec<Option<Vec<u8>>>);
+
+/// What connections are accepted with.
+pub(super) struct Material {
+    pub(super) server: Arc<ServerConfig>,
+    certificates: Vec<Arc<Certificate>>,
+    /// None: clients are not asked.
+    authorities: Option<Arc<RootCertStore>>,
+}
+
+impl std::fmt::Debug for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[certificates and keys]")
+    }
+}
+
+/// A certificate with its key, and whom it is for.
+#[derive(Debug)]
+struct Certificate {
+    key: Arc<CertifiedKey>,
+    /// In lower case.
+    names: Vec<String>,
+    expiry: Expiry,
+}
+
+impl Material {
+    /// Of these contents; what is of no use stays as it was before. None: it was not there before.
+    pub(super) fn new(
+        texts: Texts,
+        paths: &Paths,
+        settings: &model::ServerTls,
+        before: Option<&Self>,
+    ) -> (Option<Self>, Vec<Fault>) {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut faults = Vec::new();
+        let pairs = texts.pairs.into_iter().enumerate();
+        let certificates: Vec<_> = pairs
+            .map(|(index, pair)| {
+                let read = Certificate::read(index, pair, paths, &provider);
+                read.map(Arc::new)
+                    .map_err(|fault| faults.push(fault))
+                    .ok()
+                    .or_else(|| Some(Arc::clone(before?.certificates.get(index)?)))
+            })
+            .collect();
+        let authorities = texts.authorities.map(|text| {
+            let file = paths.authorities.as_deref().unwrap_or(Path::new(""));
+            let read = text.and_then(|text| pem::authorities(&text, file)).map(Arc::new);
+            let fault = |error| faults.push(Fault { path: AUTHORITIES_KEY.into(), error });
+            read.map_err(fault).ok().or_else(|| before?.authorities.clone())
+        });
+        let certificates = certificates.into_iter().collect::<Option<Vec<_>>>();
+        let authorities = authorities.map_or(Some(None), |authorities| authorities.map(Some));
+        let material = certificates.zip(authorities).and_then(|(certificates, authorities)| {
+            let server = server(&certificates, authorities.as_ref(), settings, &provider);
+            let fault = |error| faults.push(Fault { path: AUTHORITIES_KEY.into(), error });
+            let server = Arc::new(server.map_err(fault).ok()?);
+            Some(Self { server, certificates, authorities })
+        });
+        (material, faults)
+    }
+
+    pub(super) fn expiries(&self) -> impl Iterator<Item = Expiry> {
+        self.certificates.iter().map(|certificate| certificate.expiry.clone())
+    }
+}
+
+impl Certificate {
+    fn read(
+        index: usize,
+        (certificate, key): (Text, Text),
+        paths: &Paths,
+        provider: &CryptoProvider,
+    ) -> Result<Self, Fault> {
+        let pair = &paths.certificates[index];
+        let of_certificate = |error| Fault { path: certificate_key(index), error };
+        let of_key = |error| Fault { path: private_key_key(index), error };
+        let (certificate, key) = (certificate.map_err(of_certificate)?, key.map_err(of_key)?);
+        let certificate = (&*pair.certificate, &*certificate);
+        let key = pem::certified(certificate, (&pair.key, &key), provider).map_err(|error| match &error {
+            TlsError::DoesNotFit { .. } => of_key(error),
+            TlsError::Nothing { file, .. }
+            | TlsError::NotPem { file, .. }
+            | TlsError::Unusable { file, .. }
+                if *file == pair.key =>
+            {
+                of_key(error)
+            }
+            _ => of_certificate(error),
+        })?;
+        let file = || pair.certificate.clone();
+        let not_x509 = || TlsError::NotX509 { file: file() };
+        let leaf = key.cert.first().ok_or_else(|| of_certificate(not_x509()))?;
+        let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| of_certificate(not_x509()))?;
+        let (validity, now) = (leaf.validity(), x509_parser::time::ASN1Time::now());
+        if validity.not_after < now {
+            return Err(of_certificate(TlsError::Expired { file: file() }));
+        }
+        if validity.not_before > now {
+            return Err(of_certificate(TlsError::NotValidYet { file: file() }));
+        }
+        let names = leaf.subject_alternative_name().ok().flatten().map(|names| &names.value.general_names);
+        let dns_name = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        };
+        let names = names.into_iter().flatten().filter_map(dns_name).collect();
+        let expiry = Expiry { name: pair.name.clone(), not_after: validity.not_after.timestamp() };
+        drop(leaf);
+        Ok(Self { key: Arc::new(key), names, expiry })
+    }
+}
+
+static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+static NEWEST: [&SupportedProtocolVersion; 1] = [&TLS13];
+
+/// The versions that are spoken.
+fn versions(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match oldest {
+        TlsVersion::Tls12 => &BOTH,
+        TlsVersion::Tls13 => &NEWEST,
+    }
+}
+
+fn server(
+    certificates: &[Arc<Certificate>],
+    authorities: Option<&Arc<RootCertStore>>,
+    settings: &model::ServerTls,
+    provider: &Arc<CryptoProvider>,
+) -> Result<ServerConfig, TlsError> {
+    let unusable = |source| TlsError::Unsupported { source };
+    let verifier: Arc<dyn ClientCertVerifier> = match authorities {
+        None => Arc::new(NoClientAuth),
+        Some(authorities) => {
+            let builder =
+                WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), Arc::clone(provider));
+            let builder = match &settings.client_auth {
+                ClientAuth::Optional { .. } => builder.allow_unauthenticated(),
+                ClientAuth::None | ClientAuth::Required { .. } => builder,
+            };
+            let file =
+                settings.client_auth.ca_file().map_or_else(Default::default, |path| path.as_path().into());
+            builder.build().map_err(|source| TlsError::NoVerifier { file, source })?
+        }
+    };
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(versions(settings.min_version))
+        .map_err(unusable)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(ByName::new(certificates)));
+    server.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    // Sessions are resumed by tickets alone, so that clients cost no memory. Their keys are drawn anew every some hours, and
+    // with each renewal: who was vouched for by an authority of before must show that he still is.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.ticketer = aws_lc_rs::Ticketer::new().map_err(unusable)?;
+    Ok(server)
+}
+
+/// Chooses the certificate by the name that a client asks for (RFC 6066 section 3).
+#[derive(Debug)]
+struct ByName {
+    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// By what follows the first label.
+    wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// For clients that name nobody, or somebody else.
+    first: Vec<Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn new(certificates: &[Arc<Certificate>]) -> Self {
+        let (mut exact, mut wildcard) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        for certificate in certificates {
+            for name in &certificate.names {
+                let entry = match name.strip_prefix("*.") {
+                    Some(parent) => wildcard.entry(parent.to_owned()),
+                    None => exact.entry(name.clone()),
+                };
+                entry.or_default().push(Arc::clone(&certificate.key));
+            }
+        }
+        let first = certificates.first().map(|certificate| Arc::clone(&certificate.key));
+        Self { exact, wildcard, first: first.into_iter().collect() }
+    }
+
+    fn find(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
+        let name = name.map(str::to_ascii_lowercase);
+        let found = name.as_deref().and_then(|name| {
+            let parent = name.split_once('.').map(|(_, parent)| parent);
+            self.exact.get(name).or_else(|| self.wildcard.get(parent?))
+        });
+        found.unwrap_or(&self.first)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let found = self.find(hello.server_name());
+        // Of several for one name (RSA and ECDSA), one that the client can check.
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        found.iter().find(fits).or(found.first()).cloned()
+    }
+}

@@ -1,0 +1,277 @@
+//! TLS towards clients and upstreams, by real handshakes.
+
+use std::{fs, net::SocketAddr, process::Command};
+
+use apigw_tests::{
+    certificates::{Authority, Flaw, Identity, SecureClient, replace},
+    client::{self, Connection},
+    configuration::{ConfigFile, Document},
+    gateway::{DataPlane, Gateway, Source},
+    origin::{Origin, Request, ok},
+    programs::{Finished, Programs},
+    waiting::eventually,
+};
+
+/// More than TLS or a socket holds back.
+const LARGE: usize = 4 << 20;
+
+fn mirror() -> Origin {
+    Origin::answering(|request: &Request| ok(request.line()))
+}
+
+/// An entry of `server.tls.certificates`.
+fn files(identity: &Identity) -> String {
+    let (certificate, key) = (identity.path("cert.pem"), identity.path("key.pem"));
+    format!("{{cert_file: \"{}\", key_file: \"{}\"}}", certificate.display(), key.display())
+}
+
+/// A file with these certificates and further keys of `server.tls`.
+fn document(identities: &[&Identity], rest: &str, upstream: &Origin) -> Document {
+    let certificates: Vec<_> = identities.iter().map(|identity| files(identity)).collect();
+    let tls = format!("tls: {{certificates: [{}]{rest}}}", certificates.join(", "));
+    Document::new().server(&tls).route("all", "/", upstream.url())
+}
+
+fn curl(authority: &Identity, name: &str, address: SocketAddr, arguments: &[&str]) -> Finished {
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--max-time", "20", "--cacert"]).arg(authority.path("ca.pem"));
+    command.args(["--resolve", &format!("{name}:{}:127.0.0.1", address.port())]).args(arguments);
+    command.arg(format!("https://{name}:{}/x", address.port()));
+    command.output().expect("curl is there").into()
+}
+
+#[test]
+fn requests_are_served_in_both_versions_and_upstreams_are_told() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let identity = authority.identity();
+    let gateway = Gateway::standalone(document(&[&identity], "", &upstream));
+    for version in [["--tlsv1.3", "--tls-max", "1.3"], ["--tlsv1.2", "--tls-max", "1.2"]] {
+        let answered = curl(&identity, "localhost", gateway.address(), &version);
+        assert_eq!(answered.stdout, "GET /x", "{version:?}: {answered:?}");
+    }
+    for request in upstream.requests() {
+        assert_eq!(request.head.field("x-forwarded-proto"), Some("https"));
+    }
+    let metrics = gateway.data_plane.metrics();
+    assert_eq!(metrics.count("apigw_tls_handshakes_total", &[("outcome", "success")]), 2);
+    assert!(metrics.text().contains("apigw_certificate_expiry_timestamp_seconds{certificate="));
+}
+
+#[test]
+fn http_2_is_agreed_on_by_whoever_speaks_it() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let identity = authority.identity();
+    let gateway = Gateway::standalone(document(&[&identity], "", &upstream));
+    for (version, spoken) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let arguments = [version, "--write-out", " over %{http_version}"];
+        let answered = curl(&identity, "localhost", gateway.address(), &arguments);
+        assert_eq!(answered.stdout, format!("GET /x over {spoken}"));
+    }
+}
+
+#[test]
+fn bodies_of_any_size_pass_in_both_directions() {
+    let authority = Authority::new();
+    let identity = authority.identity();
+    let upstream = Origin::answering(|request: &Request| ok(&String::from_utf8_lossy(&request.body)));
+    let text = document(&[&identity], "", &upstream).server("max_body_bytes: 10000000");
+    let gateway = Gateway::standalone(text);
+    let body = ConfigFile::new("x".repeat(LARGE));
+    let upload = format!("@{}", body.path().display());
+    let answered = curl(&identity, "localhost", gateway.address(), &["--data-binary", &upload]);
+    assert_eq!(answered.stdout.len(), LARGE, "{}", answered.stderr);
+}
+
+#[test]
+fn certificates_are_chosen_by_the_name_that_is_asked_for() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let first = authority.identity();
+    let second = authority.identity_with(Flaw::OtherName, &authority);
+    let gateway = Gateway::standalone(document(&[&first, &second], "", &upstream));
+    let address = gateway.address();
+    assert_eq!(curl(&first, "localhost", address, &[]).stdout, "GET /x");
+    assert_eq!(curl(&first, "elsewhere.example", address, &[]).stdout, "GET /x");
+    let unknown = curl(&first, "nobody.example", address, &[]);
+    assert_eq!(unknown.code, Some(60), "the first is shown, which is for another: {unknown:?}");
+}
+
+#[test]
+fn certificates_are_renewed_while_connections_go_on() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let mut identity = authority.identity();
+    let gateway = Gateway::standalone(document(&[&identity], "", &upstream));
+    let mut before = SecureClient::open(gateway.address(), &authority, None).expect("a handshake");
+    let shown = || {
+        let client = SecureClient::open(gateway.address(), &authority, None).expect("a handshake");
+        client.server_certificate()
+    };
+    assert_eq!(shown().as_ref(), Some(identity.certificate()));
+    identity.renew(&authority);
+    eventually("the new certificate is shown", || {
+        (shown().as_ref() == Some(identity.certificate())).then_some(())
+    });
+    assert!(before.get("/x").expect("an answer").starts_with("HTTP/1.1 200"));
+
+    replace(&identity.path("key.pem"), "nothing\n");
+    let failures = "apigw_certificate_renewal_failures_total";
+    eventually("the broken one is counted", || {
+        (gateway.data_plane.metrics().count(failures, &[]) == 1).then_some(())
+    });
+    assert_eq!(shown().as_ref(), Some(identity.certificate()), "the one before stays in use");
+}
+
+#[test]
+fn files_of_no_use_are_problems_with_their_line() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let refused = |identity: &Identity| {
+        let file = ConfigFile::new(document(&[identity], "", &upstream));
+        let path = file.path().display().to_string();
+        let flags = ["--config", &path, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let finished = Programs::built().output("dataplane", &flags);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        (path, finished.stderr)
+    };
+    let (good, other) = (authority.identity(), authority.identity());
+    fs::copy(other.path("key.pem"), good.path("key.pem")).expect("a copy");
+    let (path, text) = refused(&good);
+    let place = format!("{path}:2:");
+    assert!(text.contains(&place) && text.contains("server.tls.certificates[0].key_file"), "{text}");
+    assert!(text.contains("is not that of the certificate"), "{text}");
+    let (_, text) = refused(&authority.identity_with(Flaw::Expired, &authority));
+    assert!(text.contains("server.tls.certificates[0].cert_file") && text.contains("has expired"), "{text}");
+    fs::remove_file(good.path("cert.pem")).expect("it was there");
+    assert!(refused(&good).1.contains("cannot read"));
+}
+
+#[test]
+fn what_does_not_speak_tls_is_told_so_and_the_reverse_is_refused() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let gateway = Gateway::standalone(document(&[&authority.identity()], "", &upstream));
+    let answer = client::get(gateway.address(), "/x");
+    assert_eq!((answer.status(), answer.json()["error"].as_str()), (400, Some("tls_required")));
+    let id = answer.field("x-request-id").expect("an id");
+    assert_eq!(gateway.data_plane.access(id)["why"], "tls_expected");
+
+    let plain = Gateway::standalone(Document::new().route("all", "/", upstream.url()));
+    assert!(SecureClient::open(plain.address(), &authority, None).is_err());
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
+fn handshakes_that_take_too_long_are_ended() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let identity = authority.identity();
+    let text = document(&[&identity], ", handshake_timeout_seconds: 0.2", &upstream);
+    let gateway = Gateway::standalone(text);
+    for begun in [&b""[..], &[22, 3, 1]] {
+        let mut silent = Connection::open(gateway.address());
+        silent.send(begun);
+        assert!(silent.until_closed().is_empty());
+    }
+    let timeouts = [("outcome", "timeout")];
+    // They are counted a moment after the client sees its connection end.
+    eventually("both are counted", || {
+        let count = gateway.data_plane.metrics().count("apigw_tls_handshakes_total", &timeouts);
+        (count == 2).then_some(())
+    });
+}
+
+#[test]
+fn clients_show_certificates_where_they_must_and_where_they_may() {
+    let (authority, clients, upstream) = (Authority::new(), Authority::new(), mirror());
+    let (identity, client) = (authority.identity(), clients.identity());
+    let stranger = authority.identity();
+    let get = |gateway: &Gateway, shown: Option<&Identity>| {
+        let opened = SecureClient::open(gateway.address(), &authority, shown);
+        opened.and_then(|mut client| client.get("/x")).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    };
+    for (mode, without) in [("required", false), ("optional", true)] {
+        let ca_file = client.path("ca.pem");
+        let rest = format!(", client_auth: {{mode: {mode}, ca_file: \"{}\"}}", ca_file.display());
+        let gateway = Gateway::standalone(document(&[&identity], &rest, &upstream));
+        assert!(get(&gateway, Some(&client)), "{mode}");
+        assert_eq!(get(&gateway, None), without, "{mode}");
+        assert!(!get(&gateway, Some(&stranger)), "{mode}");
+    }
+}
+
+#[test]
+fn old_versions_are_refused_where_the_file_says_so() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let identity = authority.identity();
+    let gateway = Gateway::standalone(document(&[&identity], ", min_version: \"1.3\"", &upstream));
+    let address = gateway.address();
+    assert_eq!(curl(&identity, "localhost", address, &["--tls-max", "1.2"]).code, Some(35));
+    assert_eq!(curl(&identity, "localhost", address, &[]).stdout, "GET /x");
+}
+
+#[test]
+fn requests_in_clear_are_sent_to_where_there_is_tls() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let identity = authority.identity();
+    let text = document(&[&identity], ", addr: \"127.0.0.1:0\"", &upstream).server("redirect_to_https: true");
+    let gateway = Gateway::standalone(text);
+    let answer = client::get(gateway.address(), "/a/../x?y=1");
+    assert_eq!(answer.status(), 301);
+    assert!(answer.field("location").is_some_and(|location| location.ends_with("/x?y=1")), "{answer:?}");
+    assert_eq!(client::request(gateway.address(), "POST", "/x", "").status(), 308);
+    assert_eq!(client::get(gateway.address(), "/healthz").status(), 200);
+    assert!(upstream.requests().is_empty());
+    let secure = gateway.data_plane.program().listening("tls").expect("it listens");
+    assert_eq!(curl(&identity, "localhost", secure, &[]).stdout, "GET /x");
+}
+
+#[test]
+fn sessions_are_resumed() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let identity = authority.identity();
+    let gateway = Gateway::standalone(document(&[&identity], "", &upstream));
+    let session = identity.path("session");
+    let ask = |version: &str, flag: &str| {
+        let address = gateway.address().to_string();
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", &address, "-servername", "localhost", "-ign_eof", version]);
+        let mut child = command
+            .arg(flag)
+            .arg(&session)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("openssl is there");
+        let request = b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let mut input = child.stdin.take().expect("a pipe");
+        std::io::Write::write_all(&mut input, request).expect("it takes the request");
+        let finished: Finished = child.wait_with_output().expect("it ends").into();
+        finished.stdout
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        assert!(ask(version, "-sess_out").contains("New, TLSv1"), "{version}");
+        assert!(ask(version, "-sess_in").contains("Reused, TLSv1"), "{version}");
+    }
+}
+
+#[test]
+fn upstreams_are_spoken_to_in_tls_if_they_are_who_they_should_be() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    // What speaks TLS is a gateway itself, once with a certificate for its address and once for another name.
+    let (good, other) = (authority.identity(), authority.identity_with(Flaw::OtherName, &authority));
+    let [right, wrong] = [&good, &other].map(|shown| Gateway::standalone(document(&[shown], "", &upstream)));
+    let url = |gateway: &Gateway| format!("https://{}", gateway.address());
+    let routes = Document::new().route("right", "/right", url(&right)).route("wrong", "/wrong", url(&wrong));
+    let plain = routes.route("plain", "/plain", format!("https://{}", upstream.address()));
+    let file = ConfigFile::new(plain);
+    let data_plane = DataPlane::start_as(Source::File(file.path()), |command| {
+        command.args(["--listen", "127.0.0.1:0"]).env("SSL_CERT_FILE", good.path("ca.pem"))
+    });
+    for _ in 0..2 {
+        assert_eq!(data_plane.serves("/right").text(), "GET /right");
+    }
+    for path in ["/wrong", "/plain"] {
+        let answer = client::get(data_plane.traffic(), path);
+        assert_eq!(answer.status(), 502, "{path}");
+        let id = answer.field("x-request-id").expect("an id");
+        assert_eq!(data_plane.access(id)["why"], "upstream_tls", "{path}");
+    }
+    assert_eq!(data_plane.metrics().count("apigw_upstream_tls_failures_total", &[]), 2);
+}
