@@ -80,7 +80,7 @@ impl History {
                 }
             }
         }
-        store.sweep(ledger.uses.keys().copied())?;
+        store.sweep(ledger.uses.keys().copied());
         let history = Self { store, limit, records: Mutex::new(records), ledger: Mutex::new(ledger) };
         history.forget_old(&mut lock(&history.ledger))?;
         Ok(history)
@@ -177,12 +177,14 @@ impl History {
             is_swept &= !ledger.release(&hashes.unwrap_or_default());
         }
         if !is_swept {
-            self.store.sweep(ledger.uses.keys().copied())?;
+            self.store.sweep(ledger.uses.keys().copied());
         }
         let oldest = lock(&self.records).front().map(|record| place(record.revision));
         let is_old = |place: &mut Place| oldest.is_some_and(|oldest| *place < oldest);
         for place in ledger.damaged.extract_if(.., is_old) {
-            self.store.remove_record(place)?;
+            if let Err(error) = self.store.remove_record(place) {
+                warn!(revision = %place, %error, "a damaged record cannot be removed");
+            }
         }
         Ok(())
     }

@@ -104,9 +104,11 @@ impl Store {
         if leaves.is_empty() { Ok(()) } else { at("flush", &self.records, self.leaves.flush()) }
     }
 
-    /// Removes the leaves that nobody needs.
-    pub(super) fn sweep(&self, needed: impl IntoIterator<Item = Hash>) -> Result<(), StoreError> {
-        at("sweep", &self.records, self.leaves.sweep(needed))
+    /// Removes the leaves that nobody needs. What cannot be removed costs room and nothing else.
+    pub(super) fn sweep(&self, needed: impl IntoIterator<Item = Hash>) {
+        if let Err(error) = self.leaves.sweep(needed) {
+            warn!(%error, "leaves that no revision needs cannot be removed");
+        }
     }
 }
 
@@ -127,6 +129,10 @@ fn names(directory: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 fn read(path: &Path, most: usize) -> Result<Vec<u8>, StoreError> {
+    // Whatever is not a file may keep its reader waiting for ever.
+    if !at("read", path, fs::symlink_metadata(path))?.is_file() {
+        return at("read", path, Err(io::ErrorKind::InvalidInput.into()));
+    }
     let mut bytes = Vec::new();
     let file = at("read", path, File::open(path))?;
     at("read", path, file.take(most as u64 + 1).read_to_end(&mut bytes))?;

@@ -194,3 +194,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_no_file_is_passed_over_and_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = keep(&History::open(directory.path(), 10).unwrap(), &[&["a"], &["b"], &["c"]]);
+    let revisions = directory.path().join("revisions");
+    let [first, second] = [0, 1].map(|index| revisions.join(place(kept[index].revision).to_string()));
+    fs::remove_file(&first).unwrap();
+    fs::create_dir(&first).unwrap();
+    fs::create_dir(directory.path().join("leaves/nobody-s")).unwrap();
+    // A reader of it would wait for ever.
+    fs::remove_file(&second).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&second).status().unwrap().success());
+    let history = History::open(directory.path(), 1).unwrap();
+    assert_eq!(seqs(&history), [3]);
+}
