@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use apigw_tests::{
+    certificates::Authority,
     client,
     configuration::Document,
     gate::Gate,
@@ -209,8 +210,15 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     assert_eq!(client::get_with(gateway.address(), "/x", &bearer(&token(&KEY, "alice"))).status(), 200);
     assert_eq!(client::get(gateway.address(), "/shadow").status(), 200);
     gateway.file.save("routes: [");
+    let identity = Authority::new().identity();
+    let (certificate, key) = (identity.path("cert.pem"), identity.path("key.pem"));
+    let files = format!("{{cert_file: {certificate:?}, key_file: {key:?}}}");
+    let tls = format!("tls: {{certificates: [{files}]}}");
+    let secured = Gateway::standalone(Document::new().server(&tls).route("all", "/", origin.url()));
+    assert_eq!(client::get(secured.address(), "/in-clear").status(), 400);
     let exposed = eventually("a metric of each row is there, or the test is over", || {
-        let exposed: BTreeSet<_> = gateway.data_plane.metrics().names();
+        let planes = [&gateway.data_plane, &secured.data_plane];
+        let exposed: BTreeSet<_> = planes.into_iter().flat_map(|plane| plane.metrics().names()).collect();
         exposed.is_superset(&documented()).then_some(exposed)
     });
     let unexplained: Vec<_> = exposed.difference(&documented()).cloned().collect();

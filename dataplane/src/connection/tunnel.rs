@@ -40,8 +40,15 @@ pub(super) async fn run(response: Response<ResponseBody>, client: &Client, io: &
     // Told by its absence, an upstream that agrees before it has all of the request has not understood it.
     let Some((wire, record)) = body.tunnel() else { return };
     write_head(&head, io);
-    let mut tunnel =
-        Tunnel { wire, record, io, deadlines: &client.deadlines, down: Way::Open, up: Way::Open };
+    let mut tunnel = Tunnel {
+        wire,
+        record,
+        io,
+        deadlines: &client.deadlines,
+        has_begun: false,
+        down: Way::Open,
+        up: Way::Open,
+    };
     tunnel.deadlines.tunnel_moved();
     let ended = poll_fn(|context| tunnel.poll(context)).await;
     tunnel.record.end(match ended {
@@ -79,6 +86,8 @@ struct Tunnel<'a> {
     record: &'a mut Record,
     io: &'a ClientIo,
     deadlines: &'a Deadlines,
+    /// Whether the client has been given all of the head.
+    has_begun: bool,
     /// To the client.
     down: Way,
     /// To the upstream.
@@ -87,7 +96,10 @@ struct Tunnel<'a> {
 
 impl Tunnel<'_> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        ready!(self.io.poll_flush(context)).map_err(|_gone| Broken::Client)?;
+        if !self.has_begun {
+            ready!(self.io.poll_flush(context)).map_err(|_gone| Broken::Client)?;
+            self.has_begun = true;
+        }
         // Down first: what an upstream has said at last reaches the client, even where it takes nothing any more.
         let down = self.poll_down(context)?;
         let up = self.poll_up(context)?;
