@@ -171,7 +171,7 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
     });
     let upstreams: BTreeMap<_, _> = snapshot
         .upstreams()
-        .map(|used| (used.authority.to_str().unwrap().to_owned(), upstream(used)))
+        .map(|used| (format!("{:?} {:?}", used.scheme, used.authority), upstream(used)))
         .collect();
     let departed: BTreeSet<_> = snapshot.departed_routes().iter().collect();
     let others = format!(
