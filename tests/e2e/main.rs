@@ -20,6 +20,8 @@ mod bodies;
 mod websockets;
 // The same requests over HTTP/2, and what only it has.
 mod http2;
+// Its frames, heads and codes as public suites send them.
+mod http2_conformance;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
 // More clients than there is room for, and the end of the process.

@@ -145,7 +145,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// A client of a TLS address that speaks HTTP/1 inside.
+/// A client of a TLS address that speaks HTTP/1 inside, unless it is told otherwise.
 #[derive(Debug)]
 pub struct SecureClient {
     stream: StreamOwned<ClientConnection, TcpStream>,
@@ -160,13 +160,29 @@ impl SecureClient {
     /// # Panics
     /// When the identity's files are not as they were written.
     pub fn open(address: SocketAddr, trusted: &Authority, shown: Option<&Identity>) -> io::Result<Self> {
+        Self::open_for(address, trusted, shown, &[])
+    }
+
+    /// The same, for these protocols (RFC 7301).
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    ///
+    /// # Panics
+    /// When the identity's files are not as they were written.
+    pub fn open_for(
+        address: SocketAddr,
+        trusted: &Authority,
+        shown: Option<&Identity>,
+        protocols: &[&[u8]],
+    ) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.certificate.clone()).expect("an authority's certificate");
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .with_root_certificates(roots);
-        let config = match shown {
+        let mut config = match shown {
             None => config.with_no_client_auth(),
             Some(identity) => {
                 let text = fs::read_to_string(identity.path("key.pem"))?;
@@ -177,6 +193,7 @@ impl SecureClient {
                 config.with_client_auth_cert(chain, key).map_err(io::Error::other)?
             }
         };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let name = ServerName::from(address.ip());
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
@@ -184,6 +201,12 @@ impl SecureClient {
         let mut stream = StreamOwned::new(connection, socket);
         stream.conn.complete_io(&mut stream.sock)?;
         Ok(Self { stream })
+    }
+
+    /// The bytes inside of TLS.
+    #[must_use]
+    pub fn into_stream(self) -> StreamOwned<ClientConnection, TcpStream> {
+        self.stream
     }
 
     /// What the server showed.

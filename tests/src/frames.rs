@@ -1,5 +1,8 @@
 //! HTTP/2 frames written by hand (RFC 9113 section 4.1), for clients that no library would be.
 
+/// A connection of them.
+pub mod peer;
+
 use std::{
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -21,22 +24,36 @@ pub enum Kind {
     Data = 0,
     /// Begins a call.
     Headers = 1,
+    /// What it depends on.
+    Priority = 2,
     /// Takes it back.
     Reset = 3,
     /// What this side wants.
     Settings = 4,
+    /// What a server answers unasked.
+    PushPromise = 5,
     /// Whether the other is there.
     Ping = 6,
+    /// No further streams, or a fault of the whole connection.
+    GoAway = 7,
     /// The other's window.
     WindowUpdate = 8,
     /// More of a head.
     Continuation = 9,
+    /// Of no meaning to anybody.
+    Unknown = 22,
 }
 
 /// Nothing more of this call.
 pub const END_STREAM: u8 = 1;
 /// Nothing more of this head.
 pub const END_HEADERS: u8 = 4;
+/// The payload ends with what nobody reads, and begins with its length.
+pub const PADDED: u8 = 8;
+/// A head begins with what its stream depends on.
+pub const PRIORITY: u8 = 32;
+/// Of settings and pings: they answer.
+pub const ACK: u8 = 1;
 
 /// A frame.
 #[must_use]

@@ -3,8 +3,10 @@
 //!
 //! Nothing here judges a request; see [`exchange`](crate::exchange).
 
-/// The socket, timed.
+/// The socket, timed and watched.
 mod socket;
+/// Frames that h2 is not to see.
+mod watch;
 /// One request and its answer.
 mod stream;
 /// A request's head, as HTTP/1.1 would have it.
@@ -29,7 +31,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::socket::ClientSocket;
+use self::socket::{ClientSocket, Incoming};
 use super::{
     Client, End,
     deadlines::{Deadlines, Expired, Phase},
@@ -64,12 +66,13 @@ pub(super) async fn serve<S>(worker: &Rc<Worker>, client: &Client, socket: S, ah
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let socket = ClientSocket::new(socket, ahead, Rc::clone(&client.deadlines));
+    let incoming = Rc::new(Incoming::new(client.deadlines.now()));
+    let socket = ClientSocket::new(socket, ahead, Rc::clone(&incoming), Rc::clone(&client.deadlines));
     let handshake = protocol(worker).handshake(socket);
     let Ok(Ok(frames)) = timeout(PREFACE_TIMEOUT, handshake).await else { return };
     client.deadlines.response_complete();
     client.deadlines.flushed();
-    let mut connection = Connection { frames, streams: JoinSet::new(), is_leaving: false };
+    let mut connection = Connection { frames, incoming, streams: JoinSet::new(), standing: Standing::Open };
     let end = drive(pin!(connection.serve_streams(worker, client)), client, || true).await;
     if let End::Expired(Expired::Phase(Phase::Idle)) = end {
         connection.frames.graceful_shutdown();
@@ -95,9 +98,19 @@ fn protocol(worker: &Worker) -> server::Builder {
 
 struct Connection<S> {
     frames: server::Connection<ClientSocket<S>, Bytes>,
+    incoming: Rc<Incoming>,
     streams: JoinSet<()>,
-    /// Whether the client has been told that no further request will be taken.
-    is_leaving: bool,
+    standing: Standing,
+}
+
+/// What a client has been told of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Open,
+    /// No further request will be taken.
+    Leaving,
+    /// It ends for something that the client has done.
+    Cut,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -113,7 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 deadlines: Rc::new(deadlines),
                 control: Rc::clone(&client.control),
             };
-            self.streams.spawn_local(stream::serve(Rc::clone(worker), Rc::new(client), request, responder));
+            let incoming = Rc::clone(&self.incoming);
+            let served = stream::serve(Rc::clone(worker), Rc::new(client), incoming, request, responder);
+            self.streams.spawn_local(served);
         }
         End::Gone
     }
@@ -125,8 +140,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         context: &mut Context<'_>,
     ) -> Poll<Option<(Request<RecvStream>, SendResponse<Bytes>)>> {
         client.control.register(context);
-        if client.is_draining() && !self.is_leaving {
-            self.is_leaving = true;
+        if client.is_draining() && self.standing == Standing::Open {
+            self.standing = Standing::Leaving;
             self.frames.graceful_shutdown();
         }
         while let Poll::Ready(Some(_ended)) = self.streams.poll_join_next(context) {
@@ -135,6 +150,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 client.deadlines.flushed();
             }
         }
-        self.frames.poll_accept(context).map(|accepted| accepted.and_then(Result::ok))
+        let mut accepted = self.frames.poll_accept(context);
+        if let (Poll::Pending, Some(reason)) = (&accepted, self.incoming.fault())
+            && self.standing != Standing::Cut
+        {
+            // What came before it has been read.
+            self.standing = Standing::Cut;
+            self.frames.abrupt_shutdown(reason);
+            accepted = self.frames.poll_accept(context);
+        }
+        accepted.map(|accepted| accepted.and_then(Result::ok))
     }
 }

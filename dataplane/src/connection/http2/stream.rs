@@ -20,6 +20,7 @@ use http_body::Body as _;
 use super::{
     body::{Invitation, StreamBody},
     head::{Follows, translate},
+    socket::Incoming,
 };
 use crate::{
     connection::{Client, End, deadlines::Deadlines, drive, refused},
@@ -31,11 +32,13 @@ use crate::{
 pub(super) async fn serve(
     worker: Rc<Worker>,
     client: Rc<Client>,
+    incoming: Rc<Incoming>,
     request: Request<RecvStream>,
     responder: SendResponse<Bytes>,
 ) {
     let responder = Rc::new(RefCell::new(responder));
-    let end = drive(pin!(exchange(&worker, &client, request, &responder)), &client, || true).await;
+    let served = pin!(exchange(&worker, &client, &incoming, request, &responder));
+    let end = drive(served, &client, || true).await;
     if !matches!(end, End::Closed) {
         responder.borrow_mut().send_reset(Reason::CANCEL);
     }
@@ -44,6 +47,7 @@ pub(super) async fn serve(
 async fn exchange(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
+    incoming: &Incoming,
     request: Request<RecvStream>,
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
 ) -> End {
@@ -56,7 +60,7 @@ async fn exchange(
     if is_whole {
         return End::Closed;
     }
-    let mut outgoing = Outgoing { stream, body, piece: Bytes::new(), deadlines: &client.deadlines };
+    let mut outgoing = Outgoing { stream, body, piece: Bytes::new(), incoming, deadlines: &client.deadlines };
     match poll_fn(|context| outgoing.poll(context)).await {
         Ok(()) => End::Closed,
         Err(Broken::Client) => End::Gone,
@@ -125,6 +129,7 @@ struct Outgoing<'a> {
     stream: SendStream<Bytes>,
     body: ResponseBody,
     piece: Bytes,
+    incoming: &'a Incoming,
     deadlines: &'a Deadlines,
 }
 
@@ -179,6 +184,7 @@ impl Outgoing<'_> {
             }
         }
         self.deadlines.write_progressed();
+        self.incoming.piece_sent();
         let part = self.piece.split_to(self.stream.capacity().min(self.piece.len()));
         let is_last = self.piece.is_empty() && self.body.is_end_stream();
         Poll::Ready(self.stream.send_data(part, is_last).map_err(|_gone| Broken::Client))

@@ -1,0 +1,323 @@
+//! Frames as they come from a client, seen before h2 sees them: what it would let pass or call by another name than RFC 9113
+//! does, and floods of frames that carry nothing. Whatever is not named here is h2's to judge.
+//!
+//! It reads the heads of frames and the values of settings, and keeps nothing else.
+
+use std::collections::VecDeque;
+
+use h2::Reason;
+use tokio::time::Instant;
+
+/// How long the first words of a client are, which are no frame (RFC 9113 section 3.4).
+const PREFACE_BYTES: usize = 24;
+
+const HEAD_BYTES: usize = 9;
+
+/// The most streams that are remembered after a client has ended them. What comes on one before is h2's to judge.
+const MOST_ENDED: usize = 64;
+
+/// The most frames without content that a client may send at once.
+const MOST_IDLE_FRAMES: u32 = 2_000;
+/// How fast it may send further ones.
+const IDLE_FRAMES_PER_SECOND: u32 = 100;
+/// How many more for each request: what goes with it, such as its priority, its windows and its end.
+const IDLE_FRAMES_OF_A_REQUEST: u32 = 20;
+/// And for each piece of a body, in either direction: the window of a stream and that of the connection open for it.
+pub(super) const IDLE_FRAMES_OF_A_PIECE: u32 = 4;
+
+// RFC 9113 section 6.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 0x1;
+const ACK: u8 = 0x1;
+const PADDED: u8 = 0x8;
+const WITH_PRIORITY: u8 = 0x20;
+
+const INITIAL_WINDOW_SIZE: u16 = 4;
+const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
+/// What a connection has come to.
+#[derive(Debug)]
+pub(super) struct Watch {
+    place: Place,
+    is_first: bool,
+    ended: Ended,
+    allowance: Allowance,
+}
+
+/// Where the next byte stands.
+#[derive(Debug)]
+enum Place {
+    /// In the preface, with so many bytes of it still to come.
+    Preface(usize),
+    /// In the head of a frame.
+    Head(Gathered<HEAD_BYTES>),
+    /// In a payload that nobody here reads.
+    Payload(usize),
+    /// Among settings, each of a name and a value.
+    Settings { left: usize, entry: Gathered<6> },
+}
+
+/// Bytes of a known number, as far as they have come.
+#[derive(Debug, Clone, Copy)]
+struct Gathered<const COUNT: usize> {
+    bytes: [u8; COUNT],
+    count: usize,
+}
+
+/// Bytes that do not go on to h2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// What the connection ends with.
+    pub(super) reason: Reason,
+    /// How many of the bytes come before it.
+    pub(super) before: usize,
+}
+
+impl Watch {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            place: Place::Preface(PREFACE_BYTES),
+            is_first: true,
+            ended: Ended::default(),
+            allowance: Allowance { left: MOST_IDLE_FRAMES, since: now },
+        }
+    }
+
+    /// A piece of an answer's body has gone to the client, who may say something about windows.
+    pub(super) fn piece_sent(&mut self) {
+        self.allowance.grow(IDLE_FRAMES_OF_A_PIECE);
+    }
+
+    /// Looks at what has come.
+    ///
+    /// # Errors
+    /// When the connection is to end.
+    pub(super) fn see(&mut self, bytes: &[u8], now: Instant) -> Result<(), Fault> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let before = bytes.len() - rest.len();
+            self.step(&mut rest, now).map_err(|reason| Fault { reason, before })?;
+        }
+        Ok(())
+    }
+
+    /// Goes on to the end of a part, or of what has come.
+    fn step(&mut self, rest: &mut &[u8], now: Instant) -> Result<(), Reason> {
+        match &mut self.place {
+            Place::Preface(left) | Place::Payload(left) => {
+                let count = (*left).min(rest.len());
+                *rest = &rest[count..];
+                *left -= count;
+                if *left == 0 {
+                    self.place = Place::Head(Gathered::default());
+                }
+            }
+            Place::Head(gathered) => {
+                if let Some(head) = gathered.take(rest) {
+                    let head = Head::of(head);
+                    self.judge(head, now)?;
+                    self.place = match (head.kind, head.length) {
+                        (_, 0) => Place::Head(Gathered::default()),
+                        (SETTINGS, left) => Place::Settings { left, entry: Gathered::default() },
+                        (_, left) => Place::Payload(left),
+                    };
+                }
+            }
+            Place::Settings { left, entry } => {
+                if let Some(entry) = entry.take(rest) {
+                    check_setting(entry)?;
+                    *left -= entry.len();
+                    if *left == 0 {
+                        self.place = Place::Head(Gathered::default());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, head: Head, now: Instant) -> Result<(), Reason> {
+        // RFC 9113 section 3.4.
+        if std::mem::take(&mut self.is_first) && (head.kind != SETTINGS || head.has(ACK)) {
+            return Err(Reason::PROTOCOL_ERROR);
+        }
+        head.check_length()?;
+        self.ended.check(head)?;
+        if head.kind == HEADERS {
+            self.allowance.grow(IDLE_FRAMES_OF_A_REQUEST);
+        } else if head.kind == DATA && head.length > 0 {
+            self.allowance.grow(1);
+        } else if head.is_idle() {
+            self.allowance.spend(now)?;
+        }
+        Ok(())
+    }
+}
+
+impl<const COUNT: usize> Default for Gathered<COUNT> {
+    fn default() -> Self {
+        Self { bytes: [0; COUNT], count: 0 }
+    }
+}
+
+impl<const COUNT: usize> Gathered<COUNT> {
+    /// Takes what is missing. When nothing is any more, gives all of it and begins anew.
+    fn take(&mut self, rest: &mut &[u8]) -> Option<[u8; COUNT]> {
+        let count = (COUNT - self.count).min(rest.len());
+        let (taken, left) = rest.split_at(count);
+        self.bytes[self.count..self.count + count].copy_from_slice(taken);
+        *rest = left;
+        self.count += count;
+        (self.count == COUNT).then(|| std::mem::take(self).bytes)
+    }
+}
+
+/// The head of a frame (RFC 9113 section 4.1).
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    length: usize,
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+impl Head {
+    fn of(bytes: [u8; HEAD_BYTES]) -> Self {
+        let [high, middle, low, kind, flags, stream @ ..] = bytes;
+        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        // The first bit is reserved, and of no meaning.
+        Self { length, kind, flags, stream: u32::from_be_bytes(stream) & MAX_WINDOW_BYTES }
+    }
+
+    fn has(self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether a frame is of the size that its type wants. One that is too large for any type is h2's to refuse.
+    ///
+    /// # Errors
+    /// When it is not (RFC 9113 section 4.2). Of one stream alone or of all, it is the connection that ends.
+    fn check_length(self) -> Result<(), Reason> {
+        let padding = usize::from(self.has(PADDED));
+        let is_right = match self.kind {
+            DATA => self.length >= padding,
+            HEADERS => self.length >= padding + if self.has(WITH_PRIORITY) { 5 } else { 0 },
+            PRIORITY => self.length == 5,
+            RST_STREAM | WINDOW_UPDATE => self.length == 4,
+            SETTINGS if self.has(ACK) => self.length == 0,
+            SETTINGS => self.length.is_multiple_of(6),
+            PING => self.length == 8,
+            GOAWAY => self.length >= 8,
+            _ => true,
+        };
+        if is_right { Ok(()) } else { Err(Reason::FRAME_SIZE_ERROR) }
+    }
+
+    /// Whether it moves no request and no body forward.
+    fn is_idle(self) -> bool {
+        match self.kind {
+            // The last piece of a body may be empty.
+            DATA => self.length == 0 && !self.has(END_STREAM),
+            // h2 counts those.
+            HEADERS | PUSH_PROMISE | CONTINUATION => false,
+            _ => true,
+        }
+    }
+}
+
+/// Settings in which h2 sees another error.
+fn check_setting(entry: [u8; 6]) -> Result<(), Reason> {
+    let [name @ .., a, b, c, d] = entry;
+    let is_too_large = u32::from_be_bytes([a, b, c, d]) > MAX_WINDOW_BYTES;
+    // RFC 9113 section 6.5.2.
+    if u16::from_be_bytes(name) == INITIAL_WINDOW_SIZE && is_too_large {
+        return Err(Reason::FLOW_CONTROL_ERROR);
+    }
+    Ok(())
+}
+
+/// How a client has ended a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// It has said all.
+    EndStream,
+    /// It has taken it back.
+    Reset,
+}
+
+/// The streams that the client has ended last.
+#[derive(Debug, Default)]
+struct Ended(VecDeque<(u32, By)>);
+
+impl Ended {
+    /// Notes the end of a stream, and sees to it that nothing comes behind (RFC 9113 section 5.1).
+    ///
+    /// # Errors
+    /// When something does. It may count as an error of the connection (section 5.4.2), and of a client that does not
+    /// remember what it has said nothing good will come.
+    fn check(&mut self, head: Head) -> Result<(), Reason> {
+        let by = match head.kind {
+            DATA | HEADERS => {
+                let ended = self.0.iter().find(|(stream, _)| *stream == head.stream).map(|(_, by)| *by);
+                match (ended, head.kind) {
+                    (Some(By::EndStream), _) | (Some(By::Reset), HEADERS) => {
+                        return Err(Reason::STREAM_CLOSED);
+                    }
+                    // h2 tells the client so on the stream.
+                    (Some(By::Reset), _) => return Ok(()),
+                    (None, _) if head.has(END_STREAM) => By::EndStream,
+                    (None, _) => return Ok(()),
+                }
+            }
+            RST_STREAM => By::Reset,
+            _ => return Ok(()),
+        };
+        if self.0.len() == MOST_ENDED {
+            self.0.pop_back();
+        }
+        // The newest first: it is the one that is looked for.
+        self.0.push_front((head.stream, by));
+        Ok(())
+    }
+}
+
+/// How many frames without content a client may still send.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    fn grow(&mut self, frames: u32) {
+        self.left = self.left.saturating_add(frames).min(MOST_IDLE_FRAMES);
+    }
+
+    /// # Errors
+    /// When nothing is left.
+    fn spend(&mut self, now: Instant) -> Result<(), Reason> {
+        if self.left == 0 {
+            let passed = now.saturating_duration_since(self.since);
+            let earned = passed.as_millis() * u128::from(IDLE_FRAMES_PER_SECOND) / 1_000;
+            if earned > 0 {
+                self.grow(u32::try_from(earned).unwrap_or(u32::MAX));
+                self.since = now;
+            }
+        }
+        self.left = self.left.checked_sub(1).ok_or(Reason::ENHANCE_YOUR_CALM)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
