@@ -131,6 +131,12 @@ impl LogBuffer {
     }
 }
 
+impl Drop for LogBuffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 impl LogWriter {
     /// Starts the writing thread. What comes back is told when it has written everything.
     pub(crate) fn start(self) -> std::io::Result<Receiver<()>> {

@@ -6,7 +6,7 @@ pub(crate) mod record;
 /// Who sends it.
 mod caller;
 /// Whether it asks for another protocol.
-mod upgrade;
+pub(crate) mod upgrade;
 /// Whether it comes too soon.
 mod counting;
 /// What its judgements leave for the answer.
@@ -73,8 +73,13 @@ pub(crate) async fn serve(
     record.set_target(request.method(), request.uri(), address);
     let is_head = request.method() == Method::HEAD;
     let has_body = !request.body().has_ended();
+    let is_opening = matches!(request.body(), ClientBody::Opening);
 
     let mut response = match answer(&worker, &client, &view, &mut record, request).await {
+        // In a stream any success means that the tunnel is open (RFC 8441 section 5).
+        Ok(response) if is_opening && response.status().is_success() => {
+            render(&Rejection::WebSocketDeclined, &mut record)
+        }
         Ok(response) => response,
         Err(rejection) => render(&rejection, &mut record),
     };

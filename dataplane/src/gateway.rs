@@ -18,7 +18,7 @@ use apigw_config::{
 };
 use apigw_engine::Snapshot;
 use arc_swap::ArcSwap;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     access_log::LogQueue,
@@ -33,7 +33,7 @@ use crate::{
         FileBase, ServerTls,
         upstream::{UpstreamTls, needed_by},
     },
-    worker::{Command, ListenerId, Shared, WorkerHandle, places::Places},
+    worker::{Command, Cut, ListenerId, Shared, WorkerHandle, places::Places},
 };
 
 /// What a gateway is started with.
@@ -57,6 +57,7 @@ pub(crate) struct Gateway {
     parameters: Parameters,
     addresses: Arc<Addresses>,
     active: Mutex<Active>,
+    cut: watch::Sender<Cut>,
 }
 
 /// Where the gateway listens, and what for.
@@ -98,7 +99,12 @@ struct Started {
 
 impl Gateway {
     pub(crate) fn new(parameters: Parameters) -> Self {
-        Self { parameters, addresses: Arc::default(), active: Mutex::default() }
+        Self {
+            parameters,
+            addresses: Arc::default(),
+            active: Mutex::default(),
+            cut: watch::Sender::new(Cut::NotYet),
+        }
     }
 
     /// What runs; none before the first configuration.
@@ -185,6 +191,11 @@ impl Gateway {
         active.workers.into_iter().for_each(WorkerHandle::join);
     }
 
+    /// Ends what is still under way where it stands.
+    pub(crate) fn cut_off(&self) {
+        self.cut.send_replace(Cut::Now);
+    }
+
     /// Binds what is new of the wanted addresses. Until this is committed or dropped, clients of those addresses wait.
     fn open_listeners(&self, server: &Server) -> Result<ListenerChanges, Vec<Problem>> {
         let traffic = self.parameters.listen.as_ref().map_or(server.addresses(), std::slice::from_ref);
@@ -234,6 +245,7 @@ impl Gateway {
             places: Places::default(),
             workers: self.parameters.workers,
             start: self.parameters.start,
+            cut: self.cut.subscribe(),
         };
         let workers = (0..self.parameters.workers).map(|index| WorkerHandle::start(index, shared.clone()));
         match workers.collect() {

@@ -105,6 +105,9 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long workers may take to end what is cut off.
+const LAST_EXCHANGES: Duration = Duration::from_secs(1);
+
 /// How long stdout may take for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -293,14 +296,22 @@ async fn follow_control_planes(
 /// Lets requests under way finish, for a while.
 async fn drain(gateway: Arc<Gateway>, timeout: Duration) -> Result<(), Failure> {
     tracing::info!("draining");
+    let drained = Arc::clone(&gateway);
+    let mut finishing = tokio::task::spawn_blocking(move || drained.drain());
     tokio::select! {
-        _ = tokio::task::spawn_blocking(move || gateway.drain()) => tracing::info!("drained"),
+        _ = &mut finishing => {
+            tracing::info!("drained");
+            return Ok(());
+        }
         () = tokio::time::sleep(timeout) => tracing::warn!("requests under way are cut off"),
         ended = wait_for_signal() => {
             ended?;
             tracing::warn!("requests under way are cut off");
         }
     }
+    gateway.cut_off();
+    // A worker that does not hear of it does not keep the process alive.
+    let _ = tokio::time::timeout(LAST_EXCHANGES, finishing).await;
     Ok(())
 }
 

@@ -32,7 +32,7 @@ use tokio::{
     runtime::LocalOptions,
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-        oneshot,
+        oneshot, watch,
     },
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -76,6 +76,15 @@ pub(crate) struct Shared {
     pub(crate) workers: usize,
     /// Where the time of limits and breakers begins.
     pub(crate) start: Instant,
+    /// Told when what is under way is to end where it stands.
+    pub(crate) cut: watch::Receiver<Cut>,
+}
+
+/// Whether what is under way may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    NotYet,
+    Now,
 }
 
 /// Names one listener of a worker.
@@ -160,6 +169,7 @@ pub(crate) struct Worker {
     date: RefCell<HeaderValue>,
     /// This worker among all.
     index: usize,
+    is_cut: Cell<bool>,
 }
 
 /// What counts rate limits for several data planes, and the settings it was started with.
@@ -217,6 +227,7 @@ impl Worker {
             counted,
             date: RefCell::new(date(SystemTime::now())),
             index,
+            is_cut: Cell::new(false),
             shared: shared.clone(),
         }
     }
@@ -288,6 +299,11 @@ impl Worker {
         self.date.borrow().clone()
     }
 
+    /// Whether what was under way has been ended where it stood.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
     /// What answers at the admin places.
     pub(crate) fn endpoints(&self) -> &Arc<Endpoints> {
         &self.shared.endpoints
@@ -323,6 +339,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_finishing = false;
+    let mut cut = worker.shared.cut.clone();
     loop {
         tokio::select! {
             command = commands.recv(), if !is_finishing => match command {
@@ -335,6 +352,11 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 Some(Command::Finish) => is_finishing = true,
                 None => break,
             },
+            // Its exchanges end when their tasks are dropped, and are logged then.
+            _ = cut.wait_for(|cut| *cut == Cut::Now) => {
+                worker.is_cut.set(true);
+                break;
+            }
             _ = ticks.tick() => {
                 *worker.date.borrow_mut() = date(SystemTime::now());
                 worker.log.flush();
@@ -346,7 +368,6 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
             }
         }
     }
-    worker.log.flush();
 }
 
 /// Keeps a listener open: dropped, it lets the task that accepts close it.

@@ -18,6 +18,8 @@ mod response_cases;
 mod bodies;
 // Tunnels open when both sides agree, and hold what they hold to their end.
 mod websockets;
+// The same in streams of HTTP/2.
+mod websockets_over_http2;
 // The same requests over HTTP/2, and what only it has.
 mod http2;
 // Its frames, heads and codes as public suites send them.

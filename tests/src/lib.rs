@@ -31,6 +31,7 @@ pub mod message;
 pub mod network;
 pub mod origin;
 pub mod redis_server;
+pub mod websocket;
 
 // What follows a control plane.
 pub mod simulated;

@@ -45,6 +45,9 @@ pub enum Rejection {
     /// The method is not one a gateway may forward.
     #[error("the method is not allowed")]
     MethodNotAllowed,
+    /// The client wants to speak a protocol in a stream of HTTP/2 that the gateway does not know.
+    #[error("the protocol that is to be spoken in the stream is not known here")]
+    StreamProtocol,
     /// `Host` is missing, or there are several.
     #[error("the request does not name one host")]
     Host,
@@ -104,6 +107,10 @@ pub enum Rejection {
     /// No usable answer came from the upstream.
     #[error("{0}")]
     Upstream(#[from] UpstreamFailure),
+    /// What would have been a WebSocket in a stream of HTTP/2 was answered with a success that is none: the client would
+    /// take it for one.
+    #[error("the opening of a WebSocket in a stream was answered with another success")]
+    WebSocketDeclined,
     /// A fault of the gateway.
     #[error("internal error")]
     Internal,
@@ -197,6 +204,7 @@ impl Rejection {
             Self::MethodNotAllowed => {
                 (Status::METHOD_NOT_ALLOWED, "method_not_allowed", "method_not_allowed")
             }
+            Self::StreamProtocol => (Status::NOT_IMPLEMENTED, "protocol_unknown", "not_implemented"),
             Self::Host => (Status::BAD_REQUEST, "bad_host", "bad_host"),
             Self::Path(error) => (Status::BAD_REQUEST, error.reason(), "bad_path"),
             Self::Address(refusal) => (Status::FORBIDDEN, refusal.reason(), "forbidden"),
@@ -216,6 +224,7 @@ impl Rejection {
             Self::TooBusy(_) => (Status::SERVICE_UNAVAILABLE, "too_busy", "too_busy"),
             Self::CircuitOpen(_) => (Status::SERVICE_UNAVAILABLE, "breaker_open", "circuit_open"),
             Self::Upstream(failure) => failure.summary(),
+            Self::WebSocketDeclined => (Status::BAD_GATEWAY, "websocket_declined", "bad_gateway"),
             Self::Internal => (Status::INTERNAL_SERVER_ERROR, "internal_error", "internal_error"),
         }
     }

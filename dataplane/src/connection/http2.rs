@@ -13,6 +13,8 @@ mod stream;
 mod head;
 /// A request's body.
 pub(crate) mod body;
+/// A WebSocket instead of one.
+mod side;
 
 use std::{
     future::poll_fn,
@@ -92,7 +94,8 @@ fn protocol(worker: &Worker) -> server::Builder {
         .max_local_error_reset_streams(Some(MAX_PROTOCOL_ERRORS))
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buffer_size(SEND_BUFFER_BYTES);
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
+        .enable_connect_protocol();
     protocol
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     future::poll_fn,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -25,37 +26,64 @@ use crate::{
     upstream::connection::Wire,
 };
 
-/// A connection that has ended in the middle.
+/// What one side of a tunnel says and is told.
+pub(super) trait Side {
+    /// Reads once, and tells how many bytes came; 0: it has ended its side.
+    fn poll_fill(&mut self, read: &mut ReadBuffer, context: &mut Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// Takes some of the bytes, and tells how many.
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>>;
+
+    /// Lets nothing wait that was taken.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Is told that nothing more will come.
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Side for Socket {
+    fn poll_fill(&mut self, read: &mut ReadBuffer, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Self::poll_fill(self, read, context)
+    }
+
+    fn poll_write(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(context, bytes)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_flush(context)
+    }
+
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_shutdown(context)
+    }
+}
+
+/// Whose connection, or stream, has ended in the middle.
 #[derive(Debug)]
-enum Broken {
+pub(super) enum Broken {
     /// The client's.
     Client,
     /// The upstream's.
     Upstream,
 }
 
-/// Tells the client that the upstream has agreed, and passes on what both say until both have ended.
+/// Tells a client of HTTP/1.1 that the upstream has agreed, and passes on what both say until both have ended.
 pub(super) async fn run(response: Response<ResponseBody>, client: &Client, io: &ClientIo) {
     let (head, mut body) = response.into_parts();
-    // Told by its absence, an upstream that agrees before it has all of the request has not understood it.
-    let Some((wire, record)) = body.tunnel() else { return };
+    let Some(mut tunnel) = Tunnel::open(&mut body, &client.deadlines) else { return };
     write_head(&head, io);
-    let mut tunnel = Tunnel {
-        wire,
-        record,
-        io,
-        deadlines: &client.deadlines,
-        has_begun: false,
-        down: Way::Open,
-        up: Way::Open,
-    };
-    tunnel.deadlines.tunnel_moved();
-    let ended = poll_fn(|context| tunnel.poll(context)).await;
-    tunnel.record.end(match ended {
-        Ok(()) => Ending::Complete,
-        Err(Broken::Client) => Ending::ClientDisconnected,
-        Err(Broken::Upstream) => Ending::UpstreamTruncated,
-    });
+    let mut has_begun = false;
+    let ended = poll_fn(|context| {
+        if !has_begun {
+            ready!(io.poll_flush(context)).map_err(|_gone| Broken::Client)?;
+            has_begun = true;
+        }
+        let (mut socket, mut read) = io.tunnel();
+        tunnel.poll(&mut *socket, &mut read, context)
+    })
+    .await;
+    tunnel.end(&ended);
 }
 
 /// Puts the head where it waits to be written.
@@ -81,39 +109,54 @@ enum Way {
     Closed,
 }
 
-struct Tunnel<'a> {
+/// A tunnel that the upstream has agreed to.
+pub(super) struct Tunnel<'a> {
     wire: &'a mut Wire,
     record: &'a mut Record,
-    io: &'a ClientIo,
     deadlines: &'a Deadlines,
-    /// Whether the client has been given all of the head.
-    has_begun: bool,
     /// To the client.
     down: Way,
     /// To the upstream.
     up: Way,
 }
 
-impl Tunnel<'_> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if !self.has_begun {
-            ready!(self.io.poll_flush(context)).map_err(|_gone| Broken::Client)?;
-            self.has_begun = true;
-        }
+impl<'a> Tunnel<'a> {
+    /// Begins. None: told by its absence, an upstream that agrees before it has all of the request has not understood it.
+    pub(super) fn open(body: &'a mut ResponseBody, deadlines: &'a Deadlines) -> Option<Self> {
+        let (wire, record) = body.tunnel()?;
+        deadlines.tunnel_moved();
+        Some(Self { wire, record, deadlines, down: Way::Open, up: Way::Open })
+    }
+
+    /// Notes how it has ended.
+    pub(super) fn end(self, ended: &Result<(), Broken>) {
+        self.record.end(match ended {
+            Ok(()) => Ending::Complete,
+            Err(Broken::Client) => Ending::ClientDisconnected,
+            Err(Broken::Upstream) => Ending::UpstreamTruncated,
+        });
+    }
+
+    /// Passes on what there is, until both have ended. `read` is what the client has said and nobody has taken yet.
+    pub(super) fn poll(
+        &mut self,
+        client: &mut impl Side,
+        read: &mut ReadBuffer,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
         // Down first: what an upstream has said at last reaches the client, even where it takes nothing any more.
-        let down = self.poll_down(context)?;
-        let up = self.poll_up(context)?;
+        let down = self.poll_down(client, context)?;
+        let up = self.poll_up(client, read, context)?;
         if down.is_ready() && up.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    fn poll_down(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    fn poll_down(&mut self, client: &mut impl Side, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         if self.down == Way::Closed {
             return Poll::Ready(Ok(()));
         }
-        let (mut client, _) = self.io.tunnel();
         let (deadlines, record) = (self.deadlines, &mut *self.record);
         let Wire { socket, read, .. } = &mut *self.wire;
-        let passed = pass(read, socket, &mut client, context, |bytes| {
+        let passed = pass(read, socket, client, context, |bytes| {
             deadlines.tunnel_moved();
             deadlines.write_progressed();
             record.add_bytes(bytes as u64);
@@ -130,14 +173,18 @@ impl Tunnel<'_> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_up(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    fn poll_up(
+        &mut self,
+        client: &mut impl Side,
+        read: &mut ReadBuffer,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
         if self.up == Way::Closed {
             return Poll::Ready(Ok(()));
         }
-        let (mut client, mut read) = self.io.tunnel();
         let deadlines = self.deadlines;
         let upstream = &mut self.wire.socket;
-        match ready!(pass(&mut read, &mut client, upstream, context, |_| deadlines.tunnel_moved())) {
+        match ready!(pass(read, client, upstream, context, |_| deadlines.tunnel_moved())) {
             Err(Faulty::From) => return Poll::Ready(Err(Broken::Client)),
             // What the upstream says until its end still counts.
             Ok(()) | Err(Faulty::To) => self.up = Way::Closed,
@@ -155,22 +202,21 @@ enum Faulty {
 /// Passes on what has come and what comes, until the beginning ends; then the end is told.
 fn pass(
     read: &mut ReadBuffer,
-    from: &mut Socket,
-    to: &mut Socket,
+    from: &mut impl Side,
+    to: &mut impl Side,
     context: &mut Context<'_>,
     mut moved: impl FnMut(usize),
 ) -> Poll<Result<(), Faulty>> {
     loop {
         while !read.is_empty() {
-            let written = Pin::new(&mut *to).poll_write(context, read.as_slice());
-            let written = ready!(written).map_err(|_gone| Faulty::To)?;
+            let written = ready!(to.poll_write(read.as_slice(), context)).map_err(|_gone| Faulty::To)?;
             read.discard(written);
             moved(written);
         }
         // What TLS holds back goes before anybody waits for more.
-        ready!(Pin::new(&mut *to).poll_flush(context)).map_err(|_gone| Faulty::To)?;
+        ready!(to.poll_flush(context)).map_err(|_gone| Faulty::To)?;
         if ready!(from.poll_fill(read, context)).map_err(|_gone| Faulty::From)? == 0 {
-            return Pin::new(to).poll_shutdown(context).map_err(|_gone| Faulty::To);
+            return to.poll_shutdown(context).map_err(|_gone| Faulty::To);
         }
     }
 }

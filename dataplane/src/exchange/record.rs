@@ -270,7 +270,8 @@ impl Record {
             return;
         }
         self.deadlines.response_complete();
-        let now = self.now();
+        // When all is cut off, nobody has been woken for it.
+        let now = if self.worker.is_cut() { Instant::now() } else { self.now() };
         self.permit = None;
         match ending {
             Ending::Complete => self.upstream_succeeded(now),
@@ -286,6 +287,7 @@ impl Record {
             Ending::ClientDisconnected => match self.deadlines.expired() {
                 Some(Expired::Write) => "write_timeout",
                 Some(Expired::Phase(Phase::Tunnel)) => "websocket_idle",
+                _ if self.worker.is_cut() => "drain_timeout",
                 _ => "client_disconnected",
             },
         };

@@ -25,6 +25,8 @@ pub(crate) enum ClientBody {
     Http1(Rc<ClientIo>),
     /// Of a stream.
     Http2(Box<StreamBody>),
+    /// There is none: the stream opens a WebSocket, and what the client says is for that.
+    Opening,
 }
 
 impl ClientBody {
@@ -33,6 +35,7 @@ impl ClientBody {
         match self {
             Self::Http1(connection) => connection.has_body_ended(),
             Self::Http2(stream) => stream.has_ended(),
+            Self::Opening => true,
         }
     }
 
@@ -41,6 +44,7 @@ impl ClientBody {
         match self {
             Self::Http1(connection) => connection.remaining_body(),
             Self::Http2(stream) => stream.remaining(),
+            Self::Opening => Some(0),
         }
     }
 
@@ -48,6 +52,7 @@ impl ClientBody {
         match self {
             Self::Http1(connection) => connection.poll_body(context),
             Self::Http2(stream) => stream.poll_piece(context),
+            Self::Opening => Poll::Ready(None),
         }
     }
 }

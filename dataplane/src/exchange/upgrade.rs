@@ -3,6 +3,8 @@
 //! `Upgrade: h2c` requests would pass that nobody has judged.
 
 use apigw_engine::rejection::{Rejection, UpstreamFailure};
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
@@ -14,33 +16,33 @@ use crate::http1::persistence::lists;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
+/// What shows that whoever agrees has understood for what (RFC 6455 section 1.3).
+const ACCEPT_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
 /// The protocol that is to follow the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Upgrade {
     /// This one.
     None,
-    WebSocket,
+    /// With the key that the upstream is asked by.
+    WebSocket(HeaderValue),
 }
 
 impl Upgrade {
     /// What a request asks for. What is not the whole opening of a WebSocket is a request like any other.
     pub(super) fn asked(head: &Parts, body: &ClientBody) -> Self {
-        if head.method == Method::GET && body.has_ended() { Self::said(head) } else { Self::None }
-    }
-
-    fn said(head: &Parts) -> Self {
-        let is_opening = head.version == Version::HTTP_11
-            && names_websocket(&head.headers)
-            && lists(&head.headers, &CONNECTION, b"upgrade")
-            // Named in `Connection`, the key would stop here.
-            && !lists(&head.headers, &CONNECTION, SEC_WEBSOCKET_KEY.as_str().as_bytes())
-            && has_one_key(&head.headers);
-        if is_opening { Self::WebSocket } else { Self::None }
+        let key = head.headers.get(SEC_WEBSOCKET_KEY);
+        let is_asked = match body {
+            // The key is the gateway's own.
+            ClientBody::Opening => true,
+            _ => head.method == Method::GET && body.has_ended() && is_opening(head),
+        };
+        key.filter(|_| is_asked).map_or(Self::None, |key| Self::WebSocket(key.clone()))
     }
 
     /// Asks the upstream.
-    pub(super) fn ask(self, headers: &mut HeaderMap) {
-        if self == Self::WebSocket {
+    pub(super) fn ask(&self, headers: &mut HeaderMap) {
+        if let Self::WebSocket(_) = self {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, WEBSOCKET);
         }
@@ -50,17 +52,47 @@ impl Upgrade {
     ///
     /// # Errors
     /// When it leaves HTTP for what nobody asked for (RFC 9110 section 7.8), or does not say in full for what.
-    pub(super) fn check<B>(self, response: &Response<B>) -> Result<(), Rejection> {
+    pub(super) fn check<B>(&self, response: &Response<B>) -> Result<(), Rejection> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
         let fields = response.headers();
-        let is_agreed = self == Self::WebSocket
-            && names_websocket(fields)
-            && lists(fields, &CONNECTION, b"upgrade")
-            && fields.contains_key(SEC_WEBSOCKET_ACCEPT);
+        let is_agreed = match self {
+            Self::None => false,
+            Self::WebSocket(key) => {
+                names_websocket(fields)
+                    && lists(fields, &CONNECTION, b"upgrade")
+                    && is_accepted(fields, key.as_bytes())
+            }
+        };
         if is_agreed { Ok(()) } else { Err(UpstreamFailure::Malformed.into()) }
     }
+}
+
+/// A key of the gateway's own, for clients whose protocol has none (RFC 8441 section 5).
+pub(crate) fn new_key(random: &mut fastrand::Rng) -> HeaderValue {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    HeaderValue::from_str(&STANDARD.encode(bytes)).expect("base64 is visible ASCII")
+}
+
+fn is_opening(head: &Parts) -> bool {
+    head.version == Version::HTTP_11
+        && names_websocket(&head.headers)
+        && lists(&head.headers, &CONNECTION, b"upgrade")
+        // Named in `Connection`, the key would stop here.
+        && !lists(&head.headers, &CONNECTION, SEC_WEBSOCKET_KEY.as_str().as_bytes())
+        && has_one_key(&head.headers)
+}
+
+/// Whether an upstream has seen the key (RFC 6455 section 4.1).
+fn is_accepted(fields: &HeaderMap, key: &[u8]) -> bool {
+    let mut digest = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    digest.update(key);
+    digest.update(ACCEPT_SUFFIX);
+    let expected = STANDARD.encode(digest.finish());
+    let mut accepted = fields.get_all(SEC_WEBSOCKET_ACCEPT).iter();
+    accepted.next().is_some_and(|value| value.as_bytes() == expected.as_bytes()) && accepted.next().is_none()
 }
 
 /// Whether `Upgrade` names this protocol and no other one.
@@ -87,55 +119,66 @@ mod tests {
 
     use super::*;
 
-    const OPENING: [(&str, &str); 3] = [
-        ("upgrade", "WebSocket"),
-        ("connection", "keep-alive, Upgrade"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const OPENING: [(&str, &str); 3] =
+        [("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade"), ("sec-websocket-key", KEY)];
 
-    fn said(fields: &[(&str, &str)]) -> Upgrade {
+    fn is_opened_by(fields: &[(&str, &str)]) -> bool {
         let mut request = Request::builder();
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        Upgrade::said(&request.body(()).unwrap().into_parts().0)
+        is_opening(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]
     fn only_a_whole_opening_is_one() {
-        assert_eq!(said(&OPENING), Upgrade::WebSocket);
+        assert!(is_opened_by(&OPENING));
         for missing in 0..OPENING.len() {
             let mut fields = OPENING.to_vec();
             fields.remove(missing);
-            assert_eq!(said(&fields), Upgrade::None, "{fields:?}");
+            assert!(!is_opened_by(&fields), "{fields:?}");
         }
         for (index, value) in [(0, "h2c"), (0, "websocket, h2c"), (1, "close"), (2, "short=="), (2, "")] {
             let mut fields = OPENING;
             fields[index].1 = value;
-            assert_eq!(said(&fields), Upgrade::None, "{fields:?}");
+            assert!(!is_opened_by(&fields), "{fields:?}");
         }
         for (name, value) in [OPENING[2], ("upgrade", "h2c"), ("connection", "Sec-WebSocket-Key")] {
-            assert_eq!(said(&[&OPENING[..], &[(name, value)]].concat()), Upgrade::None, "{name}: {value}");
+            assert!(!is_opened_by(&[&OPENING[..], &[(name, value)]].concat()), "{name}: {value}");
         }
     }
 
     #[test]
     fn an_answer_agrees_in_full_or_not_at_all() {
-        let agreed = |upgrade: Upgrade, status: u16, fields: &[(&str, &str)]| {
+        let agreed = |upgrade: &Upgrade, status: u16, fields: &[(&str, &str)]| {
             let mut response = Response::builder().status(status);
             for (name, value) in fields {
                 response = response.header(*name, *value);
             }
             upgrade.check(&response.body(()).unwrap()).is_ok()
         };
-        let whole = [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", "x")];
-        assert!(agreed(Upgrade::WebSocket, 101, &whole));
-        assert!(!agreed(Upgrade::None, 101, &whole));
+        let asked = Upgrade::WebSocket(HeaderValue::from_static(KEY));
+        // RFC 6455 section 1.3.
+        let accepted = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        let whole = [("upgrade", "websocket"), ("connection", "Upgrade"), accepted];
+        assert!(agreed(&asked, 101, &whole));
+        assert!(!agreed(&Upgrade::None, 101, &whole));
         for missing in 0..whole.len() {
             let mut fields = whole.to_vec();
             fields.remove(missing);
-            assert!(!agreed(Upgrade::WebSocket, 101, &fields), "{fields:?}");
+            assert!(!agreed(&asked, 101, &fields), "{fields:?}");
         }
-        assert!(agreed(Upgrade::WebSocket, 426, &[]));
+        assert!(!agreed(&asked, 101, &[&whole[..], &[accepted]].concat()), "accepted twice");
+        let other = Upgrade::WebSocket(new_key(&mut fastrand::Rng::with_seed(7)));
+        assert!(!agreed(&other, 101, &whole), "accepted for another key");
+        assert!(agreed(&asked, 426, &[]));
+    }
+
+    #[test]
+    fn keys_are_what_clients_would_send() {
+        let mut fields = HeaderMap::new();
+        fields.insert(SEC_WEBSOCKET_KEY, new_key(&mut fastrand::Rng::with_seed(7)));
+        assert!(has_one_key(&fields));
     }
 }

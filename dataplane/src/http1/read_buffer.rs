@@ -62,6 +62,11 @@ impl ReadBuffer {
         self.bytes = BytesMut::new();
     }
 
+    /// Adds what has come in another way than from a socket.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// Reads once, and tells how many bytes came; 0: the peer has ended its side.
     pub(crate) fn poll_fill(
         &mut self,

@@ -36,6 +36,8 @@ pub mod code {
 
 /// Names of settings (RFC 9113 section 6.5.2, RFC 8441 section 3).
 pub mod setting {
+    /// What one side may remember of the other's fields.
+    pub const HEADER_TABLE_SIZE: u16 = 1;
     /// Whether the server may answer unasked.
     pub const ENABLE_PUSH: u16 = 2;
     /// How many streams at once.
@@ -47,6 +49,9 @@ pub mod setting {
     /// Whether CONNECT may name a protocol.
     pub const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 }
+
+/// The commonest statuses have numbers of their own, from 8 (RFC 7541 appendix A); others spell their value.
+const NUMBERED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
 
 /// A frame that has come.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,9 +98,9 @@ impl Received {
         if !self.is(Kind::Headers) {
             return None;
         }
-        let (&first, rest) = self.payload.split_first()?;
-        // RFC 7541 appendix A: the commonest have numbers of their own; others spell their value.
-        const NUMBERED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+        // The table's size, where it has just become 0 (RFC 7541 section 6.3).
+        let block = self.payload.strip_prefix(&[0x20]).unwrap_or(&self.payload);
+        let (&first, rest) = block.split_first()?;
         match first {
             0x88..=0x8e => NUMBERED.get(usize::from(first) - 0x88).copied(),
             0x48 | 0x08 | 0x18 => digits(rest),
@@ -188,14 +193,18 @@ impl FramePeer {
     #[must_use]
     pub fn greet(mut self) -> Self {
         self.send(PREFACE);
-        let first = self.next().expect("the server's preface");
+        // Answers in which nothing stands for what was in others.
+        self.settle(&[(setting::HEADER_TABLE_SIZE, 0)]);
+        let first = self.frame_or_end().expect("the server's preface");
         assert!(first.is(Kind::Settings) && !first.has(ACK), "the first frame is {first:?}");
         for entry in first.payload.chunks_exact(6) {
             let name = u16::from_be_bytes([entry[0], entry[1]]);
             self.settings.push((name, u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]])));
         }
         self.send(frame(Kind::Settings, ACK, 0, &[]));
-        self.until(|received| received.is(Kind::Settings) && received.has(ACK));
+        for _ in 0..2 {
+            self.until(|received| received.is(Kind::Settings) && received.has(ACK));
+        }
         self.seen.clear();
         self
     }
@@ -251,7 +260,7 @@ impl FramePeer {
     ///
     /// # Panics
     /// When neither comes before the deadline.
-    pub fn next(&mut self) -> Option<Received> {
+    pub fn frame_or_end(&mut self) -> Option<Received> {
         match self.try_next() {
             Ok(received) => received,
             Err(Silent) => panic!("nothing came any more, after {:?}", self.seen),
@@ -294,7 +303,7 @@ impl FramePeer {
     /// When none is before the connection ends.
     pub fn until(&mut self, is_such: impl Fn(&Received) -> bool) -> Received {
         loop {
-            match self.next() {
+            match self.frame_or_end() {
                 Some(received) if is_such(&received) => return received,
                 Some(_) => {}
                 None => panic!("the connection ended after {:?}", self.seen),
@@ -315,7 +324,7 @@ impl FramePeer {
 
     /// Reads until the connection ends.
     pub fn until_closed(&mut self) {
-        while self.next().is_some() {}
+        while self.frame_or_end().is_some() {}
     }
 
     /// Throws away what comes until the connection ends, frames or not.

@@ -20,10 +20,11 @@ pub struct Reason {
 }
 
 /// How an exchange can end after the upstream's answer began, or without anybody to answer.
-const ENDINGS: [(&str, &str); 4] = [
+const ENDINGS: [(&str, &str); 5] = [
     ("upstream_truncated", "the upstream's answer broke off; the client sees it cut off"),
     ("write_timeout", "the client accepted nothing for too long"),
     ("websocket_idle", "nothing passed on a WebSocket for too long"),
+    ("drain_timeout", "the gateway ended before the answer did"),
     ("client_disconnected", "the client went away; status 499 if there was no answer yet"),
 ];
 
@@ -54,6 +55,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::HeadTooLarge { max_bytes: MAX_BYTES },
         Rejection::TargetTooLong,
         Rejection::MethodNotAllowed,
+        Rejection::StreamProtocol,
         Rejection::Host,
     ];
     let paths = [
@@ -87,7 +89,7 @@ fn rejections() -> Vec<Rejection> {
     all.extend(JwtError::ALL.map(Rejection::Unauthorized));
     all.extend(judged);
     all.extend(upstreams.map(Rejection::Upstream));
-    all.push(Rejection::Internal);
+    all.extend([Rejection::WebSocketDeclined, Rejection::Internal]);
     all
 }
 

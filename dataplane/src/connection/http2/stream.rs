@@ -8,11 +8,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use apigw_engine::rejection::Rejection;
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use h2::{Reason, RecvStream, SendStream, ext::Protocol, server::SendResponse};
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY},
     response,
 };
 use http_body::Body as _;
@@ -20,11 +21,18 @@ use http_body::Body as _;
 use super::{
     body::{Invitation, StreamBody},
     head::{Follows, translate},
+    side::StreamSide,
     socket::Incoming,
 };
 use crate::{
-    connection::{Client, End, deadlines::Deadlines, drive, refused},
-    exchange::{self, forwarding, request_body::ClientBody, response_body::ResponseBody},
+    connection::{
+        Client, End,
+        deadlines::Deadlines,
+        drive, refused,
+        tunnel::{Broken, Tunnel},
+    },
+    exchange::{self, forwarding, request_body::ClientBody, response_body::ResponseBody, upgrade},
+    http1::read_buffer::ReadBuffer,
     worker::Worker,
 };
 
@@ -37,7 +45,7 @@ pub(super) async fn serve(
     responder: SendResponse<Bytes>,
 ) {
     let responder = Rc::new(RefCell::new(responder));
-    let served = pin!(exchange(&worker, &client, &incoming, request, &responder));
+    let served = pin!(exchange(&worker, &client, incoming, request, &responder));
     let end = drive(served, &client, || true).await;
     if !matches!(end, End::Closed) {
         responder.borrow_mut().send_reset(Reason::CANCEL);
@@ -47,11 +55,18 @@ pub(super) async fn serve(
 async fn exchange(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    incoming: &Incoming,
+    incoming: Rc<Incoming>,
     request: Request<RecvStream>,
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
 ) -> End {
-    let Some(response) = answer(worker, client, request, responder).await else { return End::Gone };
+    let (response, said) = match begin(worker, request, responder) {
+        Ok((request, said)) => (answer(worker, client, request, responder).await, said),
+        Err(rejection) => (Some(exchange::refuse(worker, client, &rejection)), None),
+    };
+    let Some(response) = response else { return End::Gone };
+    if let (StatusCode::SWITCHING_PROTOCOLS, Some(said)) = (response.status(), said) {
+        return tunnel(response, worker, client, (said, incoming), responder).await;
+    }
     let (mut head, body) = response.into_parts();
     prepare_head(&mut head, &worker.date());
     let is_whole = body.is_end_stream();
@@ -60,7 +75,8 @@ async fn exchange(
     if is_whole {
         return End::Closed;
     }
-    let mut outgoing = Outgoing { stream, body, piece: Bytes::new(), incoming, deadlines: &client.deadlines };
+    let mut outgoing =
+        Outgoing { stream, body, piece: Bytes::new(), incoming: &incoming, deadlines: &client.deadlines };
     match poll_fn(|context| outgoing.poll(context)).await {
         Ok(()) => End::Closed,
         Err(Broken::Client) => End::Gone,
@@ -72,30 +88,75 @@ async fn exchange(
     }
 }
 
+/// Makes a request of what has come. Of one that opens a WebSocket, what the client says behind its head is not the body.
+fn begin(
+    worker: &Worker,
+    request: Request<RecvStream>,
+    responder: &Rc<RefCell<SendResponse<Bytes>>>,
+) -> Result<(Request<ClientBody>, Option<RecvStream>), Rejection> {
+    let (mut head, incoming) = request.into_parts();
+    let follows = if incoming.is_end_stream() { Follows::Nothing } else { Follows::Body };
+    let protocol = head.extensions.remove::<Protocol>();
+    let length = translate(&mut head, follows)
+        .map_err(|error| refused(error, worker.view().snapshot().settings().server.max_header_bytes.get()))?;
+    let Some(protocol) = protocol else {
+        let body = StreamBody::new(incoming, length, invitation(&head.headers), Rc::clone(responder));
+        return Ok((Request::from_parts(head, ClientBody::Http2(Box::new(body))), None));
+    };
+    if !protocol.as_str().eq_ignore_ascii_case("websocket") {
+        return Err(Rejection::StreamProtocol);
+    }
+    // An upstream of HTTP/1.1 is asked as it would be by such a client (RFC 8441 section 5).
+    head.method = Method::GET;
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.insert(SEC_WEBSOCKET_KEY, upgrade::new_key(&mut worker.random.borrow_mut()));
+    Ok((Request::from_parts(head, ClientBody::Opening), Some(incoming)))
+}
+
 /// The answer, unless the client goes away first.
 async fn answer(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    request: Request<RecvStream>,
+    request: Request<ClientBody>,
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
 ) -> Option<Response<ResponseBody>> {
-    let (mut head, incoming) = request.into_parts();
-    let follows = if incoming.is_end_stream() { Follows::Nothing } else { Follows::Body };
-    let length = match translate(&mut head, follows) {
-        Ok(length) => length,
-        Err(error) => {
-            let max_bytes = worker.view().snapshot().settings().server.max_header_bytes.get();
-            return Some(exchange::refuse(worker, client, &refused(error, max_bytes)));
-        }
-    };
-    let body = StreamBody::new(incoming, length, invitation(&head.headers), Rc::clone(responder));
-    let request = Request::from_parts(head, ClientBody::Http2(Box::new(body)));
     let mut exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), request));
     poll_fn(|context| match exchange.as_mut().poll(context) {
         Poll::Ready(response) => Poll::Ready(Some(response)),
         Poll::Pending => responder.borrow_mut().poll_reset(context).map(|_gone| None),
     })
     .await
+}
+
+/// Tells the client that the upstream has agreed to a WebSocket, and passes on what both say until both have ended.
+async fn tunnel(
+    response: Response<ResponseBody>,
+    worker: &Worker,
+    client: &Client,
+    (said, incoming): (RecvStream, Rc<Incoming>),
+    responder: &Rc<RefCell<SendResponse<Bytes>>>,
+) -> End {
+    let (mut head, mut body) = response.into_parts();
+    let Some(mut tunnel) = Tunnel::open(&mut body, &client.deadlines) else { return End::Gone };
+    // RFC 8441 section 5: a success is the agreement.
+    head.status = StatusCode::OK;
+    head.headers.remove(SEC_WEBSOCKET_ACCEPT);
+    head.headers.remove(CONTENT_LENGTH);
+    prepare_head(&mut head, &worker.date());
+    let begun = responder.borrow_mut().send_response(Response::from_parts(head, ()), false);
+    let Ok(outgoing) = begun else { return End::Gone };
+    let mut side = StreamSide::new(said, outgoing, incoming);
+    let mut read = ReadBuffer::default();
+    let ended = poll_fn(|context| {
+        if let Poll::Ready(ended) = tunnel.poll(&mut side, &mut read, context) {
+            return Poll::Ready(ended);
+        }
+        side.poll_gone(context).map(|()| Err(Broken::Client))
+    })
+    .await;
+    tunnel.end(&ended);
+    // What has not ended well is reset (RFC 8441 section 5).
+    if ended.is_ok() { End::Closed } else { End::Gone }
 }
 
 fn invitation(fields: &HeaderMap) -> Invitation {
@@ -115,13 +176,6 @@ fn prepare_head(head: &mut response::Parts, date: &HeaderValue) {
         head.headers.remove(CONTENT_LENGTH);
     }
     head.headers.entry(DATE).or_insert_with(|| date.clone());
-}
-
-/// Who keeps an answer from its end.
-#[derive(Debug)]
-enum Broken {
-    Client,
-    Upstream,
 }
 
 /// An answer's body on its way. One piece of it waits for the client's window.
