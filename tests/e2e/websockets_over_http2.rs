@@ -1,4 +1,4 @@
-//! WebSockets in streams of HTTP/2 (RFC 8441) with upstreams of HTTP/1.1: how they open, what passes, how they end.
+//! The WebSocket protocol in streams of HTTP/2 (RFC 8441) with upstreams of HTTP/1.1: how they open, what passes, how they end.
 
 use apigw_tests::{
     configuration::Document,
