@@ -1,3 +1,5 @@
+//! What the watch lets pass, and where it ends a connection.
+
 use std::time::Duration;
 
 use super::*;
