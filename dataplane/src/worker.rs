@@ -353,7 +353,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 None => break,
             },
             // Its exchanges end when their tasks are dropped, and are logged then.
-            _ = cut.wait_for(|cut| *cut == Cut::Now) => {
+            Ok(_) = cut.wait_for(|cut| *cut == Cut::Now) => {
                 worker.is_cut.set(true);
                 break;
             }

@@ -24,6 +24,14 @@ mod websockets_over_http2;
 mod http2;
 // Its frames, heads and codes as public suites send them.
 mod http2_conformance;
+// What would be another request if it were written down as HTTP/1.1.
+mod http2_smuggling;
+// What else passes in a stream: invitations, early answers, farewells.
+mod http2_exchanges;
+// Frames without end, and where they end.
+mod http2_floods;
+// Answers that take their time.
+mod events;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
 // More clients than there is room for, and the end of the process.

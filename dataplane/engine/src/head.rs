@@ -17,9 +17,10 @@ pub fn check(head: &Parts) -> Result<(), Rejection> {
 }
 
 /// Whether a request asks about the server as a whole (RFC 9112 section 3.2.4): the gateway, since no route could be chosen.
+/// Over HTTP/2 it names the host as well (RFC 9113 section 8.3.1).
 #[must_use]
 pub fn is_about_server(head: &Parts) -> bool {
-    head.method == Method::OPTIONS && head.uri.authority().is_none() && head.uri.path() == "*"
+    head.method == Method::OPTIONS && head.uri.path() == "*"
 }
 
 /// A route may want smaller heads than the server takes.

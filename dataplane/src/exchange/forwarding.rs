@@ -131,6 +131,8 @@ pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
     remove_foreign_words(trailers, Sender::Stranger);
     trailers.remove(HOST);
+    // A length behind the body is none of it, whoever merges trailers into heads (RFC 9110 section 6.5.1).
+    trailers.remove(CONTENT_LENGTH);
 }
 
 /// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.

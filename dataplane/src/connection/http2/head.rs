@@ -5,6 +5,7 @@ use http::{
     HeaderMap, HeaderValue, Version,
     header::{CONTENT_LENGTH, COOKIE, HOST},
     request::Parts,
+    uri::Scheme,
 };
 
 use crate::http1::{
@@ -27,8 +28,18 @@ pub(super) fn translate(head: &mut Parts, follows: Follows) -> Result<Option<u64
     if head.headers.len() > MAX_FIELDS {
         return Err(HeadError::TooLarge);
     }
+    // Of an absolute target, HTTP/1.1 is as strict.
+    let is_web = |scheme: &Scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+    if !head.uri.scheme().is_none_or(is_web) {
+        return Err(HeadError::Malformed);
+    }
     let target = head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) || !head.headers.values().all(is_trimmed) {
+    // A plain CONNECT has none.
+    let is_target = target.starts_with('/') || matches!(target, "" | "*");
+    if !is_target
+        || !target.bytes().all(|byte| byte.is_ascii_graphic())
+        || !head.headers.values().all(is_trimmed)
+    {
         return Err(HeadError::Malformed);
     }
     let told = match length::of_request(Version::HTTP_11, &head.headers)? {
