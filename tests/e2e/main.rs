@@ -92,5 +92,7 @@ mod watching;
 mod examples;
 // The commands of the walk-through show what it says.
 mod walkthrough;
+// What a request costs is measured, told, and said to be invalid where it is.
+mod benchmark;
 // The rules of the repository that a machine can check.
 mod repository;

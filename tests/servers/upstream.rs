@@ -19,6 +19,7 @@ use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::Incoming,
     header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue},
+    http::request::Parts,
 };
 use serde_json::json;
 
@@ -37,6 +38,9 @@ struct Flags {
     /// The answers' status.
     #[arg(long, default_value = "200")]
     status: StatusCode,
+    /// Answers are so many times the first letter of its name, instead of what it saw.
+    #[arg(long)]
+    answer_bytes: Option<usize>,
     /// How many of a hundred answers are a 500 instead, evenly spread.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
     fail_percent: u64,
@@ -47,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let flags: Flags = flags::parse();
     let listener = serving::listen(&flags.addr).await?;
     serving::announce(&listener, "upstream", &flags.name)?;
-    let service = Arc::new(Service { flags, answered: AtomicU64::new(0) });
+    let service = Arc::new(Service::new(flags));
     serving::serve(listener, move |request| {
         let service = Arc::clone(&service);
         async move { service.answer(request).await }
@@ -57,11 +61,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 struct Service {
+    /// The answer that does not depend on what is asked, where there is one.
+    fixed: Option<Bytes>,
     flags: Flags,
     answered: AtomicU64,
 }
 
 impl Service {
+    fn new(flags: Flags) -> Self {
+        let letter = flags.name.chars().next().unwrap_or('.').to_string();
+        let fixed = flags.answer_bytes.map(|bytes| Bytes::from(letter.repeat(bytes)));
+        Self { fixed, flags, answered: AtomicU64::new(0) }
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
         let mut body_bytes = 0;
@@ -71,6 +83,18 @@ impl Service {
         if self.flags.delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(self.flags.delay_ms)).await;
         }
+        let (content_type, answer) = match &self.fixed {
+            Some(answer) => ("text/plain", answer.clone()),
+            None => ("application/json", self.seen(&head, body_bytes)),
+        };
+        let mut response = Response::new(Full::new(answer));
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+    }
+
+    /// What it saw of a request, as JSON.
+    fn seen(&self, head: &Parts, body_bytes: usize) -> Bytes {
         let seen = json!({
             "service": self.flags.name,
             "method": head.method.as_str(),
@@ -80,10 +104,7 @@ impl Service {
             "host": head.headers.get(HOST).map(text_of),
             "body_bytes": body_bytes,
         });
-        let mut response = Response::new(Full::new(format!("{seen}\n").into()));
-        *response.status_mut() = self.status();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        format!("{seen}\n").into()
     }
 
     fn status(&self) -> StatusCode {
@@ -134,9 +155,20 @@ mod tests {
     }
 
     #[test]
+    fn a_fixed_answer_is_the_name_s_first_letter() {
+        let check = |arguments: &[&str], expected: Option<&str>| {
+            let flags: Flags = clap::Parser::parse_from(["upstream"].iter().chain(arguments));
+            assert_eq!(Service::new(flags).fixed.as_deref(), expected.map(str::as_bytes));
+        };
+        check(&[], None);
+        check(&["--answer-bytes", "0"], Some(""));
+        check(&["--name", "A", "--answer-bytes", "3"], Some("AAA"));
+    }
+
+    #[test]
     fn failures_are_spread_evenly() {
         let flags: Flags = clap::Parser::parse_from(["upstream", "--fail-percent", "30"]);
-        let service = Service { flags, answered: AtomicU64::new(0) };
+        let service = Service::new(flags);
         let failed = (0..100).filter(|_| service.status().is_server_error()).count();
         assert_eq!(failed, 30);
     }

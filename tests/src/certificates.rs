@@ -138,7 +138,7 @@ pub fn replace(path: &Path, text: &str) {
 }
 
 /// RFC 7468.
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     const LINE: usize = 64;
     let text = STANDARD.encode(der);
     let lines: Vec<_> = text.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();

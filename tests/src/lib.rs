@@ -42,6 +42,9 @@ pub mod gateway;
 pub mod load;
 pub mod metrics;
 
+// What a request costs here and elsewhere.
+pub mod bench;
+
 // The demo.
 pub mod stage;
 pub mod story;

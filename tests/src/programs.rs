@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     io::{self, BufRead as _, BufReader, Read},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, OnceLock},
     thread,
@@ -86,11 +86,7 @@ impl Programs {
     pub fn build(progress: Progress) -> Result<Self, ProgramError> {
         let executable = env::current_exe().unwrap_or_default();
         let not_under_cargo = || ProgramError::NotUnderCargo { executable: executable.clone() };
-        // TARGET/PROFILE/demo or TARGET/PROFILE/deps/e2e-HASH.
-        let mut directory = executable.parent().ok_or_else(not_under_cargo)?;
-        if directory.ends_with("deps") {
-            directory = directory.parent().ok_or_else(not_under_cargo)?;
-        }
+        let directory = directory_of(&executable).ok_or_else(not_under_cargo)?;
         let target = directory.parent().ok_or_else(not_under_cargo)?;
         let profile = match directory.file_name().and_then(|name| name.to_str()) {
             Some("debug") => "dev",
@@ -113,6 +109,18 @@ impl Programs {
         }
     }
 
+    /// The programs beside the running executable, as they are.
+    ///
+    /// # Errors
+    /// When the system does not say where the executable is.
+    pub fn beside() -> Result<Self, ProgramError> {
+        let executable = env::current_exe().unwrap_or_default();
+        match directory_of(&executable) {
+            Some(directory) => Ok(Self { directory: directory.into() }),
+            None => Err(ProgramError::NotUnderCargo { executable }),
+        }
+    }
+
     /// Where a program is, or another file beside the programs.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
@@ -122,14 +130,7 @@ impl Programs {
     /// A program, with nothing of apigw's in its environment.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.path(program));
-        for (name, _) in env::vars_os() {
-            let bytes = name.as_encoded_bytes();
-            if bytes.starts_with(b"APIGW_") || bytes == b"RUST_LOG" || bytes == b"NO_COLOR" {
-                command.env_remove(name);
-            }
-        }
-        command
+        clean_command(&self.path(program))
     }
 
     /// Runs a program that ends by itself, such as `gwctl`.
@@ -141,6 +142,25 @@ impl Programs {
         let output = self.command(program).args(arguments).stdin(Stdio::null()).output();
         output.unwrap_or_else(|error| panic!("cannot start {program}: {error}")).into()
     }
+}
+
+/// TARGET/PROFILE of TARGET/PROFILE/demo or TARGET/PROFILE/deps/e2e-HASH.
+fn directory_of(executable: &Path) -> Option<&Path> {
+    let directory = executable.parent()?;
+    if directory.ends_with("deps") { directory.parent() } else { Some(directory) }
+}
+
+/// A program of apigw, wherever it is, with nothing of apigw's in its environment.
+#[must_use]
+pub fn clean_command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"APIGW_") || bytes == b"RUST_LOG" || bytes == b"NO_COLOR" {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// What a program left that has ended.

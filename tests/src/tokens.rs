@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{
+    encoding::{AsDer as _, PublicKeyX509Der},
     error::Unspecified,
     hmac,
     rand::{SecureRandom as _, SystemRandom},
@@ -14,6 +15,8 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+
+use crate::certificates::pem;
 
 /// What a token says.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +121,15 @@ impl SigningKey {
     #[must_use]
     pub fn public_der(&self) -> &[u8] {
         self.pair.public_key().as_ref()
+    }
+
+    /// The public half in PEM, as programs read it that fetch no key sets (RFC 7468 section 13).
+    ///
+    /// # Errors
+    /// When the library cannot write it.
+    pub fn public_pem(&self) -> Result<String, Unspecified> {
+        let der: PublicKeyX509Der<'_> = self.pair.public_key().as_der()?;
+        Ok(pem("PUBLIC KEY", der.as_ref()))
     }
 
     /// A token of this issuer (RS256, RFC 7518 section 3.3).
