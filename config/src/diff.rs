@@ -26,13 +26,15 @@ const MAX_ORDER_NAMES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// What is neither a provider nor a route.
+    /// What is neither a provider, a backend nor a route.
     Settings,
     /// A provider of tokens.
     Provider,
+    /// A backend.
+    Backend,
     /// A route.
     Route,
-    /// In which order providers or routes stand.
+    /// In which order providers, backends or routes stand.
     Order,
 }
 
@@ -41,7 +43,7 @@ pub enum Kind {
 pub struct Change {
     /// Whose key.
     pub kind: Kind,
-    /// Which provider or route; "providers" or "routes" of an order; empty for the settings.
+    /// Which provider, backend or route; "providers", "backends" or "routes" of an order; empty for the settings.
     pub name: String,
     /// The key beneath it, such as `rate_limit.rps`; empty when it is there as a whole, or not at all.
     pub path: String,
@@ -51,9 +53,9 @@ pub struct Change {
     pub to: Option<Value>,
 }
 
-/// All differences: of the settings, then of the providers, then of the routes in the order of the file.
+/// All differences: of the settings, then of the providers, the backends and the routes in the order of the file.
 #[must_use]
-pub fn changes(before: &GatewayConfig, after: &GatewayConfig) -> Vec<Change> {
+pub fn changes<'a>(before: &'a GatewayConfig, after: &'a GatewayConfig) -> Vec<Change> {
     let mut changes = Vec::new();
     if before.settings() != after.settings() {
         compare(&mut changes, Kind::Settings, "", &Keys::of(before.settings()), &Keys::of(after.settings()));
@@ -64,6 +66,12 @@ pub fn changes(before: &GatewayConfig, after: &GatewayConfig) -> Vec<Change> {
             providers(before.settings()),
             providers(after.settings()),
         );
+    }
+    if !before.backends().is_shared_with(after.backends()) {
+        let backends = |config: &'a GatewayConfig| {
+            config.backends().iter().map(|backend| (backend.name().as_str(), backend.as_ref()))
+        };
+        compare_lists(&mut changes, Kind::Backend, backends(before), backends(after));
     }
     let routes = |config| GatewayConfig::routes(config).map(|route| (route.name.as_str(), route));
     compare_lists(&mut changes, Kind::Route, routes(before), routes(after));
@@ -119,7 +127,11 @@ fn reordered(kind: Kind, mut before: Vec<&str>, mut after: Vec<&str>) -> Option<
         }
         Some(Value::List(told))
     };
-    let name = if kind == Kind::Provider { "providers" } else { "routes" };
+    let name = match kind {
+        Kind::Provider => "providers",
+        Kind::Backend => "backends",
+        Kind::Settings | Kind::Route | Kind::Order => "routes",
+    };
     let change = || Change {
         kind: Kind::Order,
         name: name.into(),
@@ -175,13 +187,9 @@ impl fmt::Display for Change {
         match kind {
             Kind::Settings => f.write_str(path)?,
             Kind::Order => write!(f, "order of {name}:")?,
-            Kind::Provider | Kind::Route => {
-                let word = if *kind == Kind::Route { "route" } else { "provider" };
-                write!(f, "{word} {name}")?;
-                if !path.is_empty() {
-                    write!(f, ": {path}")?;
-                }
-            }
+            Kind::Provider => write_key(f, "provider", name, path)?,
+            Kind::Backend => write_key(f, "backend", name, path)?,
+            Kind::Route => write_key(f, "route", name, path)?,
         }
         match (from, to) {
             (Some(Value::Secret(_)), Some(Value::Secret(_))) => f.write_str(" (secret) changed"),
@@ -191,6 +199,11 @@ impl fmt::Display for Change {
             (None, None) => Ok(()),
         }
     }
+}
+
+fn write_key(f: &mut fmt::Formatter<'_>, word: &str, name: &str, path: &str) -> fmt::Result {
+    write!(f, "{word} {name}")?;
+    if path.is_empty() { Ok(()) } else { write!(f, ": {path}") }
 }
 
 #[cfg(test)]

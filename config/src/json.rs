@@ -19,6 +19,8 @@ pub struct RouteJson {
     pub name: String,
     pub path_prefix: String,
     pub upstream: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub backend: String,
     pub strip_prefix: String,
     pub auth_required: bool,
     pub rate_limit: RateLimitJson,
@@ -116,6 +118,7 @@ impl From<v1::Route> for RouteJson {
             name: route.name,
             path_prefix: route.path_prefix,
             upstream: route.upstream,
+            backend: route.backend,
             strip_prefix: route.strip_prefix,
             auth_required: route.auth_required,
             rate_limit: route.rate_limit.map(RateLimitJson::from).unwrap_or_default(),

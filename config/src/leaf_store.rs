@@ -187,6 +187,7 @@ fn encode(leaf: &Leaf, out: &mut impl io::Write) -> io::Result<()> {
         let kind: u8 = match resource.entry().kind {
             ResourceKind::Settings => 1,
             ResourceKind::Route => 2,
+            ResourceKind::Backend => 3,
         };
         out.write_all(&[kind])?;
         for block in [resource.entry().name.as_bytes(), resource.bytes()] {

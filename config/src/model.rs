@@ -6,6 +6,7 @@
 use std::num::NonZeroU32;
 
 mod auth;
+mod backend;
 mod checks;
 mod circuit_breaker;
 mod gateway_config;
@@ -18,10 +19,11 @@ mod tls;
 
 pub(crate) use self::{
     auth::provider_conflicts,
-    rules::{Callers, RouteFacts, SettingsFacts, conflicts},
+    rules::{BackendFacts, Callers, RouteFacts, SettingsFacts, conflicts},
 };
 pub use self::{
     auth::{Auth, AuthError, ForwardedClaims, Jwks, Provider, ProviderKind, RouteAuth},
+    backend::{Backend, BackendError, BackendGroup, BackendTls, Backends, Balance, Endpoint, Protocol},
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
@@ -31,13 +33,13 @@ pub use self::{
         MaxKeys, MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
         RedisTransport,
     },
-    route::{AddressLists, Concurrency, Cors, PolicyError, Route},
+    route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
     rules::ConfigError,
     tls::{CertificateFiles, ClientAuth, ClientAuthMode, PlainRequests, ServerTls, TlsListening, TlsVersion},
 };
 use crate::names::{AddressRange, ByteCount, ListenAddress, Period, ValueError};
 
-/// Everything that is not a route.
+/// Everything that is neither a route nor a backend.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
     /// The traffic side.

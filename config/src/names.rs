@@ -5,6 +5,7 @@
 
 mod address;
 mod algorithm;
+mod backend;
 mod claim;
 mod cors;
 mod file_path;
@@ -22,6 +23,7 @@ use rustc_hash::FxBuildHasher;
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress},
     algorithm::{Algorithm, Algorithms},
+    backend::{BackendName, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, CorsMethod, Origin, OriginPattern},
     file_path::FilePath,

@@ -5,6 +5,7 @@
 //! value is reported where it stands and then left aside, so that it neither hides other problems nor causes more.
 
 mod auth;
+mod backend;
 mod checks;
 mod entries;
 mod gateway;

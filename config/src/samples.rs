@@ -5,10 +5,12 @@ mod any;
 pub(crate) use self::any::any_config;
 use crate::{
     model::{
-        Admin, Auth, CircuitBreaker, Concurrency, GatewayConfig, Jwks, Provider, ProviderKind, RateLimit,
-        RateLimitScope, Route, Server, Settings,
+        Admin, Auth, Backend, CircuitBreaker, Concurrency, Destination, Endpoint, GatewayConfig, Jwks,
+        Provider, ProviderKind, RateLimit, RateLimitScope, Route, Server, Settings,
     },
-    names::{Algorithms, PathPrefix, Period, ProviderName, RouteName, Span, UpstreamUrl},
+    names::{
+        Algorithms, BackendName, PathPrefix, Period, ProviderName, RouteName, Span, UpstreamUrl, Weight,
+    },
 };
 
 /// The configuration of the example file, with an admin address besides.
@@ -27,7 +29,19 @@ pub(crate) fn full() -> GatewayConfig {
         circuit_breaker: Some(CircuitBreaker::enabled(5, 10_000_000, 1).unwrap()),
         ..route("users", "/api/users/", "http://127.0.0.1:9001")
     };
-    GatewayConfig::new(settings, vec![users, route("public", "/public/", "http://127.0.0.1:9999")]).unwrap()
+    let public = route("public", "/public/", "http://127.0.0.1:9999");
+    GatewayConfig::new(settings, vec![users, public]).unwrap()
+}
+
+/// The same, with a backend that its second route sends to.
+pub(crate) fn with_backend() -> GatewayConfig {
+    let (settings, _, mut routes) = full().into_parts();
+    let name = BackendName::new("orders").unwrap();
+    let endpoint =
+        Endpoint { url: UpstreamUrl::new("http://127.0.0.1:9002").unwrap(), weight: Weight::default() };
+    routes[1].destination = Destination::Backend(name.clone());
+    let backend = Backend::new(name, vec![endpoint], None).unwrap();
+    GatewayConfig::with_backends(settings, vec![backend], routes).unwrap()
 }
 
 /// A configuration whose size on the wire is up to the caller.

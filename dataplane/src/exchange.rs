@@ -29,7 +29,7 @@ use apigw_engine::{
     policies::{Policies, admit_call},
     redirect,
     rejection::{Rejection, UpstreamFailure},
-    snapshot::{Route, Snapshot},
+    snapshot::{Snapshot, Upstream},
     target,
 };
 use bytes::Bytes;
@@ -168,8 +168,9 @@ async fn answer(
     record.set_body_fault(&fault);
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
     let body = RequestBody::new(body, max_body_bytes, snapshot.vouched(), &client.deadlines, &fault)?;
-    head.uri = target::upstream_target(&head.uri, &path, route.config)?;
-    let authority = &route.upstream.authority;
+    head.uri = target::upstream_target(&head.uri, &path, &route)?;
+    let endpoint = worker.endpoint(route.backend);
+    let authority = &endpoint.upstream.authority;
     let (peer, trusted) = (&client.peer, &server.trusted_proxies);
     forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
     snapshot.vouched().strip(&mut head.headers);
@@ -180,8 +181,8 @@ async fn answer(
     }
 
     occupy(worker, policies, record)?;
-    record.set_upstream(route.upstream);
-    let mut response = send(worker, client, snapshot, &route, &head, body, &fault).await?;
+    record.set_endpoint(endpoint);
+    let mut response = send(worker, client, snapshot, &endpoint.upstream, &head, body, &fault).await?;
     upgrade.check(&response)?;
     forwarding::prepare_response(response.headers_mut());
     record.set_forwarded(response.status());
@@ -267,13 +268,13 @@ async fn send(
     worker: &Worker,
     client: &Client,
     snapshot: &Snapshot,
-    route: &Route<'_>,
+    upstream: &Upstream,
     head: &Parts,
     body: RequestBody,
     fault: &BodyFault,
 ) -> Result<Response<UpstreamBody>, Rejection> {
     let deadlines = &client.deadlines;
-    let mut sent = pin!(worker.upstreams.send(snapshot, route.upstream, head, body, deadlines));
+    let mut sent = pin!(worker.upstreams.send(snapshot, upstream, head, body, deadlines));
     poll_fn(|context| match sent.as_mut().poll(context) {
         // A body that failed broke the upstream's connection, not the other way round.
         Poll::Ready(response) => Poll::Ready(

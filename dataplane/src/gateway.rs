@@ -29,10 +29,7 @@ use crate::{
     resolver::{self, Addresses},
     running::Running,
     serving::{ReadyTls, Serving},
-    tls::{
-        FileBase, ServerTls,
-        upstream::{UpstreamTls, needed_by},
-    },
+    tls::{FileBase, ServerTls, upstream::UpstreamTls},
     worker::{Command, Cut, ListenerId, Shared, WorkerHandle, places::Places},
 };
 
@@ -135,7 +132,9 @@ impl Gateway {
         }
         let previous_tls = previous.as_deref();
         let server = self.read_certificates(&snapshot.settings().server, previous_tls)?;
-        let tls = ReadyTls { server, upstream: read_authorities(&snapshot, previous_tls)? };
+        let known = previous_tls.map(|previous| (&*previous.snapshot, previous.upstream_tls()));
+        let load = || UpstreamTls::load(&snapshot, &self.parameters.files, known);
+        let tls = ReadyTls { server, upstream: tokio::task::block_in_place(load)? };
         let changes = self.open_listeners(&snapshot.settings().server)?;
         let names = self.addresses.prepare(&snapshot).await;
         let serving = Arc::new(Serving::new(snapshot, tls, previous.as_deref()));
@@ -258,20 +257,6 @@ impl Gateway {
         // Nothing that can panic runs while it is held.
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads the authorities that vouch for upstreams, where one speaks TLS and they are not at hand.
-fn read_authorities(
-    snapshot: &Snapshot,
-    previous: Option<&Serving>,
-) -> Result<Option<UpstreamTls>, Vec<Problem>> {
-    let Some(route) = needed_by(snapshot) else { return Ok(None) };
-    if let Some(known) = previous.and_then(Serving::upstream_tls) {
-        return Ok(Some(known.clone()));
-    }
-    let path = format!("routes[{route}].upstream");
-    let loaded = tokio::task::block_in_place(UpstreamTls::load);
-    loaded.map(Some).map_err(|error| vec![problem(&path, error.to_string())])
 }
 
 impl Active {

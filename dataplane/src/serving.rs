@@ -26,15 +26,15 @@ pub(crate) struct Serving {
     pub(crate) buckets: Arc<Table>,
     /// What clients are shown; none: everything is in clear.
     tls: Option<Arc<ServerTls>>,
-    /// None: no upstream speaks TLS.
-    upstream_tls: Option<UpstreamTls>,
+    /// Who vouches for upstreams, and what they are shown.
+    upstream_tls: UpstreamTls,
 }
 
 /// What is ready of TLS, on both sides.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyTls {
     pub(crate) server: Option<Arc<ServerTls>>,
-    pub(crate) upstream: Option<UpstreamTls>,
+    pub(crate) upstream: UpstreamTls,
 }
 
 impl Serving {
@@ -48,9 +48,9 @@ impl Serving {
         Self { snapshot: Arc::new(snapshot), keys, buckets, tls, upstream_tls }
     }
 
-    /// Who vouches for upstreams; none: no upstream speaks TLS.
-    pub(crate) fn upstream_tls(&self) -> Option<&UpstreamTls> {
-        self.upstream_tls.as_ref()
+    /// Who vouches for upstreams, and what they are shown.
+    pub(crate) fn upstream_tls(&self) -> &UpstreamTls {
+        &self.upstream_tls
     }
 
     /// What clients are shown; none: everything is in clear.

@@ -3,6 +3,8 @@
 //! Architecture invariant: a configuration whose files are of no use does not come into force; files that become of no use
 //! later change nothing. Connections that are open keep what they began with.
 
+/// What the files of one backend say, made ready.
+mod backend_files;
 /// What the files say, made ready.
 mod material;
 /// The files, followed.
@@ -20,11 +22,15 @@ use std::{
 };
 
 use apigw_config::{model, names::FilePath, problem::Problem};
+use apigw_transport::tls::pem::TlsError;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::task::AbortHandle;
 
-use self::material::Material;
+use self::{
+    material::{Material, Texts},
+    renewal::{Renewable, Seen},
+};
 use crate::gateway::problem;
 
 /// Where relative paths of a configuration begin.
@@ -42,12 +48,20 @@ impl FileBase {
         Self::Directory(path.parent().map_or_else(PathBuf::new, Path::to_path_buf))
     }
 
-    fn resolve(&self, path: &FilePath) -> Option<PathBuf> {
+    fn resolve(&self, path: &FilePath) -> Result<PathBuf, NotAbsolute> {
         match self {
-            Self::Directory(directory) => Some(directory.join(path.as_path())),
-            Self::Nowhere => path.as_path().is_absolute().then(|| path.as_path().into()),
+            Self::Directory(directory) => Ok(directory.join(path.as_path())),
+            Self::Nowhere if path.as_path().is_absolute() => Ok(path.as_path().into()),
+            Self::Nowhere => Err(NotAbsolute { path: path.as_str().into() }),
         }
     }
+}
+
+/// A path that would begin in the directory of a file that is on another machine.
+#[derive(Debug, thiserror::Error)]
+#[error("not an absolute path, and no configuration file is here: {path:?}")]
+struct NotAbsolute {
+    path: String,
 }
 
 /// The paths of a configuration, on this machine.
@@ -66,16 +80,30 @@ struct Pair {
     key: PathBuf,
 }
 
+impl Pair {
+    /// Whether it is the key's file of which this tells.
+    fn is_fault_of_key(&self, error: &TlsError) -> bool {
+        match error {
+            TlsError::DoesNotFit { .. } => true,
+            TlsError::Nothing { file, .. }
+            | TlsError::NotPem { file, .. }
+            | TlsError::Unusable { file, .. } => *file == self.key,
+            _ => false,
+        }
+    }
+}
+
 /// What clients are shown and judged by, now. Dropping it ends the following of its files.
 #[derive(Debug)]
 pub(crate) struct ServerTls {
-    settings: model::ServerTls,
     current: Arc<Current>,
     following: AbortHandle,
 }
 
 #[derive(Debug)]
 struct Current {
+    settings: model::ServerTls,
+    paths: Paths,
     material: ArcSwap<Material>,
     /// How often what the files said was of no use.
     failures: AtomicU64,
@@ -100,21 +128,21 @@ impl ServerTls {
         base: &FileBase,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Vec<Problem>> {
-        if let Some(previous) = previous.filter(|previous| previous.settings == *settings) {
+        if let Some(previous) = previous.filter(|previous| previous.current.settings == *settings) {
             return Ok(Arc::clone(previous));
         }
         let paths = Paths::new(settings, base)?;
-        let texts = material::Texts::read(&paths);
+        let texts = Texts::read(&paths);
         let seen = texts.seen();
         let (material, faults) = Material::new(texts, &paths, settings, None);
         let material = material.filter(|_| faults.is_empty()).ok_or_else(|| {
             faults.iter().map(|fault| problem(&fault.path, fault.error.to_string())).collect::<Vec<_>>()
         })?;
-        let current = Current { material: ArcSwap::from_pointee(material), failures: AtomicU64::new(0) };
+        let material = ArcSwap::from_pointee(material);
+        let current = Current { settings: settings.clone(), paths, material, failures: AtomicU64::new(0) };
         let current = Arc::new(current);
-        let following = renewal::follow(Arc::clone(&current), paths, settings.clone(), seen);
-        let following = tokio::spawn(following).abort_handle();
-        Ok(Arc::new(Self { settings: settings.clone(), current, following }))
+        let following = tokio::spawn(renewal::follow(Arc::clone(&current), seen)).abort_handle();
+        Ok(Arc::new(Self { current, following }))
     }
 
     /// For a connection that is accepted now.
@@ -124,7 +152,7 @@ impl ServerTls {
 
     /// For a client to finish its handshake.
     pub(crate) fn handshake_timeout(&self) -> Duration {
-        self.settings.handshake_timeout.duration()
+        self.current.settings.handshake_timeout.duration()
     }
 
     /// Of every certificate in use.
@@ -138,6 +166,32 @@ impl ServerTls {
     }
 }
 
+impl Renewable for Current {
+    type Texts = Texts;
+
+    fn read(&self) -> Texts {
+        Texts::read(&self.paths)
+    }
+
+    fn seen(texts: &Texts) -> Seen {
+        texts.seen()
+    }
+
+    /// A certificate whose files are of no use stays as it was; the others are renewed all the same.
+    fn renew(&self, texts: Texts) -> Result<(), TlsError> {
+        let before = self.material.load();
+        let (material, faults) = Material::new(texts, &self.paths, &self.settings, Some(&before));
+        if let Some(material) = material {
+            self.material.store(Arc::new(material));
+        }
+        faults.into_iter().next().map_or(Ok(()), |fault| Err(fault.error))
+    }
+
+    fn count_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for ServerTls {
     fn drop(&mut self) {
         self.following.abort();
@@ -148,13 +202,7 @@ impl Paths {
     fn new(settings: &model::ServerTls, base: &FileBase) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut resolve = |key: &str, path: &FilePath| {
-            let resolved = base.resolve(path);
-            if resolved.is_none() {
-                let message =
-                    format!("not an absolute path, and no configuration file is here: {:?}", path.as_str());
-                problems.push(problem(key, message));
-            }
-            resolved
+            base.resolve(path).map_err(|error| problems.push(problem(key, error.to_string()))).ok()
         };
         let pairs = settings.certificates().iter().enumerate().filter_map(|(index, files)| {
             let certificate = resolve(&material::certificate_key(index), &files.cert_file);

@@ -45,8 +45,7 @@ use crate::{
 pub(crate) struct Upstreams {
     pool: Rc<Pool>,
     connector: Connector,
-    /// None: no upstream speaks it.
-    tls: RefCell<Option<UpstreamTls>>,
+    tls: RefCell<UpstreamTls>,
     counted: Arc<WorkerCounters>,
     workers: usize,
 }
@@ -60,14 +59,14 @@ impl Upstreams {
         workers: usize,
     ) -> Self {
         let limits = Limits::new(&serving.snapshot.settings().upstream, workers);
-        let tls = RefCell::new(serving.upstream_tls().cloned());
+        let tls = RefCell::new(serving.upstream_tls().clone());
         Self { pool: Rc::new(Pool::new(limits)), connector, tls, counted, workers }
     }
 
     /// Takes the limits and the upstreams of a new snapshot.
     pub(crate) fn reconfigure(&self, serving: &Serving) {
         let snapshot = &serving.snapshot;
-        *self.tls.borrow_mut() = serving.upstream_tls().cloned();
+        *self.tls.borrow_mut() = serving.upstream_tls().clone();
         let limits = Limits::new(&snapshot.settings().upstream, self.workers);
         self.pool.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
     }
@@ -151,9 +150,8 @@ impl Upstreams {
         stream: TcpStream,
         limit: Duration,
     ) -> Result<Socket, UpstreamFailure> {
-        // A request that began before a change may lead where nobody is to be trusted any more.
-        let tls = self.tls.borrow().clone().ok_or(UpstreamFailure::Tls)?;
-        match timeout(limit, tls.connect(&upstream.host, stream)).await {
+        let tls = self.tls.borrow().clone();
+        match timeout(limit, tls.connect(upstream, stream)).await {
             Ok(Ok(stream)) => Ok(Socket::Dialled(Box::new(stream))),
             Ok(Err(error)) => {
                 self.counted.failed_upstream_handshakes.add(1);

@@ -6,6 +6,8 @@
 
 /// How many clients may be connected.
 pub(crate) mod places;
+/// What a request is served by.
+mod view;
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,8 +22,9 @@ use std::{
 use apigw_config::model::{RateLimitBackend, RedisBackend};
 use apigw_engine::{
     Snapshot,
+    balance::Turns,
     jwt::cache::{CacheLimits, TokenCache},
-    snapshot::{Route, RouteId},
+    snapshot::{Backend, Endpoint, Route, RouteId},
 };
 use arc_swap::{ArcSwap, Cache};
 use http::HeaderValue;
@@ -38,6 +41,7 @@ use tokio::{
 };
 
 use self::places::{Place, Places};
+pub(crate) use self::view::View;
 use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
@@ -149,6 +153,8 @@ pub(crate) struct Worker {
     running: RefCell<Cache<Arc<ArcSwap<Serving>>, Arc<Serving>>>,
     view: RefCell<Rc<View>>,
     pub(crate) upstreams: Upstreams,
+    /// Of the endpoints of backends.
+    turns: RefCell<Turns>,
     pub(crate) log: LogBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Tokens that were believed before.
@@ -178,32 +184,6 @@ pub(crate) struct SharedLimiter {
     pub(crate) backend: RedisBackend,
 }
 
-/// What a request is served by, as one worker holds it.
-pub(crate) struct View {
-    serving: Arc<Serving>,
-    revision: String,
-}
-
-impl View {
-    fn new(serving: Arc<Serving>) -> Self {
-        let revision = serving.snapshot.revision();
-        Self { revision: format!("{}.{}", revision.epoch, revision.seq), serving }
-    }
-
-    pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.serving.snapshot
-    }
-
-    pub(crate) fn serving(&self) -> &Serving {
-        &self.serving
-    }
-
-    /// As logs name it.
-    pub(crate) fn revision(&self) -> &str {
-        &self.revision
-    }
-}
-
 impl Worker {
     fn new(index: usize, shared: &Shared) -> Self {
         let running = Cache::new(Arc::clone(&shared.running));
@@ -213,6 +193,7 @@ impl Worker {
         Self {
             upstreams: Upstreams::new(&serving, connector, Arc::clone(&counted), shared.workers),
             shared_limiter: RefCell::new(start_shared_limiter(&serving.snapshot)),
+            turns: RefCell::new(Turns::new(fastrand::u64(..))),
             tokens: RefCell::new(TokenCache::new(REMEMBERED_TOKENS, RandomState::new())),
             view: RefCell::new(Rc::new(View::new(serving))),
             running: RefCell::new(running),
@@ -239,11 +220,17 @@ impl Worker {
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.serving) {
             self.upstreams.reconfigure(newest);
+            self.turns.borrow_mut().retain(|backend| newest.snapshot.has_turns(backend));
             self.counters.borrow_mut().clear();
             self.follow_rate_limit_backend(&newest.snapshot);
             *view = Rc::new(View::new(Arc::clone(newest)));
         }
         Rc::clone(&view)
+    }
+
+    /// The endpoint of a backend that takes the next request of this worker.
+    pub(crate) fn endpoint<'b>(&self, backend: &'b Backend) -> &'b Endpoint {
+        backend.choose(&mut self.turns.borrow_mut())
     }
 
     /// The time of limits and breakers at this moment.

@@ -47,10 +47,10 @@ pub(crate) async fn compare(
 /// What a kept revision means, by the constructors that read a file.
 async fn revision(revision: v1::Revision, connection: Connection) -> Result<GatewayConfig, Failure> {
     let name = RevisionView::from(revision.clone()).short();
-    let contents = connection.resources(revision).await?;
+    let (contents, backends) = connection.resources(revision).await?;
     let failure =
         |problem: String| Failure::Content { revision: name.clone(), problem: OneLine::new(&problem) };
-    let resources = wire::resources(contents).map_err(|error| failure(error.to_string()))?;
+    let resources = wire::resources(contents, backends).map_err(|error| failure(error.to_string()))?;
     wire::decode(&resources).map_err(|problems| {
         failure(problems.first().map_or_else(|| "it is not legal".into(), ToString::to_string))
     })

@@ -3,7 +3,7 @@
 //! Every wait ends: 3 s to connect, 10 s for an answer. Every answer is bounded in rows and bytes. Nothing is retried; a
 //! person who sees the failure decides.
 
-use std::{future::Future, time::Duration};
+use std::{cell::Cell, future::Future, time::Duration};
 
 use apigw_config::admin_key::AdminKey;
 use apigw_proto::{
@@ -103,12 +103,17 @@ impl Connection {
         gathered.cut_short.map_or(Ok(gathered.rows), Err)
     }
 
-    /// The resources of a kept revision, in their order.
-    pub(crate) async fn resources(self, revision: v1::Revision) -> Result<Vec<Bytes>, Failure> {
+    /// The resources of a kept revision, in their order, and how many of them are backends.
+    pub(crate) async fn resources(self, revision: v1::Revision) -> Result<(Vec<Bytes>, usize), Failure> {
         let mut client = self.client.clone();
         let request = v1::ResourcesRequest { revision: Some(revision) };
-        let gathered = self.gathered(client.resources(request), |page| page.resources).await?;
-        gathered.cut_short.map_or(Ok(gathered.rows), Err)
+        let backends = Cell::new(0);
+        let rows = |page: v1::ResourcesResponse| {
+            backends.set(backends.get() + page.backends as usize);
+            page.resources
+        };
+        let gathered = self.gathered(client.resources(request), rows).await?;
+        gathered.cut_short.map_or(Ok((gathered.rows, backends.get())), Err)
     }
 
     /// Has the content of a kept revision published again.

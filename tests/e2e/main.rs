@@ -54,6 +54,8 @@ mod shared_limits;
 mod concurrency;
 // An upstream that fails is left alone, and tried again.
 mod breaker;
+// Requests are spread over the endpoints of a backend, each spoken to as the file says.
+mod backends;
 // TLS on both sides: certificates, their renewal, who is told what.
 mod tls;
 // What pages of other origins may do.

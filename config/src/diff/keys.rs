@@ -11,7 +11,7 @@ use apigw_proto::v1::{self, provider, rate_limit_backend};
 use super::{Hidden, Value};
 use crate::{
     json::Number,
-    model::{Provider, Route, Server, Settings},
+    model::{Backend, Provider, Route, Server, Settings},
     names::PolicyMode,
 };
 
@@ -23,6 +23,14 @@ impl From<&Route> for Keys {
     fn from(route: &Route) -> Self {
         let mut keys = Self::default();
         keys.route(route.into());
+        keys
+    }
+}
+
+impl From<&Backend> for Keys {
+    fn from(backend: &Backend) -> Self {
+        let mut keys = Self::default();
+        keys.named_backend(backend.into());
         keys
     }
 }
@@ -257,12 +265,40 @@ impl Keys {
         self.seconds(&format!("{beneath}leeway_seconds"), leeway_us);
     }
 
+    fn named_backend(&mut self, backend: v1::Backend) {
+        // The name is what it is compared by.
+        let v1::Backend { name: _, endpoints, balance, http2, tls } = backend;
+        // In one line: by their places, one that goes would make another of all that follow.
+        let endpoint = |v1::Endpoint { url, weight }| match weight {
+            1 => url,
+            weight => format!("{url} weight {weight}"),
+        };
+        self.list("endpoints", endpoints.into_iter().map(endpoint).collect());
+        if let Some(v1::Balance { policy }) = balance {
+            self.text("balance.policy", policy);
+        }
+        self.truth("http2", http2);
+        if let Some(v1::BackendTls { ca_file, certificate, server_name }) = tls {
+            if ca_file.is_empty() && certificate.is_none() && server_name.is_empty() {
+                // Then it still forbids what is in clear.
+                self.truth("tls", true);
+            }
+            self.text("tls.ca_file", ca_file);
+            if let Some(v1::CertificateFiles { cert_file, key_file }) = certificate {
+                self.text("tls.cert_file", cert_file);
+                self.text("tls.key_file", key_file);
+            }
+            self.text("tls.server_name", server_name);
+        }
+    }
+
     fn route(&mut self, route: v1::Route) {
         let v1::Route {
             // What it is compared by.
             name: _,
             path_prefix,
             upstream,
+            backend,
             strip_prefix,
             auth_required,
             rate_limit,
@@ -276,6 +312,7 @@ impl Keys {
         } = route;
         self.text("match.path_prefix", path_prefix);
         self.text("upstream", upstream);
+        self.text("backend", backend);
         self.text("strip_prefix", strip_prefix);
         self.truth("auth_required", auth_required);
         rate_limit.into_iter().for_each(|limit| self.rate_limit(limit));

@@ -107,7 +107,9 @@ fn hash(config: &GatewayConfig) -> crate::wire::Hash {
 
 /// The settings of one and the routes of the other, where that is legal.
 fn mixed(settings: &GatewayConfig, routes: &GatewayConfig) -> Option<GatewayConfig> {
-    GatewayConfig::new(settings.settings().clone(), routes.routes().cloned().collect()).ok()
+    let backends = routes.backends().iter().map(|backend| crate::model::Backend::clone(backend)).collect();
+    GatewayConfig::with_backends(settings.settings().clone(), backends, routes.routes().cloned().collect())
+        .ok()
 }
 
 proptest! {
@@ -140,7 +142,7 @@ fn with_part_of(one: &Route, other: &Route, part: usize) -> Route {
     let (mut route, other) = (one.clone(), other.clone());
     match part {
         0 => route.path_prefix = other.path_prefix,
-        1 => route.upstream = other.upstream,
+        1 => route.destination = other.destination,
         2 => route.strip_prefix = other.strip_prefix,
         3 => route.address_lists = other.address_lists,
         4 => route.auth_required = other.auth_required,

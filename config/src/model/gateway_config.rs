@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{ConfigError, Route, Settings, conflicts};
+use super::{
+    Backend, BackendFacts, BackendGroup, Backends, ConfigError, Route, RouteFacts, Settings, conflicts,
+};
 use crate::{names::RouteName, shared_table::SharedTable};
 
 /// Routes that follow each other, at least one. A group in the same memory is the same routes.
@@ -14,6 +16,7 @@ pub type RouteGroup = Arc<[Arc<Route>]>;
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
     settings: Arc<Settings>,
+    backends: Backends,
     groups: Arc<[RouteGroup]>,
     names: SharedTable<RouteName>,
 }
@@ -28,13 +31,26 @@ pub struct GroupChanges<'a> {
 }
 
 impl GatewayConfig {
+    /// Puts a configuration without backends together.
+    ///
+    /// # Errors
+    /// As [`Self::with_backends`].
+    pub fn new(settings: Settings, routes: Vec<Route>) -> Result<Self, Vec<ConfigError>> {
+        Self::with_backends(settings, Vec::new(), routes)
+    }
+
     /// Puts a configuration together.
     ///
     /// # Errors
     /// Every broken rule: no route at all, names given twice, callers to be known without a way to know them, and so on.
-    pub fn new(settings: Settings, routes: Vec<Route>) -> Result<Self, Vec<ConfigError>> {
+    pub fn with_backends(
+        settings: Settings,
+        backends: Vec<Backend>,
+        routes: Vec<Route>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let backends: BackendGroup = backends.into_iter().map(Arc::new).collect();
         let group: RouteGroup = routes.into_iter().map(Arc::new).collect();
-        Self::of_groups(Arc::new(settings), vec![group])
+        Self::of_groups(Arc::new(settings), vec![backends], vec![group])
     }
 
     /// Puts a configuration together, of which this one may have some groups already. Those are not checked again.
@@ -44,25 +60,44 @@ impl GatewayConfig {
     pub fn revised(
         &self,
         settings: Arc<Settings>,
+        backends: Vec<BackendGroup>,
         groups: Vec<RouteGroup>,
     ) -> Result<Self, Vec<ConfigError>> {
         if settings != self.settings {
-            return Self::of_groups(settings, groups);
+            return Self::of_groups(settings, backends, groups);
         }
         let settings = Arc::clone(&self.settings);
-        match self.names_after(&groups) {
-            Some(names) => Ok(Self { settings, groups: groups.into(), names }),
+        let revised = self.backends_after(&backends).and_then(|backends| {
+            let names = self.names_after(&backends, &groups)?;
+            Some((backends, names))
+        });
+        match revised {
+            Some((backends, names)) => Ok(Self { settings, backends, groups: groups.into(), names }),
             // Something is wrong; only a look at everything tells all of it, and where.
-            None => Self::of_groups(settings, groups),
+            None => Self::of_groups(settings, backends, groups),
         }
+    }
+
+    /// What the backends become; none where a name is given twice, or is gone and may be missed by any route.
+    fn backends_after(&self, groups: &[BackendGroup]) -> Option<Backends> {
+        if self.backends.is_made_of(groups) {
+            return Some(self.backends.clone());
+        }
+        let backends = Backends::new(groups.to_vec());
+        let is_sound = backends.iter().count() == backends.len();
+        let is_there = |former: &Arc<Backend>| backends.find(former.name()).is_some();
+        (is_sound && self.backends.iter().all(is_there)).then_some(backends)
     }
 
     pub(crate) fn of_groups(
         settings: Arc<Settings>,
+        mut backends: Vec<BackendGroup>,
         mut groups: Vec<RouteGroup>,
     ) -> Result<Self, Vec<ConfigError>> {
+        backends.retain(|group| !group.is_empty());
         groups.retain(|group| !group.is_empty());
-        let errors = conflicts((&*settings).into(), groups.iter().flat_map(facts));
+        let known = BackendFacts::of_groups(&backends);
+        let errors = conflicts((&*settings).into(), &known, groups.iter().flat_map(facts));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -70,11 +105,11 @@ impl GatewayConfig {
         for route in groups.iter().flat_map(|group| group.iter()) {
             names.insert(route.name.table_hash(), route.name.clone());
         }
-        Ok(Self { settings, groups: groups.into(), names })
+        Ok(Self { settings, backends: Backends::new(backends), groups: groups.into(), names })
     }
 
     /// The names of these groups under the present settings; none if a rule is broken.
-    fn names_after(&self, groups: &[RouteGroup]) -> Option<SharedTable<RouteName>> {
+    fn names_after(&self, backends: &Backends, groups: &[RouteGroup]) -> Option<SharedTable<RouteName>> {
         let is_sound = groups.iter().all(|group| !group.is_empty()) && !groups.is_empty();
         let distinct: HashSet<_> = groups.iter().map(memory).collect();
         if !is_sound || distinct.len() != groups.len() {
@@ -92,21 +127,31 @@ impl GatewayConfig {
             }
             names.insert(hash, route.name.clone());
         }
-        let errors = conflicts((&*self.settings).into(), arrived.iter().flat_map(|group| facts(group)));
+        let known = BackendFacts::of_groups(backends.groups());
+        let errors =
+            conflicts((&*self.settings).into(), &known, arrived.iter().flat_map(|group| facts(group)));
         // That nothing arrived breaks no rule.
         errors.iter().all(|error| *error == ConfigError::NoRoutes).then_some(names)
     }
 
-    /// The same routes in other groups.
+    /// The same backends and routes in other groups.
     ///
     /// # Panics
     /// When they are others.
-    pub(crate) fn regrouped(&self, groups: Vec<RouteGroup>) -> Self {
+    pub(crate) fn regrouped(&self, backends: Vec<BackendGroup>, groups: Vec<RouteGroup>) -> Self {
         assert_eq!(groups.iter().map(|group| group.len()).sum::<usize>(), self.route_count());
-        Self { settings: Arc::clone(&self.settings), groups: groups.into(), names: self.names.clone() }
+        let backends =
+            if self.backends.is_made_of(&backends) { self.backends.clone() } else { Backends::new(backends) };
+        assert_eq!(backends.len(), self.backends.len());
+        Self {
+            settings: Arc::clone(&self.settings),
+            backends,
+            groups: groups.into(),
+            names: self.names.clone(),
+        }
     }
 
-    /// Everything that is not a route.
+    /// Everything that is neither a route nor a backend.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -114,6 +159,12 @@ impl GatewayConfig {
 
     pub(crate) fn shared_settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// The named backends.
+    #[must_use]
+    pub fn backends(&self) -> &Backends {
+        &self.backends
     }
 
     /// The routes, in the order of the file.
@@ -154,9 +205,10 @@ impl GatewayConfig {
 
     /// Takes the configuration apart.
     #[must_use]
-    pub fn into_parts(self) -> (Settings, Vec<Route>) {
+    pub fn into_parts(self) -> (Settings, Vec<Backend>, Vec<Route>) {
+        let backends = self.backends.iter().map(|backend| Backend::clone(backend)).collect();
         let routes = self.routes().cloned().collect();
-        (Arc::unwrap_or_clone(self.settings), routes)
+        (Arc::unwrap_or_clone(self.settings), backends, routes)
     }
 }
 
@@ -164,6 +216,7 @@ impl PartialEq for GatewayConfig {
     /// How routes are grouped means nothing.
     fn eq(&self, other: &Self) -> bool {
         self.settings == other.settings
+            && self.backends == other.backends
             && self.route_count() == other.route_count()
             && self.routes().eq(other.routes())
     }
@@ -175,7 +228,7 @@ pub fn memory(group: &RouteGroup) -> *const Arc<Route> {
     group.as_ptr()
 }
 
-fn facts(group: &RouteGroup) -> impl Iterator<Item = super::RouteFacts<'_>> {
+fn facts(group: &RouteGroup) -> impl Iterator<Item = RouteFacts<'_>> {
     group.iter().map(|route| route.as_ref().into())
 }
 
@@ -204,8 +257,8 @@ mod tests {
 
     /// What is found of revised groups is what is found of the same routes without a past.
     fn check(before: &[RouteGroup], after: &[RouteGroup]) {
-        let former = GatewayConfig::of_groups(Arc::default(), before.to_vec()).unwrap();
-        let revised = former.revised(Arc::default(), after.to_vec());
+        let former = GatewayConfig::of_groups(Arc::default(), Vec::new(), before.to_vec()).unwrap();
+        let revised = former.revised(Arc::default(), Vec::new(), after.to_vec());
         let routes = after.iter().flat_map(|group| group.iter().map(|route| Route::clone(route)));
         assert_eq!(revised, GatewayConfig::new(Settings::default(), routes.collect()));
         if let Ok(revised) = revised {
@@ -235,7 +288,7 @@ mod tests {
     #[test]
     fn routes_are_found_by_their_place() {
         let groups = vec![group(&[("a", false), ("b", false)]), group(&[("c", false)])];
-        let config = GatewayConfig::of_groups(Arc::default(), groups).unwrap();
+        let config = GatewayConfig::of_groups(Arc::default(), Vec::new(), groups).unwrap();
         let names: Vec<_> = (0..4).map(|index| config.route(index).map(|r| r.name.to_string())).collect();
         assert_eq!(names, [Some("a".into()), Some("b".into()), Some("c".into()), None]);
         assert_eq!(config.routes().next_back().map(|route| route.name.as_str()), Some("c"));

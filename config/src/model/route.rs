@@ -2,8 +2,8 @@
 
 use super::{CircuitBreaker, RateLimit, RouteAuth};
 use crate::names::{
-    AddressRange, AllowedOrigins, ByteCount, CorsMethod, HeaderName, PathPrefix, PolicyMode, RouteName, Span,
-    UpstreamUrl, ValueError,
+    AddressRange, AllowedOrigins, BackendName, ByteCount, CorsMethod, HeaderName, PathPrefix, PolicyMode,
+    RouteName, Span, UpstreamUrl, ValueError,
 };
 
 /// One entry of `routes`.
@@ -14,7 +14,7 @@ pub struct Route {
     /// The paths it serves.
     pub path_prefix: PathPrefix,
     /// Where its requests go.
-    pub upstream: UpstreamUrl,
+    pub destination: Destination,
     /// Removed from the path before it is sent.
     pub strip_prefix: Option<PathPrefix>,
     /// Who may send requests, beside what the server's lists say.
@@ -44,7 +44,7 @@ impl Route {
         Self {
             name,
             path_prefix,
-            upstream,
+            destination: Destination::Upstream(upstream),
             strip_prefix: None,
             address_lists: AddressLists::default(),
             auth_required: false,
@@ -55,6 +55,35 @@ impl Route {
             cors: None,
             max_header_bytes: None,
             max_body_bytes: None,
+        }
+    }
+}
+
+/// Where a route's requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To one URL: an endpoint alone, without a name.
+    Upstream(UpstreamUrl),
+    /// To a backend of the configuration.
+    Backend(BackendName),
+}
+
+impl Destination {
+    /// The backend it names; none: it names none.
+    #[must_use]
+    pub fn backend(&self) -> Option<&BackendName> {
+        match self {
+            Self::Backend(name) => Some(name),
+            Self::Upstream(_) => None,
+        }
+    }
+
+    /// As a file says it: a URL, or the name of a backend.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Upstream(url) => url.as_str(),
+            Self::Backend(name) => name.as_str(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The rules that no part of a configuration can break by itself, also for one of which not everything could be read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Auth, Route, RouteAuth, Settings};
-use crate::names::{ByteCount, ProviderName, RouteName};
+use super::{Auth, BackendGroup, Route, RouteAuth, Settings};
+use crate::names::{BackendName, ByteCount, ProviderName, RouteName};
 
 /// A rule that no single part of a configuration can break by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,24 @@ pub enum ConfigError {
         first: usize,
         /// Index of the second.
         second: usize,
+    },
+    /// Two backends have one name.
+    #[error("the name \"{name}\" is already taken by backends[{first}]")]
+    DuplicateBackend {
+        /// The name both have.
+        name: BackendName,
+        /// Index of the first of the two.
+        first: usize,
+        /// Index of the second.
+        second: usize,
+    },
+    /// A route sends its requests to a backend that does not exist.
+    #[error("there is no backend named \"{name}\"")]
+    UnknownBackend {
+        /// Index of the route.
+        route: usize,
+        /// The name that none has.
+        name: BackendName,
     },
     /// A route wants its callers known, and nothing says how.
     #[error("needs an auth section: nothing says how callers are known")]
@@ -62,6 +80,50 @@ pub(crate) enum Callers<'a> {
     Known(&'a Auth),
 }
 
+/// What the rules look at of the backends.
+#[derive(Debug, Clone)]
+pub(crate) enum BackendFacts<'a> {
+    /// They could not be read as a list.
+    Unread,
+    /// Their names in the order of the file; none: it could not be read.
+    Named(Vec<Option<&'a BackendName>>),
+}
+
+impl<'a> BackendFacts<'a> {
+    pub(crate) fn of_groups(groups: &'a [BackendGroup]) -> Self {
+        Self::Named(
+            groups.iter().flat_map(|group| group.iter()).map(|backend| Some(backend.name())).collect(),
+        )
+    }
+}
+
+/// The names that routes may use.
+struct KnownBackends<'a>(Option<HashSet<&'a BackendName>>);
+
+impl<'a> KnownBackends<'a> {
+    fn new(facts: &BackendFacts<'a>, errors: &mut Vec<ConfigError>) -> Self {
+        let BackendFacts::Named(names) = facts else { return Self(None) };
+        let mut owners: HashMap<&BackendName, usize> = HashMap::with_capacity(names.len());
+        for (second, name) in names.iter().enumerate() {
+            let Some(name) = *name else { continue };
+            let first = *owners.entry(name).or_insert(second);
+            if first != second {
+                errors.push(ConfigError::DuplicateBackend { name: name.clone(), first, second });
+            }
+        }
+        // One whose name could not be read may be the one that is meant.
+        let is_whole = names.iter().all(Option::is_some);
+        Self(is_whole.then(|| owners.into_keys().collect()))
+    }
+
+    fn check(&self, index: usize, route: &RouteFacts<'_>, errors: &mut Vec<ConfigError>) {
+        let (Some(known), Some(name)) = (&self.0, route.backend) else { return };
+        if !known.contains(name) {
+            errors.push(ConfigError::UnknownBackend { route: index, name: name.clone() });
+        }
+    }
+}
+
 /// What the rules look at beside the routes. A part that could not be read breaks none of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SettingsFacts<'a> {
@@ -82,6 +144,7 @@ impl<'a> From<&'a Settings> for SettingsFacts<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RouteFacts<'a> {
     pub(crate) name: Option<&'a RouteName>,
+    pub(crate) backend: Option<&'a BackendName>,
     pub(crate) auth_required: Option<bool>,
     pub(crate) auth: Option<&'a RouteAuth>,
     pub(crate) max_header_bytes: Option<ByteCount>,
@@ -91,6 +154,7 @@ impl<'a> From<&'a Route> for RouteFacts<'a> {
     fn from(route: &'a Route) -> Self {
         Self {
             name: Some(&route.name),
+            backend: route.destination.backend(),
             auth_required: Some(route.auth_required),
             auth: route.auth.as_ref(),
             max_header_bytes: route.max_header_bytes,
@@ -101,9 +165,11 @@ impl<'a> From<&'a Route> for RouteFacts<'a> {
 /// Every broken rule.
 pub(crate) fn conflicts<'a>(
     settings: SettingsFacts<'_>,
+    backends: &BackendFacts<'_>,
     routes: impl Iterator<Item = RouteFacts<'a>>,
 ) -> Vec<ConfigError> {
     let mut errors = Vec::new();
+    let backends = KnownBackends::new(backends, &mut errors);
     let mut owners: HashMap<&RouteName, usize> = HashMap::with_capacity(routes.size_hint().0);
     let mut count = 0;
     for (index, route) in routes.enumerate() {
@@ -114,6 +180,7 @@ pub(crate) fn conflicts<'a>(
                 errors.push(ConfigError::DuplicateName { name: name.clone(), first, second: index });
             }
         }
+        backends.check(index, &route, &mut errors);
         check_callers(index, &route, settings.callers, &mut errors);
         let limit = settings.max_header_bytes.filter(|limit| route.max_header_bytes > Some(*limit));
         errors.extend(

@@ -42,7 +42,7 @@ pub enum PlainRequests {
 }
 
 /// A certificate and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CertificateFiles {
     /// The certificate, and those between it and its authority: PEM.
     pub cert_file: FilePath,

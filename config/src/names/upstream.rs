@@ -1,6 +1,6 @@
 //! Where requests are sent to. Names are resolved elsewhere, while the gateway runs.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{PathPrefix, ValueError};
 
@@ -42,6 +42,29 @@ pub struct UpstreamUrl {
     port: u16,
     /// Without the last `/`: empty for `http://h` and `http://h/`.
     base_path: Arc<str>,
+}
+
+impl UpstreamHost {
+    /// An address or a name, as the text between `//` and the port: without brackets.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn new(text: &str) -> Result<Self, ValueError> {
+        match text.parse() {
+            Ok(address) => Ok(Self::Address(address)),
+            Err(_) if is_dns_name(text) => Ok(Self::Name(text.to_ascii_lowercase().into())),
+            Err(_) => Err(ValueError::NotAHost { text: text.into() }),
+        }
+    }
+}
+
+impl fmt::Display for UpstreamHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 impl UpstreamUrl {

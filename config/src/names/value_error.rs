@@ -41,6 +41,15 @@ pub enum ValueError {
         /// As written, without a user name and password.
         text: String,
     },
+    /// A request goes to one place.
+    #[error("a route has exactly one of upstream and backend")]
+    SeveralDestinations,
+    /// Neither an address nor a name.
+    #[error("not an address or a DNS name: {text:?}")]
+    NotAHost {
+        /// As written.
+        text: String,
+    },
     /// A URL with a part that is never sent to an upstream.
     #[error("must not have {part}: {text:?}")]
     UpstreamPart {

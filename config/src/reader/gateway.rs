@@ -1,15 +1,18 @@
 //! Reads the top level, and applies the rules across routes to whatever could be read of them.
 
-use super::{Mapping, Place, Reader, route::RouteInFile};
+use super::{Mapping, Place, Reader, backend::BackendInFile, route::RouteInFile};
 use crate::{
-    model::{Auth, Callers, Checks, ConfigError, GatewayConfig, Server, Settings, SettingsFacts, conflicts},
+    model::{
+        Auth, BackendFacts, Callers, Checks, ConfigError, GatewayConfig, Server, Settings, SettingsFacts,
+        conflicts,
+    },
     problem::{KeyPath, Position},
     yaml::Value,
 };
 
 pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConfig, Checks)> {
     if place.node.is_null() {
-        report(&ConfigError::NoRoutes, &[], place, reader);
+        report(&ConfigError::NoRoutes, &[], &[], place, reader);
         return None;
     }
     let mut keys = Mapping::open(place, reader)?;
@@ -19,6 +22,7 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConf
     let auth: Option<Option<Auth>> = keys.or("auth", None);
     let rate_limit = keys.or("rate_limit", defaults.rate_limit);
     let admin = keys.or("admin", None);
+    let backends: Option<Vec<BackendInFile>> = keys.or("backends", Vec::new());
     let routes: Option<Vec<RouteInFile>> = keys.or("routes", Vec::new());
     let tests = keys.or("tests", Vec::new());
     let invariants = keys.or("invariants", Vec::new());
@@ -32,9 +36,14 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConf
     };
     let max_header_bytes = server.as_ref().map(|server: &Server| server.max_header_bytes);
     let facts = SettingsFacts { callers, max_header_bytes };
-    let errors = conflicts(facts, routes.iter().map(RouteInFile::facts));
+    let backend_facts = match &backends {
+        None => BackendFacts::Unread,
+        Some(backends) => BackendFacts::Named(backends.iter().map(BackendInFile::name).collect()),
+    };
+    let errors = conflicts(facts, &backend_facts, routes.iter().map(RouteInFile::facts));
+    let backends = backends.unwrap_or_default();
     for error in &errors {
-        report(error, &routes, place, reader);
+        report(error, &backends, &routes, place, reader);
     }
     if !errors.is_empty() {
         return None;
@@ -46,12 +55,19 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConf
         rate_limit: rate_limit?,
         admin: admin?,
     };
+    let backends = backends.into_iter().map(BackendInFile::into_backend).collect::<Option<Vec<_>>>()?;
     let routes = routes.into_iter().map(RouteInFile::into_route).collect::<Option<Vec<_>>>()?;
     let checks = Checks { tests: tests?, invariants: invariants? };
-    GatewayConfig::new(settings, routes).ok().map(|config| (config, checks))
+    GatewayConfig::with_backends(settings, backends, routes).ok().map(|config| (config, checks))
 }
 
-fn report(error: &ConfigError, routes: &[RouteInFile], place: Place<'_>, reader: &mut Reader) {
+fn report(
+    error: &ConfigError,
+    backends: &[BackendInFile],
+    routes: &[RouteInFile],
+    place: Place<'_>,
+    reader: &mut Reader,
+) {
     let path = KeyPath::Top.key("routes");
     let start = place.node.position;
     let problems = &mut reader.problems;
@@ -67,6 +83,16 @@ fn report(error: &ConfigError, routes: &[RouteInFile], place: Place<'_>, reader:
             let Position { line, column } = routes[*first].positions.name;
             let message = format_args!("{error} in line {line}, column {column}");
             problems.report(Some(routes[*second].positions.name), &path.index(*second).key("name"), message);
+        }
+        ConfigError::DuplicateBackend { first, second, .. } => {
+            let Position { line, column } = backends[*first].position;
+            let message = format_args!("{error} in line {line}, column {column}");
+            let path = KeyPath::Top.key("backends");
+            problems.report(Some(backends[*second].position), &path.index(*second).key("name"), message);
+        }
+        ConfigError::UnknownBackend { route, .. } => {
+            let position = routes[*route].positions.backend;
+            problems.report(Some(position), &path.index(*route).key("backend"), error);
         }
         ConfigError::NoAuth { route } => {
             let position = routes[*route].positions.auth_required;

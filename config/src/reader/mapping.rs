@@ -60,6 +60,17 @@ impl<'n, 'r> Mapping<'n, 'r> {
         self.reader.problems.report(Some(position), &parent.key(key), message);
     }
 
+    /// Adds a problem with one item of the list that is a key's value, by its index and its place.
+    pub(super) fn report_item(
+        &mut self,
+        key: &str,
+        (index, position): (usize, Position),
+        message: impl std::fmt::Display,
+    ) {
+        let parent = self.place.path;
+        self.reader.problems.report(Some(position), &parent.key(key).index(index), message);
+    }
+
     /// Adds a problem with a key of the mapping that is a key's value.
     pub(super) fn report_beneath(&mut self, key: &str, inner: &str, message: &str) {
         let parent = self.place.path;

@@ -2,8 +2,8 @@
 
 use super::{Mapping, Place, Read, Reader, route_auth::RouteAuthInFile, values::IfFilled};
 use crate::{
-    model::{AddressLists, Concurrency, Route, RouteAuth, RouteFacts},
-    names::{ByteCount, PathPrefix, PolicyMode, RouteName},
+    model::{AddressLists, Concurrency, Destination, Route, RouteAuth, RouteFacts},
+    names::{ByteCount, PathPrefix, PolicyMode, RouteName, ValueError},
     problem::Position,
 };
 
@@ -15,6 +15,7 @@ pub(super) struct RouteInFile {
     auth: Option<RouteAuth>,
     pub(super) positions: Positions,
     name: Option<RouteName>,
+    destination: Option<Destination>,
     auth_required: Option<bool>,
     max_header_bytes: Option<ByteCount>,
 }
@@ -22,6 +23,7 @@ pub(super) struct RouteInFile {
 /// Where the values are that the rules across routes may complain of.
 pub(super) struct Positions {
     pub(super) name: Position,
+    pub(super) backend: Position,
     pub(super) auth_required: Position,
     pub(super) auth: Position,
     /// Of each of the providers that the route accepts.
@@ -34,6 +36,7 @@ impl RouteInFile {
     pub(super) fn facts(&self) -> RouteFacts<'_> {
         RouteFacts {
             name: self.name.as_ref(),
+            backend: self.destination.as_ref().and_then(Destination::backend),
             auth_required: self.auth_required,
             auth: self.auth.as_ref(),
             max_header_bytes: self.max_header_bytes,
@@ -54,7 +57,7 @@ impl Read for RouteInFile {
         };
         let name: Option<RouteName> = keys.required("name");
         let path_prefix = keys.required("match").map(|Match { path_prefix }| path_prefix);
-        let upstream = keys.required("upstream");
+        let destination = destination(&mut keys);
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
         let address_lists = address_lists(&mut keys);
         let auth_required = keys.or("auth_required", false);
@@ -72,6 +75,7 @@ impl Read for RouteInFile {
         let max_body_bytes = keys.or("max_body_bytes", None);
         let positions = Positions {
             name: keys.position_of("name"),
+            backend: keys.position_of("backend"),
             auth_required: keys.position_of("auth_required"),
             auth: keys.position_of("auth"),
             providers: provider_positions,
@@ -83,7 +87,7 @@ impl Read for RouteInFile {
             Some(Route {
                 name: name.clone()?,
                 path_prefix: path_prefix?,
-                upstream: upstream?,
+                destination: destination.clone()?,
                 strip_prefix: strip_prefix?.0,
                 address_lists: address_lists?,
                 auth_required: auth_required?,
@@ -98,7 +102,7 @@ impl Read for RouteInFile {
         };
         let route = route().filter(|_| auth_is_readable);
         let max_header_bytes = max_header_bytes.flatten();
-        Some(Self { route, auth, positions, name, auth_required, max_header_bytes })
+        Some(Self { route, auth, positions, name, destination, auth_required, max_header_bytes })
     }
 }
 
@@ -106,12 +110,40 @@ impl RouteInFile {
     fn unreadable(position: Position) -> Self {
         let positions = Positions {
             name: position,
+            backend: position,
             auth_required: position,
             auth: position,
             providers: Vec::new(),
             max_header_bytes: position,
         };
-        Self { route: None, auth: None, positions, name: None, auth_required: None, max_header_bytes: None }
+        Self {
+            route: None,
+            auth: None,
+            positions,
+            name: None,
+            destination: None,
+            auth_required: None,
+            max_header_bytes: None,
+        }
+    }
+}
+
+/// Where a route's requests go: exactly one of the keys says it.
+fn destination(keys: &mut Mapping<'_, '_>) -> Option<Destination> {
+    let has_several = keys.has("upstream") && keys.has("backend");
+    let upstream = keys.or("upstream", None);
+    let backend = keys.or("backend", None);
+    if has_several {
+        keys.report("backend", ValueError::SeveralDestinations);
+        return None;
+    }
+    match (upstream?, backend?) {
+        (Some(url), _) => Some(Destination::Upstream(url)),
+        (None, Some(name)) => Some(Destination::Backend(name)),
+        (None, None) => {
+            keys.report("upstream", "missing: a route has one of upstream and backend");
+            None
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What files mean, and everything that can be wrong with one, as data.
 
+mod backends;
 mod policies;
 mod problems;
 mod providers;

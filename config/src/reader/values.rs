@@ -3,17 +3,17 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr as _};
 
-use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
+use super::{Place, Read, Reader, auth::Mode, backend::Policy, checks::client_address, rate_limit::Kind};
 use crate::{
     model::{
         ClientAuthMode, EncodedSlash, ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure, Required,
         TlsVersion,
     },
     names::{
-        AddressRange, Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimValue, CorsMethod, FilePath,
-        ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent, Period,
-        PolicyMode, ProviderName, RouteName, Secret, ServerAddress, Span, TokenScope, UpstreamUrl,
-        ValueError,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, CorsMethod,
+        FilePath, ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent,
+        Period, PolicyMode, ProviderName, RouteName, Secret, ServerAddress, Span, TokenScope, UpstreamHost,
+        UpstreamUrl, ValueError, Weight,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -135,6 +135,14 @@ impl Read for NonZeroU32 {
     }
 }
 
+impl Read for Weight {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        // What no counter can hold is as illegal as zero.
+        reader.take(place, Self::new(u32::try_from(number).unwrap_or(0)))
+    }
+}
+
 impl Read for MaxKeys {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let number = whole(place, reader)?;
@@ -207,6 +215,9 @@ read_from_text! {
     RateLimitScope: Self::from_str,
     PolicyMode: Self::from_str,
     ProviderName: Self::new,
+    BackendName: Self::new,
+    UpstreamHost: Self::new,
+    Policy: policy,
     TokenScope: Self::from_str,
     HeaderName: Self::new,
     ForwardedHeader: Self::new,
@@ -222,6 +233,10 @@ read_from_text! {
     IpAddr: client_address,
     Mode: Self::from_str,
     Kind: Self::from_str,
+}
+
+fn policy(text: &str) -> Result<Policy, ValueError> {
+    text.parse().map(Policy)
 }
 
 impl Read for Secret {

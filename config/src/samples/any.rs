@@ -8,9 +8,9 @@ use super::route;
 use crate::{
     model::*,
     names::{
-        Algorithm, Algorithms, AllowedOrigins, ByteCount, ClaimName, ClaimValue, FilePath, ForwardedHeader,
-        HeaderName, KeyPrefix, PathPrefix, Percent, Period, PolicyMode, ProviderName, Secret, ServerAddress,
-        Span, UpstreamUrl,
+        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimName, ClaimValue, FilePath,
+        ForwardedHeader, HeaderName, KeyPrefix, PathPrefix, Percent, Period, PolicyMode, ProviderName,
+        Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight,
     },
 };
 
@@ -20,11 +20,15 @@ const MICROS_OF_A_DAY: u64 = 86_400_000_000;
 pub(crate) fn any_config() -> impl Strategy<Value = GatewayConfig> {
     let names = prop::collection::btree_set("[a-z0-9._:/@-]{1,12}", 1..6);
     let routes = names.prop_flat_map(|names| names.into_iter().map(any_route).collect::<Vec<_>>());
-    (any_settings(), routes.prop_shuffle()).prop_map(|(settings, mut routes)| {
-        for route in &mut routes {
+    (any_settings(), any_backends(), routes.prop_shuffle()).prop_map(|(settings, backends, mut routes)| {
+        for (place, route) in routes.iter_mut().enumerate() {
             keep_rules(route, &settings);
+            // Every third one, and one beyond the backends names a URL.
+            if let Some(backend) = backends.get(place / 3).filter(|_| place % 3 == 1) {
+                route.destination = Destination::Backend(backend.name().clone());
+            }
         }
-        GatewayConfig::new(settings, routes).unwrap()
+        GatewayConfig::with_backends(settings, backends, routes).unwrap()
     })
 }
 
@@ -71,6 +75,44 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     (server, upstream, auth, any_backend(), admin).prop_map(|(server, upstream, auth, rate_limit, admin)| {
         Settings { server, upstream, auth, rate_limit, admin }
     })
+}
+
+fn any_backends() -> impl Strategy<Value = Vec<Backend>> {
+    let names = prop::collection::btree_set("[a-z0-9._:/@-]{1,12}", 0..3);
+    let backends = names.prop_flat_map(|names| names.into_iter().map(any_named_backend).collect::<Vec<_>>());
+    backends.prop_shuffle()
+}
+
+fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
+    let weights =
+        prop::collection::vec((1..=1_000_u32).prop_map(|weight| Weight::new(weight).unwrap()), 1..5);
+    let protocol = select(vec![Protocol::Http1, Protocol::Http2]);
+    (weights, "(/[a-z]{1,3})?", any_backend_tls(), protocol).prop_map(
+        move |(weights, path, tls, protocol)| {
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            let endpoint = |(port, weight)| Endpoint {
+                url: UpstreamUrl::new(&format!("{scheme}://10.0.0.1:{port}{path}")).unwrap(),
+                weight,
+            };
+            let endpoints = (1..).zip(weights).map(endpoint).collect();
+            let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();
+            backend.protocol = protocol;
+            backend
+        },
+    )
+}
+
+fn any_backend_tls() -> impl Strategy<Value = Option<BackendTls>> {
+    let path = || select(vec!["a.pem", "/etc/b.pem"]).prop_map(|text| text.parse::<FilePath>().unwrap());
+    let files = (path(), path()).prop_map(|(cert_file, key_file)| CertificateFiles { cert_file, key_file });
+    let name =
+        select(vec!["a.example", "192.0.2.1", "::1"]).prop_map(|text| UpstreamHost::new(text).unwrap());
+    let parts = (prop::option::of(path()), prop::option::of(files), prop::option::of(name));
+    prop::option::of(parts.prop_map(|(ca_file, certificate, server_name)| BackendTls {
+        ca_file,
+        certificate,
+        server_name,
+    }))
 }
 
 fn any_paths() -> impl Strategy<Value = PathRules> {
@@ -218,7 +260,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
         )| Route {
             name: route(&name, "/", "http://h").name,
             path_prefix,
-            upstream,
+            destination: Destination::Upstream(upstream),
             strip_prefix,
             address_lists,
             auth_required,

@@ -14,7 +14,7 @@ use super::{
     leaf::{check_order, root_of, runs},
 };
 use crate::{
-    model::{GatewayConfig, Route, RouteGroup, Settings},
+    model::{Backend, BackendGroup, GatewayConfig, Route, RouteGroup, Settings},
     problem::Problem,
 };
 
@@ -39,11 +39,20 @@ struct Part {
 pub(super) enum Meaning {
     Settings(Arc<Settings>),
     /// Parallel to the leaf's resources.
+    Backends(BackendGroup),
+    /// Parallel to the leaf's resources.
     Routes(RouteGroup),
 }
 
-/// A resource in the making, with the route that it is of; none: it is the settings.
-type Encoded = (Resource, Option<Arc<Route>>);
+/// A resource in the making, and what it is of.
+type Encoded = (Resource, Item);
+
+#[derive(Debug, Clone)]
+enum Item {
+    Settings,
+    Backend(Arc<Backend>),
+    Route(Arc<Route>),
+}
 
 impl Content {
     /// Encodes a configuration. What `former` has encoded already is taken from there.
@@ -52,11 +61,16 @@ impl Content {
     /// When a part is too large, or there are too many.
     pub fn encode(config: &GatewayConfig, former: Option<&Self>) -> Result<Self, WireError> {
         let known = former.map(Self::by_name).unwrap_or_default();
-        let mut list: Vec<Encoded> = vec![(encode::settings_resource(config.settings())?, None)];
+        let mut list: Vec<Encoded> = vec![(encode::settings_resource(config.settings())?, Item::Settings)];
+        for backend in config.backends().iter() {
+            list.push((encode::backend_resource(backend)?, Item::Backend(Arc::clone(backend))));
+        }
         for route in config.groups().iter().flat_map(|group| group.iter()) {
             list.push(match known.get(route.name.as_str()) {
-                Some((known, resource)) if *known == route => ((*resource).clone(), Some(Arc::clone(known))),
-                _ => (encode::route_resource(route)?, Some(Arc::clone(route))),
+                Some((known, resource)) if *known == route => {
+                    ((*resource).clone(), Item::Route(Arc::clone(known)))
+                }
+                _ => (encode::route_resource(route)?, Item::Route(Arc::clone(route))),
             });
         }
         let known = former.map(Self::by_first_entry).unwrap_or_default();
@@ -68,7 +82,7 @@ impl Content {
         if parts.len() > MAX_LEAVES {
             return Err(WireError::TooManyLeaves { count: parts.len() });
         }
-        let config = config.regrouped(groups(&parts));
+        let config = config.regrouped(backend_groups(&parts), groups(&parts));
         Ok(Self::of_parts(parts, config))
     }
 
@@ -81,9 +95,9 @@ impl Content {
         let known = former.map(Self::by_leaf).unwrap_or_default();
         let mut decoding = decode::Decoding::new();
         let mut parts = Vec::with_capacity(leaves.len());
-        for (index, leaf) in leaves.iter().enumerate() {
-            // What is known by its content is still to be judged by its place: settings are the first leaf, and no other.
-            if let Some(part) = known.get(&leaf.hash()).filter(|part| part.is_settings() == (index == 0)) {
+        for leaf in leaves {
+            // What is known by its content is still to be judged by its place: settings first, then backends, then routes.
+            if let Some(part) = known.get(&leaf.hash()).filter(|_| decoding.may_follow(leaf)) {
                 decoding.pass(leaf);
                 parts.push(Arc::clone(part));
             } else if let Some((meaning, required)) = decoding.leaf(leaf) {
@@ -95,8 +109,10 @@ impl Content {
             return Err(decode::without_settings());
         };
         let config = match former {
-            Some(former) => former.config.revised(Arc::clone(settings), groups(&parts)),
-            None => GatewayConfig::of_groups(Arc::clone(settings), groups(&parts)),
+            Some(former) => {
+                former.config.revised(Arc::clone(settings), backend_groups(&parts), groups(&parts))
+            }
+            None => GatewayConfig::of_groups(Arc::clone(settings), backend_groups(&parts), groups(&parts)),
         };
         let config = config.map_err(|errors| decode::conflicts(&errors))?;
         Ok(Self::of_parts(parts, config))
@@ -176,19 +192,26 @@ impl Part {
     fn encoded(settings: &Arc<Settings>, run: &[Encoded]) -> Self {
         let resources = run.iter().map(|(resource, _)| resource.clone()).collect();
         let leaf = Arc::new(Leaf::of_run(resources));
-        let routes: RouteGroup = run.iter().filter_map(|(_, route)| route.clone()).collect();
-        // The settings are a leaf by themselves.
-        let (meaning, required) = if routes.is_empty() {
-            (Meaning::Settings(Arc::clone(settings)), features::of_settings(settings.as_ref().into()))
-        } else {
+        // A leaf is all of one kind, and the settings are one by themselves.
+        let (mut backends, mut routes) = (Vec::new(), Vec::new());
+        for (_, item) in run {
+            match item {
+                Item::Settings => {}
+                Item::Backend(backend) => backends.push(Arc::clone(backend)),
+                Item::Route(route) => routes.push(Arc::clone(route)),
+            }
+        }
+        let (meaning, required) = if !routes.is_empty() {
             let required = features::of_routes(routes.iter().map(|route| v1::Route::from(route.as_ref())));
-            (Meaning::Routes(routes), required)
+            (Meaning::Routes(routes.into()), required)
+        } else if !backends.is_empty() {
+            let messages = backends.iter().map(|backend| v1::Backend::from(backend.as_ref()));
+            let required = features::of_backends(messages);
+            (Meaning::Backends(backends.into()), required)
+        } else {
+            (Meaning::Settings(Arc::clone(settings)), features::of_settings(settings.as_ref().into()))
         };
         Self { leaf, meaning, required }
-    }
-
-    fn is_settings(&self) -> bool {
-        matches!(self.meaning, Meaning::Settings(_))
     }
 
     fn is_of(&self, run: &[Encoded]) -> bool {
@@ -197,9 +220,17 @@ impl Part {
     }
 }
 
+fn backend_groups(parts: &[Arc<Part>]) -> Vec<BackendGroup> {
+    let backends = |part: &Arc<Part>| match &part.meaning {
+        Meaning::Backends(backends) => Some(Arc::clone(backends)),
+        Meaning::Settings(_) | Meaning::Routes(_) => None,
+    };
+    parts.iter().filter_map(backends).collect()
+}
+
 fn groups(parts: &[Arc<Part>]) -> Vec<RouteGroup> {
     let routes = |part: &Arc<Part>| match &part.meaning {
-        Meaning::Settings(_) => None,
+        Meaning::Settings(_) | Meaning::Backends(_) => None,
         Meaning::Routes(routes) => Some(Arc::clone(routes)),
     };
     parts.iter().filter_map(routes).collect()

@@ -3,6 +3,7 @@
 //! A problem names the key as a file would have it (`routes[3].upstream`), has no file and no position.
 
 mod auth;
+mod backend;
 mod policy;
 mod rate_limit;
 mod route;
@@ -13,7 +14,7 @@ use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr, sy
 use apigw_proto::v1;
 use prost::Message as _;
 
-use self::{auth::auth, rate_limit::rate_limit_backend, route::route, tls::server_tls};
+use self::{auth::auth, backend::backend, rate_limit::rate_limit_backend, route::route, tls::server_tls};
 use super::{
     Leaf, LeafError, Resource, ResourceKind,
     content::Meaning,
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::{
     model::{
-        AddressLists, Admin, ConfigError, EncodedSlash, GatewayConfig, PathRules, PolicyError, Route, Server,
-        Settings, Upstream,
+        AddressLists, Admin, Backend, ConfigError, EncodedSlash, GatewayConfig, PathRules, PolicyError,
+        Route, Server, Settings, Upstream,
     },
     names::{ByteCount, Period, PolicyMode, ValueError},
     problem::{KeyPath, Problem, Problems},
@@ -36,11 +37,18 @@ pub fn decode<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Result<G
     let mut decoding = Decoding::new();
     let mut resources = resources.into_iter();
     let settings = decoding.settings(resources.next());
-    let routes: Vec<_> = resources.filter_map(|resource| decoding.route(resource)).collect();
+    let (mut backends, mut routes) = (Vec::new(), Vec::new());
+    for resource in resources {
+        match decoding.next_kind(resource) {
+            ResourceKind::Backend => backends.extend(decoding.backend(resource)),
+            ResourceKind::Settings | ResourceKind::Route => routes.extend(decoding.route(resource)),
+        }
+    }
     decoding.finish()?;
-    let settings = settings.ok_or_else(without_settings)?;
+    let settings = Arc::new(settings.ok_or_else(without_settings)?);
+    let backends = backends.into_iter().map(|(backend, _)| Arc::new(backend)).collect();
     let routes = routes.into_iter().map(|(route, _)| Arc::new(route)).collect();
-    GatewayConfig::of_groups(Arc::new(settings), vec![routes]).map_err(|errors| conflicts(&errors))
+    GatewayConfig::of_groups(settings, vec![backends], vec![routes]).map_err(|errors| conflicts(&errors))
 }
 
 /// A list of resources that is decoded from its beginning, all of it or in parts.
@@ -48,16 +56,43 @@ pub(super) struct Decoding {
     problems: Problems,
     /// How many resources were seen.
     place: usize,
+    /// How many of them were backends.
+    backends: usize,
 }
 
 impl Decoding {
     pub(super) fn new() -> Self {
-        Self { problems: Problems::of(""), place: 0 }
+        Self { problems: Problems::of(""), place: 0, backends: 0 }
     }
 
     /// Passes over a leaf that was decoded before; what has a meaning has no problem of its own.
     pub(super) fn pass(&mut self, leaf: &Leaf) {
         self.place += leaf.resources().len();
+        if leaf.kind() == Some(ResourceKind::Backend) {
+            self.backends += leaf.resources().len();
+        }
+    }
+
+    /// Whether such a leaf may come next, whatever is in it.
+    pub(super) fn may_follow(&self, leaf: &Leaf) -> bool {
+        match leaf.kind() {
+            Some(ResourceKind::Settings) => self.place == 0,
+            Some(ResourceKind::Backend) => self.place > 0 && !self.has_routes(),
+            Some(ResourceKind::Route) => self.place > 0,
+            None => false,
+        }
+    }
+
+    fn has_routes(&self) -> bool {
+        self.place > 1 + self.backends
+    }
+
+    /// As what the next resource is to be read: what stands in a wrong place is told as the route that it should be.
+    fn next_kind(&self, resource: &Resource) -> ResourceKind {
+        match resource.entry().kind {
+            ResourceKind::Backend if !self.has_routes() => ResourceKind::Backend,
+            _ => ResourceKind::Route,
+        }
     }
 
     /// What the next leaf means, and what it requires; none if there is a problem.
@@ -67,6 +102,14 @@ impl Decoding {
             let settings = self.settings(leaf.resources().first())?;
             let required = features::of_settings((&settings).into());
             return Some((Meaning::Settings(Arc::new(settings)), required));
+        }
+        // No leaf has resources of two kinds.
+        if leaf.resources().first().is_some_and(|first| self.next_kind(first) == ResourceKind::Backend) {
+            let backends = leaf.resources().iter().filter_map(|resource| self.backend(resource));
+            let (backends, messages): (Vec<_>, Vec<_>) =
+                backends.map(|(backend, message)| (Arc::new(backend), message)).unzip();
+            let is_whole = backends.len() == leaf.resources().len();
+            return is_whole.then(|| (Meaning::Backends(backends.into()), features::of_backends(messages)));
         }
         let routes: Vec<_> = leaf.resources().iter().filter_map(|resource| self.route(resource)).collect();
         if routes.len() < leaf.resources().len() {
@@ -87,8 +130,14 @@ impl Decoding {
         decode_settings(resource, &mut self.problems)
     }
 
+    fn backend(&mut self, resource: &Resource) -> Option<(Backend, v1::Backend)> {
+        let index = self.backends;
+        (self.place, self.backends) = (self.place + 1, self.backends + 1);
+        decode_backend(resource, &KeyPath::Top.key("backends").index(index), &mut self.problems)
+    }
+
     fn route(&mut self, resource: &Resource) -> Option<(Route, v1::Route)> {
-        let index = self.place - 1;
+        let index = self.place - self.backends - 1;
         self.place += 1;
         decode_route(resource, &KeyPath::Top.key("routes").index(index), &mut self.problems)
     }
@@ -124,6 +173,12 @@ fn report_conflict(error: &ConfigError, problems: &mut Problems) {
         ConfigError::DuplicateName { second, .. } => {
             problems.report(None, &at.index(*second).key("name"), error);
         }
+        ConfigError::DuplicateBackend { second, .. } => {
+            problems.report(None, &KeyPath::Top.key("backends").index(*second).key("name"), error);
+        }
+        ConfigError::UnknownBackend { route, .. } => {
+            problems.report(None, &at.index(*route).key("backend"), error);
+        }
         ConfigError::NoAuth { route } => problems.report(None, &at.index(*route).key("auth_required"), error),
         ConfigError::AuthNotRequired { route } => problems.report(None, &at.index(*route).key("auth"), error),
         ConfigError::UnknownProvider { route, entry, .. } => {
@@ -151,20 +206,45 @@ fn decode_settings(resource: Option<&Resource>, problems: &mut Problems) -> Opti
     }
 }
 
+fn decode_backend(
+    resource: &Resource,
+    at: &KeyPath<'_>,
+    problems: &mut Problems,
+) -> Option<(Backend, v1::Backend)> {
+    match v1::Backend::decode(resource.bytes().as_ref()) {
+        Ok(message) if message.name != resource.entry().name => {
+            report_name(&message.name, resource, at, problems);
+            None
+        }
+        Ok(message) => backend(&message, at, problems).map(|backend| (backend, message)),
+        Err(error) => {
+            problems.report(None, at, format_args!("not readable: {error}"));
+            None
+        }
+    }
+}
+
+fn report_name(name: &str, resource: &Resource, at: &KeyPath<'_>, problems: &mut Problems) {
+    let message = format_args!("is {name:?} in a resource named {:?}", resource.entry().name);
+    problems.report(None, &at.key("name"), message);
+}
+
 fn decode_route(
     resource: &Resource,
     at: &KeyPath<'_>,
     problems: &mut Problems,
 ) -> Option<(Route, v1::Route)> {
     if resource.entry().kind != ResourceKind::Route {
-        problems.report(None, at, "not a route, as every resource after the first must be");
+        problems.report(
+            None,
+            at,
+            "not a route, as every resource after the settings and the backends must be",
+        );
         return None;
     }
     match v1::Route::decode(resource.bytes().as_ref()) {
         Ok(message) if message.name != resource.entry().name => {
-            let message =
-                format_args!("is {:?} in a resource named {:?}", message.name, resource.entry().name);
-            problems.report(None, &at.key("name"), message);
+            report_name(&message.name, resource, at, problems);
             None
         }
         Ok(message) => route(&message, at, problems).map(|route| (route, message)),

@@ -1,5 +1,6 @@
 //! From the model to the messages of the API. It reads what is legal and so has nothing to check but sizes.
 
+mod backend;
 mod route;
 
 use apigw_proto::{MAX_MESSAGE_BYTES, v1};
@@ -8,9 +9,9 @@ use prost::Message as _;
 use super::{MAX_LEAVES, Resource, ResourceKind};
 use crate::{
     model::{
-        AddressLists, Admin, Auth, CertificateFiles, EncodedSlash, GatewayConfig, Jwks, PathRules, Provider,
-        ProviderKind, RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route, Server,
-        ServerTls, Settings, Upstream,
+        AddressLists, Admin, Auth, Backend, CertificateFiles, EncodedSlash, GatewayConfig, Jwks, PathRules,
+        Provider, ProviderKind, RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route,
+        Server, ServerTls, Settings, Upstream,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
@@ -22,7 +23,9 @@ pub const MAX_RESOURCE_BYTES: usize = MAX_MESSAGE_BYTES - 1_024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A list of the settings (ranges, issuers, audiences) is too long.
-    #[error("everything that is not a route takes {bytes} bytes on the wire, more than {MAX_RESOURCE_BYTES}")]
+    #[error(
+        "everything that is neither a route nor a backend takes {bytes} bytes on the wire, more than {MAX_RESOURCE_BYTES}"
+    )]
     SettingsTooLarge {
         /// What it takes.
         bytes: usize,
@@ -35,6 +38,14 @@ pub enum WireError {
         /// What it takes.
         bytes: usize,
     },
+    /// A backend has too many endpoints, or very long names for them.
+    #[error("the backend {name:?} takes {bytes} bytes on the wire, more than {MAX_RESOURCE_BYTES}")]
+    BackendTooLarge {
+        /// The backend's name.
+        name: String,
+        /// What it takes.
+        bytes: usize,
+    },
     /// Somebody has chosen routes whose hashes cut the list into small pieces.
     #[error("the list of routes has {count} leaves, more than {MAX_LEAVES}")]
     TooManyLeaves {
@@ -43,13 +54,14 @@ pub enum WireError {
     },
 }
 
-/// Encodes a configuration: the settings first, then the routes in order.
+/// Encodes a configuration: the settings first, then the backends and the routes in order.
 ///
 /// # Errors
 /// When a part is larger than [`MAX_RESOURCE_BYTES`].
 pub fn encode(config: &GatewayConfig) -> Result<Vec<Resource>, WireError> {
     let settings = std::iter::once(settings_resource(config.settings()));
-    settings.chain(config.routes().map(route_resource)).collect()
+    let backends = config.backends().iter().map(|backend| backend_resource(backend));
+    settings.chain(backends).chain(config.routes().map(route_resource)).collect()
 }
 
 pub(super) fn settings_resource(settings: &Settings) -> Result<Resource, WireError> {
@@ -58,6 +70,15 @@ pub(super) fn settings_resource(settings: &Settings) -> Result<Resource, WireErr
         return Err(WireError::SettingsTooLarge { bytes: bytes.len() });
     }
     Ok(Resource::new(ResourceKind::Settings, String::new(), bytes.into()))
+}
+
+pub(super) fn backend_resource(backend: &Backend) -> Result<Resource, WireError> {
+    let name = backend.name().to_string();
+    let bytes = v1::Backend::from(backend).encode_to_vec();
+    if bytes.len() > MAX_RESOURCE_BYTES {
+        return Err(WireError::BackendTooLarge { name, bytes: bytes.len() });
+    }
+    Ok(Resource::new(ResourceKind::Backend, name, bytes.into()))
 }
 
 pub(super) fn route_resource(route: &Route) -> Result<Resource, WireError> {
@@ -107,19 +128,21 @@ impl From<&Server> for v1::Server {
 
 impl From<&ServerTls> for v1::ServerTls {
     fn from(tls: &ServerTls) -> Self {
-        let files = |files: &CertificateFiles| v1::CertificateFiles {
-            cert_file: files.cert_file.as_str().into(),
-            key_file: files.key_file.as_str().into(),
-        };
         Self {
             addresses: tls.listening.addresses().iter().map(ToString::to_string).collect(),
             redirect_to_https: tls.listening.redirect_port().is_some(),
-            certificates: tls.certificates().iter().map(files).collect(),
+            certificates: tls.certificates().iter().map(Into::into).collect(),
             min_version: tls.min_version.to_string(),
             client_auth: tls.client_auth.mode().to_string(),
             client_ca_file: tls.client_auth.ca_file().map_or_else(String::new, |path| path.as_str().into()),
             handshake_timeout_us: tls.handshake_timeout.micros(),
         }
+    }
+}
+
+impl From<&CertificateFiles> for v1::CertificateFiles {
+    fn from(files: &CertificateFiles) -> Self {
+        Self { cert_file: files.cert_file.as_str().into(), key_file: files.key_file.as_str().into() }
     }
 }
 

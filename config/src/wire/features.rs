@@ -45,12 +45,16 @@ pub enum Feature {
     MaxBodyBytes,
     /// Clients are spoken to in TLS.
     ServerTls,
+    /// Endpoints of named backends share the requests of a route.
+    Backends,
+    /// HTTP/2 is spoken to endpoints.
+    BackendHttp2,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 15] = [
+pub const KNOWN: [Feature; 17] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -65,6 +69,8 @@ pub const KNOWN: [Feature; 15] = [
     Feature::MaxHeaderBytes,
     Feature::MaxBodyBytes,
     Feature::ServerTls,
+    Feature::Backends,
+    Feature::BackendHttp2,
     Feature::PolicyMode,
 ];
 
@@ -87,6 +93,8 @@ impl Feature {
             Self::MaxHeaderBytes => "max_header_bytes",
             Self::MaxBodyBytes => "max_body_bytes",
             Self::ServerTls => "server.tls",
+            Self::Backends => "backends",
+            Self::BackendHttp2 => "backends.http2",
             Self::PolicyMode => "policy_mode",
         }
     }
@@ -108,6 +116,7 @@ pub fn is_known(name: &str) -> bool {
 #[must_use]
 pub fn required(config: &GatewayConfig) -> BTreeSet<Feature> {
     let mut required = of_settings(config.settings().into());
+    required.extend(of_backends(config.backends().iter().map(|backend| backend.as_ref().into())));
     required.extend(of_routes(config.routes().map(Into::into)));
     required
 }
@@ -116,6 +125,13 @@ pub fn required(config: &GatewayConfig) -> BTreeSet<Feature> {
 pub(super) fn of_settings(settings: v1::Settings) -> BTreeSet<Feature> {
     let mut needs = Needs::default();
     needs.settings(settings);
+    needs.0
+}
+
+/// What these backends ask for.
+pub(super) fn of_backends(backends: impl IntoIterator<Item = v1::Backend>) -> BTreeSet<Feature> {
+    let mut needs = Needs::default();
+    backends.into_iter().for_each(|backend| needs.named_backend(backend));
     needs.0
 }
 
@@ -262,11 +278,27 @@ impl Needs {
         }
     }
 
+    fn named_backend(&mut self, backend: v1::Backend) {
+        let v1::Backend { name: _, endpoints, balance, http2, tls } = backend;
+        self.add(Feature::Backends);
+        for v1::Endpoint { url: _, weight: _ } in endpoints {}
+        if let Some(v1::Balance { policy: _ }) = balance {}
+        if http2 {
+            self.add(Feature::BackendHttp2);
+        }
+        // A build that reads backends applies all of it.
+        if let Some(v1::BackendTls { ca_file: _, certificate, server_name: _ }) = tls
+            && let Some(v1::CertificateFiles { cert_file: _, key_file: _ }) = certificate
+        {}
+    }
+
     fn route(&mut self, route: v1::Route) {
         let v1::Route {
             name: _,
             path_prefix: _,
             upstream: _,
+            // There is one of that name, which asks for what it needs.
+            backend: _,
             strip_prefix: _,
             // Every build refuses unknown callers there, if only because none is known to it.
             auth_required: _,

@@ -120,8 +120,10 @@ impl TryFrom<v1::Revision> for Revision {
 /// What a resource describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
-    /// Everything that is not a route; its name is empty.
+    /// Everything that is neither a backend nor a route; its name is empty.
     Settings,
+    /// One backend, of that name.
+    Backend,
     /// One route, of that name.
     Route,
 }
@@ -130,6 +132,7 @@ impl From<ResourceKind> for v1::ResourceKind {
     fn from(kind: ResourceKind) -> Self {
         match kind {
             ResourceKind::Settings => Self::Settings,
+            ResourceKind::Backend => Self::Backend,
             ResourceKind::Route => Self::Route,
         }
     }
@@ -141,6 +144,7 @@ impl TryFrom<v1::ResourceKind> for ResourceKind {
     fn try_from(kind: v1::ResourceKind) -> Result<Self, IdentityError> {
         match kind {
             v1::ResourceKind::Settings => Ok(Self::Settings),
+            v1::ResourceKind::Backend => Ok(Self::Backend),
             v1::ResourceKind::Route => Ok(Self::Route),
             v1::ResourceKind::Unspecified => Err(IdentityError::UnknownKind { kind: kind.into() }),
         }
@@ -152,7 +156,7 @@ impl TryFrom<v1::ResourceKind> for ResourceKind {
 pub struct Entry {
     /// What it describes.
     pub kind: ResourceKind,
-    /// The route's name, or empty; at most [`RouteName::MAX_BYTES`].
+    /// The backend's or the route's name, or empty; at most [`RouteName::MAX_BYTES`].
     pub name: String,
     /// Of its bytes.
     pub hash: Hash,
@@ -235,7 +239,11 @@ mod tests {
     fn identities_survive_the_wire() {
         let revision = Revision { epoch: 7, seq: 3, root_hash: Hash::of(b"a") };
         assert_eq!(Revision::try_from(v1::Revision::from(revision)), Ok(revision));
-        for entry in [entry(ResourceKind::Settings, ""), entry(ResourceKind::Route, "users")] {
+        for entry in [
+            entry(ResourceKind::Settings, ""),
+            entry(ResourceKind::Backend, "a"),
+            entry(ResourceKind::Route, "users"),
+        ] {
             assert_eq!(Entry::try_from(v1::Entry::from(entry.clone())), Ok(entry));
         }
     }

@@ -3,7 +3,7 @@
 //! Where the list is cut is decided by what stands in it, so a change moves the cuts beside it and no others, and equal
 //! lists are cut equally, whoever makes them:
 //!
-//! - the settings are a leaf by themselves;
+//! - the settings are a leaf by themselves, and no leaf has resources of two kinds;
 //! - a leaf ends after an entry whose hash ends in eight zero bits (one in 256 does), or is the 1,024th;
 //! - the last leaf ends with the list.
 //!
@@ -37,6 +37,12 @@ pub enum LeafError {
         /// The entry after which it should have ended.
         index: usize,
     },
+    /// What is of one kind is not in a leaf with what is of another.
+    #[error("a leaf has an entry of another kind after its entry {index}")]
+    MixedKinds {
+        /// The last entry of the first kind.
+        index: usize,
+    },
     /// It ends where it should have gone on.
     #[error("leaf {index} ends too early")]
     EndsEarly {
@@ -66,10 +72,14 @@ fn cut(entry: &Entry, count: usize) -> Cut {
 pub fn leaf_hash<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Hash, LeafError> {
     let mut count = 0;
     let mut end = None;
+    let mut kind = None;
     let mut digest = Sha256::new_with_prefix(LEAF);
     for entry in entries {
         if let Some(index) = end {
             return Err(LeafError::GoesOn { index });
+        }
+        if *kind.get_or_insert(entry.kind) != entry.kind {
+            return Err(LeafError::MixedKinds { index: count - 1 });
         }
         count += 1;
         end = (cut(entry, count) == Cut::Here).then_some(count - 1);
@@ -89,6 +99,7 @@ fn add(digest: &mut Sha256, entry: &Entry) {
     let kind: u8 = match entry.kind {
         ResourceKind::Settings => 1,
         ResourceKind::Route => 2,
+        ResourceKind::Backend => 3,
     };
     digest.update([kind]);
     digest.update((entry.name.len() as u64).to_be_bytes());
@@ -121,7 +132,11 @@ pub fn leaves_of(resources: &[Resource]) -> Vec<Arc<Leaf>> {
 pub(super) fn runs<T>(list: &[T], entry: impl Fn(&T) -> &Entry) -> impl Iterator<Item = &[T]> {
     let mut rest = list;
     std::iter::from_fn(move || {
-        let end = (1..).zip(rest).find(|(count, item)| cut(entry(item), *count) == Cut::Here);
+        let is_other_kind =
+            |next: Option<&T>, item: &T| next.is_some_and(|next| entry(next).kind != entry(item).kind);
+        let end = (1..).zip(rest).find(|(count, item)| {
+            cut(entry(item), *count) == Cut::Here || is_other_kind(rest.get(*count), item)
+        });
         let (run, others) = rest.split_at(end.map_or(rest.len(), |(count, _)| count));
         rest = others;
         (!run.is_empty()).then_some(run)
@@ -172,9 +187,15 @@ impl Leaf {
         self.bytes
     }
 
-    fn is_cut(&self) -> bool {
+    fn is_cut_before(&self, next: &Self) -> bool {
         let last = self.resources.last();
-        last.is_some_and(|last| cut(last.entry(), self.resources.len()) == Cut::Here)
+        let is_cut = last.is_some_and(|last| cut(last.entry(), self.resources.len()) == Cut::Here);
+        is_cut || self.kind() != next.kind()
+    }
+
+    /// Of what its resources are; none of a leaf that is empty, which there is not.
+    pub(super) fn kind(&self) -> Option<ResourceKind> {
+        self.resources.first().map(|first| first.entry().kind)
     }
 }
 
@@ -183,8 +204,7 @@ impl Leaf {
 /// # Errors
 /// When one that is not the last ends without a cut.
 pub(super) fn check_order(leaves: &[Arc<Leaf>]) -> Result<(), LeafError> {
-    let others = leaves.split_last().map_or(&[][..], |(_, others)| others);
-    match others.iter().position(|leaf| !leaf.is_cut()) {
+    match leaves.windows(2).position(|pair| !pair[0].is_cut_before(&pair[1])) {
         Some(index) => Err(LeafError::EndsEarly { index }),
         None => Ok(()),
     }

@@ -90,7 +90,10 @@ fn a_resource_is_what_its_place_and_name_say() {
     let first = decode_error(&[users.clone(), public.clone()]);
     assert_eq!(first, ["the first resource is not the unnamed settings"]);
     let twice = decode_error(&[settings.clone(), settings.clone()]);
-    assert_eq!(twice, ["routes[0]: not a route, as every resource after the first must be"]);
+    assert_eq!(
+        twice,
+        ["routes[0]: not a route, as every resource after the settings and the backends must be"]
+    );
     let renamed = Resource::new(ResourceKind::Route, "other".into(), users.bytes().clone());
     let renamed = decode_error(&[settings.clone(), renamed]);
     assert_eq!(renamed, [r#"routes[0].name: is "users" in a resource named "other""#]);
@@ -265,7 +268,7 @@ fn every_provider_and_backend_of_a_peer_is_judged() {
 
 #[test]
 fn the_rules_of_callers_and_sizes_hold_for_a_peer_too() {
-    let (settings, routes) = samples::full().into_parts();
+    let (settings, _, routes) = samples::full().into_parts();
     let settings = v1::Settings::from(&settings);
     let legal = v1::Route::from(&routes[0]);
     let auth = |name: &str| {

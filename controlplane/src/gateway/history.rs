@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apigw_config::{
     pages,
-    wire::{Resource, Revision},
+    wire::{Resource, ResourceKind, Revision},
 };
 use apigw_proto::v1;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -119,8 +119,12 @@ fn pages_of(
         let rest = &resources[next..];
         let count = pages::fitting(rest.iter().map(|resource| resource.bytes().len()));
         next += count;
-        let page = || rest[..count].iter().map(|resource| resource.bytes().clone()).collect();
-        (count > 0).then(|| v1::ResourcesResponse { resources: page() })
+        let page = &rest[..count];
+        let is_backend = |resource: &&Resource| resource.entry().kind == ResourceKind::Backend;
+        (count > 0).then(|| v1::ResourcesResponse {
+            resources: page.iter().map(|resource| resource.bytes().clone()).collect(),
+            backends: u32::try_from(page.iter().filter(is_backend).count()).unwrap_or(u32::MAX),
+        })
     })
 }
 

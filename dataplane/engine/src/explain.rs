@@ -155,7 +155,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Ex
         )
     });
     steps.of_route(&route, live);
-    let target = target::upstream_target(&question.head.uri, &path, route.config);
+    let target = target::upstream_target(&question.head.uri, &path, &route);
     let target = target.ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));
     steps.explanation(Some(snapshot.place_of(&route)), near_misses, target)
 }

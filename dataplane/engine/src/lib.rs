@@ -29,6 +29,8 @@ pub mod rate_limit;
 pub mod concurrency;
 /// Whether its upstream is well.
 pub mod circuit_breaker;
+/// Which endpoint takes it.
+pub mod balance;
 /// What the upstream is asked for.
 pub mod target;
 /// Where requests are sent that come in clear.

@@ -3,24 +3,24 @@
 //! A snapshot never changes. State that must outlive it hangs on the stable ids that [`Snapshot::compile`] carries over
 //! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it.
 
+/// Where requests go.
+mod backend;
 /// From one snapshot to the next.
 mod compile;
 /// Where routes lie.
 mod slots;
 
-use std::{collections::HashMap, sync::Arc};
-
-use apigw_config::{
-    model::{self, GatewayConfig, RouteGroup, Settings},
-    names::{RouteName, Scheme, UpstreamHost, UpstreamUrl},
-    problem::Problem,
-    shared_table::SharedTable,
-    wire::Revision,
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
-use http::HeaderValue;
 
-pub use self::slots::Slot;
+use self::backend::UpstreamKey;
 pub(crate) use self::slots::Slots;
+pub use self::{
+    backend::{Backend, BackendId, Endpoint, EndpointState, EndpointUse, Upstream, UpstreamId},
+    slots::Slot,
+};
 use crate::{
     access::{VouchedHeaders, VouchedTally},
     jwt::providers::Providers,
@@ -28,15 +28,17 @@ use crate::{
     policies::{AddressPolicy, Policies},
     routing::RouteTable,
 };
+use apigw_config::{
+    model::{self, GatewayConfig, RouteGroup, Settings},
+    names::{BackendName, RouteName},
+    problem::Problem,
+    shared_table::SharedTable,
+    wire::Revision,
+};
 
 /// Identity of a route's state: as long as a route of that name is configured. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(u64);
-
-/// Identity of an upstream's state (its connections and addresses): as long as a route uses that scheme, host and port.
-/// Never used twice; the default is no upstream's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct UpstreamId(u64);
 
 /// Identity of a group of routes. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +54,7 @@ pub struct Snapshot {
     /// The place of each group's first route in the configuration.
     places: HashMap<GroupId, usize>,
     routes: Slots<Arc<CompiledRoute>>,
+    backends: NamedBackends,
     names: SharedTable<NamedRoute>,
     /// Of the server; every request passes them.
     addresses: Arc<AddressPolicy>,
@@ -59,6 +62,7 @@ pub struct Snapshot {
     table: RouteTable,
     upstreams: SharedTable<UsedUpstream>,
     upstream_ids: SharedTable<UpstreamId>,
+    trusting: Trusting,
     vouched: VouchedTally,
     vouched_headers: Arc<VouchedHeaders>,
     changes: Changes,
@@ -80,12 +84,39 @@ struct Group {
 struct CompiledRoute {
     config: Arc<model::Route>,
     id: RouteId,
-    upstream: Arc<Upstream>,
+    destination: Destination,
     policies: Policies,
     group: GroupId,
     /// Its place in the group.
     place: u32,
 }
+
+/// What a route sends its requests to.
+#[derive(Debug)]
+enum Destination {
+    /// Its own.
+    Url(Arc<Backend>),
+    /// One that has a name, where it lies: what lies there may change while the route stays as it is.
+    Backend(Slot),
+}
+
+/// The backends that have names.
+#[derive(Debug, Clone, Default)]
+struct NamedBackends {
+    backends: Slots<Arc<Backend>>,
+    slots: Arc<HashMap<BackendName, Slot>>,
+    /// What turns are remembered under.
+    ids: Arc<HashSet<BackendId>>,
+}
+
+impl NamedBackends {
+    fn find(&self, name: &BackendName) -> Option<&Arc<Backend>> {
+        self.slots.get(name).map(|slot| self.backends.at(*slot))
+    }
+}
+
+/// How many upstreams there are that the machine's authorities vouch for.
+type Trusting = usize;
 
 #[derive(Debug, Clone)]
 struct NamedRoute {
@@ -97,8 +128,8 @@ struct NamedRoute {
 struct UsedUpstream {
     key: UpstreamKey,
     upstream: Arc<Upstream>,
-    /// How many routes use it.
-    routes: usize,
+    /// How many routes and endpoints use it.
+    users: usize,
 }
 
 /// What became of the snapshot that this one was compiled after.
@@ -115,35 +146,6 @@ impl Changes {
     }
 }
 
-/// A place to send requests to, shared by the routes that name it.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Identity of its state.
-    pub id: UpstreamId,
-    /// How bytes travel.
-    pub scheme: Scheme,
-    /// An address or a name.
-    pub host: UpstreamHost,
-    /// TCP port.
-    pub port: u16,
-    /// The `Host` it sees.
-    pub authority: HeaderValue,
-}
-
-/// What makes two URLs the same upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct UpstreamKey {
-    scheme: Scheme,
-    host: UpstreamHost,
-    port: u16,
-}
-
-impl UpstreamKey {
-    fn new(url: &UpstreamUrl) -> Self {
-        Self { scheme: url.scheme(), host: url.host().clone(), port: url.port() }
-    }
-}
-
 /// A route of a snapshot: what the file says of it and what compiling added.
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
@@ -154,7 +156,7 @@ pub struct Route<'a> {
     /// Identity of its state.
     pub id: RouteId,
     /// Where its requests go.
-    pub upstream: &'a Arc<Upstream>,
+    pub backend: &'a Arc<Backend>,
     /// By what its requests are judged.
     pub policies: &'a Policies,
 }
@@ -208,8 +210,12 @@ impl Snapshot {
     /// When there is none.
     #[must_use]
     pub fn route_at(&self, slot: Slot) -> Route<'_> {
-        let CompiledRoute { config, id, upstream, policies, .. } = &**self.routes.at(slot);
-        Route { slot, config, id: *id, upstream, policies }
+        let CompiledRoute { config, id, destination, policies, .. } = &**self.routes.at(slot);
+        let backend = match destination {
+            Destination::Url(backend) => backend,
+            Destination::Backend(slot) => self.backends.backends.at(*slot),
+        };
+        Route { slot, config, id: *id, backend, policies }
     }
 
     /// The place of a route of this snapshot in the configuration.
@@ -236,7 +242,24 @@ impl Snapshot {
         self.changes.has_same_upstreams
     }
 
-    /// Whether some route uses this upstream.
+    /// The named backends, in the order of the file.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.config.backends().iter().filter_map(|backend| self.backends.find(backend.name()))
+    }
+
+    /// Whether the turns of this backend's endpoints are to be remembered.
+    #[must_use]
+    pub fn has_turns(&self, backend: BackendId) -> bool {
+        self.backends.ids.contains(&backend)
+    }
+
+    /// Whether the machine's authorities vouch for any upstream.
+    #[must_use]
+    pub fn needs_platform_roots(&self) -> bool {
+        self.trusting > 0
+    }
+
+    /// Whether some route or endpoint uses this upstream.
     #[must_use]
     pub fn has_upstream(&self, upstream: UpstreamId) -> bool {
         self.is_used(upstream)
@@ -263,14 +286,6 @@ impl Snapshot {
     /// All upstreams, in no order.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.iter().map(|used| &used.upstream)
-    }
-}
-
-impl Upstream {
-    fn new(url: &UpstreamUrl, id: UpstreamId) -> Self {
-        let authority = HeaderValue::from_str(&url.authority())
-            .expect("an upstream's host holds only letters, digits and -_.:[]");
-        Self { id, scheme: url.scheme(), host: url.host().clone(), port: url.port(), authority }
     }
 }
 
@@ -311,8 +326,14 @@ mod tests {
         for path in ["/a", "/b"] {
             assert_eq!(route(&second, path).id, route(&first, path).id, "{path}");
         }
-        assert_eq!(route(&second, "/b").upstream.id, route(&first, "/b").upstream.id);
-        assert_eq!(route(&second, "/a").upstream.id, route(&first, "/b").upstream.id);
+        assert_eq!(
+            route(&second, "/b").backend.endpoints()[0].upstream.id,
+            route(&first, "/b").backend.endpoints()[0].upstream.id
+        );
+        assert_eq!(
+            route(&second, "/a").backend.endpoints()[0].upstream.id,
+            route(&first, "/b").backend.endpoints()[0].upstream.id
+        );
         assert_ne!(route(&second, "/new").id, route(&first, "/a").id);
     }
 
@@ -322,7 +343,10 @@ mod tests {
         let without = snapshot(&[("b", "http://h:2")], Some(&first)).unwrap();
         let again = snapshot(&[("a", "http://h:1")], Some(&without)).unwrap();
         assert_ne!(route(&again, "/a").id, route(&first, "/a").id);
-        assert_ne!(route(&again, "/a").upstream.id, route(&first, "/a").upstream.id);
+        assert_ne!(
+            route(&again, "/a").backend.endpoints()[0].upstream.id,
+            route(&first, "/a").backend.endpoints()[0].upstream.id
+        );
     }
 
     #[test]
@@ -349,6 +373,9 @@ mod tests {
     #[test]
     fn schemes_tell_upstreams_apart() {
         let snapshot = snapshot(&[("a", "http://h:1"), ("b", "https://h:1")], None).unwrap();
-        assert_ne!(route(&snapshot, "/a").upstream.id, route(&snapshot, "/b").upstream.id);
+        assert_ne!(
+            route(&snapshot, "/a").backend.endpoints()[0].upstream.id,
+            route(&snapshot, "/b").backend.endpoints()[0].upstream.id
+        );
     }
 }

@@ -1,18 +1,18 @@
 //! What path an upstream is asked for.
 
-use apigw_config::{model::Route, names::PathPrefix};
+use apigw_config::names::PathPrefix;
 use bytes::Bytes;
 use http::{Uri, uri::PathAndQuery};
 
-use crate::{path::NormalPath, rejection::Rejection};
+use crate::{path::NormalPath, rejection::Rejection, snapshot::Route};
 
 /// The target an upstream is asked for, in origin form (RFC 9112 section 3.2.1); the query is not looked at.
 ///
 /// # Errors
 /// When escapes or the base path have made it longer than a target can be.
-pub fn upstream_target(received: &Uri, path: &NormalPath<'_>, route: &Route) -> Result<Uri, Rejection> {
-    let base_path = route.upstream.base_path();
-    let rewritten = rewritten_path(path.as_str(), route.strip_prefix.as_ref(), base_path);
+pub fn upstream_target(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Result<Uri, Rejection> {
+    let base_path = route.backend.base_path();
+    let rewritten = rewritten_path(path.as_str(), route.config.strip_prefix.as_ref(), base_path);
     let changed = match rewritten {
         Some(path) => path,
         None if path.is_as_received() && received.authority().is_none() => return Ok(received.clone()),

@@ -8,7 +8,7 @@ use apigw_engine::{
     path::NormalPath,
     policies::AdmittedCall,
     rejection::{Answer, Rejection},
-    snapshot::{Route, Slot, Upstream},
+    snapshot::{Endpoint, EndpointState, EndpointUse, Route, Slot, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
@@ -62,6 +62,8 @@ pub(crate) struct Record {
     /// What the upstream's breaker waits to hear of.
     call: Option<AdmittedCall>,
     upstream: Option<Arc<Upstream>>,
+    /// That the upstream has something to do; none: nobody could ask.
+    endpoint_use: Option<EndpointUse>,
     upstream_duration: Option<Duration>,
     /// None: the request has no body.
     fault: Option<Rc<BodyFault>>,
@@ -104,6 +106,7 @@ impl Record {
             permit: None,
             call: None,
             upstream: None,
+            endpoint_use: None,
             upstream_duration: None,
             fault: None,
             status: None,
@@ -193,9 +196,10 @@ impl Record {
         self.counters = self.worker.counters_of(route);
     }
 
-    /// Notes that an upstream is asked.
-    pub(crate) fn set_upstream(&mut self, upstream: &Arc<Upstream>) {
-        self.upstream = Some(Arc::clone(upstream));
+    /// Notes that an endpoint is asked. It is busy until the exchange ends.
+    pub(crate) fn set_endpoint(&mut self, endpoint: &Endpoint) {
+        self.upstream = Some(Arc::clone(&endpoint.upstream));
+        self.endpoint_use = endpoint.state.as_ref().map(EndpointState::begin);
     }
 
     /// Notes an answer that is no rejection.
@@ -272,7 +276,7 @@ impl Record {
         self.deadlines.response_complete();
         // When all is cut off, nobody has been woken for it.
         let now = if self.worker.is_cut() { Instant::now() } else { self.now() };
-        self.permit = None;
+        (self.permit, self.endpoint_use) = (None, None);
         match ending {
             Ending::Complete => self.upstream_succeeded(now),
             Ending::UpstreamTruncated if self.body_fault().is_none() && !self.deadlines.was_held_up() => {

@@ -132,11 +132,14 @@ fn of_buckets(serving: &Serving, now: Duration) -> Vec<MetricFamily> {
 }
 
 fn of_certificates(serving: &Serving) -> Vec<MetricFamily> {
-    let Some(tls) = serving.tls() else { return Vec::new() };
+    let (tls, upstream) = (serving.tls(), serving.upstream_tls());
+    if tls.is_none() && !upstream.has_files() {
+        return Vec::new();
+    }
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
     let expiry = |Expiry { name, not_after }: &Expiry| gauge(&[("certificate", name)], *not_after as f64);
     // A file may stand in the configuration twice, a series must not.
-    let mut expiries = tls.expiries();
+    let mut expiries = tls.map(|tls| tls.expiries()).unwrap_or_default();
     expiries.sort_by(|a, b| a.name.cmp(&b.name));
     expiries.dedup_by(|a, b| a.name == b.name);
     vec![
@@ -148,7 +151,7 @@ fn of_certificates(serving: &Serving) -> Vec<MetricFamily> {
         counters(
             "apigw_certificate_renewal_failures_total",
             "How often files of certificates became of no use.",
-            vec![counter(&[], tls.failures())],
+            vec![counter(&[], tls.map_or(0, |tls| tls.failures()) + upstream.failures())],
         ),
     ]
 }

@@ -16,7 +16,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use super::{Expiry, Paths};
+use super::{Expiry, Paths, renewal::Seen};
 
 /// What is spoken inside of TLS (RFC 7301), the better first. A client of HTTP/2 begins with its preface, by which the
 /// connection knows it, in TLS as in clear.
@@ -66,10 +66,6 @@ impl Texts {
         Seen(pairs.chain(&self.authorities).map(|text| text.as_ref().ok().cloned()).collect())
     }
 }
-
-/// What files said when they were looked at.
-#[derive(PartialEq, Eq)]
-pub(super) struct Seen(Vec<Option<Vec<u8>>>);
 
 /// What connections are accepted with.
 pub(super) struct Material {
@@ -148,16 +144,8 @@ impl Certificate {
         let of_key = |error| Fault { path: private_key_key(index), error };
         let (certificate, key) = (certificate.map_err(of_certificate)?, key.map_err(of_key)?);
         let certificate = (&*pair.certificate, &*certificate);
-        let key = pem::certified(certificate, (&pair.key, &key), provider).map_err(|error| match &error {
-            TlsError::DoesNotFit { .. } => of_key(error),
-            TlsError::Nothing { file, .. }
-            | TlsError::NotPem { file, .. }
-            | TlsError::Unusable { file, .. }
-                if *file == pair.key =>
-            {
-                of_key(error)
-            }
-            _ => of_certificate(error),
+        let key = pem::certified(certificate, (&pair.key, &key), provider).map_err(|error| {
+            if pair.is_fault_of_key(&error) { of_key(error) } else { of_certificate(error) }
         })?;
         let file = || pair.certificate.clone();
         let not_x509 = || TlsError::NotX509 { file: file() };

@@ -1,12 +1,26 @@
-//! TLS towards upstreams: who vouches for them, and handshakes.
+//! TLS towards upstreams: who vouches for them, what they are shown, and handshakes.
+//!
+//! What a configuration does not have any more is kept for one more: requests that were judged by the one before may still
+//! want to connect.
 
-use std::{io, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    sync::Arc,
+};
 
-use apigw_config::names::{Scheme, UpstreamHost};
-use apigw_engine::Snapshot;
+use apigw_config::{
+    model::{Backend, BackendTls, Destination},
+    names::{Scheme, UpstreamHost},
+    problem::Problem,
+};
+use apigw_engine::{Snapshot, snapshot::Upstream};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{FileBase, backend_files::BackendFiles};
+use crate::gateway::problem;
 
 /// Why there is nobody to vouch for upstreams.
 #[derive(Debug, thiserror::Error)]
@@ -34,39 +48,127 @@ pub(crate) fn platform_roots() -> Result<RootCertStore, RootsError> {
     }
 }
 
-/// What connections to upstreams with `https` are made with.
-#[derive(Debug, Clone)]
-pub(crate) struct UpstreamTls(Arc<ClientConfig>);
+/// What connections to upstreams with `https` are made with. A clone shares everything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UpstreamTls {
+    /// None: nobody has needed it.
+    platform: Option<Platform>,
+    /// Of backends with settings of their own.
+    own: Arc<Own>,
+    /// The same of the configuration before.
+    former: Arc<Own>,
+}
 
-/// The place of the first route that needs it in the configuration.
-pub(crate) fn needed_by(snapshot: &Snapshot) -> Option<usize> {
-    snapshot.config().routes().position(|route| route.upstream.scheme() == Scheme::Https)
+type Own = HashMap<BackendTls, Arc<BackendFiles>>;
+
+/// The machine's authorities, and a client that trusts them.
+#[derive(Debug, Clone)]
+struct Platform {
+    roots: Arc<RootCertStore>,
+    client: Arc<ClientConfig>,
+}
+
+impl Platform {
+    fn load() -> Result<Self, RootsError> {
+        let roots = Arc::new(platform_roots()?);
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions()?;
+        let mut client = builder.with_root_certificates(Arc::clone(&roots)).with_no_client_auth();
+        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { roots, client: Arc::new(client) })
+    }
+}
+
+/// The key of the first route or endpoint that the machine's authorities vouch for.
+fn first_trusting(snapshot: &Snapshot) -> String {
+    let is_secure = |backend: &Backend| {
+        backend.endpoints().iter().any(|endpoint| endpoint.url.scheme() == Scheme::Https)
+            && backend.tls().is_none_or(|tls| tls.ca_file.is_none())
+    };
+    let backend = snapshot.config().backends().iter().position(|backend| is_secure(backend));
+    let route = snapshot.config().routes().position(|route| match &route.destination {
+        Destination::Upstream(url) => url.scheme() == Scheme::Https,
+        Destination::Backend(_) => false,
+    });
+    match (route, backend) {
+        (Some(route), _) => format!("routes[{route}].upstream"),
+        (None, Some(backend)) => format!("backends[{backend}]"),
+        (None, None) => String::new(),
+    }
 }
 
 impl UpstreamTls {
-    /// With the machine's authorities as they are now. Reads files.
+    /// Makes ready what a snapshot needs; what is at hand is not read again. Reads files; to be called on the control runtime.
     ///
     /// # Errors
-    /// When there are none.
-    pub(crate) fn load() -> Result<Self, RootsError> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions()?;
-        let mut client = builder.with_root_certificates(platform_roots()?).with_no_client_auth();
-        client.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(client)))
+    /// When the machine has no authorities, or a file of a backend is of no use.
+    pub(crate) fn load(
+        snapshot: &Snapshot,
+        base: &FileBase,
+        previous: Option<(&Snapshot, &Self)>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut platform = previous.and_then(|(_, previous)| previous.platform.clone());
+        if platform.is_none() && snapshot.needs_platform_roots() {
+            let loaded = Platform::load();
+            let of_snapshot = |error: RootsError| vec![problem(&first_trusting(snapshot), error.to_string())];
+            platform = Some(loaded.map_err(of_snapshot)?);
+        }
+        let backends = snapshot.config().backends();
+        let former = previous.map(|(_, previous)| Arc::clone(&previous.own)).unwrap_or_default();
+        if previous.is_some_and(|(snapshot, _)| snapshot.config().backends().is_shared_with(backends)) {
+            return Ok(Self { platform, own: Arc::clone(&former), former });
+        }
+        let roots = platform.as_ref().map(|platform| &platform.roots);
+        let (mut own, mut problems) = (Own::new(), Vec::new());
+        for (index, backend) in backends.iter().enumerate() {
+            let Some(Entry::Vacant(place)) = backend.tls().map(|tls| own.entry(tls.clone())) else {
+                continue;
+            };
+            match former.get(place.key()) {
+                Some(known) => drop(place.insert(Arc::clone(known))),
+                None => match BackendFiles::load(place.key(), index, base, roots) {
+                    Ok(files) => drop(place.insert(files)),
+                    Err(found) => problems.extend(found),
+                },
+            }
+        }
+        if problems.is_empty() { Ok(Self { platform, own: Arc::new(own), former }) } else { Err(problems) }
     }
 
-    /// Shakes hands with the upstream of that name or address, which must be the certificate's.
+    /// Whether any backend names files.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// How often what files of backends said was of no use.
+    pub(crate) fn failures(&self) -> u64 {
+        self.own.values().map(|files| files.failures()).sum()
+    }
+
+    /// Shakes hands with an upstream, whose name or address must be the certificate's.
     pub(crate) async fn connect(
         &self,
-        host: &UpstreamHost,
+        upstream: &Upstream,
         stream: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
+        let host = upstream.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).unwrap_or(&upstream.host);
         let name = match host {
             UpstreamHost::Address(address) => ServerName::from(*address),
             UpstreamHost::Name(name) => ServerName::try_from(name.to_string())
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         };
-        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+        let client = self.client(upstream).ok_or(io::ErrorKind::NotFound)?;
+        TlsConnector::from(client).connect(name, stream).await
+    }
+
+    /// None: a request that began long before leads where nobody is to be trusted any more.
+    fn client(&self, upstream: &Upstream) -> Option<Arc<ClientConfig>> {
+        match &upstream.tls {
+            None => self.platform.as_ref().map(|platform| Arc::clone(&platform.client)),
+            Some(tls) => {
+                let files = self.own.get(&**tls).or_else(|| self.former.get(&**tls));
+                files.map(|files| files.client())
+            }
+        }
     }
 }

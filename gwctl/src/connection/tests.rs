@@ -84,7 +84,9 @@ impl Gateway for Scripted {
         &self,
         _: Request<v1::ResourcesRequest>,
     ) -> Result<Response<Self::ResourcesStream>, Status> {
-        Ok(Response::new(self.paged(v1::ResourcesResponse { resources: vec![b"bytes".to_vec().into()] })))
+        Ok(Response::new(
+            self.paged(v1::ResourcesResponse { resources: vec![b"bytes".to_vec().into()], backends: 1 }),
+        ))
     }
 
     async fn rollback(
@@ -201,5 +203,5 @@ async fn who_does_not_keep_what_is_asked_for_says_who_does() {
     let failure = open().await.unwrap().rollback(v1::Revision::default()).await.unwrap_err().to_string();
     assert_eq!(failure, format!("{endpoint} says: revision 1-9 is not kept"));
     let resources = open().await.unwrap().resources(v1::Revision::default()).await.unwrap();
-    assert_eq!(resources, [Bytes::from_static(b"bytes")]);
+    assert_eq!(resources, (vec![Bytes::from_static(b"bytes")], 1));
 }

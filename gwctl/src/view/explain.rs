@@ -57,6 +57,9 @@ struct OutcomeView {
 
 #[derive(Debug, Serialize)]
 struct UpstreamView {
+    /// Left out where a route names a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<String>,
     url: String,
     path: String,
 }
@@ -64,7 +67,11 @@ struct UpstreamView {
 impl From<v1::ExplainResponse> for ExplainView {
     fn from(answer: v1::ExplainResponse) -> Self {
         let is_sent = answer.status == 0;
-        let upstream = UpstreamView { url: answer.upstream_url, path: answer.upstream_path };
+        let upstream = UpstreamView {
+            backend: present(answer.backend),
+            url: answer.upstream_url,
+            path: answer.upstream_path,
+        };
         let misses = answer.near_misses.into_iter();
         let policies = answer.policies.into_iter();
         Self {
@@ -133,7 +140,10 @@ impl Table for ExplainView {
                 let reason = reason.as_deref().unwrap_or_default();
                 line(format_args!("refused with {status}, reason {}", printable(reason)));
             }
-            (_, Some(UpstreamView { url, path })) => {
+            (_, Some(UpstreamView { backend: Some(backend), path, .. })) => {
+                line(format_args!("sent to backend {} as {}", printable(backend), printable(path)));
+            }
+            (_, Some(UpstreamView { backend: None, url, path })) => {
                 line(format_args!("sent to {} as {}", printable(url), printable(path)));
             }
             _ => line(format_args!("sent upstream")),

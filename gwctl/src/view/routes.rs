@@ -34,7 +34,7 @@ impl Table for RoutesView {
             grid.push([
                 route.name.as_str().into(),
                 route.path_prefix.as_str().into(),
-                route.upstream.as_str().into(),
+                if route.backend.is_empty() { &*route.upstream } else { &*route.backend }.into(),
                 Cell::optional(Some(route.strip_prefix.as_str()).filter(|prefix| !prefix.is_empty())),
                 if route.auth_required { "required" } else { "-" }.into(),
                 Cell::optional(rate_limit(&route.rate_limit)),

@@ -235,6 +235,7 @@ pub struct Route {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub path_prefix: ::prost::alloc::string::String,
+    /// A URL; empty where a backend is named.
     #[prost(string, tag = "3")]
     pub upstream: ::prost::alloc::string::String,
     /// Empty: nothing is stripped.
@@ -262,6 +263,54 @@ pub struct Route {
     pub max_header_bytes: u64,
     #[prost(uint64, tag = "13")]
     pub max_body_bytes: u64,
+    /// The name of a backend; empty where a URL is named.
+    #[prost(string, tag = "20")]
+    pub backend: ::prost::alloc::string::String,
+}
+/// Endpoints that do the same work. The resource's name is the backend's.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Backend {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// At least one; no two with the same scheme, host and port; all with the same path.
+    #[prost(message, repeated, tag = "2")]
+    pub endpoints: ::prost::alloc::vec::Vec<Endpoint>,
+    #[prost(message, optional, tag = "3")]
+    pub balance: ::core::option::Option<Balance>,
+    /// HTTP/2 is spoken to them.
+    #[prost(bool, tag = "4")]
+    pub http2: bool,
+    /// Absent: they are judged by the machine's authorities, if they speak TLS.
+    #[prost(message, optional, tag = "5")]
+    pub tls: ::core::option::Option<BackendTls>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Endpoint {
+    #[prost(string, tag = "1")]
+    pub url: ::prost::alloc::string::String,
+    /// From 1 to 1000.
+    #[prost(uint32, tag = "2")]
+    pub weight: u32,
+}
+/// Which endpoint takes a request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Balance {
+    /// "round_robin".
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+}
+/// TLS towards the endpoints of a backend. Paths are of files on the data plane's machine.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackendTls {
+    /// Empty: the machine's authorities.
+    #[prost(string, tag = "1")]
+    pub ca_file: ::prost::alloc::string::String,
+    /// Absent: no certificate is shown.
+    #[prost(message, optional, tag = "2")]
+    pub certificate: ::core::option::Option<CertificateFiles>,
+    /// Who the endpoints' certificates are for; empty: each for the host of its own URL.
+    #[prost(string, tag = "3")]
+    pub server_name: ::prost::alloc::string::String,
 }
 /// Which callers a route serves, and what its upstream is told of them.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -617,11 +666,15 @@ pub struct ResourcesRequest {
     #[prost(message, optional, tag = "1")]
     pub revision: ::core::option::Option<Revision>,
 }
-/// A page of resources in the revision's order, each encoded: the settings first, then routes. Each is below 1 MiB.
+/// A page of resources in the revision's order, each encoded: the settings first, then backends, then routes. Each is below
+/// 1 MiB.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResourcesResponse {
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub resources: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// How many of these are backends.
+    #[prost(uint32, tag = "2")]
+    pub backends: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RollbackRequest {
@@ -682,7 +735,7 @@ pub struct ExplainResponse {
     pub status: u32,
     #[prost(string, tag = "6")]
     pub reason: ::prost::alloc::string::String,
-    /// Where it would go; empty: nowhere.
+    /// Where it would go; empty: nowhere. Of a backend with several endpoints, the first one.
     #[prost(string, tag = "7")]
     pub upstream_url: ::prost::alloc::string::String,
     /// Path and query there.
@@ -691,6 +744,9 @@ pub struct ExplainResponse {
     /// Why verdicts that stand in a file have no place; empty: they have.
     #[prost(string, tag = "9")]
     pub no_places: ::prost::alloc::string::String,
+    /// The backend of that upstream; empty: it has no name.
+    #[prost(string, tag = "20")]
+    pub backend: ::prost::alloc::string::String,
 }
 /// A route that one might have expected.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1819,8 +1875,8 @@ pub struct Leaves {
     #[prost(message, repeated, tag = "1")]
     pub leaves: ::prost::alloc::vec::Vec<Leaf>,
 }
-/// A run of the revision's list, in its order; at most 1,024. Where one ends, its content decides: after the settings,
-/// after an entry whose hash ends in a zero byte, after 1,024 entries, and with the list.
+/// A run of the revision's list, in its order; at most 1,024, all of one kind. Where one ends, its content decides: after the
+/// settings, after an entry whose hash ends in a zero byte, after 1,024 entries, after the last backend, and with the list.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Leaf {
     #[prost(message, repeated, tag = "1")]
@@ -1916,6 +1972,7 @@ pub enum ResourceKind {
     Unspecified = 0,
     Settings = 1,
     Route = 2,
+    Backend = 3,
 }
 impl ResourceKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1927,6 +1984,7 @@ impl ResourceKind {
             Self::Unspecified => "RESOURCE_KIND_UNSPECIFIED",
             Self::Settings => "RESOURCE_KIND_SETTINGS",
             Self::Route => "RESOURCE_KIND_ROUTE",
+            Self::Backend => "RESOURCE_KIND_BACKEND",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1935,6 +1993,7 @@ impl ResourceKind {
             "RESOURCE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "RESOURCE_KIND_SETTINGS" => Some(Self::Settings),
             "RESOURCE_KIND_ROUTE" => Some(Self::Route),
+            "RESOURCE_KIND_BACKEND" => Some(Self::Backend),
             _ => None,
         }
     }

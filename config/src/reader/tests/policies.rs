@@ -12,7 +12,7 @@ fn route(keys: &str) -> String {
 }
 
 fn with(keys: &str) -> Route {
-    legal(&format!("routes: [ {} ]", route(keys))).into_parts().1.remove(0)
+    legal(&format!("routes: [ {} ]", route(keys))).into_parts().2.remove(0)
 }
 
 fn sections(text: &str) -> GatewayConfig {

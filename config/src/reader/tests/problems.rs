@@ -21,14 +21,18 @@ fn a_configuration_has_routes() {
 fn a_route_has_a_name_a_prefix_and_an_upstream() {
     check_route(
         "{}",
-        &["11 routes[0].name: missing", "11 routes[0].match: missing", "11 routes[0].upstream: missing"],
+        &[
+            "11 routes[0].name: missing",
+            "11 routes[0].match: missing",
+            "11 routes[0].upstream: missing: a route has one of upstream and backend",
+        ],
     );
     check_route(
         "{name: '', match: {}, upstream: }",
         &[
             "18 routes[0].name: must not be empty",
             "29 routes[0].match.path_prefix: missing",
-            "41 routes[0].upstream: missing",
+            "41 routes[0].upstream: missing: a route has one of upstream and backend",
         ],
     );
     check_route(

@@ -3,8 +3,9 @@
 use super::{EXAMPLE, legal};
 use crate::{
     model::{
-        Auth, Concurrency, GatewayConfig, MaxKeys, Provider, ProviderKind, RateLimitBackend, RateLimitScope,
-        RedisBackend, RedisCredentials, RedisFailure, RedisServers, RedisTransport, Route, Settings,
+        Auth, Concurrency, Destination, GatewayConfig, MaxKeys, Provider, ProviderKind, RateLimitBackend,
+        RateLimitScope, RedisBackend, RedisCredentials, RedisFailure, RedisServers, RedisTransport, Route,
+        Settings,
     },
     names::{Algorithm, KeyPrefix, Period, PolicyMode, Secret, ServerAddress, Span},
     samples,
@@ -22,10 +23,10 @@ fn providers_of(sections: &str) -> Vec<Provider> {
 
 #[test]
 fn the_models_example_means_what_it_says() {
-    let (settings, routes) = legal(EXAMPLE).into_parts();
+    let (settings, _, routes) = legal(EXAMPLE).into_parts();
     let (expected, [users, public]) = (samples::full().into_parts(), [&routes[0], &routes[1]]);
     assert_eq!(Settings { admin: expected.0.admin.clone(), ..settings }, expected.0);
-    assert_eq!(users, &expected.1[0]);
+    assert_eq!(users, &expected.2[0]);
     assert_eq!((public.name.as_str(), public.auth_required), ("public", false));
     assert_eq!(public.concurrency.max_in_flight, 50);
     let limit = public.rate_limit.as_ref().expect("it has one");
@@ -56,7 +57,9 @@ fn what_is_absent_or_null_has_its_default() {
     assert_eq!(with("admin: {}").settings().admin.as_ref().unwrap().address.to_string(), "127.0.0.1:9901");
     let config = with("");
     let route = config.route(0).unwrap();
-    assert_eq!(route, &Route::new(route.name.clone(), route.path_prefix.clone(), route.upstream.clone()));
+
+    let Destination::Upstream(url) = &route.destination else { panic!("it is a URL") };
+    assert_eq!(route, &Route::new(route.name.clone(), route.path_prefix.clone(), url.clone()));
     assert_eq!((route.auth_required, &route.strip_prefix), (false, &None));
     assert_eq!(route.concurrency, Concurrency { max_in_flight: 0, mode: PolicyMode::Enforce });
     assert_eq!((&route.rate_limit, &route.circuit_breaker), (&None, &None));
@@ -64,7 +67,7 @@ fn what_is_absent_or_null_has_its_default() {
 
 #[test]
 fn the_defaults_are_those_of_the_go_model() {
-    let (Settings { server, upstream, rate_limit, .. }, _) = with("").into_parts();
+    let (Settings { server, upstream, rate_limit, .. }, _, _) = with("").into_parts();
     assert_eq!(server.addresses(), [":8080".parse().unwrap()]);
     assert_eq!(server.trusted_proxies, []);
     assert_eq!((server.max_header_bytes.get(), server.max_body_bytes.get()), (1 << 20, 1 << 20));

@@ -5,6 +5,8 @@ use prost::Message as _;
 
 use super::*;
 use crate::{
+    model::Endpoint,
+    names::{BackendName, UpstreamUrl, Weight},
     samples,
     wire::{ResourceKind, leaves_of, root_hash},
 };
@@ -20,6 +22,11 @@ enum Edit {
     /// Makes a route need what the settings do not have.
     Close(Index),
     Damage(Index),
+    /// Sends a route to one of the backends, which may not be there.
+    Send(Index, u8),
+    /// Gives one of the backends this weight, or adds it.
+    Weigh(u8, u16),
+    RemoveBackend(u8),
     Settings(u64),
 }
 
@@ -33,6 +40,9 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         4 => (place(), 0_u16..2_400).prop_map(|(place, name)| Edit::Rename(place, name)),
         1 => place().prop_map(Edit::Close),
         1 => place().prop_map(Edit::Damage),
+        3 => (place(), 0_u8..9).prop_map(|(place, backend)| Edit::Send(place, backend)),
+        3 => (0_u8..9, 1_u16..5).prop_map(|(backend, weight)| Edit::Weigh(backend, weight)),
+        1 => (0_u8..9).prop_map(Edit::RemoveBackend),
         2 => (1_u64..9).prop_map(Edit::Settings),
     ]
 }
@@ -58,8 +68,19 @@ fn settings(max_header_bytes: u64) -> Resource {
     Resource::new(ResourceKind::Settings, String::new(), settings.encode_to_vec().into())
 }
 
+fn backend(number: u8, weight: u16) -> Resource {
+    let endpoint = Endpoint {
+        url: UpstreamUrl::new(&format!("http://h{number}")).unwrap(),
+        weight: Weight::new(weight.into()).unwrap(),
+    };
+    let name = BackendName::new(&format!("b{number}")).unwrap();
+    encode::backend_resource(&Backend::new(name, vec![endpoint], None).unwrap()).unwrap()
+}
+
 fn sample(routes: u16) -> Vec<Resource> {
-    std::iter::once(settings(1)).chain((0..routes).map(|number| resource(&message(number)))).collect()
+    let backends = (0..6).map(|number| backend(number, 1));
+    let routes = (0..routes).map(|number| resource(&message(number)));
+    std::iter::once(settings(1)).chain(backends).chain(routes).collect()
 }
 
 fn edit(list: &mut Vec<Resource>, edit: &Edit) {
@@ -88,6 +109,18 @@ fn edit(list: &mut Vec<Resource>, edit: &Edit) {
             let name = list[place].entry().name.clone();
             list[place] = Resource::new(ResourceKind::Route, name, b"\xff".to_vec().into());
         }
+        Edit::Send(place, backend) => changed(list, place, &|route| {
+            (route.upstream, route.backend) = (String::new(), format!("b{backend}"));
+        }),
+        Edit::Weigh(number, weight) => {
+            let changed = backend(*number, *weight);
+            let name = &changed.entry().name;
+            match list.iter().position(|resource| resource.entry().name == *name) {
+                Some(place) => list[place] = changed,
+                None => list.insert(1, changed),
+            }
+        }
+        Edit::RemoveBackend(number) => list.retain(|resource| resource.entry().name != format!("b{number}")),
         Edit::Settings(max_header_bytes) => list[0] = settings(*max_header_bytes),
     }
 }
@@ -138,7 +171,8 @@ fn an_edit_of_one_route_leaves_nearly_all_groups_alone() {
     let mut list = sample(5_000);
     let former = Content::decode(&leaves_of(&list), None).unwrap();
     let edited = v1::Route { upstream: "http://other".into(), ..message(2_500) };
-    list[2_501] = resource(&edited);
+    let place = list.iter().position(|resource| resource.entry().name == "r2500").unwrap();
+    list[place] = resource(&edited);
     for revised in [
         Content::decode(&leaves_of(&list), Some(&former)).unwrap(),
         Content::encode(&decode(&list).unwrap(), Some(&former)).unwrap(),

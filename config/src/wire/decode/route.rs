@@ -8,8 +8,8 @@ use super::{
     policy::{circuit_breaker, concurrency, cors, rate_limit},
 };
 use crate::{
-    model::Route,
-    names::{ByteCount, PathPrefix, RouteName, UpstreamUrl},
+    model::{Destination, Route},
+    names::{BackendName, ByteCount, PathPrefix, RouteName, UpstreamUrl, ValueError},
     problem::{KeyPath, Problem, Problems},
 };
 
@@ -31,7 +31,11 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         let mut fields = Fields { at: at.key("match"), problems: fields.problems };
         fields.take("path_prefix", PathPrefix::new(&message.path_prefix))
     };
-    let upstream = fields.take("upstream", UpstreamUrl::new(&message.upstream));
+    let destination = match (message.upstream.as_str(), message.backend.as_str()) {
+        (url, "") => fields.take("upstream", UpstreamUrl::new(url)).map(Destination::Upstream),
+        ("", name) => fields.take("backend", BackendName::new(name)).map(Destination::Backend),
+        _ => fields.take("backend", Err(ValueError::SeveralDestinations)),
+    };
     let strip_prefix = match message.strip_prefix.as_str() {
         "" => Some(None),
         text => fields.take("strip_prefix", PathPrefix::new(text)).map(Some),
@@ -48,7 +52,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     Some(Route {
         name: name?,
         path_prefix: path_prefix?,
-        upstream: upstream?,
+        destination: destination?,
         strip_prefix: strip_prefix?,
         address_lists: address_lists?,
         auth_required: message.auth_required,

@@ -4,16 +4,21 @@ use apigw_proto::v1;
 
 use super::{address_lists, mode};
 use crate::{
-    model::{CircuitBreaker, Cors, FailureRate, RateLimit, Route, RouteAuth},
+    model::{CircuitBreaker, Cors, Destination, FailureRate, RateLimit, Route, RouteAuth},
     names::{ByteCount, CorsMethod, HeaderName, OriginPattern, PathPrefix, ProviderName, TokenScope},
 };
 
 impl From<&Route> for v1::Route {
     fn from(route: &Route) -> Self {
+        let (upstream, backend) = match &route.destination {
+            Destination::Upstream(url) => (url.as_str().into(), String::new()),
+            Destination::Backend(name) => (String::new(), name.to_string()),
+        };
         Self {
             name: route.name.to_string(),
             path_prefix: route.path_prefix.to_string(),
-            upstream: route.upstream.as_str().into(),
+            upstream,
+            backend,
             strip_prefix: route.strip_prefix.as_ref().map_or("", PathPrefix::as_str).into(),
             auth_required: route.auth_required,
             rate_limit: route.rate_limit.as_ref().map(Into::into),

@@ -61,6 +61,13 @@ fn each_policy_requires_its_feature() {
 }
 
 #[test]
+fn backends_require_their_features_used_or_not() {
+    let backends = |keys: &str| format!("backends: [{{name: b, endpoints: [{{url: 'http://h'}}]{keys}}}]");
+    assert_eq!(required_by(&backends(""), ""), ["backends"]);
+    assert_eq!(required_by(&backends(", http2: true"), ""), ["backends", "backends.http2"]);
+}
+
+#[test]
 fn each_option_of_redis_requires_its_feature() {
     let options = [
         "username: u, password: p",
@@ -118,6 +125,8 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "max_header_bytes",
         "max_body_bytes",
         "server.tls",
+        "backends",
+        "backends.http2",
         "policy_mode",
     ];
     assert_eq!(names, expected);

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use apigw_config::model::{Destination, Route};
 use apigw_proto::v1;
 use http::{HeaderName, HeaderValue, Request, Uri, header::HOST};
 use serde_json::Value;
@@ -99,9 +100,25 @@ impl Explanation {
             policies: self.steps.iter().map(Step::to_wire).collect(),
             status: self.refusal.map_or(0, |(status, _)| status.into()),
             reason: self.refusal.map(|(_, reason)| reason.into()).unwrap_or_default(),
-            upstream_url: config.map(|route| route.upstream.as_str().into()).unwrap_or_default(),
+            upstream_url: config.map(|route| first_url(route, snapshot)).unwrap_or_default(),
+            backend: config
+                .and_then(|route| route.destination.backend())
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             upstream_path: self.target.clone().unwrap_or_default(),
             no_places: String::new(),
+        }
+    }
+}
+
+/// The URL that a route names, or that of the first endpoint of the backend that it names.
+fn first_url(route: &Route, snapshot: &Snapshot) -> String {
+    match &route.destination {
+        Destination::Upstream(url) => url.as_str().into(),
+        Destination::Backend(name) => {
+            let backend = snapshot.config().backends().find(name);
+            let first = backend.and_then(|backend| backend.endpoints().first());
+            first.map(|endpoint| endpoint.url.as_str().into()).unwrap_or_default()
         }
     }
 }

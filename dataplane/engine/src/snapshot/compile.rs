@@ -12,15 +12,16 @@ use std::{
 };
 
 use apigw_config::{
-    model::{self, Auth, GatewayConfig, RouteGroup, memory},
+    model::{self, Auth, Backends, GatewayConfig, RouteGroup, memory},
+    names::UpstreamUrl,
     shared_table::SharedTable,
     wire::Revision,
 };
 use rustc_hash::FxBuildHasher;
 
 use super::{
-    Changes, CompiledRoute, Group, GroupId, NamedRoute, RouteId, Slots, Snapshot, Upstream, UpstreamId,
-    UpstreamKey, UsedUpstream,
+    Backend, BackendId, Changes, CompiledRoute, Destination, Group, GroupId, NamedBackends, NamedRoute,
+    RouteId, Slots, Snapshot, Trusting, Upstream, UpstreamId, UpstreamKey, UsedUpstream,
 };
 use crate::{
     access::VouchedTally,
@@ -35,10 +36,12 @@ struct Compilation<'p> {
     previous: Option<&'p Snapshot>,
     providers: Arc<Providers>,
     routes: Slots<Arc<CompiledRoute>>,
+    backends: NamedBackends,
     names: SharedTable<NamedRoute>,
     table: RouteTable,
     upstreams: SharedTable<UsedUpstream>,
     upstream_ids: SharedTable<UpstreamId>,
+    trusting: Trusting,
     vouched: VouchedTally,
     /// How many upstreams the previous snapshot did not have.
     new_upstreams: usize,
@@ -63,6 +66,7 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
     if base.is_some() {
         departed.iter().for_each(|group| compilation.take_out(group));
     }
+    compilation.put_backends(config.backends(), base);
     let places = compilation.places(&config, &kept);
     let mut groups = Vec::with_capacity(config.groups().len());
     for (routes, id) in config.groups().iter().zip(&places.in_order) {
@@ -80,12 +84,14 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
         groups,
         places: places.first,
         routes: compilation.routes,
+        backends: compilation.backends,
         names: compilation.names,
         addresses,
         providers: compilation.providers,
         table: compilation.table,
         upstreams: compilation.upstreams,
         upstream_ids: compilation.upstream_ids,
+        trusting: compilation.trusting,
         vouched_headers: Arc::new(compilation.vouched.headers()),
         vouched: compilation.vouched,
         changes,
@@ -108,10 +114,12 @@ impl<'p> Compilation<'p> {
                 previous,
                 providers: Arc::clone(&base.providers),
                 routes: base.routes.clone(),
+                backends: base.backends.clone(),
                 names: base.names.clone(),
                 table: base.table.clone(),
                 upstreams: base.upstreams.clone(),
                 upstream_ids: base.upstream_ids.clone(),
+                trusting: base.trusting,
                 vouched: base.vouched.clone(),
                 new_upstreams: 0,
                 last_id,
@@ -122,10 +130,12 @@ impl<'p> Compilation<'p> {
             previous,
             providers: Arc::new(Providers::new(verifiers.collect())),
             routes: Slots::default(),
+            backends: NamedBackends::default(),
             names: SharedTable::with_capacity(config.route_count()),
             table: RouteTable::default(),
             upstreams: SharedTable::default(),
             upstream_ids: SharedTable::default(),
+            trusting: 0,
             vouched: VouchedTally::default(),
             new_upstreams: 0,
             last_id,
@@ -156,7 +166,9 @@ impl<'p> Compilation<'p> {
             self.names.remove(config.name.table_hash(), |named| named.name == config.name);
             self.table.remove(&config.path_prefix, *slot);
             self.vouched.remove(config);
-            self.release(&UpstreamKey::new(&config.upstream));
+            if let model::Destination::Upstream(url) = &config.destination {
+                self.release(&UpstreamKey::of_url(url));
+            }
         }
     }
 
@@ -166,7 +178,7 @@ impl<'p> Compilation<'p> {
             let known = self.previous.and_then(|previous| previous.compiled(&config.name));
             let route = CompiledRoute {
                 id: known.map_or_else(|| RouteId(self.new_id()), |known| known.id),
-                upstream: self.upstream(config),
+                destination: self.destination(&config.destination),
                 policies: Policies::new(config, &self.providers, known.map(|known| &known.policies)),
                 config: Arc::clone(config),
                 group: id,
@@ -187,12 +199,77 @@ impl<'p> Compilation<'p> {
         Arc::new(Group { id, routes: Arc::clone(routes), slots })
     }
 
-    /// The upstream of a route, with one user more.
-    fn upstream(&mut self, route: &model::Route) -> Arc<Upstream> {
-        let key = UpstreamKey::new(&route.upstream);
+    /// Compiles the backends. Places of those that stay are the same as in what routes are taken over from.
+    fn put_backends(&mut self, backends: &Backends, base: Option<&Snapshot>) {
+        if base.is_some_and(|base| base.config.backends().is_shared_with(backends)) {
+            return;
+        }
+        let former = base.map(|base| base.config.backends().clone()).unwrap_or_default();
+        let mut slots = HashMap::with_capacity(backends.len());
+        for config in backends.iter() {
+            let name = config.name();
+            let (known, slot) = (former.find(name), self.backends.slots.get(name).copied());
+            slots.insert(
+                name.clone(),
+                match (known, slot) {
+                    (Some(known), Some(slot)) if known == config => slot,
+                    (_, Some(slot)) => {
+                        let compiled = self.backend(config);
+                        self.backends.backends.replace(slot, compiled);
+                        slot
+                    }
+                    (_, None) => {
+                        let compiled = self.backend(config);
+                        self.backends.backends.take(compiled)
+                    }
+                },
+            );
+        }
+        // New users first: what an upstream is to both is never let go in between.
+        for config in former.iter().filter(|config| backends.find(config.name()) != Some(config)) {
+            for endpoint in config.endpoints() {
+                self.release(&UpstreamKey::of_endpoint(endpoint, config));
+            }
+        }
+        let gone = self.backends.slots.iter().filter(|(name, _)| !slots.contains_key(*name));
+        let gone: Vec<_> = gone.map(|(_, slot)| *slot).collect();
+        for slot in gone {
+            self.backends.backends.leave(slot);
+        }
+        let ids = slots.values().filter_map(|slot| self.backends.backends.at(*slot).id());
+        self.backends.ids = Arc::new(ids.collect());
+        self.backends.slots = Arc::new(slots);
+    }
+
+    fn backend(&mut self, config: &model::Backend) -> Arc<Backend> {
+        let previous = self.previous.and_then(|previous| previous.backends.find(config.name()));
+        let upstreams = config.endpoints().iter().map(|endpoint| {
+            let key = UpstreamKey::of_endpoint(endpoint, config);
+            self.upstream(&endpoint.url, key)
+        });
+        let upstreams = upstreams.collect();
+        let id = BackendId(self.new_id());
+        Arc::new(Backend::named(config, id, upstreams, previous.map(Arc::as_ref)))
+    }
+
+    fn destination(&mut self, destination: &model::Destination) -> Destination {
+        match destination {
+            model::Destination::Upstream(url) => {
+                let upstream = self.upstream(url, UpstreamKey::of_url(url));
+                Destination::Url(Arc::new(Backend::of_url(url, upstream)))
+            }
+            model::Destination::Backend(name) => {
+                let slot = self.backends.slots.get(name);
+                Destination::Backend(*slot.expect("a configuration has the backends that its routes name"))
+            }
+        }
+    }
+
+    /// An upstream, with one user more.
+    fn upstream(&mut self, url: &UpstreamUrl, key: UpstreamKey) -> Arc<Upstream> {
         let hash = table_hash(&key);
         if let Some(used) = self.upstreams.find_mut(hash, |used| used.key == key) {
-            used.routes += 1;
+            used.users += 1;
             return Arc::clone(&used.upstream);
         }
         let known = self.previous.and_then(|previous| previous.upstreams.find(hash, |used| used.key == key));
@@ -200,11 +277,12 @@ impl<'p> Compilation<'p> {
             Some(known) => Arc::clone(&known.upstream),
             None => {
                 self.new_upstreams += 1;
-                Arc::new(Upstream::new(&route.upstream, UpstreamId(self.new_id())))
+                Arc::new(Upstream::new(url, &key, UpstreamId(self.new_id())))
             }
         };
         self.upstream_ids.insert(table_hash(&upstream.id), upstream.id);
-        self.upstreams.insert(hash, UsedUpstream { key, upstream: Arc::clone(&upstream), routes: 1 });
+        self.trusting += usize::from(key.needs_platform_roots());
+        self.upstreams.insert(hash, UsedUpstream { key, upstream: Arc::clone(&upstream), users: 1 });
         upstream
     }
 
@@ -212,8 +290,9 @@ impl<'p> Compilation<'p> {
     fn release(&mut self, key: &UpstreamKey) {
         let hash = table_hash(key);
         let Some(used) = self.upstreams.find_mut(hash, |used| used.key == *key) else { return };
-        used.routes -= 1;
-        if used.routes == 0 {
+        used.users -= 1;
+        if used.users == 0 {
+            self.trusting -= usize::from(key.needs_platform_roots());
             let id = used.upstream.id;
             self.upstreams.remove(hash, |used| used.key == *key);
             self.upstream_ids.remove(table_hash(&id), |other| *other == id);

@@ -58,6 +58,11 @@ impl<T: Clone> Slots<T> {
         slot
     }
 
+    /// Puts something else in a place that is taken.
+    pub(crate) fn replace(&mut self, slot: Slot, item: T) {
+        Arc::make_mut(&mut self.pages[slot.page()])[slot.place()] = Some(item);
+    }
+
     /// Leaves a place.
     pub(crate) fn leave(&mut self, slot: Slot) -> Option<T> {
         let left = Arc::make_mut(&mut self.pages[slot.page()])[slot.place()].take();

@@ -1,16 +1,16 @@
 //! What is compiled from a former snapshot must judge as what is compiled without sharing anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use apigw_config::{
     model::{Concurrency, ForwardedClaims, PathRules, RouteAuth, Settings},
-    names::{ByteCount, ClaimName, ForwardedHeader, PathPrefix, RouteName, UpstreamUrl},
+    names::{BackendName, ByteCount, ClaimName, ForwardedHeader, PathPrefix, RouteName, UpstreamUrl, Weight},
     wire::{Content, Hash as ContentHash},
 };
 use proptest::{prelude::*, sample::Index};
 
 use super::*;
-use crate::path::NormalPath;
+use crate::{path::NormalPath, snapshot::Endpoint};
 
 /// A route in few words, so that many of them meet in prefixes, upstreams and headers.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ struct Sketch {
     name: u16,
     prefix: u16,
     upstream: u8,
+    /// In place of the upstream.
+    backend: Option<u8>,
     limit: u32,
     forwards: Option<u8>,
     is_https: bool,
@@ -27,7 +29,8 @@ impl Sketch {
     fn plain(name: u16) -> Self {
         let upstream = u8::try_from(name % 7).unwrap();
         let forwards = name.is_multiple_of(400).then_some(upstream % 3);
-        Self { name, prefix: name % 900, upstream, limit: 5, forwards, is_https: false }
+        let backend = name.is_multiple_of(5).then_some(upstream);
+        Self { name, prefix: name % 900, upstream, backend, limit: 5, forwards, is_https: false }
     }
 
     fn route(&self) -> model::Route {
@@ -37,13 +40,40 @@ impl Sketch {
             PathPrefix::new(&format!("/p{}/{}", self.prefix / 30, self.prefix)).unwrap(),
             UpstreamUrl::new(&format!("{scheme}://h{}", self.upstream)).unwrap(),
         );
+        let backend = |number: u8| model::Destination::Backend(backend_name(number));
+        let destination = self.backend.map_or(base.destination.clone(), backend);
         let auth = self.forwards.map(|header| {
             let header = ForwardedHeader::new(&format!("x-user-{header}")).unwrap();
             let claims = [(ClaimName::new("sub").unwrap(), header)].into();
             RouteAuth { forward_claims: ForwardedClaims::new(claims).unwrap(), ..RouteAuth::default() }
         });
         let concurrency = Concurrency { max_in_flight: self.limit, ..Concurrency::default() };
-        model::Route { concurrency, auth_required: auth.is_some(), auth, ..base }
+        model::Route { destination, concurrency, auth_required: auth.is_some(), auth, ..base }
+    }
+}
+
+fn backend_name(number: u8) -> BackendName {
+    BackendName::new(&format!("b{number}")).unwrap()
+}
+
+/// A backend in few words: as many endpoints as it says, each of the same weight; some have addresses that are also routes'.
+#[derive(Debug, Clone)]
+struct BackendSketch {
+    number: u8,
+    endpoints: u8,
+    weight: u16,
+    is_https: bool,
+}
+
+impl BackendSketch {
+    fn backend(&self) -> model::Backend {
+        let scheme = if self.is_https { "https" } else { "http" };
+        let endpoint = |host: u8| model::Endpoint {
+            url: UpstreamUrl::new(&format!("{scheme}://h{host}")).unwrap(),
+            weight: Weight::new(self.weight.into()).unwrap(),
+        };
+        let endpoints = (self.number..self.number + self.endpoints).map(endpoint).collect();
+        model::Backend::new(backend_name(self.number), endpoints, None).unwrap()
     }
 }
 
@@ -64,6 +94,10 @@ enum Edit {
     /// No route forwards anything in this header any more.
     Forget(u8),
     Secure(Index),
+    Send(Index, Option<u8>),
+    Backend(BackendSketch),
+    RemoveBackend(u8),
+    RotateBackends(u8),
     Settings(u64),
 }
 
@@ -82,19 +116,36 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         2 => place().prop_map(Edit::Rotate),
         2 => (0_u8..3).prop_map(Edit::Forget),
         1 => place().prop_map(Edit::Secure),
+        2 => (place(), prop::option::of(0_u8..7)).prop_map(|(place, backend)| Edit::Send(place, backend)),
+        3 => (0_u8..9, 1_u8..4, 1_u16..4, any::<bool>()).prop_map(|(number, endpoints, weight, is_https)| {
+            Edit::Backend(BackendSketch { number, endpoints, weight, is_https })
+        }),
+        1 => (0_u8..9).prop_map(Edit::RemoveBackend),
+        1 => any::<u8>().prop_map(Edit::RotateBackends),
         1 => (1_u64..3).prop_map(Edit::Settings),
     ]
 }
 
 #[derive(Debug, Clone)]
 struct Draft {
+    backends: Vec<BackendSketch>,
     routes: Vec<Sketch>,
     max_body_bytes: u64,
 }
 
 impl Draft {
+    fn new(routes: u16) -> Self {
+        let backend = |number| BackendSketch { number, endpoints: 2, weight: 1, is_https: false };
+        Self {
+            backends: (0..7).map(backend).collect(),
+            routes: (0..routes).map(Sketch::plain).collect(),
+            max_body_bytes: 1,
+        }
+    }
+
     fn edit(&mut self, edit: &Edit) {
         let length = self.routes.len();
+        let backends = &mut self.backends;
         let change = |routes: &mut Vec<Sketch>, place: &Index, change: &dyn Fn(&mut Sketch)| {
             change(&mut routes[place.index(length)]);
         };
@@ -123,18 +174,36 @@ impl Draft {
             Edit::Limit(place, limit) => change(routes, place, &|route| route.limit = *limit),
             Edit::Forward(place, header) => change(routes, place, &|route| route.forwards = *header),
             Edit::Secure(place) => change(routes, place, &|route| route.is_https = true),
+            Edit::Send(place, backend) => change(routes, place, &|route| route.backend = *backend),
+            Edit::Backend(sketch) => {
+                match backends.iter_mut().find(|backend| backend.number == sketch.number) {
+                    Some(backend) => *backend = sketch.clone(),
+                    None => backends.push(sketch.clone()),
+                }
+            }
+            Edit::RemoveBackend(number) => {
+                backends.retain(|backend| backend.number != *number);
+                let users = routes.iter_mut().filter(|route| route.backend == Some(*number));
+                users.for_each(|route| route.backend = None);
+            }
+            Edit::RotateBackends(count) => {
+                let middle = usize::from(*count) % backends.len().max(1);
+                backends.rotate_left(middle);
+            }
             Edit::Settings(bytes) => self.max_body_bytes = *bytes,
         }
     }
 
-    /// None where a name is given twice.
+    /// None where a name is given twice, or to nobody.
     fn config(&self) -> Option<GatewayConfig> {
         let mut settings = Settings::default();
         settings.server.max_body_bytes = ByteCount::new(self.max_body_bytes).unwrap();
         let hmac = "routes: [{name: a, match: {path_prefix: /}, upstream: 'http://h'}]\n\
                     auth: {mode: hmac, hmac_secret: a secret of thirty-two characters}";
         settings.auth = apigw_config::read("a", hmac.as_bytes()).unwrap().settings().auth.clone();
-        GatewayConfig::new(settings, self.routes.iter().map(Sketch::route).collect()).ok()
+        let backends = self.backends.iter().map(BackendSketch::backend).collect();
+        let routes = self.routes.iter().map(Sketch::route).collect();
+        GatewayConfig::with_backends(settings, backends, routes).ok()
     }
 }
 
@@ -159,25 +228,42 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
         let former = previous.upstreams().find(|former| former.id == upstream.id);
         (upstream.authority.clone(), former.map(|former| Arc::ptr_eq(former, upstream)))
     };
+    let backend = |backend: &Backend| {
+        let former =
+            previous.backends().find(|former| former.name().is_some() && former.name() == backend.name());
+        let known = |endpoint: &Endpoint| {
+            let is_same = |former: &&Endpoint| {
+                let pair = (former.state.as_ref(), endpoint.state.as_ref());
+                pair.0.zip(pair.1).is_some_and(|(a, b)| Arc::ptr_eq(a, b))
+            };
+            let known = former.and_then(|former| former.endpoints().iter().find(is_same));
+            (upstream(&endpoint.upstream), known.is_some())
+        };
+        let endpoints: Vec<_> = backend.endpoints().iter().map(known).collect();
+        assert!(backend.id().is_none_or(|id| snapshot.has_turns(id)));
+        format!("{:?} {} {endpoints:?}", backend.name(), backend.base_path())
+    };
+    let backends: Vec<_> = snapshot.backends().map(|named| backend(named)).collect();
     let routes = snapshot.routes().enumerate().map(|(place, route)| {
         assert_eq!(snapshot.place_of(&route), place);
         let limit = route.policies.concurrency.as_ref().map(|policy| policy.rules().max_in_flight);
-        format!("{} {limit:?} {:?} {:?}", route.config.name, upstream(route.upstream), known(&route))
+        format!("{} {limit:?} {:?} {:?}", route.config.name, backend(route.backend), known(&route))
     });
     let paths = (0..900).map(|number| format!("/p{}/{number}", number / 30));
     let found = paths.map(|path| {
         let route = snapshot.route(&NormalPath::new(&path, PathRules::default()).unwrap());
         format!("{path}: {}", route.map_or("none", |route| route.config.name.as_str()))
     });
-    let upstreams: BTreeMap<_, _> = snapshot
-        .upstreams()
-        .map(|used| (format!("{:?} {:?}", used.scheme, used.authority), upstream(used)))
-        .collect();
+    // Those of backends may have the authority of others.
+    let mut upstreams: Vec<_> =
+        snapshot.upstreams().map(|used| format!("{:?} {:?}", used.scheme, upstream(used))).collect();
+    upstreams.sort_unstable();
     let departed: BTreeSet<_> = snapshot.departed_routes().iter().collect();
     let others = format!(
-        "{upstreams:?} {:?} {departed:?} {}",
+        "{upstreams:?} {backends:?} {:?} {departed:?} {} {}",
         snapshot.vouched_headers,
-        snapshot.has_same_upstreams()
+        snapshot.has_same_upstreams(),
+        snapshot.needs_platform_roots()
     );
     routes.chain(found).chain([others]).collect()
 }
@@ -189,7 +275,7 @@ proptest! {
     fn a_snapshot_made_from_a_former_one_judges_as_one_made_alone(
         edits in prop::collection::vec(prop::collection::vec(any_edit(), 1..4), 1..6),
     ) {
-        let mut draft = Draft { routes: (0..1_500).map(Sketch::plain).collect(), max_body_bytes: 1 };
+        let mut draft = Draft::new(1_500);
         let mut content = Content::encode(&draft.config().unwrap(), None).unwrap();
         let mut previous = Snapshot::compile(content.config().clone(), revision(1), None).unwrap();
         for (seq, edits) in (2..).zip(edits) {
@@ -227,7 +313,7 @@ proptest! {
 
 #[test]
 fn an_edit_compiles_the_routes_beside_it_only() {
-    let mut draft = Draft { routes: (0..4_000).map(Sketch::plain).collect(), max_body_bytes: 1 };
+    let mut draft = Draft::new(4_000);
     let content = Content::encode(&draft.config().unwrap(), None).unwrap();
     let before = Snapshot::compile(content.config().clone(), revision(1), None).unwrap();
     draft.routes[2_000].limit = 7;
@@ -235,4 +321,21 @@ fn an_edit_compiles_the_routes_beside_it_only() {
     let after = Snapshot::compile(content.config().clone(), revision(2), Some(&before)).unwrap();
     let same = after.groups.iter().filter(|group| before.groups.iter().any(|g| Arc::ptr_eq(g, group)));
     assert!(same.count() + 3 >= after.groups.len());
+}
+
+#[test]
+fn an_edit_of_a_backend_compiles_no_route_and_is_what_routes_see() {
+    let mut draft = Draft::new(4_000);
+    let content = Content::encode(&draft.config().unwrap(), None).unwrap();
+    let before = Snapshot::compile(content.config().clone(), revision(1), None).unwrap();
+    draft.backends[5].endpoints = 3;
+    let content = Content::encode(&draft.config().unwrap(), Some(&content)).unwrap();
+    let after = Snapshot::compile(content.config().clone(), revision(2), Some(&before)).unwrap();
+    assert!(after.groups.iter().zip(&before.groups).all(|(after, before)| Arc::ptr_eq(after, before)));
+    let user = |snapshot: &Snapshot| {
+        let mut routes = snapshot.routes();
+        let user = routes.find(|route| route.backend.name() == Some(&backend_name(5)));
+        user.map(|route| route.backend.endpoints().len())
+    };
+    assert_eq!((user(&before), user(&after)), (Some(2), Some(3)));
 }

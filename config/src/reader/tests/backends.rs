@@ -1,0 +1,121 @@
+//! What `backends` means, and everything that can be wrong with it.
+
+use super::{check, legal, problems};
+use crate::{
+    model::{Balance, Destination, Protocol},
+    names::{BackendName, FilePath, UpstreamHost},
+};
+
+const USER: &str = "routes: [{name: a, match: {path_prefix: /}, backend: b}]";
+
+/// Judges one backend, written in braces from line 1, column 13 on: `expected` holds column, key and message.
+#[track_caller]
+fn check_backend(backend: &str, expected: &[&str]) {
+    let expected: Vec<_> = expected.iter().map(|problem| format!("g.yaml:1:{problem}")).collect();
+    let route = "routes: [{name: a, match: {path_prefix: /}, upstream: 'http://h'}]";
+    assert_eq!(problems(&format!("backends: [ {backend} ]\n{route}\n")), expected, "{backend}");
+}
+
+#[test]
+fn a_backend_means_what_it_says() {
+    let config = legal(&format!(
+        "backends:
+  - name: b
+    endpoints: [{{url: 'https://h1', weight: 3}}, {{url: 'https://h2:8443/'}}]
+    balance: {{policy: round_robin}}
+    http2: true
+    tls: {{ca_file: ca.pem, cert_file: c.pem, key_file: c.key, server_name: Orders.internal}}
+{USER}"
+    ));
+    let name = BackendName::new("b").unwrap();
+    let backend = config.backends().find(&name).expect("it is there");
+    let weights: Vec<_> = backend.endpoints().iter().map(|endpoint| endpoint.weight.get()).collect();
+    assert_eq!((weights, backend.balance), (vec![3, 1], Balance::RoundRobin));
+    assert_eq!(backend.protocol, Protocol::Http2);
+    let tls = backend.tls().expect("it has some");
+    assert_eq!(tls.ca_file.as_ref().map(FilePath::as_str), Some("ca.pem"));
+    assert_eq!(tls.certificate.as_ref().map(|files| files.key_file.as_str()), Some("c.key"));
+    assert_eq!(tls.server_name, Some(UpstreamHost::new("orders.internal").unwrap()));
+    assert_eq!(config.route(0).map(|route| &route.destination), Some(&Destination::Backend(name)));
+}
+
+#[test]
+fn a_backend_has_a_name_and_endpoints() {
+    check_backend("{}", &["13 backends[0].name: missing", "13 backends[0].endpoints: missing"]);
+    check_backend("x", &["13 backends[0]: expected a mapping, found the text \"x\""]);
+    check_backend("{name: a, endpoints: []}", &["34 backends[0].endpoints: at least one endpoint is needed"]);
+    check_backend(
+        "{name: a b, endpoints: [{url: h, weight: 0}, {wieght: 1}]}",
+        &[
+            "20 backends[0].name: contains ' '; letters, digits and -_.:/@ are allowed",
+            "43 backends[0].endpoints[0].url: not an absolute http or https URL: \"h\"",
+            "54 backends[0].endpoints[0].weight: must be from 1 to 1000",
+            "58 backends[0].endpoints[1].url: missing",
+            "59 backends[0].endpoints[1].wieght: unknown key, did you mean \"weight\"?",
+        ],
+    );
+    check_backend(
+        "{name: a, endpoints: [{url: 'http://h', weight: 1001}], balance: {policy: random}}",
+        &[
+            "61 backends[0].endpoints[0].weight: must be from 1 to 1000",
+            "87 backends[0].balance.policy: must be one of round_robin: \"random\"",
+        ],
+    );
+}
+
+#[test]
+fn endpoints_are_judged_where_they_stand() {
+    check_backend(
+        "{name: a, endpoints: [{url: 'http://h/x'}, {url: 'http://h/x'}, {url: 'http://h:1'}]}",
+        &[
+            "56 backends[0].endpoints[1]: the same scheme, host and port as endpoints[0]; give that one a higher weight",
+            "77 backends[0].endpoints[2]: has the path \"\", endpoints[0] has \"/x\": the endpoints of a backend have the same path",
+        ],
+    );
+    check_backend(
+        "{name: a, endpoints: [{url: 'http://h'}], tls: {}}",
+        &["35 backends[0].endpoints[0]: must be an https URL, as the backend has tls"],
+    );
+}
+
+#[test]
+fn certificates_come_with_their_keys() {
+    let with = |tls: &str| format!("{{name: a, endpoints: [{{url: 'https://h'}}], tls: {{{tls}}}}}");
+    check_backend(&with("cert_file: a"), &["61 backends[0].tls.key_file: missing, as there is a cert_file"]);
+    check_backend(&with("key_file: a"), &["61 backends[0].tls.cert_file: missing, as there is a key_file"]);
+    check_backend(
+        &with("server_name: 'a b', ca_file: ''"),
+        &[
+            "75 backends[0].tls.server_name: not an address or a DNS name: \"a b\"",
+            "91 backends[0].tls.ca_file: must not be empty",
+        ],
+    );
+}
+
+#[test]
+fn names_of_backends_are_unique() {
+    let backend = "{name: a, endpoints: [{url: 'http://h'}]}";
+    check(
+        &format!("backends:\n- {backend}\n- {backend}"),
+        &[
+            "g.yaml:3:10 backends[1].name: the name \"a\" is already taken by backends[0] in line 2, column 10",
+        ],
+    );
+}
+
+#[test]
+fn a_route_goes_to_one_place_that_is_there() {
+    let unknown = "g.yaml:1:54 routes[0].backend: there is no backend named \"b\"";
+    assert_eq!(problems(USER), [unknown]);
+    // It may be the one that could not be read.
+    let unread = "backends: [{name: 7, endpoints: [{url: 'http://h'}]}]\n";
+    let told = problems(&format!("{unread}{USER}"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    // One that is wrong elsewhere is there all the same.
+    let faulty = "backends: [{name: b, endpoints: []}]\n";
+    let told = problems(&format!("{faulty}{USER}"));
+    assert_eq!(told, ["g.yaml:1:33 backends[0].endpoints: at least one endpoint is needed"]);
+    let both = USER.replace("backend: b", "backend: b, upstream: 'http://h'");
+    let several = "g.yaml:1:54 routes[0].backend: a route has exactly one of upstream and backend";
+    assert_eq!(problems(&both), [several]);
+}

@@ -1,0 +1,88 @@
+//! Reads one backend of a peer.
+
+use apigw_proto::v1;
+
+use super::Fields;
+use crate::{
+    model::{Backend, BackendTls, Balance, CertificateFiles, Endpoint, Protocol},
+    names::{BackendName, FilePath, UpstreamHost, UpstreamUrl, Weight},
+    problem::{KeyPath, Problem, Problems},
+};
+
+impl TryFrom<v1::Backend> for Backend {
+    type Error = Vec<Problem>;
+
+    /// Reads a backend by itself; paths of problems start at the backend.
+    fn try_from(message: v1::Backend) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::of("");
+        let backend = backend(&message, &KeyPath::Top, &mut problems);
+        problems.or(backend)
+    }
+}
+
+pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Problems) -> Option<Backend> {
+    let mut fields = Fields { at: *at, problems };
+    let name = fields.take("name", BackendName::new(&message.name));
+    let list = at.key("endpoints");
+    let endpoints: Vec<_> = message
+        .endpoints
+        .iter()
+        .enumerate()
+        .filter_map(|(index, message)| endpoint(message, list.index(index), fields.problems))
+        .collect();
+    let is_whole = endpoints.len() == message.endpoints.len();
+    let balance = match &message.balance {
+        None => Some(Balance::default()),
+        Some(v1::Balance { policy }) => {
+            let mut fields = Fields { at: at.key("balance"), problems: fields.problems };
+            fields.take("policy", policy.parse())
+        }
+    };
+    let tls = match &message.tls {
+        None => Some(None),
+        Some(message) => tls(message, at.key("tls"), fields.problems).map(Some),
+    };
+    if !is_whole {
+        return None;
+    }
+    let backend = Backend::new(name?, endpoints, tls?).map_err(|errors| {
+        for error in errors {
+            let at = error.endpoint().map_or(list, |endpoint| list.index(endpoint));
+            fields.problems.report(None, &at, error);
+        }
+    });
+    let mut backend = backend.ok()?;
+    backend.balance = balance?;
+    backend.protocol = if message.http2 { Protocol::Http2 } else { Protocol::Http1 };
+    Some(backend)
+}
+
+fn endpoint(message: &v1::Endpoint, at: KeyPath<'_>, problems: &mut Problems) -> Option<Endpoint> {
+    let mut fields = Fields { at, problems };
+    let url = fields.take("url", UpstreamUrl::new(&message.url));
+    let weight = fields.take("weight", Weight::new(message.weight));
+    Some(Endpoint { url: url?, weight: weight? })
+}
+
+fn tls(message: &v1::BackendTls, at: KeyPath<'_>, problems: &mut Problems) -> Option<BackendTls> {
+    let mut fields = Fields { at, problems };
+    let ca_file = match message.ca_file.as_str() {
+        "" => Some(None),
+        path => fields.take("ca_file", path.parse::<FilePath>()).map(Some),
+    };
+    let certificate = match &message.certificate {
+        None => Some(None),
+        Some(files) => {
+            let cert_file = fields.take("cert_file", files.cert_file.parse());
+            let key_file = fields.take("key_file", files.key_file.parse());
+            cert_file
+                .zip(key_file)
+                .map(|(cert_file, key_file)| Some(CertificateFiles { cert_file, key_file }))
+        }
+    };
+    let server_name = match message.server_name.as_str() {
+        "" => Some(None),
+        name => fields.take("server_name", UpstreamHost::new(name)).map(Some),
+    };
+    Some(BackendTls { ca_file: ca_file?, certificate: certificate?, server_name: server_name? })
+}

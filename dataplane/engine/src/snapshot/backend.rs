@@ -1,0 +1,234 @@
+//! Where requests go: upstreams, and the backends whose endpoints they are.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use apigw_config::{
+    model::{self, BackendTls, Protocol},
+    names::{BackendName, Scheme, UpstreamHost, UpstreamUrl},
+};
+use http::HeaderValue;
+
+use crate::balance::{Balanced, Turns};
+
+/// Identity of an upstream's connections and addresses: as long as anything uses that scheme, host and port, in that backend
+/// and by its settings. Never used twice; the default is no upstream's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct UpstreamId(pub(super) u64);
+
+/// Identity of a backend as it was compiled: what was remembered of its endpoints' turns is of no use to another one. Never
+/// used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BackendId(pub(super) u64);
+
+/// A place to open connections to, shared by the routes that name it.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Identity of its state.
+    pub id: UpstreamId,
+    /// How bytes travel.
+    pub scheme: Scheme,
+    /// An address or a name.
+    pub host: UpstreamHost,
+    /// TCP port.
+    pub port: u16,
+    /// The `Host` it sees.
+    pub authority: HeaderValue,
+    /// What is spoken to it.
+    pub protocol: Protocol,
+    /// How it is judged and what it is shown in TLS; none: by the machine's authorities, and nothing.
+    pub tls: Option<Arc<BackendTls>>,
+}
+
+/// What makes two URLs the same upstream. Settings are a part of it: what was opened under others must not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct UpstreamKey {
+    scheme: Scheme,
+    host: UpstreamHost,
+    port: u16,
+    /// None: it has no name.
+    backend: Option<BackendName>,
+    protocol: Protocol,
+    tls: Option<Arc<BackendTls>>,
+}
+
+#[cfg(test)]
+impl BackendId {
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl UpstreamKey {
+    /// Of a URL that a route names.
+    pub(super) fn of_url(url: &UpstreamUrl) -> Self {
+        Self {
+            scheme: url.scheme(),
+            host: url.host().clone(),
+            port: url.port(),
+            backend: None,
+            protocol: Protocol::default(),
+            tls: None,
+        }
+    }
+
+    /// Of an endpoint of a backend.
+    pub(super) fn of_endpoint(endpoint: &model::Endpoint, backend: &model::Backend) -> Self {
+        Self {
+            backend: Some(backend.name().clone()),
+            protocol: backend.protocol,
+            tls: backend.tls().cloned().map(Arc::new),
+            ..Self::of_url(&endpoint.url)
+        }
+    }
+
+    /// Whether the machine's authorities vouch for it.
+    pub(super) fn needs_platform_roots(&self) -> bool {
+        let has_own = self.tls.as_ref().is_some_and(|tls| tls.ca_file.is_some());
+        self.scheme == Scheme::Https && !has_own
+    }
+}
+
+impl Upstream {
+    pub(super) fn new(url: &UpstreamUrl, key: &UpstreamKey, id: UpstreamId) -> Self {
+        let authority = HeaderValue::from_str(&url.authority())
+            .expect("an upstream's host holds only letters, digits and -_.:[]");
+        let UpstreamKey { scheme, host, port, backend: _, protocol, tls } = key.clone();
+        Self { id, scheme, host, port, authority, protocol, tls }
+    }
+
+    fn is_at(&self, other: &Self) -> bool {
+        (self.scheme, self.port) == (other.scheme, other.port) && self.host == other.host
+    }
+}
+
+/// What is known of an endpoint beside its settings, by all workers. It outlives snapshots as long as its backend has it.
+#[derive(Debug, Default)]
+pub struct EndpointState {
+    in_flight: AtomicU32,
+}
+
+impl EndpointState {
+    /// How many requests it is given just now.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request goes there, until what is returned is dropped.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>) -> EndpointUse {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        EndpointUse(Arc::clone(self))
+    }
+}
+
+/// A request under way to an endpoint.
+#[derive(Debug)]
+pub struct EndpointUse(Arc<EndpointState>);
+
+impl Drop for EndpointUse {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An endpoint of a backend.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Where it is.
+    pub upstream: Arc<Upstream>,
+    /// None: its backend has no name, so nobody could ask.
+    pub state: Option<Arc<EndpointState>>,
+}
+
+/// What a route sends its requests to: endpoints that do the same work. A URL that a route names is a backend without a name.
+#[derive(Debug)]
+pub struct Backend {
+    name: Option<BackendName>,
+    base_path: Arc<str>,
+    endpoints: Endpoints,
+}
+
+#[derive(Debug)]
+enum Endpoints {
+    /// Most routes have one, and pay for no choice.
+    One(Endpoint),
+    Several {
+        id: BackendId,
+        balanced: Balanced,
+        endpoints: Box<[Endpoint]>,
+    },
+}
+
+impl Backend {
+    /// One endpoint without a name.
+    pub(super) fn of_url(url: &UpstreamUrl, upstream: Arc<Upstream>) -> Self {
+        let endpoints = Endpoints::One(Endpoint { upstream, state: None });
+        Self { name: None, base_path: url.base_path().into(), endpoints }
+    }
+
+    /// A backend whose endpoints have these upstreams, with the state of those that the previous one had already.
+    pub(super) fn named(
+        config: &model::Backend,
+        id: BackendId,
+        upstreams: Vec<Arc<Upstream>>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let endpoint = |upstream: Arc<Upstream>| {
+            let known = previous.map_or(&[][..], Self::endpoints);
+            let known = known.iter().find(|known| known.upstream.is_at(&upstream));
+            let state = known.and_then(|known| known.state.clone()).unwrap_or_default();
+            Endpoint { upstream, state: Some(state) }
+        };
+        let mut endpoints: Vec<_> = upstreams.into_iter().map(endpoint).collect();
+        let endpoints = match endpoints.len() {
+            1 => Endpoints::One(endpoints.remove(0)),
+            _ => Endpoints::Several {
+                id,
+                balanced: Balanced::new(config.endpoints().iter().map(|endpoint| endpoint.weight)),
+                endpoints: endpoints.into(),
+            },
+        };
+        Self { name: Some(config.name().clone()), base_path: config.base_path().into(), endpoints }
+    }
+
+    /// Its name; none: a route names its one endpoint by a URL.
+    #[must_use]
+    pub fn name(&self) -> Option<&BackendName> {
+        self.name.as_ref()
+    }
+
+    /// What stands before every path sent: empty, or a path that starts with `/` and does not end in it.
+    #[must_use]
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// At least one, in the order of the file.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        match &self.endpoints {
+            Endpoints::One(endpoint) => std::slice::from_ref(endpoint),
+            Endpoints::Several { endpoints, .. } => endpoints,
+        }
+    }
+
+    /// What its endpoints' turns are remembered under; none: it has one only.
+    pub(super) fn id(&self) -> Option<BackendId> {
+        match &self.endpoints {
+            Endpoints::One(_) => None,
+            Endpoints::Several { id, .. } => Some(*id),
+        }
+    }
+
+    /// The endpoint for the next request, by one worker's memory of turns.
+    pub fn choose<'a>(&'a self, turns: &mut Turns) -> &'a Endpoint {
+        match &self.endpoints {
+            Endpoints::One(endpoint) => endpoint,
+            Endpoints::Several { id, balanced, endpoints } => &endpoints[turns.next(*id, balanced)],
+        }
+    }
+}
