@@ -37,6 +37,8 @@ pub(crate) struct Line<'a> {
     pub(crate) status: u16,
     /// `ok`, or a stable reason code.
     pub(crate) why: &'static str,
+    /// Of a call of gRPC, as its caller was told.
+    pub(crate) call_status: Option<u8>,
     /// Why a policy that is only judged would have refused.
     pub(crate) shadow: Option<&'static str>,
     /// Of the body sent to the client.
@@ -169,7 +171,11 @@ impl Lines {
         text.push("\",\"remote\":\"").push_address(line.client);
         text.push("\",\"status\":").push_number(u64::from(line.status));
         text.push(",\"why\":\"").push(line.why);
-        text.push("\",\"bytes\":").push_number(line.bytes);
+        text.push("\"");
+        if let Some(status) = line.call_status {
+            text.push(",\"grpc_status\":").push_number(u64::from(status));
+        }
+        text.push(",\"bytes\":").push_number(line.bytes);
         text.push(",\"duration\":").push_seconds(line.duration);
         if let Some(reason) = line.shadow {
             text.push(",\"shadow\":\"").push(reason).push("\"");
@@ -287,6 +293,7 @@ mod tests {
             client: [192, 0, 2, 1].into(),
             status: 200,
             why: "ok",
+            call_status: None,
             shadow: None,
             bytes: 48,
             duration: Duration::from_micros(1_234),

@@ -311,7 +311,7 @@ async fn drive(
             }
             match deadlines.check(deadlines.now()) {
                 // The exchange sees it and answers.
-                Some(Expired::Phase(Phase::Upstream)) => {}
+                Some(Expired::Phase(Phase::Upstream) | Expired::Caller) => {}
                 Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
                 Some(Expired::Phase(Phase::Responding)) if has_peer() => deadlines.response_begins(),
                 Some(Expired::Phase(Phase::Responding)) => return Poll::Ready(End::Gone),

@@ -11,6 +11,10 @@ pub(crate) mod upgrade;
 mod counting;
 /// What its judgements leave for the answer.
 mod answer_fields;
+/// How it is answered if it is a call of gRPC.
+pub(crate) mod call;
+/// What a call of gRPC-Web is for an upstream that speaks gRPC.
+mod grpc_web;
 /// Its body on the way up.
 pub(crate) mod request_body;
 /// Header fields that stop here or are written here.
@@ -23,23 +27,25 @@ use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 use apigw_config::names::Scheme;
 use apigw_engine::{
     cors::CorsVerdict,
+    grpc::Dialect,
     head,
     mode::JudgedMode,
     path::NormalPath,
     policies::{Policies, admit_call},
     redirect,
-    rejection::{Rejection, UpstreamFailure},
+    rejection::{Answer, Rejection, UpstreamFailure},
     snapshot::{Snapshot, Upstream},
     target,
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
 
 use self::{
+    call::Telling,
     forwarding::X_REQUEST_ID,
     record::Record,
     request_body::{BodyFault, ClientBody, RequestBody},
@@ -52,7 +58,7 @@ use crate::{
         Client,
         deadlines::{Deadlines, Expired},
     },
-    upstream::connection::UpstreamBody,
+    upstream::answer::UpstreamBody,
     worker::{View, Worker},
 };
 
@@ -71,7 +77,7 @@ pub(crate) async fn serve(
     let mut record = Record::new(&worker, &view, &client, request_id);
     let address = client.peer.client(request.headers(), &snapshot.settings().server.trusted_proxies);
     record.set_target(request.method(), request.uri(), address);
-    let is_head = request.method() == Method::HEAD;
+    let (is_head, version) = (request.method() == Method::HEAD, request.version());
     let has_body = !request.body().has_ended();
     let is_opening = matches!(request.body(), ClientBody::Opening);
 
@@ -103,16 +109,23 @@ pub(crate) async fn serve(
     }
     response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
     client.deadlines.response_begins();
-    response.map(|source| ResponseBody::new(source, record))
+    let telling = Telling::of(&record, version, &response);
+    response.map(|source| ResponseBody::new(source, record, telling))
 }
 
 /// Answers a request whose head is none, so that nothing about it can be judged.
-pub(crate) fn refuse(worker: &Rc<Worker>, client: &Client, rejection: &Rejection) -> Response<ResponseBody> {
+pub(crate) fn refuse(
+    worker: &Rc<Worker>,
+    client: &Client,
+    dialect: Dialect,
+    rejection: &Rejection,
+) -> Response<ResponseBody> {
     let request_id = forwarding::new_request_id(&mut worker.random.borrow_mut());
     let mut record = Record::new(worker, &worker.view(), client, request_id);
+    record.set_dialect(dialect);
     let mut response = render(rejection, &mut record);
     response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
-    response.map(|source| ResponseBody::new(source, record))
+    response.map(|source| ResponseBody::new(source, record, Telling::Breaking))
 }
 
 /// The story of a request. The order is fixed; it is a security property, not a setting:
@@ -130,6 +143,7 @@ async fn answer(
 ) -> Result<Response<Source>, Rejection> {
     let snapshot = view.snapshot();
     let (mut head, body) = request.into_parts();
+    record.set_dialect(call::dialect(&head.method, &head.headers));
     head::check(&head)?;
     if head::is_about_server(&head) {
         record.pass(snapshot.addresses().admit(record.client())?);
@@ -145,8 +159,7 @@ async fn answer(
     if let Some(place) = place {
         return ask_endpoints(worker, record, place, &head).await;
     }
-    let redirect_port = snapshot.settings().server.tls.as_ref().and_then(|tls| tls.listening.redirect_port());
-    if let (Some(port), Scheme::Http) = (redirect_port, client.peer.scheme()) {
+    if let Some(port) = redirect_port(snapshot, client) {
         return redirect_to_https(record, &head, &path, port);
     }
     let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
@@ -158,6 +171,7 @@ async fn answer(
         return Ok(granted);
     }
     head::check_size(&head, route.config)?;
+    call::wait(record.dialect(), &head.headers, &client.deadlines)?;
     let caller = caller::admit(worker, view, policies, record, &head.headers).await?;
     counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
 
@@ -170,23 +184,46 @@ async fn answer(
     let body = RequestBody::new(body, max_body_bytes, snapshot.vouched(), &client.deadlines, &fault)?;
     head.uri = target::upstream_target(&head.uri, &path, &route)?;
     let endpoint = worker.endpoint(route.backend);
-    let authority = &endpoint.upstream.authority;
-    let (peer, trusted) = (&client.peer, &server.trusted_proxies);
-    forwarding::prepare_request(&mut head.headers, peer, trusted, authority, record.request_id());
-    snapshot.vouched().strip(&mut head.headers);
-    worker.endpoints().keep_key_back(&mut head.headers);
+    let upgrade = upgrade.through(endpoint.upstream.protocol);
+    prepare_fields(worker, client, snapshot, &endpoint.upstream, record, &mut head.headers);
     upgrade.ask(&mut head.headers);
     if let (Some(access), Some(caller)) = (&policies.access, &caller) {
         access.rules().forward(caller.claims(), &mut head.headers);
     }
 
+    let web = grpc_web::asked(record.dialect(), endpoint.upstream.protocol);
+    let body = grpc_web::translate_request(web, &mut head.headers, body);
+
     occupy(worker, policies, record)?;
     record.set_endpoint(endpoint);
+    call::tell_time_left(&mut head.headers, &client.deadlines);
     let mut response = send(worker, client, snapshot, &endpoint.upstream, &head, body, &fault).await?;
     upgrade.check(&response)?;
     forwarding::prepare_response(response.headers_mut());
-    record.set_forwarded(response.status());
+    record.set_forwarded(response.status(), response.headers());
+    record.set_web_form(grpc_web::translate_answer(web, response.headers_mut()));
     Ok(response.map(Source::Upstream))
+}
+
+/// Takes what is not forwarded out of a request's fields, and writes what the gateway says of it.
+fn prepare_fields(
+    worker: &Worker,
+    client: &Client,
+    snapshot: &Snapshot,
+    upstream: &Upstream,
+    record: &Record,
+    fields: &mut HeaderMap,
+) {
+    let trusted = &snapshot.settings().server.trusted_proxies;
+    forwarding::prepare_request(fields, &client.peer, trusted, &upstream.authority, record.request_id());
+    snapshot.vouched().strip(fields);
+    worker.endpoints().keep_key_back(fields);
+}
+
+/// Where a request in clear is sent, if it is sent elsewhere.
+fn redirect_port(snapshot: &Snapshot, client: &Client) -> Option<u16> {
+    let tls = snapshot.settings().server.tls.as_ref();
+    tls.and_then(|tls| tls.listening.redirect_port()).filter(|_| client.peer.scheme() == Scheme::Http)
 }
 
 /// Sends a request in clear to where there is TLS.
@@ -274,6 +311,10 @@ async fn send(
     fault: &BodyFault,
 ) -> Result<Response<UpstreamBody>, Rejection> {
     let deadlines = &client.deadlines;
+    // It may have passed while the request was judged.
+    if deadlines.is_overdue() {
+        return Err(Rejection::DeadlineExceeded);
+    }
     let mut sent = pin!(worker.upstreams.send(snapshot, upstream, head, body, deadlines));
     poll_fn(|context| match sent.as_mut().poll(context) {
         // A body that failed broke the upstream's connection, not the other way round.
@@ -290,6 +331,7 @@ fn passed(deadlines: &Deadlines) -> Option<Rejection> {
     match deadlines.expired()? {
         Expired::Body => Some(Rejection::BodyTimeout),
         Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
+        Expired::Caller => Some(Rejection::DeadlineExceeded),
         // The connection ends without an answer.
         Expired::Write => None,
     }
@@ -299,15 +341,25 @@ fn passed(deadlines: &Deadlines) -> Option<Rejection> {
 fn render(rejection: &Rejection, record: &mut Record) -> Response<Source> {
     let answer = rejection.answer();
     record.set_rejection(rejection, &answer);
-    let body = Bytes::from(answer.body(record.route_name(), record.request_id().to_str().unwrap_or("")));
-    let mut response = Response::new(Source::Own(body));
-    *response.status_mut() = answer.status;
+    let mut response = if record.dialect().is_call() {
+        call::refusal(rejection, &answer, record)
+    } else {
+        refusal(&answer, record)
+    };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.extend(answer.challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
     headers.extend(answer.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
     if answer.closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// A refusal as it is told in HTTP.
+fn refusal(answer: &Answer, record: &Record) -> Response<Source> {
+    let body = Bytes::from(answer.body(record.route_name(), record.request_id().to_str().unwrap_or("")));
+    let mut response = Response::new(Source::Own(body));
+    *response.status_mut() = answer.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -5,10 +5,14 @@
 pub(crate) mod pool;
 /// New TCP connections.
 pub(crate) mod connector;
-/// HTTP over one of them.
+/// HTTP/1.1 over one of them.
 pub(crate) mod connection;
-/// A request on its way.
+/// A request on its way there.
 mod upload;
+/// HTTP/2 over one of them.
+mod http2;
+/// What comes back.
+pub(crate) mod answer;
 
 use std::{
     cell::RefCell,
@@ -16,11 +20,14 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use apigw_config::names::Scheme;
+use apigw_config::{
+    model::{self, Protocol},
+    names::Scheme,
+};
 use apigw_engine::{
     rejection::UpstreamFailure,
     snapshot::{Snapshot, Upstream},
@@ -32,18 +39,25 @@ use tokio::{
 };
 
 use self::{
-    connection::{Connection, SendError, UpstreamBody},
+    answer::{Repetition, SendError, UpstreamBody},
+    connection::Connection,
     connector::Connector,
+    http2::{Link, Links, Place},
     pool::{Limits, Pool},
 };
 use crate::{
-    connection::deadlines::Deadlines, exchange::request_body::RequestBody, metrics::WorkerCounters,
-    serving::Serving, socket::Socket, tls::upstream::UpstreamTls,
+    connection::deadlines::Deadlines,
+    exchange::request_body::RequestBody,
+    metrics::WorkerCounters,
+    serving::Serving,
+    socket::Socket,
+    tls::upstream::{UpstreamTls, agrees_on_http2, has_no_protocol},
 };
 
 /// One worker's way to the upstreams.
 pub(crate) struct Upstreams {
     pool: Rc<Pool>,
+    links: Links,
     connector: Connector,
     tls: RefCell<UpstreamTls>,
     counted: Arc<WorkerCounters>,
@@ -60,7 +74,8 @@ impl Upstreams {
     ) -> Self {
         let limits = Limits::new(&serving.snapshot.settings().upstream, workers);
         let tls = RefCell::new(serving.upstream_tls().clone());
-        Self { pool: Rc::new(Pool::new(limits)), connector, tls, counted, workers }
+        let (pool, links) = (Rc::new(Pool::new(limits)), Links::new(limits));
+        Self { pool, links, connector, tls, counted, workers }
     }
 
     /// Takes the limits and the upstreams of a new snapshot.
@@ -69,12 +84,14 @@ impl Upstreams {
         *self.tls.borrow_mut() = serving.upstream_tls().clone();
         let limits = Limits::new(&snapshot.settings().upstream, self.workers);
         self.pool.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
+        self.links.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
     }
 
     /// Closes connections that have waited too long, and counts those that still wait.
     pub(crate) fn sweep(&self, now: Instant) {
         self.pool.sweep(now);
-        self.counted.idle_upstream.set(self.pool.count() as u64);
+        self.links.sweep(now);
+        self.counted.idle_upstream.set((self.pool.count() + self.links.idle()) as u64);
     }
 
     /// Sends a request; the upstream's time to answer begins when it is sent. Dropping the future closes the connection it was sent on.
@@ -92,54 +109,71 @@ impl Upstreams {
         body: RequestBody,
         deadlines: &Deadlines,
     ) -> Result<Response<UpstreamBody>, UpstreamFailure> {
-        let pooled = poll_fn(|context| Poll::Ready(self.pool.take(upstream.id, context))).await;
-        let mut connection = match pooled {
-            Some(connection) => connection,
-            None => self.open(snapshot, upstream, deadlines).await?,
+        let mut carrier = match poll_fn(|context| Poll::Ready(self.waiting_carrier(upstream, context))).await
+        {
+            Some(carrier) => carrier,
+            None => self.new_carrier(snapshot, upstream, deadlines).await?,
         };
         let mut body = body;
-        // Ends with the second round at the latest: what is opened is not reused.
+        let mut attempt = Attempt::First;
         loop {
-            let is_reused = connection.is_reused();
             deadlines.upstream_awaited();
-            let error = match connection.send(request, body, Rc::clone(&self.pool)).await {
+            let error = match carrier.send(upstream, request, body, &self.pool).await {
                 Ok(response) => return Ok(response),
                 Err(error) => *error,
             };
-            let may_repeat = is_reused && error.failure == UpstreamFailure::Reset;
-            body = match error {
-                SendError { untouched: Some(body), was_sent, .. }
-                    if may_repeat && (!was_sent || is_repeatable(&request.method, &body)) =>
-                {
+            body = match (attempt, error.untouched) {
+                (Attempt::First, Some(body)) if is_repeatable(error.repetition, &request.method, &body) => {
                     body
                 }
-                SendError { failure, .. } => return Err(failure),
+                _ => return Err(error.failure),
             };
+            attempt = Attempt::Second;
             self.counted.retries.add(1);
-            connection = self.open(snapshot, upstream, deadlines).await?;
+            carrier = self.new_carrier(snapshot, upstream, deadlines).await?;
         }
     }
 
-    /// Opens a connection. Boxed, so that the requests that need none do not carry the room for it.
-    fn open<'a>(
+    /// What a request can be sent on at once.
+    fn waiting_carrier(&self, upstream: &Upstream, context: &mut Context<'_>) -> Option<Carrier> {
+        match upstream.protocol {
+            Protocol::Http1 => self.pool.take(upstream.id, context).map(Carrier::Http1),
+            Protocol::Http2 => self.links.free_place(upstream.id).map(Carrier::Http2),
+        }
+    }
+
+    /// What a request can be sent on that has waited for nobody. Boxed, so that the requests that need none do not carry the
+    /// room for it.
+    fn new_carrier<'a>(
         &'a self,
         snapshot: &'a Snapshot,
         upstream: &'a Upstream,
         deadlines: &'a Deadlines,
-    ) -> Pin<Box<dyn Future<Output = Result<Connection, UpstreamFailure>> + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Carrier, UpstreamFailure>> + 'a>> {
         Box::pin(async move {
             deadlines.connecting();
             let settings = &snapshot.settings().upstream;
-            let timeout = settings.dial_timeout.duration();
-            let stream = self.connector.connect(upstream, timeout).await?;
-            let socket = match upstream.scheme {
-                Scheme::Http => Socket::Plain(stream),
-                Scheme::Https => {
-                    self.secure(upstream, stream, settings.tls_handshake_timeout.duration()).await?
+            match upstream.protocol {
+                Protocol::Http1 => {
+                    let socket = self.open(settings, upstream).await?;
+                    Ok(Carrier::Http1(Connection::new(socket, upstream.id)))
                 }
-            };
-            Ok(Connection::new(socket, upstream.id))
+                Protocol::Http2 => {
+                    let handshake = settings.tls_handshake_timeout.duration();
+                    let open = async || Link::begin(self.open(settings, upstream).await?, handshake).await;
+                    let limit = settings.dial_timeout.duration() + 2 * handshake;
+                    self.links.place(upstream.id, limit, open).await.map(Carrier::Http2)
+                }
+            }
         })
+    }
+
+    async fn open(&self, settings: &model::Upstream, upstream: &Upstream) -> Result<Socket, UpstreamFailure> {
+        let stream = self.connector.connect(upstream, settings.dial_timeout.duration()).await?;
+        match upstream.scheme {
+            Scheme::Http => Ok(Socket::Plain(stream)),
+            Scheme::Https => self.secure(upstream, stream, settings.tls_handshake_timeout.duration()).await,
+        }
     }
 }
 
@@ -152,11 +186,15 @@ impl Upstreams {
     ) -> Result<Socket, UpstreamFailure> {
         let tls = self.tls.borrow().clone();
         match timeout(limit, tls.connect(upstream, stream)).await {
+            Ok(Ok(stream)) if upstream.protocol == Protocol::Http2 && !agrees_on_http2(&stream) => {
+                self.counted.failed_upstream_handshakes.add(1);
+                Err(UpstreamFailure::NotHttp2)
+            }
             Ok(Ok(stream)) => Ok(Socket::Dialled(Box::new(stream))),
             Ok(Err(error)) => {
                 self.counted.failed_upstream_handshakes.add(1);
                 tracing::debug!(host = ?upstream.host, %error, "no handshake with upstream");
-                Err(UpstreamFailure::Tls)
+                Err(if has_no_protocol(&error) { UpstreamFailure::NotHttp2 } else { UpstreamFailure::Tls })
             }
             Err(_elapsed) => {
                 self.counted.failed_upstream_handshakes.add(1);
@@ -166,9 +204,53 @@ impl Upstreams {
     }
 }
 
-/// Whether a request that an upstream may have seen may be sent once more.
-fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
-    let is_idempotent =
-        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    is_idempotent && matches!(body, RequestBody::Empty)
+/// What carries one request, by the upstream's protocol.
+enum Carrier {
+    /// A connection.
+    Http1(Connection),
+    /// A place on one that others use, too.
+    Http2(Place),
+}
+
+impl Carrier {
+    async fn send(
+        self,
+        upstream: &Upstream,
+        request: &request::Parts,
+        body: RequestBody,
+        pool: &Rc<Pool>,
+    ) -> Result<Response<UpstreamBody>, Box<SendError>> {
+        match self {
+            Self::Http1(connection) => {
+                let response = connection.send(request, body, Rc::clone(pool)).await?;
+                Ok(response.map(UpstreamBody::Http1))
+            }
+            Self::Http2(place) => {
+                // On the heap, so that requests in HTTP/1.1 do not carry the room for it.
+                let sent = Box::pin(http2::stream::send(place, upstream.scheme, request, body));
+                Ok(sent.await?.map(|body| UpstreamBody::Http2(Box::new(body))))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Second,
+}
+
+/// Whether a request may be sent once more.
+fn is_repeatable(repetition: Repetition, method: &Method, body: &RequestBody) -> bool {
+    match repetition {
+        Repetition::Safe => true,
+        Repetition::OfIdempotent => {
+            let is_idempotent = matches!(
+                *method,
+                Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+            );
+            is_idempotent && matches!(body, RequestBody::Empty)
+        }
+        Repetition::Unwise => false,
+    }
 }

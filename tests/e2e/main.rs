@@ -22,6 +22,14 @@ mod websockets;
 mod websockets_over_http2;
 // The same requests over HTTP/2, and what only it has.
 mod http2;
+// Upstreams that speak HTTP/2: what they are sent, and what becomes of what they send.
+mod http2_upstreams;
+// Calls of gRPC from end to end.
+mod grpc;
+// Calls as browsers can make them.
+mod grpc_web;
+// What a gateway refuses or cuts short, callers of gRPC hear as gRPC tells it.
+mod grpc_refusals;
 // Its frames, heads and codes as public suites send them.
 mod http2_conformance;
 // What would be another request if it were written down as HTTP/1.1.

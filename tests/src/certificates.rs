@@ -11,7 +11,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
 };
@@ -57,6 +57,32 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, STANDARD.encode(key.public_key_raw()));
         let certificate = params.self_signed(&key).expect("a certificate").der().clone();
         Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// What a client has that trusts this authority, and offers these protocols.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn client_config(&self, protocols: &[&[u8]]) -> io::Result<ClientConfig> {
+        self.client_config_as(None, protocols)
+    }
+
+    fn client_config_as(&self, shown: Option<&Identity>, protocols: &[&[u8]]) -> io::Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).expect("an authority's certificate");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots);
+        let mut config = match shown {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let chain = vec![identity.certificate.clone()];
+                config.with_client_auth_cert(chain, identity.key()?).map_err(io::Error::other)?
+            }
+        };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(config)
     }
 
     /// A good certificate for whoever trusts this authority.
@@ -122,6 +148,28 @@ impl Identity {
         &self.certificate
     }
 
+    /// What a server has that shows it, and agrees on one of these protocols.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn server_config(&self, protocols: &[&[u8]]) -> io::Result<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], self.key()?)
+            .map_err(io::Error::other)?;
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(config)
+    }
+
+    fn key(&self) -> io::Result<PrivateKeyDer<'static>> {
+        let text = fs::read_to_string(self.path("key.pem"))?;
+        let lines = text.lines().filter(|line| !line.starts_with("-----"));
+        let key = STANDARD.decode(lines.collect::<String>()).expect("base64 of a key");
+        Ok(PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key)))
+    }
+
     /// Puts another certificate of an authority in its place.
     pub fn renew(&mut self, authority: &Authority) {
         self.certificate = authority.issue(Flaw::None, authority, self.directory.path());
@@ -176,24 +224,7 @@ impl SecureClient {
         shown: Option<&Identity>,
         protocols: &[&[u8]],
     ) -> io::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(trusted.certificate.clone()).expect("an authority's certificate");
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots);
-        let mut config = match shown {
-            None => config.with_no_client_auth(),
-            Some(identity) => {
-                let text = fs::read_to_string(identity.path("key.pem"))?;
-                let lines = text.lines().filter(|line| !line.starts_with("-----"));
-                let key = STANDARD.decode(lines.collect::<String>()).expect("base64 of a key");
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
-                let chain = vec![identity.certificate.clone()];
-                config.with_client_auth_cert(chain, key).map_err(io::Error::other)?
-            }
-        };
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let config = trusted.client_config_as(shown, protocols)?;
         let name = ServerName::from(address.ip());
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         let socket = TcpStream::connect_timeout(&address, DEADLINE)?;

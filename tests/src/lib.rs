@@ -26,6 +26,8 @@ pub mod frames;
 // What a gateway stands between.
 pub mod client;
 pub mod gate;
+pub mod grpc;
+pub mod http2_origin;
 pub mod issuer;
 pub mod message;
 pub mod network;

@@ -37,6 +37,8 @@ pub mod target;
 pub mod redirect;
 /// Why it is refused.
 pub mod rejection;
+/// How that is told to callers of gRPC.
+pub mod grpc;
 
 /// A route's policies, made ready.
 pub mod policies;

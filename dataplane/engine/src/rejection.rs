@@ -98,6 +98,12 @@ pub enum Rejection {
     /// The client stopped sending midway.
     #[error("the request's body is incomplete")]
     BodyIncomplete,
+    /// A call's time is none.
+    #[error("the call's timeout is malformed")]
+    CallTimeoutMalformed,
+    /// The time is over that the caller gave the exchange. It says nothing about the upstream.
+    #[error("the caller's deadline has passed")]
+    DeadlineExceeded,
     /// As many requests of the route are under way as may be.
     #[error("{0}")]
     TooBusy(#[from] Full),
@@ -131,6 +137,12 @@ pub enum UpstreamFailure {
     /// No TLS, or nobody vouches for who answered there.
     #[error("no secure connection to the upstream")]
     Tls,
+    /// What answers there does not speak HTTP/2, which is configured.
+    #[error("the upstream does not speak HTTP/2")]
+    NotHttp2,
+    /// As many requests are under way, on as many connections, as may be.
+    #[error("the upstream takes no further request")]
+    Busy,
     /// The connection ended, or broke, before an answer.
     #[error("the upstream's connection broke")]
     Reset,
@@ -221,6 +233,8 @@ impl Rejection {
             Self::TransferCoding => (Status::NOT_IMPLEMENTED, "transfer_coding_unknown", "not_implemented"),
             Self::BodyIncomplete => (Status::BAD_REQUEST, "body_incomplete", "bad_request"),
             Self::BodyMalformed => (Status::BAD_REQUEST, "body_malformed", "bad_request"),
+            Self::CallTimeoutMalformed => (Status::BAD_REQUEST, "grpc_timeout_malformed", "bad_request"),
+            Self::DeadlineExceeded => (Status::GATEWAY_TIMEOUT, "deadline_exceeded", "gateway_timeout"),
             Self::TooBusy(_) => (Status::SERVICE_UNAVAILABLE, "too_busy", "too_busy"),
             Self::CircuitOpen(_) => (Status::SERVICE_UNAVAILABLE, "breaker_open", "circuit_open"),
             Self::Upstream(failure) => failure.summary(),
@@ -292,6 +306,8 @@ impl UpstreamFailure {
             Self::Connect => (bad, "upstream_unreachable", "bad_gateway"),
             Self::ConnectTimeout => (late, "upstream_connect_timeout", "gateway_timeout"),
             Self::Tls => (bad, "upstream_tls", "bad_gateway"),
+            Self::NotHttp2 => (bad, "upstream_not_http2", "bad_gateway"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", "too_busy"),
             Self::Reset => (bad, "upstream_reset", "bad_gateway"),
             Self::Malformed => (bad, "upstream_malformed", "bad_gateway"),
             Self::ResponseTimeout => (late, "upstream_timeout", "gateway_timeout"),

@@ -39,6 +39,8 @@ pub(crate) enum Expired {
     Body,
     /// The client accepted no byte for too long.
     Write,
+    /// The time that the client gives its request is over.
+    Caller,
 }
 
 /// The configured limits, as durations.
@@ -66,6 +68,8 @@ pub(crate) struct Deadlines {
     body_deadline: Cell<Option<Instant>>,
     /// Set while the client accepts no bytes, whatever the phase.
     write_deadline: Cell<Option<Instant>>,
+    /// Set while an exchange is under way whose client said how long it waits, whatever the phase.
+    caller_deadline: Cell<Option<Instant>>,
     /// Since when the client accepts no bytes, and for how long it accepted none before, of the present answer.
     blocked_since: Cell<Option<Instant>>,
     blocked_before: Cell<Duration>,
@@ -110,6 +114,7 @@ impl Deadlines {
             deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
             body_deadline: Cell::new(None),
             write_deadline: Cell::new(None),
+            caller_deadline: Cell::new(None),
             blocked_since: Cell::new(None),
             blocked_before: Cell::new(Duration::ZERO),
             expired: Cell::new(None),
@@ -171,8 +176,25 @@ impl Deadlines {
     /// A request's head is complete.
     pub(crate) fn head_complete(&self) {
         self.expired.set(None);
+        self.caller_deadline.set(None);
         self.blocked_before.set(Duration::ZERO);
         self.enter(Phase::Working, None);
+    }
+
+    /// The client waits for this long, from now.
+    pub(crate) fn caller_waits(&self, time: Duration) {
+        // One that is too far away to be named never comes.
+        self.caller_deadline.set(self.now().checked_add(time));
+    }
+
+    /// How long the client still waits, if it said so.
+    pub(crate) fn caller_time_left(&self) -> Option<Duration> {
+        self.caller_deadline.get().map(|deadline| deadline.saturating_duration_since(self.now()))
+    }
+
+    /// Whether the client waits no longer for what is under way.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.expired.get() == Some(Expired::Caller)
     }
 
     /// The request has a body, which is still to be read.
@@ -241,6 +263,7 @@ impl Deadlines {
 
     /// The answer's last byte was handed over.
     pub(crate) fn response_complete(&self) {
+        self.caller_deadline.set(None);
         self.enter(Phase::Flushing, None);
     }
 
@@ -282,7 +305,7 @@ impl Deadlines {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let deadlines = [&self.deadline, &self.body_deadline, &self.write_deadline];
+        let deadlines = [&self.deadline, &self.body_deadline, &self.write_deadline, &self.caller_deadline];
         deadlines.into_iter().filter_map(Cell::get).min()
     }
 
@@ -297,6 +320,8 @@ impl Deadlines {
         };
         let expired = if passed(&self.write_deadline) {
             Expired::Write
+        } else if passed(&self.caller_deadline) {
+            Expired::Caller
         } else if passed(&self.body_deadline) {
             Expired::Body
         } else if passed(&self.deadline) {

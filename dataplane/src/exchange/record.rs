@@ -4,13 +4,14 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_engine::{
     concurrency::Permit,
+    grpc::{Dialect, WebForm, status::GrpcStatus},
     mode::Passage,
     path::NormalPath,
     policies::AdmittedCall,
-    rejection::{Answer, Rejection},
+    rejection::{Answer, Rejection, UpstreamFailure},
     snapshot::{Endpoint, EndpointState, EndpointUse, Route, Slot, Upstream},
 };
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
 use super::{answer_fields::AnswerFields, request_body::BodyFault};
@@ -31,6 +32,8 @@ pub(crate) enum Ending {
     Complete,
     /// The upstream broke off in the middle of its answer.
     UpstreamTruncated,
+    /// The time that the client gave it ended before the answer did.
+    DeadlineExceeded,
     /// The client went away, or accepted nothing for too long.
     ClientDisconnected,
 }
@@ -67,6 +70,12 @@ pub(crate) struct Record {
     upstream_duration: Option<Duration>,
     /// None: the request has no body.
     fault: Option<Rc<BodyFault>>,
+    /// In which the client waits to be answered.
+    dialect: Dialect,
+    /// In which the answer's messages are told; none: as they come.
+    web_form: Option<WebForm>,
+    /// Of a call of gRPC; none: there is none yet, or it is no call.
+    call_status: Option<GrpcStatus>,
     /// None: there is no answer yet.
     status: Option<StatusCode>,
     why: &'static str,
@@ -109,6 +118,9 @@ impl Record {
             endpoint_use: None,
             upstream_duration: None,
             fault: None,
+            dialect: Dialect::Http,
+            web_form: None,
+            call_status: None,
             status: None,
             why: "ok",
             shadow: None,
@@ -172,6 +184,52 @@ impl Record {
         self.call = call;
     }
 
+    /// Notes in which dialect the client waits to be answered.
+    pub(crate) fn set_dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+    }
+
+    /// In which dialect the client waits to be answered.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Notes in which form the answer's messages are to be told.
+    pub(crate) fn set_web_form(&mut self, form: Option<WebForm>) {
+        self.web_form = form;
+    }
+
+    /// In which form the answer's messages are to be told; none: as they come.
+    pub(crate) fn web_form(&self) -> Option<WebForm> {
+        self.web_form
+    }
+
+    /// Notes how a call is told that it ended.
+    pub(crate) fn set_call_status(&mut self, status: GrpcStatus) {
+        self.call_status = Some(status);
+    }
+
+    /// Notes what head or trailers of the upstream's answer tell of a call's status.
+    pub(crate) fn note_call_status(&mut self, fields: &HeaderMap) {
+        if self.dialect.is_call() {
+            self.call_status = GrpcStatus::told_in(fields).or(self.call_status);
+        }
+    }
+
+    /// Whether the time is over that the client gave its request.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.deadlines.is_overdue()
+    }
+
+    /// Why an answer has broken off that had begun.
+    pub(crate) fn breach(&self) -> (Ending, Rejection) {
+        if self.is_overdue() {
+            return (Ending::DeadlineExceeded, Rejection::DeadlineExceeded);
+        }
+        let fault = self.fault.as_ref().and_then(|fault| fault.found());
+        (Ending::UpstreamTruncated, fault.map_or(UpstreamFailure::Reset.into(), Rejection::from))
+    }
+
     pub(crate) fn request_id(&self) -> &HeaderValue {
         &self.request_id
     }
@@ -208,13 +266,14 @@ impl Record {
     }
 
     /// Notes that the upstream's answer begins.
-    pub(crate) fn set_forwarded(&mut self, status: StatusCode) {
+    pub(crate) fn set_forwarded(&mut self, status: StatusCode, fields: &HeaderMap) {
         self.set_status(status);
+        self.note_call_status(fields);
         let now = self.now();
         let duration = now.saturating_duration_since(self.began);
         self.upstream_duration = Some(duration);
         self.counters.count_upstream(duration);
-        if status.is_server_error() {
+        if status.is_server_error() || self.has_call_failed() {
             self.upstream_failed(now);
         } else if self.call.as_ref().is_some_and(AdmittedCall::is_trial) {
             // A trial is judged by its head: the end of a long stream may be hours away, and until then nobody else
@@ -238,6 +297,11 @@ impl Record {
         self.status = Some(answer.status);
         self.why = answer.reason;
         self.counters.count_rejection(answer.reason);
+    }
+
+    /// Whether the upstream says of a call what says that it is not well.
+    fn has_call_failed(&self) -> bool {
+        self.call_status.is_some_and(GrpcStatus::is_upstream_failure)
     }
 
     fn upstream_failed(&mut self, now: Instant) {
@@ -278,16 +342,20 @@ impl Record {
         let now = if self.worker.is_cut() { Instant::now() } else { self.now() };
         (self.permit, self.endpoint_use) = (None, None);
         match ending {
+            Ending::Complete if self.has_call_failed() => self.upstream_failed(now),
             Ending::Complete => self.upstream_succeeded(now),
             Ending::UpstreamTruncated if self.body_fault().is_none() && !self.deadlines.was_held_up() => {
                 self.upstream_failed(now);
             }
             // Nor is it the upstream's failure when a client took its answer so slowly that it gave up.
-            Ending::UpstreamTruncated | Ending::ClientDisconnected => self.call = None,
+            Ending::UpstreamTruncated | Ending::DeadlineExceeded | Ending::ClientDisconnected => {
+                self.call = None;
+            }
         }
         let why = match ending {
             Ending::Complete => self.why,
             Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
+            Ending::DeadlineExceeded => Rejection::DeadlineExceeded.answer().reason,
             Ending::ClientDisconnected => match self.deadlines.expired() {
                 Some(Expired::Write) => "write_timeout",
                 Some(Expired::Phase(Phase::Tunnel)) => "websocket_idle",
@@ -307,6 +375,7 @@ impl Record {
             client: self.client,
             status: status.as_u16(),
             why,
+            call_status: self.call_status.map(GrpcStatus::code),
             shadow: self.shadow,
             bytes: self.bytes,
             duration,

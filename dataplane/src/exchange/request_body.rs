@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::VecDeque,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -12,7 +13,10 @@ use apigw_engine::{access::VouchedHeaders, rejection::Rejection};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::forwarding;
+use super::{
+    forwarding,
+    grpc_web::{Base64, NotBase64},
+};
 use crate::connection::{
     client_io::{BodyBroken, BodyPiece, ClientIo},
     deadlines::Deadlines,
@@ -68,6 +72,10 @@ pub(crate) enum RequestBody {
 /// A body that comes from the client.
 pub(crate) struct Streamed {
     incoming: ClientBody,
+    /// What was taken before, and is to be taken again.
+    again: VecDeque<Frame<Bytes>>,
+    /// None: it is passed on as it comes.
+    base64: Option<Base64>,
     max_bytes: u64,
     bytes: u64,
     /// Header fields that no client may send, in trailers either.
@@ -135,12 +143,47 @@ impl RequestBody {
         let (deadlines, fault) = (Rc::clone(deadlines), Rc::clone(fault));
         deadlines.body_begins();
         let vouched = Arc::clone(vouched);
-        Ok(Self::Streamed(Streamed { incoming, max_bytes, bytes: 0, vouched, deadlines, fault }))
+        Ok(Self::Streamed(Streamed {
+            incoming,
+            again: VecDeque::new(),
+            base64: None,
+            max_bytes,
+            bytes: 0,
+            vouched,
+            deadlines,
+            fault,
+        }))
+    }
+}
+
+impl RequestBody {
+    /// The bytes of a body that comes in base64.
+    pub(super) fn decoded(mut self) -> Self {
+        if let Self::Streamed(streamed) = &mut self {
+            streamed.base64 = Some(Base64::default());
+        }
+        self
+    }
+
+    /// The body with what was taken of it in front again, which is all that was taken so far.
+    pub(crate) fn again(mut self, taken: Vec<Frame<Bytes>>) -> Self {
+        if let Self::Streamed(streamed) = &mut self {
+            streamed.again = taken.into();
+        }
+        self
     }
 }
 
 impl Streamed {
+    fn has_ended(&self) -> bool {
+        let has_rest = self.base64.as_ref().is_some_and(|base64| !base64.is_even());
+        self.again.is_empty() && !has_rest && self.incoming.has_ended()
+    }
+
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(frame) = self.again.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
         let Poll::Ready(piece) = self.incoming.poll_piece(context) else {
             self.deadlines.body_awaited();
             return Poll::Pending;
@@ -153,7 +196,8 @@ impl Streamed {
                 if self.bytes > self.max_bytes {
                     return Err(BodyError::TooLarge { max_bytes: self.max_bytes });
                 }
-                Ok(Frame::data(bytes))
+                let decoded = self.base64.as_mut().map(|base64| base64.decode(&bytes));
+                Ok(Frame::data(decoded.unwrap_or(Ok(bytes)).map_err(|NotBase64| BodyError::Malformed)?))
             }
             BodyPiece::Trailers(mut fields) => {
                 forwarding::prepare_trailers(&mut fields);
@@ -161,6 +205,8 @@ impl Streamed {
                 Ok(Frame::trailers(fields))
             }
         });
+        let is_cut_off = self.base64.as_ref().is_some_and(|base64| !base64.is_even());
+        let checked = checked.or_else(|| is_cut_off.then_some(Err(BodyError::Malformed)));
         match &checked {
             Some(Err(error)) => self.fault.0.set(Some(*error)),
             Some(Ok(_)) => {}
@@ -202,7 +248,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed(streamed) => streamed.incoming.has_ended(),
+            Self::Streamed(streamed) => streamed.has_ended(),
         }
     }
 
@@ -210,8 +256,10 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streamed(streamed) => match streamed.incoming.remaining() {
-                Some(bytes) => SizeHint::with_exact(bytes),
-                None => SizeHint::default(),
+                Some(bytes) if streamed.again.is_empty() && streamed.base64.is_none() => {
+                    SizeHint::with_exact(bytes)
+                }
+                _ => SizeHint::default(),
             },
         }
     }

@@ -3,19 +3,27 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::record::{Ending, Record};
-use crate::upstream::connection::{UpstreamBody, UpstreamBroken, Wire};
+use super::{
+    call::{self, Telling},
+    grpc_web,
+    record::{Ending, Record},
+};
+use crate::upstream::{
+    answer::{UpstreamBody, UpstreamBroken},
+    connection::Wire,
+};
 
 /// What is sent to a client as a body.
 pub(crate) struct ResponseBody {
     source: Source,
     record: Record,
+    telling: Telling,
 }
 
 /// Where the bytes come from.
@@ -27,8 +35,37 @@ pub(crate) enum Source {
 }
 
 impl ResponseBody {
-    pub(crate) fn new(source: Source, record: Record) -> Self {
-        Self { source, record }
+    pub(super) fn new(source: Source, record: Record, telling: Telling) -> Self {
+        Self { source, record, telling }
+    }
+
+    /// Whether what is left of it is not wanted any more, and its end is to be asked for at once.
+    pub(crate) fn is_overdue(&self) -> bool {
+        matches!(self.source, Source::Upstream(_)) && self.record.is_overdue()
+    }
+
+    /// Ends an answer that breaks off. The upstream's part of it is dropped, and so it is told.
+    fn break_off(&mut self, broken: UpstreamBroken) -> Result<Frame<Bytes>, UpstreamBroken> {
+        let (ending, rejection) = self.record.breach();
+        let told = match self.telling {
+            Telling::Breaking => Err(broken),
+            Telling::Trailers => {
+                self.source = Source::Own(Bytes::new());
+                let fields = call::failure(&rejection, &rejection.answer(), &mut self.record);
+                Ok(self.told(Frame::trailers(fields)))
+            }
+        };
+        self.record.end(ending);
+        told
+    }
+
+    /// A frame of the upstream's as the client is told it.
+    fn told(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(form) = self.record.web_form() else { return frame };
+        match frame.trailers_ref() {
+            Some(fields) => Frame::data(grpc_web::encode_trailers(form, fields)),
+            None => frame.map_data(|piece| grpc_web::encode(form, piece)),
+        }
     }
 
     /// Lets what the client still sends go on to the upstream while it does not accept the answer.
@@ -74,20 +111,27 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroken>>> {
         let this = self.get_mut();
-        let polled = this.source.poll_frame(context);
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
+        if this.is_overdue() {
+            return Poll::Ready(Some(this.break_off(UpstreamBroken::Overdue)));
+        }
+        let next = match ready!(this.source.poll_frame(context)) {
+            Some(Ok(frame)) => {
+                let status = frame.trailers_ref().map(|fields| this.record.note_call_status(fields));
+                let frame = this.told(frame);
                 this.record.add_bytes(frame.data_ref().map_or(0, |chunk| chunk.len() as u64));
-                if frame.is_trailers() {
+                if status.is_some() {
                     // Nothing follows them, and nobody polls again to hear it.
                     this.record.end(Ending::Complete);
                 }
+                Some(Ok(frame))
             }
-            Poll::Ready(Some(Err(_))) => this.record.end(Ending::UpstreamTruncated),
-            Poll::Ready(None) => this.record.end(Ending::Complete),
-            Poll::Pending => {}
-        }
-        polled
+            Some(Err(broken)) => Some(this.break_off(broken)),
+            None => {
+                this.record.end(Ending::Complete);
+                None
+            }
+        };
+        Poll::Ready(next)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -97,6 +141,9 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Upstream(body) if self.record.web_form().is_some() && !body.is_end_stream() => {
+                SizeHint::default()
+            }
             Source::Upstream(body) => body.size_hint(),
         }
     }

@@ -2,6 +2,7 @@
 //! gateway's own words, and believed only when the upstream agrees in full. No other protocol is ever asked for: over
 //! `Upgrade: h2c` requests would pass that nobody has judged.
 
+use apigw_config::model::Protocol;
 use apigw_engine::rejection::{Rejection, UpstreamFailure};
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -38,6 +39,15 @@ impl Upgrade {
             _ => head.method == Method::GET && body.has_ended() && is_opening(head),
         };
         key.filter(|_| is_asked).map_or(Self::None, |key| Self::WebSocket(key.clone()))
+    }
+
+    /// What of it an upstream that speaks this protocol can be asked for: HTTP/2 has no upgrades (RFC 9113 section 8.6), so
+    /// there the request is one like any other.
+    pub(super) fn through(self, protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Http1 => self,
+            Protocol::Http2 => Self::None,
+        }
     }
 
     /// Asks the upstream.

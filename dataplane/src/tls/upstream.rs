@@ -10,12 +10,12 @@ use std::{
 };
 
 use apigw_config::{
-    model::{Backend, BackendTls, Destination},
+    model::{Backend, BackendTls, Destination, Protocol},
     names::{Scheme, UpstreamHost},
     problem::Problem,
 };
 use apigw_engine::{Snapshot, snapshot::Upstream};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
+use rustls::{AlertDescription, ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -157,7 +157,10 @@ impl UpstreamTls {
             UpstreamHost::Name(name) => ServerName::try_from(name.to_string())
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
         };
-        let client = self.client(upstream).ok_or(io::ErrorKind::NotFound)?;
+        let mut client = self.client(upstream).ok_or(io::ErrorKind::NotFound)?;
+        if upstream.protocol == Protocol::Http2 {
+            Arc::make_mut(&mut client).alpn_protocols = vec![HTTP_2.to_vec()];
+        }
         TlsConnector::from(client).connect(name, stream).await
     }
 
@@ -171,4 +174,18 @@ impl UpstreamTls {
             }
         }
     }
+}
+
+/// As ALPN has it (RFC 9113 section 3.2).
+const HTTP_2: &[u8] = b"h2";
+
+/// Whether HTTP/2 follows a handshake.
+pub(crate) fn agrees_on_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(HTTP_2)
+}
+
+/// Whether a handshake failed because the upstream speaks nothing that it was offered (RFC 7301 section 3.2).
+pub(crate) fn has_no_protocol(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)))
 }

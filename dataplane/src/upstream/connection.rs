@@ -15,11 +15,15 @@ use http::{Response, request, response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{pool::Pool, upload::Upload};
+use super::{
+    answer::{Repetition, SendError, UpstreamBroken},
+    pool::Pool,
+    upload::Upload,
+};
 use crate::{
     exchange::request_body::RequestBody,
     http1::{
-        decoder::{DecodeError, Decoded, Decoder},
+        decoder::{Decoded, Decoder},
         head::{self, HeadSearch},
         length::{self, Length},
         persistence::wants_more,
@@ -50,28 +54,6 @@ pub(crate) struct Wire {
     pub(super) write: WriteBuffer,
 }
 
-/// Why a request got no answer.
-pub(crate) struct SendError {
-    /// Whose fault it was; a fault of the request's body is known to the body itself.
-    pub(crate) failure: UpstreamFailure,
-    /// The request's body, if nothing of it was taken.
-    pub(crate) untouched: Option<RequestBody>,
-    /// Whether the upstream may have seen any of the request.
-    pub(crate) was_sent: bool,
-}
-
-/// An answer that breaks off.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpstreamBroken {
-    #[error("the body is malformed: {0}")]
-    Malformed(#[from] DecodeError),
-    #[error("the connection ended in the body")]
-    Truncated,
-    /// The request's body broke first; what was wrong with it is known there.
-    #[error("the request's body failed")]
-    RequestBody,
-}
-
 /// Why there is no head of an answer.
 enum NoAnswer {
     /// The connection ended.
@@ -94,11 +76,6 @@ impl Connection {
         self.upstream
     }
 
-    /// Whether an exchange has used it before: then the upstream may be closing it just now.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.is_reused
-    }
-
     /// When it was made, or its last exchange ended.
     pub(crate) fn last_used(&self) -> Instant {
         self.last_used
@@ -118,7 +95,8 @@ impl Connection {
         request: &request::Parts,
         body: RequestBody,
         pool: Rc<Pool>,
-    ) -> Result<Response<UpstreamBody>, Box<SendError>> {
+    ) -> Result<Response<Http1Body>, Box<SendError>> {
+        let is_reused = self.is_reused;
         let mut upload = Upload::begin(request, body, &mut self.wire.write);
         let mut awaited = AwaitedHead::default();
         let answer = poll_fn(|context| {
@@ -138,7 +116,7 @@ impl Connection {
             Ok((head, length)) => {
                 let may_be_reused = length != Length::UntilClose && wants_more(head.version, &head.headers);
                 let used = Used { connection: self, upload, pool, may_be_reused };
-                let body = UpstreamBody { decoder: Decoder::of_response(length), used: Some(Box::new(used)) };
+                let body = Http1Body { decoder: Decoder::of_response(length), used: Some(Box::new(used)) };
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {
@@ -146,8 +124,12 @@ impl Connection {
                     NoAnswer::Closed | NoAnswer::RequestBody => UpstreamFailure::Reset,
                     NoAnswer::Malformed => UpstreamFailure::Malformed,
                 };
-                let was_sent = upload.has_sent();
-                Err(Box::new(SendError { failure, untouched: upload.into_untouched(), was_sent }))
+                let repetition = match (failure, upload.has_sent()) {
+                    (UpstreamFailure::Reset, false) if is_reused => Repetition::Safe,
+                    (UpstreamFailure::Reset, true) if is_reused => Repetition::OfIdempotent,
+                    _ => Repetition::Unwise,
+                };
+                Err(Box::new(SendError { failure, untouched: upload.into_untouched(), repetition }))
             }
         }
     }
@@ -204,7 +186,7 @@ impl AwaitedHead {
 }
 
 /// The body of an upstream's answer. At its end the connection goes back to the pool; dropped before, it is closed.
-pub(crate) struct UpstreamBody {
+pub(crate) struct Http1Body {
     decoder: Decoder,
     used: Option<Box<Used>>,
 }
@@ -216,7 +198,7 @@ struct Used {
     may_be_reused: bool,
 }
 
-impl UpstreamBody {
+impl Http1Body {
     /// Lets what the client still sends go on. What fails is found when the answer is asked for next.
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
         if let Some(used) = &mut self.used {
@@ -269,7 +251,7 @@ impl UpstreamBody {
     }
 }
 
-impl Body for UpstreamBody {
+impl Body for Http1Body {
     type Data = Bytes;
     type Error = UpstreamBroken;
 
@@ -296,7 +278,7 @@ impl Body for UpstreamBody {
     }
 }
 
-impl Drop for UpstreamBody {
+impl Drop for Http1Body {
     fn drop(&mut self) {
         // An answer without a body ends before anybody polls it.
         if self.decoder.has_ended() {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 
 /// A connection that was used this lately counts as in use: another request may want it at once.
-const IN_USE: Duration = Duration::from_secs(1);
+pub(super) const IN_USE: Duration = Duration::from_secs(1);
 
 /// How many connections may wait, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,21 @@ impl Limits {
             per_upstream: part(upstream.max_idle_connections_per_host),
             idle: upstream.idle_connection_timeout.duration(),
         }
+    }
+
+    /// How many may wait.
+    pub(super) fn total(self) -> usize {
+        self.total
+    }
+
+    /// How many may wait of one upstream.
+    pub(super) fn per_upstream(self) -> usize {
+        self.per_upstream
+    }
+
+    /// How long one may wait.
+    pub(super) fn idle(self) -> Duration {
+        self.idle
     }
 }
 

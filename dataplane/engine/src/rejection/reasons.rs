@@ -44,7 +44,9 @@ fn rejections() -> Vec<Rejection> {
     use PathError::{
         Backslash, ControlCharacter, DotSegmentParameter, EscapedSeparator, InvalidEscape, NotAPath, Overlong,
     };
-    use UpstreamFailure::{Connect, ConnectTimeout, Malformed, Reset, ResponseTimeout, Tls, Unresolved};
+    use UpstreamFailure::{
+        Busy, Connect, ConnectTimeout, Malformed, NotHttp2, Reset, ResponseTimeout, Tls, Unresolved,
+    };
     const MAX_BYTES: u64 = 1_048_576;
     let head = [
         Rejection::TooManyConnections,
@@ -77,10 +79,13 @@ fn rejections() -> Vec<Rejection> {
         Rejection::TransferCoding,
         Rejection::BodyMalformed,
         Rejection::BodyIncomplete,
+        Rejection::CallTimeoutMalformed,
+        Rejection::DeadlineExceeded,
         Rejection::TooBusy(Full { max_in_flight: 1 }),
         Rejection::CircuitOpen(Open { retry_after: std::time::Duration::ZERO }),
     ];
-    let upstreams = [Unresolved, Connect, ConnectTimeout, Tls, Reset, Malformed, ResponseTimeout];
+    let upstreams =
+        [Unresolved, Connect, ConnectTimeout, Tls, NotHttp2, Busy, Reset, Malformed, ResponseTimeout];
     let mut all = Vec::from(head);
     all.extend(paths.map(Rejection::Path));
     all.extend([AddressRefusal::Denied, AddressRefusal::NotAllowed].map(Rejection::Address));

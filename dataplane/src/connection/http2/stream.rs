@@ -31,7 +31,7 @@ use crate::{
         drive, refused,
         tunnel::{Broken, Tunnel},
     },
-    exchange::{self, forwarding, request_body::ClientBody, response_body::ResponseBody, upgrade},
+    exchange::{self, call, forwarding, request_body::ClientBody, response_body::ResponseBody, upgrade},
     http1::read_buffer::ReadBuffer,
     worker::Worker,
 };
@@ -59,9 +59,10 @@ async fn exchange(
     request: Request<RecvStream>,
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
 ) -> End {
+    let dialect = call::dialect(request.method(), request.headers());
     let (response, said) = match begin(worker, request, responder) {
         Ok((request, said)) => (answer(worker, client, request, responder).await, said),
-        Err(rejection) => (Some(exchange::refuse(worker, client, &rejection)), None),
+        Err(rejection) => (Some(exchange::refuse(worker, client, dialect, &rejection)), None),
     };
     let Some(response) = response else { return End::Gone };
     if let (StatusCode::SWITCHING_PROTOCOLS, Some(said)) = (response.status(), said) {
@@ -194,6 +195,8 @@ impl Outgoing<'_> {
                 match self.poll_send(context) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
+                    // Trailers need no window.
+                    Poll::Pending if self.body.is_overdue() => self.piece.clear(),
                     Poll::Pending => {
                         self.body.poll_upload(context);
                         return Poll::Pending;

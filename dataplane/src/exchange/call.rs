@@ -1,0 +1,82 @@
+//! A call of gRPC: how long its caller waits, and how he is told that it failed: in gRPC's own fields, with 200 as the status
+//! of HTTP. Log and metrics have the gateway's refusal as it is for everybody.
+
+use apigw_engine::{
+    grpc::{
+        Dialect,
+        status::{self, GRPC_STATUS, GrpcStatus},
+        timeout::{self, GRPC_TIMEOUT},
+    },
+    rejection::{Answer, Rejection},
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, Method, Response, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+
+use super::{record::Record, response_body::Source};
+use crate::connection::deadlines::Deadlines;
+
+/// The dialect of a request.
+pub(crate) fn dialect(method: &Method, fields: &HeaderMap) -> Dialect {
+    if *method == Method::POST { Dialect::of(fields) } else { Dialect::Http }
+}
+
+/// Begins to wait for as long as the caller does.
+///
+/// # Errors
+/// When he does not say how long that is.
+pub(super) fn wait(dialect: Dialect, fields: &HeaderMap, deadlines: &Deadlines) -> Result<(), Rejection> {
+    if let (true, Some(time)) = (dialect.is_call(), timeout::told_in(fields)?) {
+        deadlines.caller_waits(time);
+    }
+    Ok(())
+}
+
+/// Tells an upstream how long the caller still waits.
+pub(super) fn tell_time_left(fields: &mut HeaderMap, deadlines: &Deadlines) {
+    if let Some(left) = deadlines.caller_time_left() {
+        fields.insert(GRPC_TIMEOUT, timeout::write(left));
+    }
+}
+
+/// The answer to a call that is refused. It has no messages, and all is said in its head.
+pub(super) fn refusal(rejection: &Rejection, answer: &Answer, record: &mut Record) -> Response<Source> {
+    let mut response = Response::new(Source::Own(Bytes::new()));
+    *response.headers_mut() = failure(rejection, answer, record);
+    response.headers_mut().insert(CONTENT_TYPE, record.dialect().media_type());
+    response
+}
+
+/// The fields that tell a caller of a failure, in a head or in trailers. He is told what others are told in a body.
+pub(super) fn failure(rejection: &Rejection, answer: &Answer, record: &mut Record) -> HeaderMap {
+    let status = GrpcStatus::from(rejection);
+    record.set_call_status(status);
+    let message = answer.body(record.route_name(), record.request_id().to_str().unwrap_or(""));
+    status::fields(status, &message)
+}
+
+/// How a client learns that an answer breaks off which has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// By that.
+    Breaking,
+    /// By the status in trailers, where those of a call are awaited.
+    Trailers,
+}
+
+impl Telling {
+    /// For the answer to a request of this version.
+    pub(super) fn of(record: &Record, version: Version, response: &Response<Source>) -> Self {
+        let fields = response.headers();
+        let has_trailers = version == Version::HTTP_2
+            && record.dialect() == Dialect::Grpc
+            && Dialect::of(fields) == Dialect::Grpc
+            // Told a length, the client would take trailers before it for a breach of the protocol.
+            && !fields.contains_key(CONTENT_LENGTH);
+        let has_said_all = fields.contains_key(GRPC_STATUS);
+        let awaits_trailers = !has_said_all && (has_trailers || record.web_form().is_some());
+        if awaits_trailers { Self::Trailers } else { Self::Breaking }
+    }
+}
