@@ -1,6 +1,6 @@
 //! What each target does with its bytes, and what must hold whatever they are.
 //!
-//! Included by the targets and by `dataplane/engine/tests/corpora.rs`, so that the kept corpora are replayed by every test
+//! Included by the targets and by `dataplane/engine/tests/corpora.rs`; `messages.rs` is the same for HTTP/1. So the kept corpora are replayed by every test
 //! run, without a fuzzer and its nightly compiler.
 
 use std::net::IpAddr;
@@ -13,6 +13,7 @@ use apigw_engine::{
     client::client_address,
     jwt::{authorization::bearer_token, token::Token},
     path::NormalPath,
+    proxy_protocol::{MAX_HEADER_BYTES, ProxyHeader, parse},
 };
 
 /// A path in one form is in that form, by whatever rules.
@@ -58,6 +59,19 @@ pub(crate) fn token(bytes: &[u8]) {
     assert_eq!(token.text(), text);
     assert!(token.kid().is_none_or(|kid| kid.len() <= text.len()));
     let _ = token.claimed_issuer();
+}
+
+/// The beginning of a connection. What is known of it does not change with what follows, and none of it waits for ever.
+pub(crate) fn proxy(bytes: &[u8]) {
+    match parse(bytes) {
+        Ok(ProxyHeader::Incomplete) => assert!(bytes.len() < MAX_HEADER_BYTES, "{bytes:?}"),
+        Ok(ProxyHeader::Complete { length, .. }) => {
+            assert!((1..=bytes.len().min(MAX_HEADER_BYTES)).contains(&length), "{bytes:?}");
+            assert_eq!(parse(&bytes[..length]), parse(bytes));
+            assert!((0..length).all(|cut| parse(&bytes[..cut]) == Ok(ProxyHeader::Incomplete)), "{bytes:?}");
+        }
+        Err(error) => assert_eq!(parse(&[bytes, b"\r\n"].concat()), Err(error), "{bytes:?}"),
+    }
 }
 
 /// A file that is a configuration means the same after it has travelled.

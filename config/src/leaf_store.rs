@@ -15,16 +15,19 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{self, BufWriter, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
 };
 
 use apigw_proto::v1;
 use bytes::{Buf as _, Bytes};
 
-use crate::wire::{Hash, IdentityError, Leaf, LeafError, MAX_LEAF_ENTRIES, Resource, ResourceKind};
+use crate::{
+    state_file,
+    wire::{Hash, IdentityError, Leaf, LeafError, MAX_LEAF_ENTRIES, Resource, ResourceKind},
+};
 
 const MAGIC: &[u8; 8] = b"apigwLEF";
 const VERSION: u32 = 1;
@@ -123,14 +126,11 @@ impl LeafStore {
             _ => {}
         }
         let unfinished = self.directory.join(UNFINISHED);
-        // A new file, so that its mode is certain.
-        remove_if_there(fs::remove_file(&unfinished))?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        let mut out = BufWriter::new(file);
+        let mut out = BufWriter::new(state_file::create(&unfinished)?);
         encode(leaf, &mut out)?;
         out.flush()?;
         out.get_ref().sync_all()?;
-        fs::rename(&unfinished, self.file(leaf.hash()))
+        state_file::put(&unfinished, &self.file(leaf.hash()))
     }
 
     /// Makes the names of what was written last.
@@ -166,14 +166,7 @@ impl LeafStore {
         for hash in needed {
             unneeded.remove(&hash.to_string());
         }
-        unneeded.iter().try_for_each(|name| remove_if_there(fs::remove_file(self.directory.join(name))))
-    }
-}
-
-fn remove_if_there(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        unneeded.iter().try_for_each(|name| state_file::clear(&self.directory.join(name)))
     }
 }
 

@@ -9,6 +9,8 @@ pub mod admin_key;
 pub mod diff;
 pub mod json;
 pub mod leaf_store;
+/// Files of a state directory.
+pub mod state_file;
 pub mod model;
 pub mod names;
 pub mod pages;

@@ -11,6 +11,7 @@ mod checks;
 mod circuit_breaker;
 mod gateway_config;
 mod paths;
+mod proxy_protocol;
 mod rate_limit;
 mod rate_limit_backend;
 mod route;
@@ -28,6 +29,7 @@ pub use self::{
     circuit_breaker::{CircuitBreaker, FailureRate},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     paths::{EncodedSlash, PathRules},
+    proxy_protocol::ProxyProtocol,
     rate_limit::{RateLimit, RateLimitScope},
     rate_limit_backend::{
         MaxKeys, MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
@@ -35,9 +37,12 @@ pub use self::{
     },
     route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
     rules::ConfigError,
-    tls::{CertificateFiles, ClientAuth, ClientAuthMode, PlainRequests, ServerTls, TlsListening, TlsVersion},
+    tls::{
+        CertificateFiles, CertificateForwarding, ClientAuth, ClientAuthMode, PlainRequests, ServerTls,
+        TlsListening, TlsVersion,
+    },
 };
-use crate::names::{AddressRange, ByteCount, ListenAddress, Period, ValueError};
+use crate::names::{AddressRange, ByteCount, ListenAddress, Period, TrafficAddress, ValueError};
 
 /// Everything that is neither a route nor a backend.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -58,7 +63,9 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// At least one.
-    addresses: Vec<ListenAddress>,
+    addresses: Vec<TrafficAddress>,
+    /// Who says first of each connection whom it is of; none: nobody does.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// TLS towards clients; none: all is in clear.
     pub tls: Option<ServerTls>,
     /// Peers whose forwarding headers are believed.
@@ -96,7 +103,7 @@ impl Server {
 
     /// The addresses to listen on, at least one.
     #[must_use]
-    pub fn addresses(&self) -> &[ListenAddress] {
+    pub fn addresses(&self) -> &[TrafficAddress] {
         &self.addresses
     }
 
@@ -104,7 +111,7 @@ impl Server {
     ///
     /// # Errors
     /// When there is none.
-    pub fn with_addresses(mut self, addresses: Vec<ListenAddress>) -> Result<Self, ValueError> {
+    pub fn with_addresses(mut self, addresses: Vec<TrafficAddress>) -> Result<Self, ValueError> {
         if addresses.is_empty() {
             return Err(ValueError::Empty);
         }
@@ -117,6 +124,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             addresses: vec![":8080".parse().expect("the default address is one")],
+            proxy_protocol: None,
             tls: None,
             trusted_proxies: Vec::new(),
             address_lists: AddressLists::default(),

@@ -13,6 +13,7 @@ mod header;
 mod policy_mode;
 mod quantity;
 mod secret;
+mod socket_path;
 mod upstream;
 mod value_error;
 
@@ -21,7 +22,7 @@ use std::{fmt, hash::BuildHasher as _, str::FromStr, sync::Arc};
 use rustc_hash::FxBuildHasher;
 
 pub use self::{
-    address::{AddressRange, ListenAddress, ServerAddress},
+    address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
     backend::{BackendName, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
@@ -31,6 +32,7 @@ pub use self::{
     policy_mode::PolicyMode,
     quantity::{ByteCount, Percent, Period, Span},
     secret::Secret,
+    socket_path::{SocketPath, SocketPathError, UNIX_SCHEME},
     upstream::{Scheme, UpstreamHost, UpstreamUrl},
     value_error::ValueError,
 };

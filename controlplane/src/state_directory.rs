@@ -4,13 +4,13 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
-use apigw_config::wire::Hash;
+use apigw_config::{state_file, wire::Hash};
 
 /// Why there is no directory to keep anything in.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ impl StateDirectory {
 fn lock(path: &Path) -> Result<File, TryLockError> {
     let open = || {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join("lock"))
+        state_file::open_lock(&path.join("lock"))
     };
     let file = open().map_err(TryLockError::Error)?;
     file.try_lock()?;
@@ -119,6 +119,15 @@ mod tests {
     fn a_place_that_is_no_directory_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let refused = StateDirectory::take(file.path().join("state"));
+        assert!(matches!(refused, Err(StateDirectoryError::Unusable { .. })));
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_the_lock_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = directory.path().join("lock");
+        assert!(std::process::Command::new("mkfifo").arg(&lock).status().unwrap().success());
+        let refused = StateDirectory::take(directory.path().to_owned());
         assert!(matches!(refused, Err(StateDirectoryError::Unusable { .. })));
     }
 

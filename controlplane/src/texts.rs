@@ -5,13 +5,14 @@
 //! with its checksum.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use apigw_config::{
+    state_file,
     watch::MAX_FILE_BYTES,
     wire::{Hash, Revision},
 };
@@ -65,12 +66,11 @@ impl Texts {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         let unfinished = self.directory.join(UNFINISHED);
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+        let mut file = state_file::create(&unfinished)?;
         for part in [HEAD, Hash::of(&packed).as_bytes(), &packed] {
             file.write_all(part)?;
         }
-        Ok(fs::rename(&unfinished, self.path(revision))?)
+        Ok(state_file::put(&unfinished, &self.path(revision))?)
     }
 
     /// Keeps what one revision was read from for another, too, that has the same content.
@@ -81,10 +81,8 @@ impl Texts {
 
     /// What a revision was read from.
     pub(crate) fn read(&self, revision: Revision) -> Result<Vec<u8>, TextError> {
-        let mut bytes = Vec::new();
-        let file = File::open(self.path(revision)).map_err(missing)?;
         let most = HEAD.len() + HASH_BYTES + MAX_KEPT_BYTES;
-        file.take(most as u64).read_to_end(&mut bytes)?;
+        let bytes = state_file::read(&self.path(revision), most as u64).map_err(missing)?;
         let rest = bytes.strip_prefix(HEAD).ok_or(TextError::Damaged)?;
         let (checksum, packed) = rest.split_first_chunk::<HASH_BYTES>().ok_or(TextError::Damaged)?;
         if Hash::of(packed).as_bytes() != checksum {
@@ -100,7 +98,7 @@ impl Texts {
         for entry in fs::read_dir(&self.directory).map_err(missing)? {
             let entry = entry?;
             if !kept.iter().any(|revision| name(*revision) == entry.file_name().to_string_lossy()) {
-                fs::remove_file(entry.path())?;
+                state_file::clear(&entry.path())?;
             }
         }
         Ok(())
@@ -162,6 +160,24 @@ mod tests {
                 assert!(matches!(texts.read(revision(1)), Err(TextError::Damaged)), "{place}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_file_in_place_of_a_text_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let texts = Texts::beside(directory.path());
+        texts.keep(revision(1), b"routes: []").unwrap();
+        for name in ["7-1", ".new"] {
+            let path = directory.path().join("texts").join(name);
+            state_file::clear(&path).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        }
+        assert!(matches!(texts.read(revision(1)), Err(TextError::Io(_))));
+        texts.keep(revision(1), b"routes: []").unwrap();
+        assert_eq!(texts.read(revision(1)).unwrap(), b"routes: []");
+        fs::create_dir(directory.path().join("texts/7-2")).unwrap();
+        texts.sweep(&[revision(1)]).unwrap();
+        assert!(!directory.path().join("texts/7-2").exists());
     }
 
     #[test]

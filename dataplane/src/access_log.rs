@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 64 * 1_024;
 /// The most buffers that wait for the writer.
 const QUEUED_BUFFERS: usize = 64;
 
-/// One line. Its texts, but for the path, hold no `"`, no `\` and no control character: names and authorities are checked
+/// One line. Its texts, but for the path, the certificate and the upstream, hold no `"`, no `\` and no control character: names and authorities are checked
 /// where they are made, ids where they are taken.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
@@ -33,6 +33,8 @@ pub(crate) struct Line<'a> {
     /// Without the query, which may hold secrets.
     pub(crate) path: &'a str,
     pub(crate) client: IpAddr,
+    /// The subject of the certificate that it has shown; empty: there is none.
+    pub(crate) client_certificate: &'a str,
     /// 499: the client went before there was one.
     pub(crate) status: u16,
     /// `ok`, or a stable reason code.
@@ -180,8 +182,13 @@ impl Lines {
         if let Some(reason) = line.shadow {
             text.push(",\"shadow\":\"").push(reason).push("\"");
         }
+        if !line.client_certificate.is_empty() {
+            text.push(",\"client_cert\":\"").push_escaped(line.client_certificate);
+            text.push("\"");
+        }
         if !line.upstream.is_empty() {
-            text.push(",\"upstream\":\"").push(line.upstream).push("\"");
+            text.push(",\"upstream\":\"").push_escaped(line.upstream);
+            text.push("\"");
         }
         if let Some(duration) = line.upstream_duration {
             text.push(",\"upstream_duration\":").push_seconds(duration);
@@ -291,6 +298,7 @@ mod tests {
             method: "GET",
             path,
             client: [192, 0, 2, 1].into(),
+            client_certificate: "",
             status: 200,
             why: "ok",
             call_status: None,

@@ -10,8 +10,9 @@ use apigw_config::{model::Settings, problem::Problem};
 use apigw_transport::{
     address::Address,
     credentials::Credentials,
-    listener::{BindError, Listener, SocketFile},
+    listener::{BindError, Listener},
     server::{Protocols, Serving},
+    socket_file::{SocketFile, SocketFileError},
 };
 use axum::{
     Router,
@@ -77,7 +78,10 @@ impl AdminServer {
         }
         let listener = Listener::bind(&address, &self.credentials).map_err(|error| {
             let message = match &error {
-                BindError::Listen { source, .. } => format!("{error}: {source}"),
+                BindError::Listen { source, .. }
+                | BindError::File(SocketFileError::System { source, .. }) => {
+                    format!("{error}: {source}")
+                }
                 _ => error.to_string(),
             };
             problem("admin.addr", message)

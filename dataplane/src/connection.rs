@@ -3,6 +3,8 @@
 
 /// What it waits for, and until when.
 pub(crate) mod deadlines;
+/// Its first bytes, where a proxy says whom it is of.
+mod proxied;
 /// Its first bytes, where TLS is spoken.
 mod handshake;
 /// Its socket, what has come and what is to go.
@@ -19,7 +21,7 @@ mod refusal;
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
-    net::SocketAddr,
+    net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
@@ -31,7 +33,6 @@ use apigw_engine::rejection::Rejection;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header::EXPECT};
 use tokio::{
-    net::TcpStream,
     task::unconstrained,
     time::{Instant, sleep_until},
 };
@@ -40,7 +41,7 @@ use self::{
     client_io::{ClientIo, NoHead},
     deadlines::{Deadlines, Expired, Phase},
     handshake::Begun,
-    outgoing::{Asked, Outgoing},
+    outgoing::{Asked, Broken, Outgoing},
 };
 use crate::{
     exchange::{
@@ -55,7 +56,7 @@ use crate::{
         persistence::wants_more,
     },
     listeners::Purpose,
-    socket::Socket,
+    socket::{Socket, stream::Stream},
     worker::Worker,
 };
 
@@ -106,6 +107,8 @@ enum End {
     Expired(Expired),
     /// The client has gone.
     Gone,
+    /// As nobody wished: in the middle of an answer that only a reset tells from a whole one.
+    CutOff,
     /// The client speaks HTTP/2.
     Http2,
 }
@@ -113,15 +116,23 @@ enum End {
 /// Serves a connection to its end.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: Stream,
+    peer: IpAddr,
     purpose: Purpose,
     control: Rc<Control>,
 ) {
+    // On the heap, so that connections without it do not carry the room for it.
+    let peer = match proxied::time_limit(&worker, peer) {
+        None => peer,
+        Some(limit) => match Box::pin(proxied::client(&worker, &mut stream, peer, limit)).await {
+            Some(client) => client,
+            None => return,
+        },
+    };
     let tls = worker.view().serving().tls_on(purpose);
     let (begun, scheme) = match tls {
-        None => (Begun::Ready(Socket::Plain(stream)), Scheme::Http),
-        // On the heap, so that connections in clear do not carry the room for it.
+        None => (Begun::Ready(Socket::Plain(stream), None), Scheme::Http),
+        // On the heap as well.
         Some(tls) => (Box::pin(handshake::begin(&worker, stream, &tls)).await, Scheme::Https),
     };
     let (deadlines, max_header_bytes) = {
@@ -130,11 +141,12 @@ pub(crate) async fn serve(
         let deadlines = Deadlines::new(&settings.server, &settings.upstream, Instant::now());
         (Rc::new(deadlines), settings.server.max_header_bytes.get())
     };
-    let peer = Peer::new(peer.ip(), scheme);
-    let client = Rc::new(Client { peer, deadlines: Rc::clone(&deadlines), control });
-    let socket = match begun {
-        Begun::Ready(socket) => socket,
+    let peer = Peer::new(peer, scheme);
+    let client_of = |peer| Rc::new(Client { peer, deadlines: Rc::clone(&deadlines), control });
+    let (client, socket) = match begun {
+        Begun::Ready(socket, certificate) => (client_of(peer.with_certificate(certificate)), socket),
         Begun::InClear(mut socket) => {
+            let client = client_of(peer);
             refusal::answer(&worker, &client, &mut socket, &Rejection::TlsExpected).await;
             return refusal::linger(socket).await;
         }
@@ -150,6 +162,7 @@ pub(crate) async fn serve(
         End::Refused(rejection) => Some(rejection),
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
         End::Closed => None,
+        End::CutOff => return socket.reset(),
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
         End::Expired(_) | End::Gone => return,
         End::Http2 => {
@@ -164,14 +177,14 @@ pub(crate) async fn serve(
 }
 
 /// Answers a connection that there is no place for, whatever it asks.
-pub(crate) async fn turn_away(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn turn_away(worker: &Rc<Worker>, stream: Stream, peer: IpAddr) {
     let mut socket = Socket::Plain(stream);
     let deadlines = {
         let view = worker.view();
         let settings = view.snapshot().settings();
         Rc::new(Deadlines::new(&settings.server, &settings.upstream, Instant::now()))
     };
-    let client = Client { peer: Peer::new(peer.ip(), Scheme::Http), deadlines, control: Rc::default() };
+    let client = Client { peer: Peer::new(peer, Scheme::Http), deadlines, control: Rc::default() };
     refusal::answer(worker, &client, &mut socket, &Rejection::TooManyConnections).await;
     refusal::linger(socket).await;
 }
@@ -210,7 +223,10 @@ async fn serve_requests(
         let mut outgoing = Outgoing::begin(response, &asked, io, &worker.date());
         let is_last = match poll_fn(|context| outgoing.poll(io, context)).await {
             Ok(()) => outgoing.is_last(),
-            Err(_broken) => return End::Gone,
+            // Ended as usual, the answer would look whole.
+            Err(Broken::Upstream) if outgoing.ends_with_connection() => return End::CutOff,
+            Err(Broken::Upstream) => return End::Closed,
+            Err(Broken::Client) => return End::Gone,
         };
         drop(outgoing);
         client.deadlines.flushed();

@@ -6,13 +6,12 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use apigw_config::{
     model::{GatewayConfig, RateLimitBackend, Server},
-    names::ListenAddress,
+    names::TrafficAddress,
     problem::Problem,
     wire::Revision,
 };
@@ -23,7 +22,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     access_log::LogQueue,
     admin::endpoints::Endpoints,
-    listeners::{self, Listeners, Purpose},
+    listeners::{self, Bound, Listeners, Purpose},
     metrics::Metrics,
     rate_limit_redis::RedisLimiter,
     resolver::{self, Addresses},
@@ -37,7 +36,7 @@ use crate::{
 pub(crate) struct Parameters {
     pub(crate) workers: usize,
     /// Listen here, whatever the configuration says.
-    pub(crate) listen: Option<ListenAddress>,
+    pub(crate) listen: Option<TrafficAddress>,
     /// Where relative paths of the configuration begin.
     pub(crate) files: FileBase,
     pub(crate) running: Arc<Running>,
@@ -58,7 +57,7 @@ pub(crate) struct Gateway {
 }
 
 /// Where the gateway listens, and what for.
-type Place = (ListenAddress, Purpose);
+type Place = (TrafficAddress, Purpose);
 
 #[derive(Default)]
 struct Active {
@@ -67,10 +66,10 @@ struct Active {
     last_listener: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Listening {
     id: ListenerId,
-    bound: SocketAddr,
+    bound: Bound,
 }
 
 /// A configuration that can come into force. Dropped instead, it leaves no trace.
@@ -161,7 +160,7 @@ impl Gateway {
             for (worker, socket) in active.workers.iter().zip(listeners.sockets) {
                 worker.send(Command::Listen(id, socket, *purpose));
             }
-            tracing::info!(purpose = purpose.name(), address = %written(address, bound), "listening");
+            tracing::info!(purpose = purpose.name(), address = bound.written(address), "listening");
             active.listening.insert(place, Listening { id, bound });
         }
         for place in changes.closed {
@@ -203,15 +202,13 @@ impl Gateway {
         let secure = secure.iter().map(|address| (address.clone(), Purpose::Tls));
         let wanted: Vec<Place> = traffic.chain(secure).collect();
         let active = self.active();
-        let own_ports: Vec<_> = active.listening.values().map(|listening| listening.bound.port()).collect();
+        let own: Vec<_> = active.listening.values().map(|listening| &listening.bound).collect();
         let (mut opened, mut problems) = (Vec::new(), Vec::new());
         for place in wanted.iter().filter(|place| !active.listening.contains_key(place)) {
             let (address, purpose) = place;
-            match listeners::bind(address, self.parameters.workers, &own_ports) {
+            match listeners::bind(address, self.parameters.workers, &own) {
                 Ok(listeners) => opened.push((place.clone(), listeners)),
-                Err(error) => {
-                    problems.push(problem(purpose.key(), format!("cannot listen on {address}: {error}")));
-                }
+                Err(error) => problems.push(problem(purpose.key(), error.to_string())),
             }
         }
         let unwanted = active.listening.keys().filter(|place| !wanted.contains(place)).cloned();
@@ -262,7 +259,7 @@ impl Gateway {
 impl Active {
     fn listen_address(&self) -> String {
         let listening =
-            self.listening.iter().map(|((address, _), listening)| written(address, listening.bound));
+            self.listening.iter().map(|((address, _), listening)| listening.bound.written(address));
         let mut addresses: Vec<_> = listening.collect();
         addresses.sort_unstable();
         addresses.join(",")
@@ -271,19 +268,14 @@ impl Active {
     fn close(&mut self, place: &Place) {
         if let Some(Listening { id, bound }) = self.listening.remove(place) {
             let (address, purpose) = place;
+            let address = bound.written(address);
+            // A socket file goes first, so that nobody comes whom no worker would accept any more.
+            drop(bound);
             for worker in &self.workers {
                 worker.send(Command::Close(id));
             }
-            tracing::info!(purpose = purpose.name(), address = %written(address, bound), "listener closing");
+            tracing::info!(purpose = purpose.name(), address, "listener closing");
         }
-    }
-}
-
-/// An address as configured, with the port that was really bound.
-fn written(address: &ListenAddress, bound: SocketAddr) -> String {
-    match address.address() {
-        Some(_) => bound.to_string(),
-        None => format!(":{}", bound.port()),
     }
 }
 

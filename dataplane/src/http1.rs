@@ -19,3 +19,6 @@ pub(crate) mod decoder;
 pub(crate) mod encoder;
 /// Bytes that are to go.
 pub(crate) mod write_buffer;
+
+#[cfg(test)]
+mod corpora;

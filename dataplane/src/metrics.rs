@@ -35,7 +35,7 @@ use self::{
 };
 pub(crate) use self::{
     of_route::{ReasonSums, RouteCounters},
-    of_worker::{HandshakeOutcome, OpenConnection, WorkerCounters},
+    of_worker::{HandshakeOutcome, OpenConnection, ProxyHeaderOutcome, WorkerCounters},
 };
 
 /// All workers' counters. Locked when a worker meets a route for the first time and when somebody asks; never for a

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use apigw_config::names::ListenAddress;
+use apigw_config::names::TrafficAddress;
 use apigw_transport::{address::Address, tls::TlsFlags};
 use clap::{ArgGroup, Parser};
 
@@ -30,9 +30,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR", env = "APIGW_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 
-    /// Listen here for traffic, whatever the configuration says.
+    /// Listen here for traffic, whatever the configuration says; HOST:PORT or unix:PATH.
     #[arg(long, value_name = "ADDR", env = "APIGW_LISTEN")]
-    pub(crate) listen: Option<ListenAddress>,
+    pub(crate) listen: Option<TrafficAddress>,
 
     /// Listen here for the admin endpoints and the gRPC API, whatever the configuration says; HOST:PORT or unix:PATH.
     #[arg(long, value_name = "ADDR", env = "APIGW_ADMIN_LISTEN")]

@@ -148,7 +148,7 @@ fn look_up(names: impl Iterator<Item = Arc<str>>) -> JoinSet<(Arc<str>, Found)> 
 fn names(snapshot: &Snapshot) -> impl Iterator<Item = Arc<str>> {
     snapshot.upstreams().filter_map(|upstream| match &upstream.host {
         UpstreamHost::Name(name) => Some(Arc::clone(name)),
-        UpstreamHost::Address(_) => None,
+        UpstreamHost::Address(_) | UpstreamHost::Unix(_) => None,
     })
 }
 

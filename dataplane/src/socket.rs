@@ -1,5 +1,8 @@
 //! A connection's bytes, in clear or in TLS, with clients and upstreams. What is said on it is not known here.
 
+/// As the system carries them.
+pub(crate) mod stream;
+
 use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd},
@@ -7,22 +10,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{client, server};
 
+use self::stream::Stream;
 use crate::http1::read_buffer::ReadBuffer;
 
 /// A connection. One in clear costs nothing beside what its socket costs; what TLS needs is on the heap.
 #[derive(Debug)]
 pub(crate) enum Socket {
-    Plain(TcpStream),
+    Plain(Stream),
     /// Of a client.
-    Accepted(Box<server::TlsStream<TcpStream>>),
+    Accepted(Box<server::TlsStream<Stream>>),
     /// Of an upstream.
-    Dialled(Box<client::TlsStream<TcpStream>>),
+    Dialled(Box<client::TlsStream<Stream>>),
 }
 
 /// Does the same with each kind.
@@ -56,6 +57,13 @@ impl Socket {
         filled
     }
 
+    /// Ends the connection so that its peer sees that it was cut off. In TLS the missing last word tells (RFC 8446 section 6.1).
+    pub(crate) fn reset(self) {
+        if let Self::Plain(stream) = self {
+            stream.reset();
+        }
+    }
+
     fn poll_read_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => stream.poll_read_ready(context),
@@ -72,7 +80,7 @@ impl Socket {
 }
 
 /// Of a session that wants nothing, something was deciphered already, or the peer has said its last word.
-fn poll_record(stream: &TcpStream, wants_read: bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn poll_record(stream: &Stream, wants_read: bool, context: &mut Context<'_>) -> Poll<io::Result<()>> {
     if wants_read { stream.poll_read_ready(context) } else { Poll::Ready(Ok(())) }
 }
 

@@ -9,6 +9,8 @@ mod backend_files;
 mod material;
 /// The files, followed.
 mod renewal;
+/// What clients show.
+pub(crate) mod client_certificate;
 /// Towards upstreams.
 pub(crate) mod upstream;
 
@@ -24,10 +26,11 @@ use std::{
 use apigw_config::{model, names::FilePath, problem::Problem};
 use apigw_transport::tls::pem::TlsError;
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::{ServerConfig, ServerConnection};
 use tokio::task::AbortHandle;
 
 use self::{
+    client_certificate::ClientCertificate,
     material::{Material, Texts},
     renewal::{Renewable, Seen},
 };
@@ -153,6 +156,11 @@ impl ServerTls {
     /// For a client to finish its handshake.
     pub(crate) fn handshake_timeout(&self) -> Duration {
         self.current.settings.handshake_timeout.duration()
+    }
+
+    /// What a client has shown in its handshake, if anything.
+    pub(crate) fn client_certificate(&self, session: &ServerConnection) -> Option<ClientCertificate> {
+        ClientCertificate::new(session.peer_certificates()?, self.current.settings.forwarding)
     }
 
     /// Of every certificate in use.

@@ -33,10 +33,7 @@ use apigw_engine::{
     snapshot::{Snapshot, Upstream},
 };
 use http::{Method, Response, request};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use self::{
     answer::{Repetition, SendError, UpstreamBody},
@@ -50,7 +47,7 @@ use crate::{
     exchange::request_body::RequestBody,
     metrics::WorkerCounters,
     serving::Serving,
-    socket::Socket,
+    socket::{Socket, stream::Stream},
     tls::upstream::{UpstreamTls, agrees_on_http2, has_no_protocol},
 };
 
@@ -181,7 +178,7 @@ impl Upstreams {
     async fn secure(
         &self,
         upstream: &Upstream,
-        stream: TcpStream,
+        stream: Stream,
         limit: Duration,
     ) -> Result<Socket, UpstreamFailure> {
         let tls = self.tls.borrow().clone();

@@ -6,13 +6,16 @@
 
 /// How many clients may be connected.
 pub(crate) mod places;
+/// Where they come in.
+mod accepting;
+/// Those that are served.
+mod connections;
 /// What a request is served by.
 mod view;
 
 use std::{
     cell::{Cell, RefCell},
     hash::RandomState,
-    net::SocketAddr,
     rc::Rc,
     sync::{Arc, mpsc::sync_channel},
     thread::JoinHandle,
@@ -29,25 +32,22 @@ use apigw_engine::{
 use arc_swap::{ArcSwap, Cache};
 use http::HeaderValue;
 use rustc_hash::FxHashMap;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    net::{TcpListener, TcpStream},
     runtime::LocalOptions,
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-        oneshot, watch,
+        watch,
     },
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use self::places::{Place, Places};
 pub(crate) use self::view::View;
+use self::{accepting::listen, connections::Connections, places::Places};
 use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
-    connection::{self, Control},
-    listeners::Purpose,
-    metrics::{Metrics, OpenConnection, RouteCounters, WorkerCounters},
+    listeners::{ListeningSocket, Purpose},
+    metrics::{Metrics, RouteCounters, WorkerCounters},
     rate_limit_redis::{RedisLimiter, Roots},
     resolver::Addresses,
     serving::Serving,
@@ -56,12 +56,6 @@ use crate::{
 
 /// How often a worker writes out its log and looks after its pool.
 const TICK: Duration = Duration::from_millis(100);
-
-/// How long accepting pauses after an error such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// The most connections of one worker that are being told that there is no place for them. Further ones are closed at once.
-const MOST_BEING_TURNED_AWAY: u32 = 256;
 
 /// The most that a worker remembers of verified tokens.
 const REMEMBERED_TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 32 << 20 };
@@ -98,7 +92,7 @@ pub(crate) struct ListenerId(pub(crate) u64);
 /// What the gateway tells a worker. Few, and sent by the gateway alone, so their queue needs no bound.
 pub(crate) enum Command {
     /// Accept connections here as well.
-    Listen(ListenerId, std::net::TcpListener, Purpose),
+    Listen(ListenerId, ListeningSocket, Purpose),
     /// Accept what has been established here, then close; its connections end when they are idle.
     Close(ListenerId),
     /// End when the last connection has; the listeners are closed before.
@@ -161,9 +155,7 @@ pub(crate) struct Worker {
     pub(crate) tokens: RefCell<TokenCache>,
     /// None: rate limits are counted in this process.
     shared_limiter: RefCell<Option<Rc<SharedLimiter>>>,
-    connections: RefCell<FxHashMap<u64, (ListenerId, Rc<Control>)>>,
-    last_connection: Cell<u64>,
-    being_turned_away: Cell<u32>,
+    connections: Rc<Connections>,
     /// Listeners that have not closed yet.
     listeners: Cell<usize>,
     /// Of the routes that this worker has met in the present snapshot.
@@ -199,9 +191,7 @@ impl Worker {
             running: RefCell::new(running),
             log: shared.log.buffer(),
             random: RefCell::new(fastrand::Rng::new()),
-            connections: RefCell::default(),
-            last_connection: Cell::new(0),
-            being_turned_away: Cell::new(0),
+            connections: Rc::new(Connections::new(Arc::clone(&counted))),
             listeners: Cell::new(0),
             counters: RefCell::default(),
             without_route: shared.metrics.without_route(index),
@@ -298,13 +288,7 @@ impl Worker {
 
     /// Whether nothing is left to finish.
     fn is_idle(&self) -> bool {
-        self.listeners.get() == 0 && self.connections.borrow().is_empty()
-    }
-
-    fn drain(&self, listener: ListenerId) {
-        for (_, control) in self.connections.borrow().values().filter(|(of, _)| *of == listener) {
-            control.drain();
-        }
+        self.listeners.get() == 0 && self.connections.is_empty()
     }
 }
 
@@ -330,7 +314,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     loop {
         tokio::select! {
             command = commands.recv(), if !is_finishing => match command {
-                Some(Command::Listen(id, listener, purpose)) => match listen(&worker, (id, purpose), listener) {
+                Some(Command::Listen(id, socket, purpose)) => match listen(&worker, (id, purpose), socket) {
                     Ok(accepting) => drop(listeners.insert(id, accepting)),
                     Err(error) => tracing::error!(%error, "listener not started"),
                 },
@@ -354,128 +338,5 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 }
             }
         }
-    }
-}
-
-/// Keeps a listener open: dropped, it lets the task that accepts close it.
-struct Accepting {
-    _open: oneshot::Sender<()>,
-}
-
-fn listen(
-    worker: &Rc<Worker>,
-    listening: (ListenerId, Purpose),
-    listener: std::net::TcpListener,
-) -> std::io::Result<Accepting> {
-    let listener = TcpListener::from_std(listener)?;
-    let (open, closed) = oneshot::channel();
-    worker.listeners.set(worker.listeners.get() + 1);
-    tokio::task::spawn_local(accept_all(Rc::clone(worker), listening, listener, closed));
-    Ok(Accepting { _open: open })
-}
-
-async fn accept_all(
-    worker: Rc<Worker>,
-    listening: (ListenerId, Purpose),
-    listener: TcpListener,
-    mut closed: oneshot::Receiver<()>,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = &mut closed => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => start_connection(&worker, listening, stream, peer),
-            Err(error) => {
-                // A connection that ended before it was accepted is nobody's loss; anything else will take a while.
-                if error.kind() != std::io::ErrorKind::ConnectionAborted {
-                    worker.counted.failed_accepts.add(1);
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-    // Closing resets what waits to be accepted, which clients believe established. So it is taken first: from the system
-    // itself (the runtime may not have heard of the newest yet), and right before the listener goes.
-    while let Ok((socket, peer)) = SockRef::from(&listener).accept() {
-        let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
-        if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
-            start_connection(&worker, listening, stream, peer);
-        }
-    }
-    drop(listener);
-    worker.listeners.set(worker.listeners.get() - 1);
-    worker.drain(listening.0);
-}
-
-fn start_connection(
-    worker: &Rc<Worker>,
-    (listener, purpose): (ListenerId, Purpose),
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    if tune(&stream).is_err() {
-        return; // It is gone already.
-    }
-    let max_connections = worker.view().snapshot().settings().server.max_connections.get();
-    let Some(place) = worker.shared.places.take(max_connections) else {
-        return turn_away(worker, stream, peer);
-    };
-    let number = worker.last_connection.get() + 1;
-    worker.last_connection.set(number);
-    let control = Rc::new(Control::default());
-    worker.connections.borrow_mut().insert(number, (listener, Rc::clone(&control)));
-    let worker = Rc::clone(worker);
-    tokio::task::spawn_local(async move {
-        let _registration = Registration {
-            _counted: worker.counted().client_connected(),
-            _place: place,
-            worker: Rc::clone(&worker),
-            number,
-        };
-        connection::serve(worker, stream, peer, purpose, control).await;
-    });
-}
-
-/// Tells a client that there is no place for it. Left in the system's queue it would wait without a word, and whoever looks
-/// whether the gateway is well would take it for dead; and the queue would be full of those who have given up.
-fn turn_away(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    worker.counted.turned_away.add(1);
-    let under_way = worker.being_turned_away.get();
-    if under_way == MOST_BEING_TURNED_AWAY {
-        return;
-    }
-    worker.being_turned_away.set(under_way + 1);
-    let worker = Rc::clone(worker);
-    tokio::task::spawn_local(async move {
-        connection::turn_away(&worker, stream, peer).await;
-        worker.being_turned_away.set(worker.being_turned_away.get() - 1);
-    });
-}
-
-/// Sends without delay, and asks a silent peer now and then whether it is still there.
-pub(crate) fn tune(stream: &TcpStream) -> std::io::Result<()> {
-    // Without it the second write of a message would wait for the peer's acknowledgement of the first.
-    stream.set_nodelay(true)?;
-    SockRef::from(stream)
-        .set_tcp_keepalive(&TcpKeepalive::new().with_time(PEER_CHECK).with_interval(PEER_CHECK))
-}
-
-/// How long a peer may be silent before the system asks whether it is there, and between two such questions.
-const PEER_CHECK: Duration = Duration::from_secs(30);
-
-/// A connection's entry in its worker's table; gone with the connection, also by a panic.
-struct Registration {
-    _counted: OpenConnection,
-    _place: Place,
-    worker: Rc<Worker>,
-    number: u64,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.worker.connections.borrow_mut().remove(&self.number);
     }
 }

@@ -112,21 +112,21 @@ fn a_head_of_many_small_bytes_is_not_kept() {
 }
 
 #[test]
-fn settings_without_end_are_not_kept() {
+fn settings_without_end_end_the_connection() {
     // CVE-2019-9515: each wants an answer, and nobody reads it.
-    flood(Listening::No, End::Bounded, |_| frame(Kind::Settings, 0, 0, &[0, 3, 0, 0, 0, 100]).repeat(100));
+    flood(Listening::No, End::Closed, |_| frame(Kind::Settings, 0, 0, &[0, 3, 0, 0, 0, 100]).repeat(100));
 }
 
 #[test]
-fn pings_without_end_are_not_kept() {
+fn pings_without_end_end_the_connection() {
     // CVE-2019-9512.
-    flood(Listening::No, End::Bounded, |_| frame(Kind::Ping, 0, 0, &[7; 8]).repeat(100));
+    flood(Listening::No, End::Closed, |_| frame(Kind::Ping, 0, 0, &[7; 8]).repeat(100));
 }
 
 #[test]
-fn empty_pieces_of_a_body_without_end_are_not_kept() {
+fn empty_pieces_of_a_body_without_end_end_the_connection() {
     // CVE-2019-9518: no window counts them.
-    flood(Listening::Yes, End::Bounded, |piece| {
+    flood(Listening::Yes, End::Closed, |piece| {
         if piece == 0 {
             return frame(Kind::Headers, END_HEADERS, 1, &call("/apigw.v1.Delivery/Follow"));
         }

@@ -40,6 +40,10 @@ mod http2_exchanges;
 mod http2_floods;
 // Answers that take their time.
 mod events;
+// Proxies that say of a connection whom it is of, and whoever else says so.
+mod proxy_protocol;
+// Where requests come from and go to: both families of addresses, several at once, socket files.
+mod addresses;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
 // More clients than there is room for, and the end of the process.

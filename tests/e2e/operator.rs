@@ -214,8 +214,16 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     let (certificate, key) = (identity.path("cert.pem"), identity.path("key.pem"));
     let files = format!("{{cert_file: {certificate:?}, key_file: {key:?}}}");
     let tls = format!("tls: {{certificates: [{files}]}}");
-    let secured = Gateway::standalone(Document::new().server(&tls).route("all", "/", origin.url()));
-    assert_eq!(client::get(secured.address(), "/in-clear").status(), 400);
+    let secured = Gateway::standalone(
+        Document::new().server(&tls).server("proxy_protocol: {trusted: [127.0.0.1]}").route(
+            "all",
+            "/",
+            origin.url(),
+        ),
+    );
+    let mut in_clear = client::Connection::open(secured.address());
+    in_clear.send("PROXY UNKNOWN\r\n");
+    assert_eq!(in_clear.get("/in-clear").status(), 400);
     let exposed = eventually("a metric of each row is there, or the test is over", || {
         let planes = [&gateway.data_plane, &secured.data_plane];
         let exposed: BTreeSet<_> = planes.into_iter().flat_map(|plane| plane.metrics().names()).collect();

@@ -1,6 +1,13 @@
 //! TLS towards clients and upstreams, by real handshakes.
 
-use std::{fs, net::SocketAddr, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    process::{Command, Stdio},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use apigw_tests::{
     certificates::{Authority, Flaw, Identity, SecureClient, replace},
@@ -139,6 +146,8 @@ fn files_of_no_use_are_problems_with_their_line() {
     assert!(text.contains("is not that of the certificate"), "{text}");
     let (_, text) = refused(&authority.identity_with(Flaw::Expired, &authority));
     assert!(text.contains("server.tls.certificates[0].cert_file") && text.contains("has expired"), "{text}");
+    let (_, text) = refused(&authority.identity_with(Flaw::NotYet, &authority));
+    assert!(text.contains("is not valid yet"), "{text}");
     fs::remove_file(good.path("cert.pem")).expect("it was there");
     assert!(refused(&good).1.contains("cannot read"));
 }
@@ -196,6 +205,34 @@ fn clients_show_certificates_where_they_must_and_where_they_may() {
 }
 
 #[test]
+fn only_the_handshake_says_who_shows_a_certificate() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let told = |request: &Request| {
+        let of = |name| request.head.field(name).unwrap_or("nothing").to_owned();
+        let others = request.head.field("client_cert").or(request.head.field("client.cert.chain"));
+        ok(&format!("{} {} {others:?}", of("client-cert"), of("client-cert-chain")))
+    };
+    let upstream = Origin::answering(told);
+    let (identity, client) = (authority.identity(), clients.identity());
+    let der = STANDARD.encode(client.certificate());
+    let forged = "Client-Cert: :Zm9yZ2Vk:\r\nclient-cert-chain: :Zm9yZ2Vk:\r\nClient_Cert: x\r\nClient.Cert.Chain: x\r\n";
+    for (forward, expected) in [("none", "nothing".to_owned()), ("certificate", format!(":{der}:"))] {
+        let ca_file = client.path("ca.pem");
+        let client_auth = format!("mode: optional, ca_file: \"{}\", forward: {forward}", ca_file.display());
+        let text = document(&[&identity], &format!(", client_auth: {{{client_auth}}}"), &upstream);
+        let gateway = Gateway::standalone(text.server("trusted_proxies: [127.0.0.1]"));
+        for (shown, expected) in [(Some(&client), expected.as_str()), (None, "nothing")] {
+            let opened = SecureClient::open(gateway.address(), &authority, shown);
+            let answer = opened.and_then(|mut client| client.get_with("/x", forged)).expect("an answer");
+            assert!(answer.ends_with(&format!("\r\n\r\n{expected} nothing None")), "{forward}: {answer}");
+            let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).expect("an id");
+            let subject = gateway.data_plane.access(id)["client_cert"].clone();
+            assert_eq!(subject.is_string(), shown.is_some(), "{subject}");
+        }
+    }
+}
+
+#[test]
 fn old_versions_are_refused_where_the_file_says_so() {
     let (authority, upstream) = (Authority::new(), mirror());
     let identity = authority.identity();
@@ -203,6 +240,57 @@ fn old_versions_are_refused_where_the_file_says_so() {
     let address = gateway.address();
     assert_eq!(curl(&identity, "localhost", address, &["--tls-max", "1.2"]).code, Some(35));
     assert_eq!(curl(&identity, "localhost", address, &[]).stdout, "GET /x");
+}
+
+/// What `openssl s_client` says of a handshake with these arguments, this text being all that it sends.
+fn openssl(address: SocketAddr, arguments: &[&str], text: &str) -> Finished {
+    let address = address.to_string();
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &address, "-servername", "localhost"]).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("openssl is there");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(text.as_bytes()).expect("it takes the text");
+    drop(input);
+    child.wait_with_output().expect("it ends").into()
+}
+
+#[test]
+fn weak_versions_and_ciphers_are_refused() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let gateway = Gateway::standalone(document(&[&authority.identity()], "", &upstream));
+    let strong = openssl(gateway.address(), &["-tls1_2", "-cipher", "ECDHE+AESGCM"], "");
+    assert!(strong.stdout.contains("New, TLSv1.2, Cipher is ECDHE-"), "{strong:?}");
+    for refused in [
+        &["-tls1", "-cipher", "ALL:@SECLEVEL=0"][..],
+        &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+        // Without forward secrecy, by blocks, without encryption, with RC4 and 3DES as far as the client has them.
+        &["-tls1_2", "-cipher", "kRSA:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "aNULL:eNULL:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "DHE:@SECLEVEL=0"],
+    ] {
+        let finished = openssl(gateway.address(), refused, "");
+        assert!(finished.stdout.contains("Cipher is (NONE)"), "{refused:?}: {finished:?}");
+    }
+}
+
+#[test]
+fn a_protocol_that_is_not_spoken_is_told_so() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let gateway = Gateway::standalone(document(&[&authority.identity()], "", &upstream));
+    let refused = SecureClient::open_for(gateway.address(), &authority, None, &[b"spdy/3"]);
+    let error = refused.expect_err("nothing to speak").to_string();
+    assert!(error.contains("NoApplicationProtocol"), "{error}");
+    assert!(SecureClient::open_for(gateway.address(), &authority, None, &[b"spdy/3", b"http/1.1"]).is_ok());
+}
+
+#[test]
+fn handshakes_are_not_begun_again() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let gateway = Gateway::standalone(document(&[&authority.identity()], "", &upstream));
+    let finished = openssl(gateway.address(), &["-tls1_2"], "R\n");
+    assert!(finished.stderr.contains("no renegotiation"), "{finished:?}");
 }
 
 #[test]
@@ -234,9 +322,9 @@ fn sessions_are_resumed() {
         let mut child = command
             .arg(flag)
             .arg(&session)
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .expect("openssl is there");
         let request = b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

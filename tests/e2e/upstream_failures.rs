@@ -260,3 +260,38 @@ fn some_interim_answers_do_no_harm() {
     });
     assert_eq!(client::get(gateway(&origin.url()).address(), "/").text(), "after all");
 }
+
+#[test]
+fn the_head_of_an_answer_that_breaks_off_arrives_while_the_client_still_sends() {
+    let origin = Origin::scripted(|peer| {
+        peer.head()?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+    });
+    let gateway = gateway(&origin.url());
+    for _ in 0..20 {
+        let mut connection = Connection::open(gateway.address());
+        connection.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n");
+        // What the gateway no longer reads must not make it reset the connection over an answer that was not read yet.
+        connection.send(vec![b'x'; 400_000]);
+        let head = connection.head();
+        assert_eq!(head.status(), 200);
+        let mut body = Vec::new();
+        let broken = connection.read_body(&head, "POST", &mut body).expect_err("the body is not whole");
+        assert_eq!(broken.kind(), std::io::ErrorKind::UnexpectedEof);
+    }
+}
+
+#[test]
+fn an_answer_that_ends_with_its_connection_is_reset_where_it_breaks_off() {
+    let origin = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    });
+    let gateway = gateway(&origin.url());
+    let mut connection = Connection::open(gateway.address());
+    connection.send("GET / HTTP/1.0\r\n\r\n");
+    let mut answer = Vec::new();
+    let ended = std::io::Read::read_to_end(connection.stream(), &mut answer);
+    let error = ended.expect_err("an end as usual would look as if the answer were whole");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}

@@ -226,7 +226,7 @@ fn events_are_passed_on_as_they_come_across_a_reload() {
 fn a_tunnel_does_not_outlive_the_end_of_its_gateway() {
     let origin = echoing();
     let mut gateway = Gateway::standalone(Document::new().route("all", "/", origin.url()));
-    let mut connection = open(&gateway, "");
+    let mut connection = open(&gateway, "X-Request-Id: cut\r\n");
     is_agreed(&mut connection);
     gateway.data_plane.program().signal(Signal::TERM);
     let is_draining = |line: &str| line.contains("listener closing").then_some(());
@@ -236,5 +236,10 @@ fn a_tunnel_does_not_outlive_the_end_of_its_gateway() {
     // The second signal is the end of that time.
     gateway.data_plane.program().signal(Signal::TERM);
     assert_eq!(connection.until_closed(), b"");
+    let line = gateway.data_plane.access("cut");
+    assert_eq!(
+        (&line["status"], &line["why"], &line["bytes"]),
+        (&json!(101), &json!("drain_timeout"), &json!(8))
+    );
     assert!(gateway.data_plane.program_mut().ended().success());
 }

@@ -33,6 +33,8 @@ pub enum Flaw {
     None,
     /// Its time is over.
     Expired,
+    /// Its time has not come.
+    NotYet,
     /// It is for another name.
     OtherName,
 }
@@ -106,11 +108,13 @@ impl Authority {
     fn issue(&self, flaw: Flaw, trusted: &Self, directory: &Path) -> CertificateDer<'static> {
         let names = match flaw {
             Flaw::OtherName => vec!["elsewhere.example".to_owned()],
-            Flaw::None | Flaw::Expired => vec!["localhost".into(), "127.0.0.1".into()],
+            Flaw::None | Flaw::Expired | Flaw::NotYet => vec!["localhost".into(), "127.0.0.1".into()],
         };
         let mut params = CertificateParams::new(names).expect("the names are legal");
-        if flaw == Flaw::Expired {
-            params.not_after = date_time_ymd(2001, 1, 1);
+        match flaw {
+            Flaw::Expired => params.not_after = date_time_ymd(2001, 1, 1),
+            Flaw::NotYet => params.not_before = date_time_ymd(4000, 1, 1),
+            Flaw::None | Flaw::OtherName => {}
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
@@ -211,6 +215,14 @@ impl SecureClient {
         Self::open_for(address, trusted, shown, &[])
     }
 
+    /// The same, where these bytes are sent in clear first.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub fn open_behind(prelude: &[u8], address: SocketAddr, trusted: &Authority) -> io::Result<Self> {
+        Self::connect(prelude, address, trusted.client_config(&[])?)
+    }
+
     /// The same, for these protocols (RFC 7301).
     ///
     /// # Errors
@@ -224,10 +236,14 @@ impl SecureClient {
         shown: Option<&Identity>,
         protocols: &[&[u8]],
     ) -> io::Result<Self> {
-        let config = trusted.client_config_as(shown, protocols)?;
+        Self::connect(b"", address, trusted.client_config_as(shown, protocols)?)
+    }
+
+    fn connect(prelude: &[u8], address: SocketAddr, config: ClientConfig) -> io::Result<Self> {
         let name = ServerName::from(address.ip());
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        let socket = TcpStream::connect_timeout(&address, DEADLINE)?;
+        let mut socket = TcpStream::connect_timeout(&address, DEADLINE)?;
+        socket.write_all(prelude)?;
         socket.set_read_timeout(Some(DEADLINE))?;
         let mut stream = StreamOwned::new(connection, socket);
         stream.conn.complete_io(&mut stream.sock)?;
@@ -259,9 +275,17 @@ impl SecureClient {
     /// # Errors
     /// When the server ends the connection instead.
     pub fn get(&mut self, path: &str) -> io::Result<String> {
-        write!(self.stream, "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")?;
+        self.get_with(path, "")
+    }
+
+    /// The same with further field lines, each ending in CRLF.
+    ///
+    /// # Errors
+    /// When the server ends the connection instead.
+    pub fn get_with(&mut self, path: &str, fields: &str) -> io::Result<String> {
+        write!(self.stream, "GET {path} HTTP/1.1\r\nHost: h\r\n{fields}Connection: close\r\n\r\n")?;
         self.stream.flush()?;
-        let mut bytes = [0; 1_024];
+        let mut bytes = [0; 16_384];
         let length = self.stream.read(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
     }

@@ -1,16 +1,9 @@
 //! Where a server listens, as a person writes it. Nothing is bound here.
 
-use std::{
-    fmt,
-    os::unix::net::SocketAddr as UnixAddress,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fmt, str::FromStr};
 
-use apigw_config::names::{ListenAddress, ValueError};
-
-/// What begins the address of a socket file.
-pub(crate) const UNIX_SCHEME: &str = "unix:";
+use apigw_config::names::{ListenAddress, UNIX_SCHEME, ValueError};
+pub use apigw_config::names::{SocketPath, SocketPathError};
 
 /// `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +14,6 @@ pub enum Address {
     Unix(SocketPath),
 }
 
-/// A path that a socket can have: not empty, and no longer than the system takes (107 bytes on Linux).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SocketPath(PathBuf);
-
 /// A text is no address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
@@ -34,22 +23,6 @@ pub enum AddressError {
     /// The path of a socket file is none.
     #[error(transparent)]
     Unix(#[from] SocketPathError),
-}
-
-/// A path that no socket can have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SocketPathError {
-    /// Nothing behind `unix:`.
-    #[error("\"unix:\" names no path")]
-    Empty,
-    /// The system keeps the path in a field of fixed size.
-    #[error("the path of a socket cannot have {bytes} bytes, the system takes about 100: {}", path.display())]
-    TooLong {
-        /// As written.
-        path: PathBuf,
-        /// Its length.
-        bytes: usize,
-    },
 }
 
 impl Address {
@@ -86,37 +59,6 @@ impl fmt::Display for Address {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => path.fmt(f),
         }
-    }
-}
-
-impl SocketPath {
-    /// Takes a path.
-    ///
-    /// # Errors
-    /// When it is empty, or longer than the system takes.
-    pub fn new(path: impl Into<PathBuf>) -> Result<Self, SocketPathError> {
-        let path = path.into();
-        let bytes = path.as_os_str().len();
-        if bytes == 0 {
-            return Err(SocketPathError::Empty);
-        }
-        // The system's limit is asked for, not known: it differs between systems.
-        match UnixAddress::from_pathname(&path) {
-            Ok(_) => Ok(Self(path)),
-            Err(_) => Err(SocketPathError::TooLong { path, bytes }),
-        }
-    }
-
-    /// The path.
-    #[must_use]
-    pub fn as_path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl fmt::Display for SocketPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{UNIX_SCHEME}{}", self.0.display())
     }
 }
 

@@ -4,7 +4,9 @@ use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use http::Uri;
 
-use crate::address::{SocketPath, SocketPathError, UNIX_SCHEME};
+use apigw_config::names::UNIX_SCHEME;
+
+use crate::address::{SocketPath, SocketPathError};
 
 /// `http://HOST[:PORT]`, `https://HOST[:PORT]` with nothing behind it, or `unix:PATH`. A clone is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,12 +12,16 @@ pub mod endpoint;
 pub mod credentials;
 /// Certificates: read, checked, renewed.
 pub mod tls;
+/// Socket files.
+pub mod socket_file;
 /// A bound address.
 pub mod listener;
 /// Serving in bounds.
 pub mod server;
 /// Connecting.
 pub mod client;
+/// Frames that no server is to see; for those of traffic as well.
+pub mod frames;
 
 /// Bytes, however they travel.
 mod stream;

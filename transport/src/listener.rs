@@ -1,18 +1,17 @@
 //! A bound address: a port, or a socket file that is there as long as this is.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
 };
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::{
     address::{Address, SocketPath},
     credentials::{Credentials, Unguarded},
+    socket_file::{self, SocketFile, SocketFileError},
     stream::{Peer, Stream},
 };
 
@@ -37,18 +36,9 @@ pub enum BindError {
         #[source]
         source: io::Error,
     },
-    /// Somebody answers there.
-    #[error("cannot listen on {path}: a running program does")]
-    InUse {
-        /// As written.
-        path: SocketPath,
-    },
-    /// What is there is no socket, and somebody's.
-    #[error("cannot listen on {path}: there is a file, and it is no socket")]
-    NotASocket {
-        /// As written.
-        path: SocketPath,
-    },
+    /// A socket file cannot be had.
+    #[error(transparent)]
+    File(#[from] SocketFileError),
 }
 
 /// What was bound.
@@ -104,8 +94,8 @@ impl Listener {
                 Ok(Self { socket: ListeningSocket::Tcp(socket), bound, file: None })
             }
             Address::Unix(path) => {
-                clear(path)?;
-                let (socket, file) = listen_unix(path.as_path()).map_err(listen)?;
+                let (socket, file) = socket_file::listen(path, SOCKET_MODE)?;
+                let socket = UnixListener::from_std(socket).map_err(listen)?;
                 let bound = Bound::Unix(path.clone());
                 Ok(Self { socket: ListeningSocket::Unix(socket), bound, file: Some(file) })
             }
@@ -166,62 +156,10 @@ fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn listen_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    let file = SocketFile::at(path)?;
-    // Before anybody can connect, which begins with `listen`.
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok((UnixListener::from_std(socket.into())?, file))
-}
-
-/// Removes what a dead program left. Whether one is dead is known by nobody answering.
-fn clear(path: &SocketPath) -> Result<(), BindError> {
-    let Ok(metadata) = fs::symlink_metadata(path.as_path()) else { return Ok(()) };
-    if !metadata.file_type().is_socket() {
-        return Err(BindError::NotASocket { path: path.clone() });
-    }
-    match std::os::unix::net::UnixStream::connect(path.as_path()) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            let failed = |source| BindError::Listen { address: Address::Unix(path.clone()), source };
-            fs::remove_file(path.as_path()).map_err(failed)
-        }
-        // Also where it cannot be asked: what is not known to be dead is left alone.
-        _ => Err(BindError::InUse { path: path.clone() }),
-    }
-}
-
-/// A socket file, removed when this is dropped, unless another program has put its own there.
-#[derive(Debug)]
-pub struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(path)? })
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // What cannot be removed is replaced by the next start.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
     use super::*;
 
     fn bind(path: &Path) -> Result<Listener, BindError> {
@@ -237,38 +175,6 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, SOCKET_MODE);
         drop(listener);
         assert!(!path.exists());
-    }
-
-    #[tokio::test]
-    async fn a_dead_programs_socket_is_replaced_and_a_live_ones_is_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.sock");
-        // What a killed program leaves.
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let listener = bind(&path).unwrap();
-        assert!(matches!(bind(&path), Err(BindError::InUse { .. })));
-        assert!(path.exists(), "the refused one took nothing along");
-        drop(listener);
-    }
-
-    #[tokio::test]
-    async fn what_is_no_socket_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("notes");
-        fs::write(&path, "mine").unwrap();
-        assert!(matches!(bind(&path), Err(BindError::NotASocket { .. })));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-    }
-
-    #[tokio::test]
-    async fn the_socket_of_a_successor_is_not_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.sock");
-        let first = bind(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        let _second = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        drop(first);
-        assert!(path.exists());
     }
 
     #[tokio::test]

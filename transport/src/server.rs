@@ -8,6 +8,8 @@ mod calls;
 mod pace;
 /// Telling the log of many alike.
 mod sparing;
+/// What ends a connection before h2 has seen it.
+mod watched;
 
 use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 
@@ -31,6 +33,7 @@ use self::{
     calls::{Calls, Counted},
     pace::Pace,
     sparing::Sparing,
+    watched::Watched,
 };
 pub use crate::stream::Peer;
 use crate::{
@@ -237,7 +240,7 @@ where
                 Ok::<_, Infallible>(response.map(|body| Counted::new(body, call)))
             }
         });
-        let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), answer));
+        let mut connection = pin!(protocol.serve_connection(TokioIo::new(Watched::new(stream)), answer));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             _ = stopping.changed() => {

@@ -138,6 +138,7 @@ impl Keys {
             drain_timeout_us,
             max_connections,
             tls,
+            proxy_protocol,
         } = server;
         self.list("server.addr", addresses);
         self.list("server.trusted_proxies", trusted_proxies);
@@ -164,6 +165,9 @@ impl Keys {
             }
         }
         tls.into_iter().for_each(|tls| self.server_tls(tls));
+        if let Some(v1::ProxyProtocol { trusted }) = proxy_protocol {
+            self.list("server.proxy_protocol.trusted", trusted);
+        }
     }
 
     fn server_tls(&mut self, tls: v1::ServerTls) {
@@ -175,6 +179,7 @@ impl Keys {
             client_auth,
             client_ca_file,
             handshake_timeout_us,
+            forward_client_certificate,
         } = tls;
         self.list("server.tls.addr", addresses);
         self.truth("server.redirect_to_https", redirect_to_https);
@@ -185,6 +190,7 @@ impl Keys {
         self.text("server.tls.min_version", min_version);
         self.text("server.tls.client_auth.mode", client_auth);
         self.text("server.tls.client_auth.ca_file", client_ca_file);
+        self.text("server.tls.client_auth.forward", forward_client_certificate);
         self.seconds("server.tls.handshake_timeout_seconds", handshake_timeout_us);
     }
 

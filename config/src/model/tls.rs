@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::names::{FilePath, ListenAddress, Period, ValueError};
+use crate::names::{FilePath, Period, TrafficAddress, ValueError};
 
 /// TLS towards clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct ServerTls {
     pub min_version: TlsVersion,
     /// Whether clients show certificates, too.
     pub client_auth: ClientAuth,
+    /// What upstreams are told of clients' certificates.
+    pub forwarding: CertificateForwarding,
     /// For a client to finish its handshake.
     pub handshake_timeout: Period,
 }
@@ -26,7 +28,7 @@ pub enum TlsListening {
     /// On addresses of its own, beside those of the server.
     Beside {
         /// At least one.
-        addresses: Vec<ListenAddress>,
+        addresses: Vec<TrafficAddress>,
         /// What becomes of requests on the others.
         plain: PlainRequests,
     },
@@ -37,7 +39,7 @@ pub enum TlsListening {
 pub enum PlainRequests {
     /// It is served.
     Serve,
-    /// It is sent to the first address with TLS.
+    /// It is sent to the first port with TLS.
     Redirect,
 }
 
@@ -80,6 +82,18 @@ pub enum ClientAuthMode {
     Required,
 }
 
+/// What upstreams are told of a client's certificate ([RFC 9440](https://www.rfc-editor.org/rfc/rfc9440)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CertificateForwarding {
+    /// Nothing.
+    #[default]
+    None,
+    /// The certificate, in `Client-Cert`.
+    Certificate,
+    /// Those between it and its authority besides, in `Client-Cert-Chain`.
+    Chain,
+}
+
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum TlsVersion {
@@ -109,6 +123,7 @@ impl ServerTls {
             certificates,
             min_version: TlsVersion::default(),
             client_auth: ClientAuth::default(),
+            forwarding: CertificateForwarding::default(),
             handshake_timeout: Self::DEFAULT_HANDSHAKE_TIMEOUT,
         })
     }
@@ -134,18 +149,19 @@ impl TlsListening {
     /// Puts together what a file says in two places.
     ///
     /// # Errors
-    /// When requests are to be redirected, and no address would be left to redirect from.
-    pub fn new(addresses: Vec<ListenAddress>, plain: PlainRequests) -> Result<Self, ValueError> {
+    /// When requests are to be redirected, and no address would be left to redirect from, or no port to redirect to.
+    pub fn new(addresses: Vec<TrafficAddress>, plain: PlainRequests) -> Result<Self, ValueError> {
+        let has_port = addresses.iter().any(|address| address.port().is_some());
         match (addresses.is_empty(), plain) {
+            (_, PlainRequests::Redirect) if !has_port => Err(ValueError::NothingToRedirect),
             (false, plain) => Ok(Self::Beside { addresses, plain }),
-            (true, PlainRequests::Serve) => Ok(Self::Everywhere),
-            (true, PlainRequests::Redirect) => Err(ValueError::NothingToRedirect),
+            (true, _) => Ok(Self::Everywhere),
         }
     }
 
     /// The addresses beside those of the server.
     #[must_use]
-    pub fn addresses(&self) -> &[ListenAddress] {
+    pub fn addresses(&self) -> &[TrafficAddress] {
         match self {
             Self::Everywhere => &[],
             Self::Beside { addresses, .. } => addresses,
@@ -157,7 +173,7 @@ impl TlsListening {
     pub fn redirect_port(&self) -> Option<u16> {
         match self {
             Self::Beside { addresses, plain: PlainRequests::Redirect } => {
-                addresses.first().map(ListenAddress::port)
+                addresses.iter().find_map(TrafficAddress::port)
             }
             Self::Everywhere | Self::Beside { .. } => None,
         }
@@ -224,3 +240,4 @@ macro_rules! words {
 
 words!(TlsVersion, "1.2, 1.3": Tls12 = "1.2", Tls13 = "1.3");
 words!(ClientAuthMode, "none, optional, required": None = "none", Optional = "optional", Required = "required");
+words!(CertificateForwarding, "none, certificate, chain": None = "none", Certificate = "certificate", Chain = "chain");

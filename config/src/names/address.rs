@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use super::{ValueError, upstream::is_dns_name};
+use super::{SocketPath, UNIX_SCHEME, ValueError, upstream::is_dns_name};
 
 /// Where a program listens: `HOST:PORT`, `[IPV6]:PORT`, or `:PORT` for every interface. The host is an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,6 +61,49 @@ impl fmt::Display for ListenAddress {
             None => write!(f, ":{}", self.port),
             Some(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
             Some(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+        }
+    }
+}
+
+/// Where requests are accepted: a [`ListenAddress`], or `unix:` and the absolute path of a socket file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TrafficAddress {
+    /// A port of one or all interfaces.
+    Tcp(ListenAddress),
+    /// A socket file.
+    Unix(SocketPath),
+}
+
+impl TrafficAddress {
+    /// The port; none of a socket file.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl FromStr for TrafficAddress {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let not_an_address = || ValueError::NotATrafficAddress { text: text.into() };
+        match text.strip_prefix(UNIX_SCHEME) {
+            None => text.parse().map(Self::Tcp).map_err(|_| not_an_address()),
+            // Whoever wrote the file may not know where the data plane is started.
+            Some(path) if !path.starts_with('/') => Err(ValueError::RelativeSocket { text: text.into() }),
+            Some(path) => Ok(Self::Unix(SocketPath::new(path)?)),
+        }
+    }
+}
+
+impl fmt::Display for TrafficAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.fmt(f),
         }
     }
 }

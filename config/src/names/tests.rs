@@ -77,6 +77,9 @@ fn upstreams_are_absolute_urls_without_what_is_never_sent() {
             ("HTTPS://Orders.internal:8443/base/", "legal"),
             ("http://[::1]:9001/x", "legal"),
             ("http://my_service.", "legal"),
+            ("unix:/run/app.sock", "legal"),
+            ("unix:app.sock", "the path of a socket file must start with \"/\": \"unix:app.sock\""),
+            ("UNIX:/run/app.sock", &no_url("UNIX:/run/app.sock")),
             ("", "must not be empty"),
             ("localhost:9001", &no_url("localhost:9001")),
             ("ftp://h", &no_url("ftp://h")),
@@ -107,6 +110,7 @@ fn an_upstream_knows_its_parts() {
     assert_eq!(parts("https://h:443/a/"), ("h".into(), 443, "/a".into()));
     assert_eq!(parts("https://h:80/a/b"), ("h:80".into(), 80, "/a/b".into()));
     assert_eq!(parts("http://[::1]:81"), ("[::1]:81".into(), 81, String::new()));
+    assert_eq!(parts("unix:/run/app.sock"), ("localhost".into(), 0, String::new()));
     let address = UpstreamUrl::new("http://127.0.0.1").unwrap();
     assert_eq!(address.host(), &UpstreamHost::Address(IpAddr::from([127, 0, 0, 1])));
 }
@@ -135,6 +139,39 @@ fn listen_addresses_are_addresses_and_ports() {
     let is_loopback = |text: &str| text.parse::<ListenAddress>().unwrap().is_loopback();
     assert!(is_loopback("127.0.0.1:1") && is_loopback("[::1]:1") && is_loopback("localhost:1"));
     assert!(!is_loopback(":1") && !is_loopback("10.0.0.1:1"));
+}
+
+#[test]
+fn traffic_comes_to_ports_and_to_socket_files_with_a_whole_path() {
+    let refused = |text: &str| {
+        format!(
+            "not an address to listen on (\"HOST:PORT\", \"[IPV6]:PORT\", \":PORT\" or \"unix:/PATH\"): {text:?}"
+        )
+    };
+    let relative = |text: &str| format!("the path of a socket file must start with \"/\": {text:?}");
+    let long = format!("unix:/{}", "x".repeat(107));
+    check(
+        str::parse::<TrafficAddress>,
+        &[
+            (":8080", "legal"),
+            ("[::]:80", "legal"),
+            ("unix:/run/apigw.sock", "legal"),
+            ("unix:", &relative("unix:")),
+            ("unix:run/apigw.sock", &relative("unix:run/apigw.sock")),
+            ("unix://run/apigw.sock", "legal"),
+            ("/run/apigw.sock", &refused("/run/apigw.sock")),
+            (
+                &long,
+                &format!(
+                    "the path of a socket cannot have 108 bytes, the system takes about 100: {}",
+                    &long[5..]
+                ),
+            ),
+        ],
+    );
+    for text in [":8080", "[::1]:80", "unix:/run/apigw.sock"] {
+        assert_eq!(text.parse::<TrafficAddress>().unwrap().to_string(), text);
+    }
 }
 
 #[test]

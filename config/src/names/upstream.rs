@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use super::{PathPrefix, ValueError};
+use super::{PathPrefix, SocketPath, UNIX_SCHEME, ValueError};
 
 /// How bytes travel to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,16 +24,19 @@ impl Scheme {
     }
 }
 
-/// The host of an upstream: an address, or a name that is resolved while the gateway runs.
+/// The host of an upstream: an address, a name that is resolved while the gateway runs, or a program on the same machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UpstreamHost {
     /// A literal address.
     Address(IpAddr),
     /// A DNS name, in lower case.
     Name(Arc<str>),
+    /// A socket file, where somebody listens.
+    Unix(SocketPath),
 }
 
-/// Where a route's requests go: an absolute `http` or `https` URL without user, query and fragment.
+/// Where a route's requests go: an absolute `http` or `https` URL without user, query and fragment, or `unix:` and the absolute
+/// path of a socket file, on which HTTP is spoken in clear.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UpstreamUrl {
     text: Arc<str>,
@@ -63,6 +66,7 @@ impl fmt::Display for UpstreamHost {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Name(name) => f.write_str(name),
+            Self::Unix(path) => write!(f, "{UNIX_SCHEME}{path}"),
         }
     }
 }
@@ -74,13 +78,16 @@ impl UpstreamUrl {
     /// Reads a URL.
     ///
     /// # Errors
-    /// When it is not absolute, of another scheme, too long, or has a user name, a query or a fragment.
+    /// When it is not absolute, of another scheme, a path that no socket can have, too long, or has a user name, a query or a fragment.
     pub fn new(text: &str) -> Result<Self, ValueError> {
         if text.is_empty() {
             return Err(ValueError::Empty);
         }
         if text.len() > Self::MAX_BYTES {
             return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
+        }
+        if let Some(path) = text.strip_prefix(UNIX_SCHEME) {
+            return Self::unix(text, path);
         }
         let not_a_url = || ValueError::NotAnUpstream { text: without_user(text) };
         let has = |part| ValueError::UpstreamPart { part, text: without_user(text) };
@@ -124,6 +131,14 @@ impl UpstreamUrl {
         Ok(Self { text: text.into(), scheme, host, port, base_path })
     }
 
+    fn unix(text: &str, path: &str) -> Result<Self, ValueError> {
+        if !path.starts_with('/') {
+            return Err(ValueError::RelativeSocket { text: text.into() });
+        }
+        let host = UpstreamHost::Unix(SocketPath::new(path)?);
+        Ok(Self { text: text.into(), scheme: Scheme::Http, host, port: 0, base_path: "".into() })
+    }
+
     /// The URL as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -142,7 +157,7 @@ impl UpstreamUrl {
         &self.host
     }
 
-    /// The port to connect to.
+    /// The port to connect to; 0 of a socket file, which has none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -154,13 +169,15 @@ impl UpstreamUrl {
         &self.base_path
     }
 
-    /// The `Host` that the upstream sees (RFC 9110 section 7.2): without the port when it is the scheme's own.
+    /// The `Host` that the upstream sees (RFC 9110 section 7.2): without the port when it is the scheme's own. Whoever listens on
+    /// a socket file sees `localhost`.
     #[must_use]
     pub fn authority(&self) -> String {
         let host = match &self.host {
             UpstreamHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
             UpstreamHost::Address(address) => address.to_string(),
             UpstreamHost::Name(name) => name.to_string(),
+            UpstreamHost::Unix(_) => return "localhost".into(),
         };
         if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
     }

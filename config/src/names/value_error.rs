@@ -1,5 +1,7 @@
 //! What a text or number of a file is told when it is not legal. Nothing here judges one.
 
+use super::SocketPathError;
+
 /// Why a value is not legal. Its text names the value and what would be legal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -64,6 +66,23 @@ pub enum ValueError {
         /// As written.
         text: String,
     },
+    /// Not an address to accept requests on.
+    #[error(
+        "not an address to listen on (\"HOST:PORT\", \"[IPV6]:PORT\", \":PORT\" or \"unix:/PATH\"): {text:?}"
+    )]
+    NotATrafficAddress {
+        /// As written.
+        text: String,
+    },
+    /// It depends on where a program is started which socket file is meant.
+    #[error("the path of a socket file must start with \"/\": {text:?}")]
+    RelativeSocket {
+        /// As written.
+        text: String,
+    },
+    /// A socket file cannot have that path.
+    #[error(transparent)]
+    SocketPath(#[from] SocketPathError),
     /// Not an address of a client.
     #[error("not an IP address: {text:?}")]
     NotAnIpAddress {

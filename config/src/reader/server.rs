@@ -1,13 +1,14 @@
 //! Reads `server`, `upstream` and `admin`.
 
 use super::{Mapping, Place, Read, Reader, route::address_lists, tls::server_tls, values::OneOrMore};
-use crate::model::{Admin, EncodedSlash, PathRules, Server, Upstream};
+use crate::model::{Admin, EncodedSlash, PathRules, ProxyProtocol, Server, Upstream};
 
 impl Read for Server {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let defaults = Self::default();
         let mut keys = Mapping::open(place, reader)?;
         let addresses = keys.or("addr", OneOrMore(defaults.addresses().to_vec()));
+        let proxy_protocol = keys.or("proxy_protocol", None);
         let tls = server_tls(&mut keys);
         let trusted_proxies = keys.or("trusted_proxies", defaults.trusted_proxies.clone());
         let address_lists = address_lists(&mut keys);
@@ -28,6 +29,7 @@ impl Read for Server {
         keys.finish();
 
         let mut server = server?;
+        server.proxy_protocol = proxy_protocol?;
         server.tls = tls?.0;
         server.trusted_proxies = trusted_proxies?;
         server.address_lists = address_lists?;
@@ -42,6 +44,17 @@ impl Read for Server {
         server.max_connections = max_connections?;
         server.websocket_idle_timeout = websocket_idle_timeout?;
         Some(server)
+    }
+}
+
+impl Read for ProxyProtocol {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let trusted = keys.required("trusted");
+        let proxy_protocol = trusted
+            .and_then(|trusted| Self::new(trusted).map_err(|error| keys.report("trusted", error)).ok());
+        keys.finish();
+        proxy_protocol
     }
 }
 

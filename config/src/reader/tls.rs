@@ -2,14 +2,15 @@
 
 use super::{Mapping, Place, Read, Reader, values::OneOrMore};
 use crate::model::{
-    CertificateFiles, ClientAuth, ClientAuthMode, PlainRequests, ServerTls, TlsListening, TlsVersion,
+    CertificateFiles, CertificateForwarding, ClientAuth, ClientAuthMode, PlainRequests, ServerTls,
+    TlsListening, TlsVersion,
 };
-use crate::names::ListenAddress;
+use crate::names::TrafficAddress;
 
 /// The section, before it is known what becomes of requests in clear: that is said outside of it.
 pub(super) struct TlsInFile {
     tls: ServerTls,
-    addresses: Vec<ListenAddress>,
+    addresses: Vec<TrafficAddress>,
 }
 
 impl Read for TlsInFile {
@@ -18,7 +19,7 @@ impl Read for TlsInFile {
         let addresses = keys.or("addr", OneOrMore(Vec::new()));
         let certificates = keys.required::<Vec<CertificateFiles>>("certificates");
         let min_version = keys.or("min_version", TlsVersion::default());
-        let client_auth = keys.or("client_auth", ClientAuth::default());
+        let client_auth = keys.or("client_auth", ClientAuthInFile::default());
         let handshake_timeout = keys.or("handshake_timeout_seconds", ServerTls::DEFAULT_HANDSHAKE_TIMEOUT);
         let tls = certificates.and_then(|certificates| {
             ServerTls::new(certificates).map_err(|error| keys.report("certificates", error)).ok()
@@ -27,7 +28,7 @@ impl Read for TlsInFile {
 
         let mut tls = tls?;
         tls.min_version = min_version?;
-        tls.client_auth = client_auth?;
+        ClientAuthInFile { client_auth: tls.client_auth, forwarding: tls.forwarding } = client_auth?;
         tls.handshake_timeout = handshake_timeout?;
         Some(Self { tls, addresses: addresses?.0 })
     }
@@ -62,15 +63,24 @@ impl Read for CertificateFiles {
     }
 }
 
-impl Read for ClientAuth {
+/// What is asked of clients, and what upstreams are told of it.
+#[derive(Default)]
+struct ClientAuthInFile {
+    client_auth: ClientAuth,
+    forwarding: CertificateForwarding,
+}
+
+impl Read for ClientAuthInFile {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
         let mode = keys.or("mode", ClientAuthMode::default());
         let ca_file = keys.or("ca_file", None);
         let client_auth = mode.zip(ca_file).and_then(|(mode, ca_file)| {
-            Self::new(mode, ca_file).map_err(|error| keys.report("ca_file", error)).ok()
+            ClientAuth::new(mode, ca_file).map_err(|error| keys.report("ca_file", error)).ok()
         });
+        let forwarding = keys.or("forward", CertificateForwarding::default());
         keys.finish();
-        client_auth
+
+        Some(Self { client_auth: client_auth?, forwarding: forwarding? })
     }
 }

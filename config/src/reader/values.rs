@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr
 use super::{Place, Read, Reader, auth::Mode, backend::Policy, checks::client_address, rate_limit::Kind};
 use crate::{
     model::{
-        ClientAuthMode, EncodedSlash, ForwardedClaims, MaxKeys, RateLimitScope, RedisFailure, Required,
-        TlsVersion,
+        CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, MaxKeys, RateLimitScope,
+        RedisFailure, Required, TlsVersion,
     },
     names::{
         AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, CorsMethod,
         FilePath, ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent,
-        Period, PolicyMode, ProviderName, RouteName, Secret, ServerAddress, Span, TokenScope, UpstreamHost,
-        UpstreamUrl, ValueError, Weight,
+        Period, PolicyMode, ProviderName, RouteName, Secret, ServerAddress, Span, TokenScope, TrafficAddress,
+        UpstreamHost, UpstreamUrl, ValueError, Weight,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -210,6 +210,7 @@ read_from_text! {
     UpstreamUrl: Self::new,
     ServerAddress: Self::new,
     ListenAddress: Self::from_str,
+    TrafficAddress: Self::from_str,
     AddressRange: Self::from_str,
     Algorithm: Self::from_str,
     RateLimitScope: Self::from_str,
@@ -227,6 +228,7 @@ read_from_text! {
     FilePath: Self::from_str,
     TlsVersion: Self::from_str,
     ClientAuthMode: Self::from_str,
+    CertificateForwarding: Self::from_str,
     RedisFailure: Self::from_str,
     EncodedSlash: Self::from_str,
     Required: Self::from_str,

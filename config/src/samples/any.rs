@@ -47,17 +47,21 @@ fn keep_rules(route: &mut Route, settings: &Settings) {
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {
-    let address = select(vec![":8080", "127.0.0.1:0", "[::1]:8443"]).prop_map(|text| text.parse().unwrap());
-    let admin = prop::option::of(address.clone().prop_map(|address| Admin { address }));
+    let ports = || select(vec![":8080", "127.0.0.1:0", "[::1]:8443"]);
+    let admin = prop::option::of(ports().prop_map(|text| Admin { address: text.parse().unwrap() }));
+    let address = prop_oneof![ports(), Just("unix:/run/a.sock")].prop_map(|text| text.parse().unwrap());
     let addresses = prop::collection::vec(address, 1..3);
     let lists = (any_lists(), any_lists());
-    let lists = (lists, prop::option::of(any_tls()));
+    let proxies = prop::option::of(
+        any_lists().prop_filter_map("there is a range", |lists| ProxyProtocol::new(lists.allow).ok()),
+    );
+    let lists = (lists, (prop::option::of(any_tls()), proxies));
     let limits = (any_paths(), (1_u32..).prop_map(|number| NonZeroU32::new(number).unwrap()));
     let server = (addresses, lists, limits, any_bytes(), any_bytes(), [any_period(), any_period()]).prop_map(
-        |(addresses, ((lists, others), tls), (paths, connections), head, body, [read, write])| {
+        |(addresses, ((lists, others), (tls, proxies)), (paths, connections), head, body, [read, write])| {
             let mut server = Server::default().with_addresses(addresses).unwrap();
             (server.trusted_proxies, server.address_lists) = (others.allow, lists);
-            server.tls = tls;
+            (server.tls, server.proxy_protocol) = (tls, proxies);
             server.paths = paths;
             (server.drain_timeout, server.max_connections) = (read, connections);
             (server.max_header_bytes, server.max_body_bytes) = (head, body);
@@ -132,10 +136,17 @@ fn any_tls() -> impl Strategy<Value = ServerTls> {
     let mode = select(vec![ClientAuthMode::None, ClientAuthMode::Optional, ClientAuthMode::Required]);
     let version = select(vec![TlsVersion::Tls12, TlsVersion::Tls13]);
     let client_auth = (mode, path()).prop_map(|(mode, path)| ClientAuth::new(mode, Some(path)).unwrap());
+    let forwarding = select(vec![
+        CertificateForwarding::None,
+        CertificateForwarding::Certificate,
+        CertificateForwarding::Chain,
+    ]);
+    let client_auth = (client_auth, forwarding);
     (prop::collection::vec(files, 1..4), listening, version, client_auth, any_period()).prop_map(
         |(certificates, listening, min_version, client_auth, handshake_timeout)| {
             let mut tls = ServerTls::new(certificates).unwrap().with_listening(listening);
-            (tls.min_version, tls.client_auth) = (min_version, client_auth);
+            (tls.client_auth, tls.forwarding) = client_auth;
+            tls.min_version = min_version;
             tls.handshake_timeout = handshake_timeout;
             tls
         },

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     model::{
         AddressLists, Admin, Backend, ConfigError, EncodedSlash, GatewayConfig, PathRules, PolicyError,
-        Route, Server, Settings, Upstream,
+        ProxyProtocol, Route, Server, Settings, Upstream,
     },
     names::{ByteCount, Period, PolicyMode, ValueError},
     problem::{KeyPath, Problem, Problems},
@@ -385,7 +385,12 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
         None => Some(None),
         Some(message) => server_tls(message, fields.problems).map(Some),
     };
+    let proxy_protocol = match &message.proxy_protocol {
+        None => Some(None),
+        Some(message) => proxy_protocol(message, fields.problems).map(Some),
+    };
     let mut server = server?;
+    server.proxy_protocol = proxy_protocol?;
     server.tls = tls?;
     server.trusted_proxies = trusted_proxies?;
     server.address_lists = address_lists?;
@@ -400,6 +405,13 @@ fn server_from(message: &v1::Server, problems: &mut Problems) -> Option<Server> 
     server.max_connections = max_connections;
     server.websocket_idle_timeout = websocket_idle_timeout?;
     Some(server)
+}
+
+fn proxy_protocol(message: &v1::ProxyProtocol, problems: &mut Problems) -> Option<ProxyProtocol> {
+    let server = KeyPath::Top.key("server");
+    let mut fields = Fields { at: server.key("proxy_protocol"), problems };
+    let trusted = fields.parse_all("trusted", &message.trusted)?;
+    fields.take("trusted", ProxyProtocol::new(trusted))
 }
 
 fn upstream_from(message: &v1::Upstream, problems: &mut Problems) -> Option<Upstream> {

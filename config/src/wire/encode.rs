@@ -9,9 +9,9 @@ use prost::Message as _;
 use super::{MAX_LEAVES, Resource, ResourceKind};
 use crate::{
     model::{
-        AddressLists, Admin, Auth, Backend, CertificateFiles, EncodedSlash, GatewayConfig, Jwks, PathRules,
-        Provider, ProviderKind, RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route,
-        Server, ServerTls, Settings, Upstream,
+        AddressLists, Admin, Auth, Backend, CertificateFiles, CertificateForwarding, EncodedSlash,
+        GatewayConfig, Jwks, PathRules, Provider, ProviderKind, ProxyProtocol, RateLimitBackend,
+        RedisBackend, RedisCredentials, RedisTransport, Route, Server, ServerTls, Settings, Upstream,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
@@ -122,7 +122,14 @@ impl From<&Server> for v1::Server {
             max_connections: unless(Server::DEFAULT_MAX_CONNECTIONS.get(), server.max_connections.get()),
             websocket_idle_timeout_us: websocket_idle_timeout(server),
             tls: server.tls.as_ref().map(Into::into),
+            proxy_protocol: server.proxy_protocol.as_ref().map(Into::into),
         }
+    }
+}
+
+impl From<&ProxyProtocol> for v1::ProxyProtocol {
+    fn from(protocol: &ProxyProtocol) -> Self {
+        Self { trusted: protocol.trusted().iter().map(ToString::to_string).collect() }
     }
 }
 
@@ -136,6 +143,10 @@ impl From<&ServerTls> for v1::ServerTls {
             client_auth: tls.client_auth.mode().to_string(),
             client_ca_file: tls.client_auth.ca_file().map_or_else(String::new, |path| path.as_str().into()),
             handshake_timeout_us: tls.handshake_timeout.micros(),
+            forward_client_certificate: match tls.forwarding {
+                CertificateForwarding::None => String::new(),
+                forwarding => forwarding.to_string(),
+            },
         }
     }
 }

@@ -45,6 +45,10 @@ pub enum Feature {
     MaxBodyBytes,
     /// Clients are spoken to in TLS.
     ServerTls,
+    /// Upstreams are told of clients' certificates, and clients cannot tell them.
+    ClientCertificateForwarding,
+    /// Proxies say first of each connection whom it is of.
+    ProxyProtocol,
     /// Endpoints of named backends share the requests of a route.
     Backends,
     /// HTTP/2 is spoken to endpoints.
@@ -54,7 +58,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 17] = [
+pub const KNOWN: [Feature; 19] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -69,6 +73,8 @@ pub const KNOWN: [Feature; 17] = [
     Feature::MaxHeaderBytes,
     Feature::MaxBodyBytes,
     Feature::ServerTls,
+    Feature::ClientCertificateForwarding,
+    Feature::ProxyProtocol,
     Feature::Backends,
     Feature::BackendHttp2,
     Feature::PolicyMode,
@@ -93,6 +99,8 @@ impl Feature {
             Self::MaxHeaderBytes => "max_header_bytes",
             Self::MaxBodyBytes => "max_body_bytes",
             Self::ServerTls => "server.tls",
+            Self::ClientCertificateForwarding => "server.tls.client_auth.forward",
+            Self::ProxyProtocol => "server.proxy_protocol",
             Self::Backends => "backends",
             Self::BackendHttp2 => "backends.http2",
             Self::PolicyMode => "policy_mode",
@@ -197,9 +205,10 @@ impl Needs {
             // Every build has some bound, if only that of its system.
             max_connections: _,
             tls,
+            proxy_protocol,
         } = server;
         address_lists.into_iter().for_each(|lists| self.address_lists(&lists));
-        // What it says of certificates is no feature of its own: a build that reads it does all of it.
+        // What it says of the server's certificates is no feature of its own: a build that reads it does all of it.
         if let Some(v1::ServerTls {
             addresses: _,
             redirect_to_https: _,
@@ -208,9 +217,16 @@ impl Needs {
             client_auth: _,
             client_ca_file: _,
             handshake_timeout_us: _,
+            forward_client_certificate,
         }) = tls
         {
             self.add(Feature::ServerTls);
+            if !forward_client_certificate.is_empty() {
+                self.add(Feature::ClientCertificateForwarding);
+            }
+        }
+        if let Some(v1::ProxyProtocol { trusted: _ }) = proxy_protocol {
+            self.add(Feature::ProxyProtocol);
         }
     }
 

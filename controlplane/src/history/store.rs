@@ -5,14 +5,15 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, DirBuilder, File},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use apigw_config::{
     leaf_store::LeafStore,
+    state_file,
     wire::{Hash, Leaf, MAX_LEAVES},
 };
 use tracing::warn;
@@ -129,13 +130,7 @@ fn names(directory: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 fn read(path: &Path, most: usize) -> Result<Vec<u8>, StoreError> {
-    // Whatever is not a file may keep its reader waiting for ever.
-    if !at("read", path, fs::symlink_metadata(path))?.is_file() {
-        return at("read", path, Err(io::ErrorKind::InvalidInput.into()));
-    }
-    let mut bytes = Vec::new();
-    let file = at("read", path, File::open(path))?;
-    at("read", path, file.take(most as u64 + 1).read_to_end(&mut bytes))?;
+    let bytes = at("read", path, state_file::read(path, most as u64 + 1))?;
     if bytes.len() > most {
         return at("read", path, Err(io::ErrorKind::FileTooLarge.into()));
     }
@@ -145,11 +140,10 @@ fn read(path: &Path, most: usize) -> Result<Vec<u8>, StoreError> {
 fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let (unfinished, path) = (directory.join(UNFINISHED), directory.join(name));
     let written = || {
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+        let mut file = state_file::create(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&unfinished, &path)
+        state_file::put(&unfinished, &path)
     };
     at("write", &path, written())
 }

@@ -7,6 +7,8 @@
 pub mod snapshot;
 
 // In the order a request meets them:
+/// What a proxy in front of the gateway says of whoever sends it.
+pub mod proxy_protocol;
 /// What its head must be like.
 pub mod head;
 /// The one form of its path.

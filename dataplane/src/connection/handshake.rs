@@ -4,15 +4,20 @@
 
 use std::rc::Rc;
 
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::{metrics::HandshakeOutcome, socket::Socket, tls::ServerTls, worker::Worker};
+use crate::{
+    metrics::HandshakeOutcome,
+    socket::{Socket, stream::Stream},
+    tls::{ServerTls, client_certificate::ClientCertificate},
+    worker::Worker,
+};
 
 /// What a connection has come to.
 pub(super) enum Begun {
-    /// Requests can be read.
-    Ready(Socket),
+    /// Requests can be read, of whoever has shown this.
+    Ready(Socket, Option<ClientCertificate>),
     /// The client does not speak TLS.
     InClear(Socket),
     /// There is nobody to speak to.
@@ -23,14 +28,14 @@ pub(super) enum Begun {
 const HANDSHAKE_RECORD: u8 = 22;
 
 /// Waits for the client's first byte and then for the handshake's end, both within the time for it.
-pub(super) async fn begin(worker: &Rc<Worker>, stream: TcpStream, tls: &ServerTls) -> Begun {
+pub(super) async fn begin(worker: &Rc<Worker>, stream: Stream, tls: &ServerTls) -> Begun {
     let begun = timeout(tls.handshake_timeout(), accept(stream, tls)).await;
     let (begun, outcome) = begun.unwrap_or((Begun::Failed, HandshakeOutcome::Timeout));
     worker.counted().handshake_ended(outcome);
     begun
 }
 
-async fn accept(stream: TcpStream, tls: &ServerTls) -> (Begun, HandshakeOutcome) {
+async fn accept(stream: Stream, tls: &ServerTls) -> (Begun, HandshakeOutcome) {
     let mut first = [0; 1];
     match stream.peek(&mut first).await {
         // Somebody looked whether the port is open.
@@ -41,7 +46,10 @@ async fn accept(stream: TcpStream, tls: &ServerTls) -> (Begun, HandshakeOutcome)
         Ok(_) => {}
     }
     match TlsAcceptor::from(tls.server()).accept(stream).await {
-        Ok(stream) => (Begun::Ready(Socket::Accepted(Box::new(stream))), HandshakeOutcome::Success),
+        Ok(stream) => {
+            let certificate = tls.client_certificate(stream.get_ref().1);
+            (Begun::Ready(Socket::Accepted(Box::new(stream)), certificate), HandshakeOutcome::Success)
+        }
         Err(error) => {
             tracing::debug!(%error, "no handshake with a client");
             (Begun::Failed, HandshakeOutcome::Failure)

@@ -5,8 +5,6 @@
 
 /// The socket, timed and watched.
 mod socket;
-/// Frames that h2 is not to see.
-mod watch;
 /// One request and its answer.
 mod stream;
 /// A request's head, as HTTP/1.1 would have it.

@@ -39,11 +39,22 @@ pub(super) struct Outgoing {
     encoder: Encoder,
     is_last: bool,
     takes_trailers: bool,
+    /// Whether the upstream has broken off: what has come of the answer goes out, and the end does not.
+    is_broken: bool,
 }
 
 /// The answer cannot be brought to its end; the connection's end tells the client.
 #[derive(Debug)]
-pub(super) struct Broken;
+pub(super) enum Broken {
+    /// The client is gone.
+    Client,
+    /// The upstream has broken off, and the client has all that came before.
+    Upstream,
+}
+
+/// The upstream has broken off.
+#[derive(Debug)]
+struct BrokenOff;
 
 impl Outgoing {
     /// Puts the head where it waits to be written.
@@ -79,7 +90,7 @@ impl Outgoing {
         }
         encoder::end_of_head(text, length);
         let body = (length.is_some() && !body.is_end_stream()).then_some(body);
-        Self { body, encoder, is_last, takes_trailers: asked.takes_trailers }
+        Self { body, encoder, is_last, takes_trailers: asked.takes_trailers, is_broken: false }
     }
 
     /// Whether the connection is to end with this answer.
@@ -87,13 +98,23 @@ impl Outgoing {
         self.is_last
     }
 
+    /// Whether the connection's end is the answer's.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.encoder.ends_with_connection()
+    }
+
     /// Writes until all of it has gone.
     pub(super) fn poll(&mut self, io: &ClientIo, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         loop {
-            let gathered = self.gather(io, context);
+            let gathered = if self.is_broken { Err(BrokenOff) } else { self.gather(io, context) };
             let flushed = io.poll_flush(context);
             match (gathered, flushed) {
-                (Err(Broken), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(Err(Broken)),
+                (_, Poll::Ready(Err(_))) => return Poll::Ready(Err(Broken::Client)),
+                (Err(BrokenOff), Poll::Ready(Ok(()))) => return Poll::Ready(Err(Broken::Upstream)),
+                (Err(BrokenOff), Poll::Pending) => {
+                    (self.is_broken, self.body) = (true, None);
+                    return io.poll_gone(context).map(|()| Err(Broken::Client));
+                }
                 (Ok(Gathered::End), Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
                 (Ok(Gathered::Full), Poll::Ready(Ok(()))) => {}
                 (Ok(gathered), flushed) => {
@@ -102,14 +123,14 @@ impl Outgoing {
                     {
                         body.poll_upload(context);
                     }
-                    return io.poll_gone(context).map(|()| Err(Broken));
+                    return io.poll_gone(context).map(|()| Err(Broken::Client));
                 }
             }
         }
     }
 
     /// Puts as much of the body as there is and as there is room for where it waits to be written.
-    fn gather(&mut self, io: &ClientIo, context: &mut Context<'_>) -> Result<Gathered, Broken> {
+    fn gather(&mut self, io: &ClientIo, context: &mut Context<'_>) -> Result<Gathered, BrokenOff> {
         while let Some(body) = &mut self.body {
             let mut outgoing = io.outgoing();
             if !outgoing.has_room() {
@@ -120,11 +141,11 @@ impl Outgoing {
             outgoing = io.outgoing();
             let frame = match polled {
                 Poll::Pending => return Ok(Gathered::Awaited),
-                Poll::Ready(frame) => frame.transpose().map_err(|_broken| Broken)?,
+                Poll::Ready(frame) => frame.transpose().map_err(|_broken| BrokenOff)?,
             };
             let trailers = match frame.map(http_body::Frame::into_data) {
                 Some(Ok(bytes)) => {
-                    self.encoder.content(bytes, &mut outgoing).map_err(|_mismatch| Broken)?;
+                    self.encoder.content(bytes, &mut outgoing).map_err(|_mismatch| BrokenOff)?;
                     if !body.is_end_stream() {
                         continue;
                     }
@@ -133,7 +154,7 @@ impl Outgoing {
                 Some(Err(frame)) => frame.into_trailers().ok().filter(|_| self.takes_trailers),
                 None => None,
             };
-            self.encoder.end(trailers.as_ref(), &mut outgoing).map_err(|_mismatch| Broken)?;
+            self.encoder.end(trailers.as_ref(), &mut outgoing).map_err(|_mismatch| BrokenOff)?;
             // Its exchange ends here, before the client can see the last byte: whoever asks next finds it counted.
             self.body = None;
         }

@@ -1,6 +1,6 @@
 //! Header fields that stop at the gateway, and those it writes, in both directions.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, rc::Rc};
 
 use apigw_config::names::{AddressRange, Scheme};
 use apigw_engine::client;
@@ -12,7 +12,7 @@ use http::{
     },
 };
 
-use crate::http1::persistence::lists;
+use crate::{http1::persistence::lists, tls::client_certificate::ClientCertificate};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -20,6 +20,8 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
@@ -34,13 +36,25 @@ pub(crate) struct Peer {
     /// As X-Forwarded-For has it.
     text: HeaderValue,
     scheme: Scheme,
+    /// None: it has shown none.
+    certificate: Option<Rc<ClientCertificate>>,
 }
 
 impl Peer {
     pub(crate) fn new(address: IpAddr, scheme: Scheme) -> Self {
         let address = address.to_canonical();
         let text = HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII");
-        Self { address, text, scheme }
+        Self { address, text, scheme, certificate: None }
+    }
+
+    /// The same, having shown this.
+    pub(crate) fn with_certificate(self, certificate: Option<ClientCertificate>) -> Self {
+        Self { certificate: certificate.map(Rc::new), ..self }
+    }
+
+    /// What it has shown of itself.
+    pub(crate) fn certificate(&self) -> Option<&Rc<ClientCertificate>> {
+        self.certificate.as_ref()
     }
 
     pub(crate) fn address(&self) -> IpAddr {
@@ -117,6 +131,7 @@ fn word_of_a_gateway(name: &str) -> Option<Spelling> {
         Some(b'f' | b'x') => {}
         // Programs behind CGI-like interfaces take it for the proxy they are to use (https://httpoxy.org).
         Some(b'p') if name == "proxy" => return Some(Spelling::Other),
+        Some(b'c') => return tells_of_a_certificate(name).then_some(Spelling::Other),
         _ => return None,
     }
     let folded = || name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' });
@@ -124,6 +139,13 @@ fn word_of_a_gateway(name: &str) -> Option<Spelling> {
         || WORDS_OF_GATEWAYS.iter().any(|word| folded().eq(word.bytes()));
     let is_usual = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_word.then_some(if is_usual { Spelling::Usual } else { Spelling::Other })
+}
+
+/// Whether a name, in any spelling, is one of RFC 9440. Who shows a certificate is known by the handshake alone (section 3): even
+/// a trusted proxy may pass on what its client made up.
+fn tells_of_a_certificate(name: &str) -> bool {
+    let folded = || name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' });
+    [CLIENT_CERT, CLIENT_CERT_CHAIN].iter().any(|word| folded().eq(word.as_str().bytes()))
 }
 
 /// Removes from a request's trailers what the gateway writes or keeps back in heads.
@@ -189,6 +211,10 @@ pub(crate) fn prepare_request(
     // The gateway itself says 100 when it begins to read the body.
     headers.remove(EXPECT);
     write_forwarded(headers, peer, sender);
+    if let Some(certificate) = &peer.certificate {
+        headers.extend(certificate.certificate().map(|value| (CLIENT_CERT, value.clone())));
+        headers.extend(certificate.chain().map(|value| (CLIENT_CERT_CHAIN, value.clone())));
+    }
     headers.insert(HOST, authority.clone());
     headers.insert(X_REQUEST_ID, request_id.clone());
 }

@@ -22,6 +22,7 @@ use crate::{
         deadlines::{Deadlines, Expired, Phase},
     },
     metrics::RouteCounters,
+    tls::client_certificate::ClientCertificate,
     worker::{View, Worker},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct Record {
     view: Rc<View>,
     deadlines: Rc<Deadlines>,
     client: IpAddr,
+    /// None: the client has shown none.
+    certificate: Option<Rc<ClientCertificate>>,
     began: Instant,
     request_id: HeaderValue,
     /// None: the head could not be read.
@@ -106,6 +109,7 @@ impl Record {
             view: Rc::clone(view),
             deadlines: Rc::clone(&client.deadlines),
             client: client.peer.address(),
+            certificate: client.peer.certificate().cloned(),
             began: client.deadlines.now(),
             request_id,
             target: None,
@@ -367,19 +371,21 @@ impl Record {
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let method = self.target.as_ref().map(|target| &target.method);
         self.counters.count(method, status, duration);
+        let upstream = self.upstream.as_ref().map_or("".into(), |upstream| upstream.name());
         self.worker.log.write(&Line {
             request_id: self.request_id.to_str().unwrap_or(""),
             route: self.route_name(),
             method: method.map_or("", Method::as_str),
             path: self.target.as_ref().map_or("", Target::path),
             client: self.client,
+            client_certificate: self.certificate.as_ref().map_or("", |certificate| certificate.subject()),
             status: status.as_u16(),
             why,
             call_status: self.call_status.map(GrpcStatus::code),
             shadow: self.shadow,
             bytes: self.bytes,
             duration,
-            upstream: self.upstream.as_ref().map_or("", |upstream| upstream.authority.to_str().unwrap_or("")),
+            upstream: &upstream,
             upstream_duration: self.upstream_duration,
             revision: self.view.revision(),
         });

@@ -14,16 +14,19 @@ use http::{Request, StatusCode, header};
 use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     task::JoinSet,
 };
 use tokio_rustls::TlsConnector;
 
 use self::bounded::Bounded;
-use crate::tls::upstream::{RootsError, platform_roots};
+use crate::{
+    socket::stream::Stream,
+    tls::upstream::{RootsError, platform_roots, server_name},
+};
 
 /// The most bytes of an answer's head.
 const MAX_HEAD_BYTES: usize = 64 * 1_024;
@@ -87,15 +90,17 @@ impl Source {
     pub(super) async fn fetch(&self) -> Result<KeySet, FetchError> {
         let port = self.url.port();
         let stream = match self.url.host() {
-            UpstreamHost::Address(address) => TcpStream::connect((*address, port)).await,
-            UpstreamHost::Name(name) => TcpStream::connect((&**name, port)).await,
+            UpstreamHost::Address(address) => TcpStream::connect((*address, port)).await.map(Stream::Tcp),
+            UpstreamHost::Name(name) => TcpStream::connect((&**name, port)).await.map(Stream::Tcp),
+            UpstreamHost::Unix(path) => UnixStream::connect(path.as_path()).await.map(Stream::Unix),
         };
         let stream = stream.map_err(FetchError::Connect)?;
         let document = match self.url.scheme() {
             Scheme::Http => self.request(stream).await?,
             Scheme::Https => {
                 let connector = TlsConnector::from(Arc::new(self.tls().await?));
-                let stream = connector.connect(self.server_name()?, stream).await;
+                let stream =
+                    connector.connect(server_name(self.url.host()).map_err(FetchError::Tls)?, stream).await;
                 self.request(stream.map_err(FetchError::Tls)?).await?
             }
         };
@@ -116,14 +121,6 @@ impl Source {
             .with_safe_default_protocol_versions()
             .map_err(|error| FetchError::Tls(io::Error::other(error)))?;
         Ok(config.with_root_certificates(roots).with_no_client_auth())
-    }
-
-    fn server_name(&self) -> Result<ServerName<'static>, FetchError> {
-        match self.url.host() {
-            UpstreamHost::Address(address) => Ok(ServerName::from(*address)),
-            UpstreamHost::Name(name) => ServerName::try_from(name.to_string())
-                .map_err(|error| FetchError::Tls(io::Error::new(io::ErrorKind::InvalidInput, error))),
-        }
     }
 
     async fn request(

@@ -7,15 +7,16 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io::{self, Read, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use apigw_config::{
     leaf_store::{LeafDamage, LeafStore},
+    state_file,
     wire::{Content, Hash, Leaf, Revision},
 };
 use bytes::Bytes;
@@ -28,7 +29,6 @@ const UNFINISHED: &str = "slot.new";
 /// Locked for as long as a process uses the directory.
 const LOCK: &str = "lock";
 /// What is kept holds secrets of the configuration.
-const OWN_FILE: u32 = 0o600;
 const OWN_DIRECTORY: u32 = 0o700;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -105,14 +105,14 @@ impl StateDirectory {
         let made = DirBuilder::new().recursive(true).mode(OWN_DIRECTORY).create(path);
         made.map_err(|source| DirectoryError::Create { path: path.into(), source })?;
         let unwritable = |source| DirectoryError::Unwritable { path: path.into(), source };
-        let lock = own_file(&path.join(LOCK)).map_err(unwritable)?;
+        let lock = state_file::open_lock(&path.join(LOCK)).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DirectoryError::InUse { path: path.into() }),
             Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
         let unfinished = path.join(UNFINISHED);
-        own_file(&unfinished).and_then(|_| fs::remove_file(&unfinished)).map_err(unwritable)?;
+        state_file::create(&unfinished).and_then(|_| state_file::clear(&unfinished)).map_err(unwritable)?;
         if fs::metadata(path).is_ok_and(|metadata| metadata.mode() & WRITABLE_BY_OTHERS != 0) {
             tracing::warn!(directory = %path.display(), "others may write to the state directory, and so choose what runs");
         }
@@ -241,12 +241,10 @@ impl StateDirectory {
             return Err(error);
         }
         let unfinished = self.path.join(UNFINISHED);
-        // A new file, so that its mode is certain.
-        remove_if_there(&unfinished)?;
-        let mut file = own_file(&unfinished)?;
+        let mut file = state_file::create(&unfinished)?;
         file.write_all(&Record::of(kept, generation).to_bytes())?;
         file.sync_all()?;
-        fs::rename(&unfinished, self.file(name))?;
+        state_file::put(&unfinished, &self.file(name))?;
         File::open(&self.path)?.sync_all()?;
         (self.generation, self.newest) = (generation, Some((name, kept.revision)));
         self.leaves[name as usize].sweep(&kept.content);
@@ -277,18 +275,6 @@ impl SlotLeaves {
             tracing::warn!(%error, "what a slot does not need any more cannot be removed");
         }
         self.whole.retain(|hash| needed.contains(hash));
-    }
-}
-
-/// Opens a file to write it; a new one is this user's alone.
-fn own_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(OWN_FILE).open(path)
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -230,6 +230,8 @@ fn text(bytes: &mut Bytes) -> Result<String, Damage> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
     use super::*;
 
     /// A configuration of a route with this name.
@@ -279,6 +281,29 @@ pub(super) mod tests {
             assert!(reread(&bytes[..length]).is_err(), "the first {length} bytes");
         }
         assert!(reread([bytes.as_slice(), &[0]].concat()).is_err(), "one byte more");
+    }
+
+    proptest! {
+        #[test]
+        fn a_slot_that_says_anything_is_read_as_it_was_written_or_not_at_all(
+            changes in vec((any::<Index>(), any::<u8>()), 0..8),
+            cut in any::<Index>(),
+        ) {
+            let mut bytes = written(&kept(3, "a"), 9);
+            // Behind what is checked first, so that the rest is reached.
+            let content = HEAD_BYTES + 8..bytes.len() - CHECKSUM_BYTES;
+            for (place, byte) in changes {
+                bytes[content.start + place.index(content.len())] = byte;
+            }
+            let removed = content.end - cut.index(content.len()).min(64)..content.end;
+            bytes.drain(removed);
+            let length = (bytes.len() as u64).to_be_bytes();
+            bytes[HEAD_BYTES..HEAD_BYTES + 8].copy_from_slice(&length);
+            let bytes = sealed(bytes);
+            if let Ok(record) = reread(bytes.clone()) {
+                prop_assert_eq!(record.to_bytes(), bytes);
+            }
+        }
     }
 
     #[test]

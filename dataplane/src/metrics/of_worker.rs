@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{Metric, MetricFamily};
 
 use super::{
     cells::{Cell, Reasons},
@@ -35,6 +35,32 @@ pub(crate) struct WorkerCounters {
     rate_limit_backend_failures: Reasons,
     /// By outcome.
     handshakes: Reasons,
+    /// By outcome.
+    proxy_headers: Reasons,
+}
+
+/// How it ended that a proxy was to say whom a connection is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProxyHeaderOutcome {
+    /// It did.
+    Success,
+    /// It went away.
+    Closed,
+    /// It said something else.
+    Malformed,
+    /// It took too long.
+    Timeout,
+}
+
+impl ProxyHeaderOutcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Closed => "closed",
+            Self::Malformed => "malformed",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 /// How a client's handshake ended.
@@ -70,6 +96,11 @@ impl WorkerCounters {
     /// Counts the end of a client's handshake.
     pub(crate) fn handshake_ended(&self, outcome: HandshakeOutcome) {
         self.handshakes.add(outcome.label());
+    }
+
+    /// Counts the end of a header of the PROXY protocol.
+    pub(crate) fn proxy_header_ended(&self, outcome: ProxyHeaderOutcome) {
+        self.proxy_headers.add(outcome.label());
     }
 
     /// Counts a client's connection for as long as the result lives.
@@ -108,11 +139,17 @@ fn sum(workers: &[Arc<WorkerCounters>], cell: fn(&WorkerCounters) -> &Cell) -> u
 }
 
 fn of_clients(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
-    let mut handshakes = BTreeMap::new();
-    workers.iter().for_each(|worker| worker.handshakes.add_to(&mut handshakes));
-    let handshakes = handshakes.iter().map(|(outcome, count)| counter(&[("outcome", outcome)], *count));
     vec![
-        counters("apigw_tls_handshakes_total", "Handshakes of clients that ended.", handshakes.collect()),
+        counters(
+            "apigw_tls_handshakes_total",
+            "Handshakes of clients that ended.",
+            by_outcome(workers, |worker| &worker.handshakes),
+        ),
+        counters(
+            "apigw_proxy_protocol_headers_total",
+            "Headers of the PROXY protocol that were awaited.",
+            by_outcome(workers, |worker| &worker.proxy_headers),
+        ),
         counters(
             "apigw_client_connections_total",
             "Connections of clients that were accepted.",
@@ -134,6 +171,13 @@ fn of_clients(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
             vec![gauge(&[], to_f64(sum(workers, |worker| &worker.open)))],
         ),
     ]
+}
+
+/// What all workers have counted, a counter for each outcome.
+fn by_outcome(workers: &[Arc<WorkerCounters>], counted: fn(&WorkerCounters) -> &Reasons) -> Vec<Metric> {
+    let mut sums = BTreeMap::new();
+    workers.iter().for_each(|worker| counted(worker).add_to(&mut sums));
+    sums.iter().map(|(outcome, count)| counter(&[("outcome", outcome)], *count)).collect()
 }
 
 fn of_upstreams(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {

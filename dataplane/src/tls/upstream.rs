@@ -16,11 +16,10 @@ use apigw_config::{
 };
 use apigw_engine::{Snapshot, snapshot::Upstream};
 use rustls::{AlertDescription, ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{FileBase, backend_files::BackendFiles};
-use crate::gateway::problem;
+use crate::{gateway::problem, socket::stream::Stream};
 
 /// Why there is nobody to vouch for upstreams.
 #[derive(Debug, thiserror::Error)]
@@ -146,17 +145,9 @@ impl UpstreamTls {
     }
 
     /// Shakes hands with an upstream, whose name or address must be the certificate's.
-    pub(crate) async fn connect(
-        &self,
-        upstream: &Upstream,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, upstream: &Upstream, stream: Stream) -> io::Result<TlsStream<Stream>> {
         let host = upstream.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).unwrap_or(&upstream.host);
-        let name = match host {
-            UpstreamHost::Address(address) => ServerName::from(*address),
-            UpstreamHost::Name(name) => ServerName::try_from(name.to_string())
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?,
-        };
+        let name = server_name(host)?;
         let mut client = self.client(upstream).ok_or(io::ErrorKind::NotFound)?;
         if upstream.protocol == Protocol::Http2 {
             Arc::make_mut(&mut client).alpn_protocols = vec![HTTP_2.to_vec()];
@@ -180,7 +171,7 @@ impl UpstreamTls {
 const HTTP_2: &[u8] = b"h2";
 
 /// Whether HTTP/2 follows a handshake.
-pub(crate) fn agrees_on_http2(stream: &TlsStream<TcpStream>) -> bool {
+pub(crate) fn agrees_on_http2(stream: &TlsStream<Stream>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(HTTP_2)
 }
 
@@ -188,4 +179,18 @@ pub(crate) fn agrees_on_http2(stream: &TlsStream<TcpStream>) -> bool {
 pub(crate) fn has_no_protocol(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     matches!(cause, Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)))
+}
+
+/// Whose certificate an upstream must have.
+///
+/// # Errors
+/// When none can be for it.
+pub(crate) fn server_name(host: &UpstreamHost) -> io::Result<ServerName<'static>> {
+    match host {
+        UpstreamHost::Address(address) => Ok(ServerName::from(*address)),
+        UpstreamHost::Name(name) => ServerName::try_from(name.to_string())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error)),
+        // Nothing on a socket file speaks TLS.
+        UpstreamHost::Unix(_) => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }

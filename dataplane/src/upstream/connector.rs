@@ -1,17 +1,21 @@
-//! New TCP connections to upstreams.
+//! New connections to upstreams.
 
 use std::{
     cell::Cell,
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use apigw_config::names::UpstreamHost;
+use apigw_config::names::{SocketPath, UpstreamHost};
 use apigw_engine::{rejection::UpstreamFailure, snapshot::Upstream};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 
-use crate::{metrics::WorkerCounters, resolver::Addresses, worker::tune};
+use crate::{metrics::WorkerCounters, resolver::Addresses, socket::stream::Stream};
 
 /// Opens connections, to each address of a name in turn.
 pub(crate) struct Connector {
@@ -34,11 +38,12 @@ impl Connector {
         &self,
         upstream: &Upstream,
         limit: Duration,
-    ) -> Result<TcpStream, UpstreamFailure> {
+    ) -> Result<Stream, UpstreamFailure> {
         let connected = match &upstream.host {
             UpstreamHost::Address(address) => {
                 timeout(limit, connect_to(SocketAddr::new(*address, upstream.port))).await
             }
+            UpstreamHost::Unix(path) => timeout(limit, connect_to_file(path)).await,
             UpstreamHost::Name(name) => {
                 let addresses = self.addresses.of(name).ok_or(UpstreamFailure::Unresolved)?;
                 timeout(limit, self.connect_to_any(&addresses, upstream.port)).await
@@ -55,7 +60,7 @@ impl Connector {
         }
     }
 
-    async fn connect_to_any(&self, addresses: &[IpAddr], port: u16) -> Option<TcpStream> {
+    async fn connect_to_any(&self, addresses: &[IpAddr], port: u16) -> Option<Stream> {
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
         let first = turn % addresses.len().max(1);
@@ -68,10 +73,17 @@ impl Connector {
     }
 }
 
-async fn connect_to(address: SocketAddr) -> Option<TcpStream> {
+async fn connect_to_file(path: &SocketPath) -> Option<Stream> {
+    let connected = UnixStream::connect(path.as_path()).await;
+    let note = |error: &io::Error| tracing::debug!(%path, %error, "no connection to upstream");
+    connected.inspect_err(note).ok().map(Stream::Unix)
+}
+
+async fn connect_to(address: SocketAddr) -> Option<Stream> {
     match TcpStream::connect(address).await {
         Ok(stream) => {
-            tune(&stream).ok()?;
+            let stream = Stream::Tcp(stream);
+            stream.tune().ok()?;
             Some(stream)
         }
         Err(error) => {

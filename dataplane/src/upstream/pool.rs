@@ -139,6 +139,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::socket::{Socket, stream::Stream};
 
     /// Connections of one upstream, with the far ends that keep them open.
     async fn connections(count: usize) -> (Vec<Connection>, Vec<TcpStream>) {
@@ -146,7 +147,7 @@ mod tests {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            near.push(Connection::new(crate::socket::Socket::Plain(stream), UpstreamId::default()));
+            near.push(Connection::new(Socket::Plain(Stream::Tcp(stream)), UpstreamId::default()));
             far.push(listener.accept().await.unwrap().0);
         }
         (near, far)

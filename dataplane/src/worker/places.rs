@@ -31,8 +31,6 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use tokio::task::{LocalSet, spawn_local};
-
     use super::*;
 
     #[test]
@@ -43,26 +41,5 @@ mod tests {
         assert!(places.take(2).is_none());
         drop(taken);
         assert!(places.take(2).is_some());
-    }
-
-    #[tokio::test]
-    async fn a_panic_ends_its_own_connection_and_gives_its_place_back() {
-        let places = Places::default();
-        let tasks = LocalSet::new();
-        tasks
-            .run_until(async {
-                // As a worker starts a connection: a task of its own, which owns its place.
-                let (place, other) = (places.take(2), places.take(2));
-                assert!(place.is_some() && other.is_some());
-                let panics = spawn_local(async move {
-                    let _place = place;
-                    panic!("as a fault of the gateway would");
-                });
-                let goes_on = spawn_local(async move { other.is_some() });
-                assert!(panics.await.is_err_and(|error| error.is_panic()));
-                assert!(goes_on.await.is_ok_and(|went_on| went_on));
-            })
-            .await;
-        assert!(places.take(1).is_some());
     }
 }

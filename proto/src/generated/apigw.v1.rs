@@ -16,7 +16,7 @@ pub struct Settings {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Server {
-    /// As written: "HOST:PORT", ":PORT", "\[V6\]:PORT". At least one.
+    /// As written: "HOST:PORT", ":PORT", "\[V6\]:PORT", "unix:/PATH". At least one.
     #[prost(string, repeated, tag = "1")]
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// CIDR notation.
@@ -52,6 +52,16 @@ pub struct Server {
     /// Absent: everything is in clear.
     #[prost(message, optional, tag = "20")]
     pub tls: ::core::option::Option<ServerTls>,
+    /// Absent: nobody speaks the PROXY protocol.
+    #[prost(message, optional, tag = "50")]
+    pub proxy_protocol: ::core::option::Option<ProxyProtocol>,
+}
+/// Proxies that say of each connection whom it is of.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProxyProtocol {
+    /// CIDR notation. At least one.
+    #[prost(string, repeated, tag = "1")]
+    pub trusted: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Which paths are taken that not all programs read alike.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -86,6 +96,9 @@ pub struct ServerTls {
     pub client_ca_file: ::prost::alloc::string::String,
     #[prost(uint64, tag = "7")]
     pub handshake_timeout_us: u64,
+    /// What upstreams are told of clients' certificates: "certificate", "chain", or empty for nothing.
+    #[prost(string, tag = "20")]
+    pub forward_client_certificate: ::prost::alloc::string::String,
 }
 /// A certificate and its private key.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

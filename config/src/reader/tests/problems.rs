@@ -195,8 +195,17 @@ fn values_have_their_range() {
     check(
         "server: {addr: [':80', ':x'], trusted_proxies: [10.0.0.0/33]}",
         &[
-            r#"g.yaml:1:24 server.addr[1]: not an address to listen on ("HOST:PORT", "[IPV6]:PORT" or ":PORT"): ":x""#,
+            r#"g.yaml:1:24 server.addr[1]: not an address to listen on ("HOST:PORT", "[IPV6]:PORT", ":PORT" or "unix:/PATH"): ":x""#,
             r#"g.yaml:1:49 server.trusted_proxies[0]: not an address range such as "10.0.0.0/8": "10.0.0.0/33""#,
+        ],
+    );
+    check(
+        "server: {addr: 'unix:here', proxy_protocol: {trusted: []}, tls: {client_auth: {forward: all}}}",
+        &[
+            r#"g.yaml:1:16 server.addr: the path of a socket file must start with "/": "unix:here""#,
+            "g.yaml:1:55 server.proxy_protocol.trusted: must not be empty",
+            "g.yaml:1:65 server.tls.certificates: missing",
+            r#"g.yaml:1:89 server.tls.client_auth.forward: must be one of none, certificate, chain: "all""#,
         ],
     );
 }

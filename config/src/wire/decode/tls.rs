@@ -4,7 +4,7 @@ use apigw_proto::v1;
 
 use super::Fields;
 use crate::{
-    model::{CertificateFiles, ClientAuth, PlainRequests, ServerTls, TlsListening},
+    model::{CertificateFiles, CertificateForwarding, ClientAuth, PlainRequests, ServerTls, TlsListening},
     problem::{KeyPath, Problems},
 };
 
@@ -36,12 +36,17 @@ pub(super) fn server_tls(message: &v1::ServerTls, problems: &mut Problems) -> Op
     let client_auth = mode
         .zip(ca_file)
         .and_then(|(mode, ca_file)| fields.take("client_auth", ClientAuth::new(mode, ca_file)));
+    let forwarding = match message.forward_client_certificate.as_str() {
+        "" => Some(CertificateForwarding::None),
+        text => fields.take("client_auth.forward", text.parse()),
+    };
     let plain = if message.redirect_to_https { PlainRequests::Redirect } else { PlainRequests::Serve };
     let listening = addresses.and_then(|addresses| fields.take("addr", TlsListening::new(addresses, plain)));
 
     let mut tls = tls?;
     tls.min_version = min_version?;
     tls.client_auth = client_auth?;
+    tls.forwarding = forwarding?;
     tls.handshake_timeout = handshake_timeout?;
     tls.listening = listening?;
     Some(tls)

@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 13] = [
+    let cases: [(&str, &str, &[&str]); 14] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("", "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: user }", &["rate_limit"]),
@@ -51,6 +51,7 @@ fn each_policy_requires_its_feature() {
         ("", &breaker, &["circuit_breaker"]),
         ("", &breaker_by_share, &["circuit_breaker", "circuit_breaker.failure_rate"]),
         ("server: { deny_cidrs: [192.0.2.7] }", "", &["address_lists"]),
+        ("server: { proxy_protocol: { trusted: [192.0.2.7] } }", "", &["server.proxy_protocol"]),
         ("", "  allow_cidrs: [10.0.0.0/8]", &["address_lists"]),
         ("", "  cors: { allow_origins: [\"*\"] }", &["cors"]),
         ("", "  max_header_bytes: 1000\n  max_body_bytes: 1000", &["max_header_bytes", "max_body_bytes"]),
@@ -125,6 +126,8 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "max_header_bytes",
         "max_body_bytes",
         "server.tls",
+        "server.tls.client_auth.forward",
+        "server.proxy_protocol",
         "backends",
         "backends.http2",
         "policy_mode",

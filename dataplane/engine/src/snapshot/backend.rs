@@ -1,8 +1,11 @@
 //! Where requests go: upstreams, and the backends whose endpoints they are.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use apigw_config::{
@@ -30,9 +33,9 @@ pub struct Upstream {
     pub id: UpstreamId,
     /// How bytes travel.
     pub scheme: Scheme,
-    /// An address or a name.
+    /// An address, a name or a socket file.
     pub host: UpstreamHost,
-    /// TCP port.
+    /// TCP port; 0 of a socket file.
     pub port: u16,
     /// The `Host` it sees.
     pub authority: HeaderValue,
@@ -97,6 +100,17 @@ impl Upstream {
             .expect("an upstream's host holds only letters, digits and -_.:[]");
         let UpstreamKey { scheme, host, port, backend: _, protocol, tls } = key.clone();
         Self { id, scheme, host, port, authority, protocol, tls }
+    }
+
+    /// As logs have it: its host and port, or its socket file.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.host {
+            UpstreamHost::Unix(path) => path.to_string().into(),
+            UpstreamHost::Address(_) | UpstreamHost::Name(_) => {
+                self.authority.to_str().unwrap_or_default().into()
+            }
+        }
     }
 
     fn is_at(&self, other: &Self) -> bool {

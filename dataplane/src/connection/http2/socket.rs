@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use apigw_transport::frames::{Fault, Watch};
 use bytes::{Buf as _, Bytes};
 use h2::Reason;
 use tokio::{
@@ -16,7 +17,6 @@ use tokio::{
     time::Instant,
 };
 
-use super::watch::{Fault, Watch};
 use crate::connection::deadlines::Deadlines;
 
 /// A client's frames on their way to h2. Shared by the connection, which ends with what is wrong with them, and its streams.

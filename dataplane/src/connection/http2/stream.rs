@@ -17,6 +17,7 @@ use http::{
     response,
 };
 use http_body::Body as _;
+use tokio::task::yield_now;
 
 use super::{
     body::{Invitation, StreamBody},
@@ -82,7 +83,9 @@ async fn exchange(
         Ok(()) => End::Closed,
         Err(Broken::Client) => End::Gone,
         Err(Broken::Upstream) => {
-            // What the client has of the answer is not all of it, and it is to know.
+            // What the client has of the answer is not all of it, and it is to know. A reset takes back what h2 has not written
+            // yet, the head of the answer too; the connection's task writes it before this one is polled again.
+            yield_now().await;
             responder.borrow_mut().send_reset(Reason::INTERNAL_ERROR);
             End::Closed
         }

@@ -115,6 +115,42 @@ fn a_damaged_slot_is_found_out_and_the_other_one_used() {
 }
 
 #[test]
+fn what_is_no_file_in_place_of_one_is_written_over() {
+    let (_place, mut directory) = two_kept();
+    // Where 3 goes, which has the leaves of 1 and more.
+    let leaf = kept(3, "c").content.leaves().next().unwrap().hash();
+    for path in [
+        directory.file(SlotName::A),
+        directory.leaves[SlotName::A as usize].store.file(leaf),
+        directory.path.join(UNFINISHED),
+    ] {
+        state_file::clear(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), "x").unwrap();
+    }
+    directory.runs(SlotName::B, kept(2, "b").revision);
+    directory.write(&kept(3, "c")).unwrap();
+    assert_eq!(recalled(&mut reopened(directory)), Some(3));
+}
+
+#[test]
+fn a_pipe_in_place_of_the_lock_is_told_and_one_in_place_of_a_slot_is_passed_over() {
+    let (place, directory) = two_kept();
+    let path = directory.path.clone();
+    drop(directory);
+    let pipe_at = |name: &str| {
+        state_file::clear(&path.join(name)).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path.join(name)).status().unwrap().success());
+    };
+    pipe_at(UNFINISHED);
+    pipe_at("slot-b");
+    assert_eq!(recalled(&mut StateDirectory::open(&path).unwrap()), Some(1));
+    pipe_at(LOCK);
+    assert!(matches!(StateDirectory::open(&path), Err(DirectoryError::Unwritable { .. })));
+    drop(place);
+}
+
+#[test]
 fn what_is_no_file_or_too_large_is_passed_over() {
     let (_place, mut directory) = two_kept();
     let newest = directory.file(SlotName::B);
@@ -186,7 +222,7 @@ fn what_is_kept_is_for_its_owner_only() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory.path), OWN_DIRECTORY);
     for name in SlotName::ALL {
-        assert_eq!(mode(&directory.file(name)), OWN_FILE);
+        assert_eq!(mode(&directory.file(name)), 0o600);
     }
 }
 

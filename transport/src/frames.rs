@@ -1,15 +1,16 @@
-//! Frames as they come from a client, seen before h2 sees them: what it would let pass or call by another name than RFC 9113
-//! does, and floods of frames that carry nothing. Whatever is not named here is h2's to judge.
+//! Frames of HTTP/2 as they come from a client, seen before h2 sees them: what it would let pass or call by another name than
+//! RFC 9113 does, and floods of frames that carry nothing. Whatever is not named here is h2's to judge.
 //!
-//! It reads the heads of frames and the values of settings, and keeps nothing else.
+//! It reads the heads of frames and the values of settings, and keeps nothing else. It has no socket: whoever has one shows it
+//! what has come.
 
 use std::collections::VecDeque;
 
 use h2::Reason;
 use tokio::time::Instant;
 
-/// How long the first words of a client are, which are no frame (RFC 9113 section 3.4).
-const PREFACE_BYTES: usize = 24;
+/// The first words of a client, which are no frame (RFC 9113 section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const HEAD_BYTES: usize = 9;
 
@@ -23,7 +24,9 @@ const IDLE_FRAMES_PER_SECOND: u32 = 100;
 /// How many more for each request: what goes with it, such as its priority, its windows and its end.
 const IDLE_FRAMES_OF_A_REQUEST: u32 = 20;
 /// And for each piece of a body, in either direction: the window of a stream and that of the connection open for it.
-pub(super) const IDLE_FRAMES_OF_A_PIECE: u32 = 4;
+const IDLE_FRAMES_OF_A_PIECE: u32 = 4;
+/// Where pieces are not seen: for how many bytes of answers there is one more.
+const ANSWERED_BYTES_OF_AN_IDLE_FRAME: usize = 1_024;
 
 // RFC 9113 section 6.
 const DATA: u8 = 0;
@@ -47,11 +50,13 @@ const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
 /// What a connection has come to.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     place: Place,
     is_first: bool,
     ended: Ended,
     allowance: Allowance,
+    /// What has been answered and not been counted yet.
+    answered_bytes: usize,
 }
 
 /// Where the next byte stands.
@@ -59,6 +64,8 @@ pub(super) struct Watch {
 enum Place {
     /// In the preface, with so many bytes of it still to come.
     Preface(usize),
+    /// In something else than HTTP/2: there are no frames.
+    Elsewhere,
     /// In the head of a frame.
     Head(Gathered<HEAD_BYTES>),
     /// In a payload that nobody here reads.
@@ -75,34 +82,46 @@ struct Gathered<const COUNT: usize> {
 }
 
 /// Bytes that do not go on to h2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("frames that end the connection: {reason}")]
+pub struct Fault {
     /// What the connection ends with.
-    pub(super) reason: Reason,
+    pub reason: Reason,
     /// How many of the bytes come before it.
-    pub(super) before: usize,
+    pub before: usize,
 }
 
 impl Watch {
-    pub(super) fn new(now: Instant) -> Self {
+    /// Of a connection that begins. What begins in another way than HTTP/2 is not watched.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
         Self {
-            place: Place::Preface(PREFACE_BYTES),
+            place: Place::Preface(PREFACE.len()),
             is_first: true,
             ended: Ended::default(),
             allowance: Allowance { left: MOST_IDLE_FRAMES, since: now },
+            answered_bytes: 0,
         }
     }
 
     /// A piece of an answer's body has gone to the client, who may say something about windows.
-    pub(super) fn piece_sent(&mut self) {
+    pub fn piece_sent(&mut self) {
         self.allowance.grow(IDLE_FRAMES_OF_A_PIECE);
+    }
+
+    /// So many bytes have gone to the client, whatever they were: for servers that do not see the pieces of their answers.
+    pub fn answered(&mut self, bytes: usize) {
+        self.answered_bytes += bytes;
+        let frames = self.answered_bytes / ANSWERED_BYTES_OF_AN_IDLE_FRAME;
+        self.answered_bytes %= ANSWERED_BYTES_OF_AN_IDLE_FRAME;
+        self.allowance.grow(u32::try_from(frames).unwrap_or(u32::MAX));
     }
 
     /// Looks at what has come.
     ///
     /// # Errors
     /// When the connection is to end.
-    pub(super) fn see(&mut self, bytes: &[u8], now: Instant) -> Result<(), Fault> {
+    pub fn see(&mut self, bytes: &[u8], now: Instant) -> Result<(), Fault> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let before = bytes.len() - rest.len();
@@ -114,6 +133,12 @@ impl Watch {
     /// Goes on to the end of a part, or of what has come.
     fn step(&mut self, rest: &mut &[u8], now: Instant) -> Result<(), Reason> {
         match &mut self.place {
+            Place::Elsewhere => *rest = &[],
+            Place::Preface(left)
+                if !PREFACE[PREFACE.len() - *left..].starts_with(&rest[..(*left).min(rest.len())]) =>
+            {
+                self.place = Place::Elsewhere;
+            }
             Place::Preface(left) | Place::Payload(left) => {
                 let count = (*left).min(rest.len());
                 *rest = &rest[count..];

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use super::*;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -13,7 +11,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// What a client says first, and then these frames.
 fn said(frames: &[Vec<u8>]) -> Vec<u8> {
-    [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frames.concat()].concat()
+    [&PREFACE[..], &frame(SETTINGS, 0, 0, &[]), &frames.concat()].concat()
 }
 
 /// What is found, and where, however the bytes are cut.
@@ -86,9 +84,30 @@ fn settings_come_first() {
     for first in
         [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, ACK, 0, &[]), b"GET / HTTP/1.1\r\n\r\n".to_vec()]
     {
-        let reason = found(&[PREFACE, &first].concat()).map(|(reason, _)| reason);
+        let reason = found(&[&PREFACE[..], &first].concat()).map(|(reason, _)| reason);
         assert_eq!(reason, Some(Reason::PROTOCOL_ERROR), "{first:?}");
     }
+}
+
+#[test]
+fn what_is_no_http2_is_not_watched() {
+    for text in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\nabcdefghij"] {
+        assert_eq!(found(&text.repeat(10)), None);
+    }
+}
+
+#[test]
+fn answers_pay_for_frames_by_their_bytes() {
+    let now = Instant::now();
+    let ping = frame(PING, 0, 0, &[0; 8]);
+    let mut watch = Watch::new(now);
+    watch.see(&said(&[]), now).unwrap();
+    passing(&mut watch, &ping, now);
+    watch.place = Place::Head(Gathered::default());
+    for _ in 0..10 {
+        watch.answered(ANSWERED_BYTES_OF_AN_IDLE_FRAME / 2);
+    }
+    assert_eq!(passing(&mut watch, &ping, now), 5);
 }
 
 #[test]

@@ -1,0 +1,117 @@
+//! A connection's bytes as the system carries them: over TCP, or between two programs of one machine.
+
+use std::{
+    io::{self, IoSlice},
+    net::{IpAddr, Ipv4Addr},
+    os::fd::{AsFd, BorrowedFd},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use rustix::net::{RecvFlags, recv};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+
+/// Who is at the other end of a socket file: a program of this machine, as good as one that comes to a port of it.
+pub(crate) const LOCAL_PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// How long a peer may be silent before the system asks whether it is there, and between two such questions.
+const PEER_CHECK: Duration = Duration::from_secs(30);
+
+/// A connection in clear.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Does the same with each kind.
+macro_rules! each {
+    ($stream:expr, $inner:ident => $does:expr) => {
+        match $stream {
+            Self::Tcp($inner) => $does,
+            Self::Unix($inner) => $does,
+        }
+    };
+}
+
+impl Stream {
+    /// Sends without delay, and asks a silent peer now and then whether it is still there.
+    pub(crate) fn tune(&self) -> io::Result<()> {
+        // Of a program on this machine the system knows without asking.
+        let Self::Tcp(stream) = self else { return Ok(()) };
+        // Without it the second write of a message would wait for the peer's acknowledgement of the first.
+        stream.set_nodelay(true)?;
+        SockRef::from(stream)
+            .set_tcp_keepalive(&TcpKeepalive::new().with_time(PEER_CHECK).with_interval(PEER_CHECK))
+    }
+
+    /// Ends the connection so that its peer sees that it was cut off; between programs of one machine there is no such end.
+    pub(crate) fn reset(self) {
+        if let Self::Tcp(stream) = self {
+            // Where it is not possible the connection has ended already.
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Waits until bytes have come, and copies them without taking them; 0: the peer has ended its side.
+    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.peek(buffer).await,
+            Self::Unix(stream) => {
+                let look = || Ok(recv(stream, &mut *buffer, RecvFlags::PEEK)?.0);
+                stream.async_io(Interest::READABLE, look).await
+            }
+        }
+    }
+
+    pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => stream.poll_read_ready(context))
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        each!(self, stream => stream.as_fd())
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each!(self, stream => stream.is_write_vectored())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
+    }
+}
