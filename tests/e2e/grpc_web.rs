@@ -1,5 +1,7 @@
 //! gRPC-Web, by frames made by hand as the protocol has them, before a real server of gRPC.
 
+use std::{io::Read as _, sync::Arc};
+
 use apigw_tests::{
     client::{Connection, Response},
     gateway::Gateway,
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request, header::CONTENT_TYPE};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Semaphore};
 
 fn document(address: impl std::fmt::Display) -> String {
     format!(
@@ -157,21 +159,40 @@ async fn a_status_without_messages_is_in_the_head() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_ends_with_a_message_of_trailers() {
-    let origin = Http2Origin::start(100, |mut asked: Asked| async move {
-        asked.whole().await?;
-        let mut answer = asked.begin_call()?;
-        answer.send_data(message("hello").into(), false).ok()?;
-        // It goes out before the reset does.
-        answer.reserve_capacity(1 << 30);
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        asked.reset(h2::Reason::INTERNAL_ERROR);
-        Some(())
+    let gate = Arc::new(Semaphore::new(0));
+    let passed = Arc::clone(&gate);
+    let origin = Http2Origin::start(100, move |mut asked: Asked| {
+        let gate = Arc::clone(&passed);
+        async move {
+            asked.whole().await?;
+            let mut answer = asked.begin_call()?;
+            answer.send_data(message("hello").into(), false).ok()?;
+            // A reset may overtake what was to be sent before it.
+            gate.acquire().await.ok()?.forget();
+            asked.reset(h2::Reason::INTERNAL_ERROR);
+            Some(())
+        }
     })
     .await;
     let gateway = Gateway::standalone(document(origin.url().trim_start_matches("http://")));
-    let answer = post(&gateway, "Unary", "application/grpc-web", message("x"), 100).await;
-    let (messages, trailers) = read(&answer.body);
-    assert_eq!(messages, ["hello"]);
-    assert!(trailers.contains("grpc-status: 14\r\n"), "{trailers}");
+    let address = gateway.address();
+    let read_to_end = tokio::task::spawn_blocking(move || {
+        let mut connection = Connection::open(address);
+        connection.send(
+            "POST /test.Echo/Unary HTTP/1.1\r\nHost: h\r\nX-Request-Id: web\r\nContent-Length: 0\r\n\
+             Content-Type: application/grpc-web\r\n\r\n",
+        );
+        let head = connection.head();
+        let mut first = [0; 15];
+        connection.stream().read_exact(&mut first).expect("the first message");
+        assert_eq!(&first[..], [b"a\r\n", &message("hello")[..], b"\r\n"].concat());
+        gate.add_permits(1);
+        let mut rest = Vec::new();
+        connection.read_body(&head, "POST", &mut rest).expect("a whole body");
+        rest
+    });
+    let rest = read_to_end.await.expect("no panic");
+    let (messages, trailers) = read(&rest);
+    assert!(messages.is_empty() && trailers.contains("grpc-status: 14\r\n"), "{messages:?} {trailers}");
     assert_eq!(gateway.data_plane.access("web")["why"], "upstream_truncated");
 }

@@ -117,7 +117,8 @@ fn a_damaged_slot_is_found_out_and_the_other_one_used() {
 #[test]
 fn what_is_no_file_in_place_of_one_is_written_over() {
     let (_place, mut directory) = two_kept();
-    // Where 3 goes, which has the leaves of 1 and more.
+    assert_eq!(recalled(&mut directory), Some(2));
+    // Where 3 goes.
     let leaf = kept(3, "c").content.leaves().next().unwrap().hash();
     for path in [
         directory.file(SlotName::A),
