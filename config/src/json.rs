@@ -6,11 +6,15 @@
 
 /// The live state of what runs.
 pub mod live;
+/// Which requests a route serves.
+mod route_match;
 
 use std::{collections::BTreeMap, fmt};
 
 use apigw_proto::v1;
 use serde::{Serialize, Serializer};
+
+pub use self::route_match::{FieldMatchJson, RouteMatchJson};
 
 /// A route, as `/-/routes` lists it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,10 +22,16 @@ use serde::{Serialize, Serializer};
 pub struct RouteJson {
     pub name: String,
     pub path_prefix: String,
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub route_match: Option<RouteMatchJson>,
     pub upstream: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub backend: String,
     pub strip_prefix: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<HeaderChangesJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_headers: Option<HeaderChangesJson>,
     pub auth_required: bool,
     pub rate_limit: RateLimitJson,
     pub concurrency: ConcurrencyJson,
@@ -111,15 +121,37 @@ pub struct CorsJson {
     pub mode: String,
 }
 
+/// What a route changes of header fields.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[expect(missing_docs, reason = "the members are the file's keys")]
+pub struct HeaderChangesJson {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub add: BTreeMap<String, String>,
+}
+
+impl From<v1::HeaderChanges> for HeaderChangesJson {
+    fn from(changes: v1::HeaderChanges) -> Self {
+        let v1::HeaderChanges { remove, set, add } = changes;
+        Self { remove, set, add }
+    }
+}
+
 impl From<v1::Route> for RouteJson {
     fn from(route: v1::Route) -> Self {
         let lists = route.address_lists.unwrap_or_default();
         Self {
             name: route.name,
             path_prefix: route.path_prefix,
+            route_match: route.route_match.map(RouteMatchJson::from),
             upstream: route.upstream,
             backend: route.backend,
             strip_prefix: route.strip_prefix,
+            request_headers: route.request_headers.map(HeaderChangesJson::from),
+            response_headers: route.response_headers.map(HeaderChangesJson::from),
             auth_required: route.auth_required,
             rate_limit: route.rate_limit.map(RateLimitJson::from).unwrap_or_default(),
             concurrency: route.concurrency.map(ConcurrencyJson::from).unwrap_or_default(),

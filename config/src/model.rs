@@ -10,11 +10,13 @@ mod backend;
 mod checks;
 mod circuit_breaker;
 mod gateway_config;
+mod header_changes;
 mod paths;
 mod proxy_protocol;
 mod rate_limit;
 mod rate_limit_backend;
 mod route;
+mod route_match;
 mod rules;
 mod tls;
 
@@ -28,6 +30,7 @@ pub use self::{
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
+    header_changes::{AnswerChanges, HeaderChanges},
     paths::{EncodedSlash, PathRules},
     proxy_protocol::ProxyProtocol,
     rate_limit::{RateLimit, RateLimitScope},
@@ -36,6 +39,7 @@ pub use self::{
         RedisTransport,
     },
     route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
+    route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::ConfigError,
     tls::{
         CertificateFiles, CertificateForwarding, ClientAuth, ClientAuthMode, PlainRequests, ServerTls,

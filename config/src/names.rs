@@ -10,11 +10,17 @@ mod claim;
 mod cors;
 mod file_path;
 mod header;
+mod host;
+mod match_text;
+mod method;
+mod path;
+mod pattern;
 mod policy_mode;
 mod quantity;
 mod secret;
 mod socket_path;
 mod upstream;
+mod value_template;
 mod value_error;
 
 use std::{fmt, hash::BuildHasher as _, str::FromStr, sync::Arc};
@@ -26,15 +32,21 @@ pub use self::{
     algorithm::{Algorithm, Algorithms},
     backend::{BackendName, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
-    cors::{AllowedOrigins, CorsMethod, Origin, OriginPattern},
+    cors::{AllowedOrigins, Origin, OriginPattern},
     file_path::FilePath,
-    header::{ForwardedHeader, HeaderName},
+    header::{ForwardedHeader, HeaderName, WritableHeader},
+    host::HostPattern,
+    match_text::{MatchText, QueryName},
+    method::MethodName,
+    path::{ExactPath, PathPrefix},
+    pattern::Pattern,
     policy_mode::PolicyMode,
     quantity::{ByteCount, Percent, Period, Span},
     secret::Secret,
     socket_path::{SocketPath, SocketPathError, UNIX_SCHEME},
     upstream::{Scheme, UpstreamHost, UpstreamUrl},
     value_error::ValueError,
+    value_template::{TemplatePart, ValueTemplate, Variable},
 };
 
 /// Name of a route: unique in a configuration; stands in headers, logs and metric labels as it is.
@@ -164,64 +176,6 @@ fn check_name(text: &str, limit: usize) -> Result<(), ValueError> {
     match text.chars().find(|&c| !allowed(c)) {
         Some(character) => Err(ValueError::NameCharacter { character }),
         None => Ok(()),
-    }
-}
-
-/// The beginning of the paths a route serves, or of what is stripped from them.
-///
-/// Starts with `/`; at most 8,192 bytes of visible ASCII; without `?`, `#`, empty or dot segments (a normalised path has
-/// none, so such a prefix could never match). Whether it ends in `/` matters: `/a` matches `/a` and `/a/b`, `/a/` only
-/// what is beneath it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PathPrefix(Arc<str>);
-
-impl PathPrefix {
-    /// The most bytes of a prefix.
-    pub const MAX_BYTES: usize = 8_192;
-
-    /// Takes a prefix.
-    ///
-    /// # Errors
-    /// When it does not start with `/`, is too long, or no normalised path can begin with it.
-    pub fn new(text: &str) -> Result<Self, ValueError> {
-        if !text.starts_with('/') {
-            return Err(ValueError::NoLeadingSlash { text: text.into() });
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
-        let unreachable = |reason| ValueError::UnreachablePrefix { text: text.into(), reason };
-        if let Some(bad) = text.bytes().find(|b| !b.is_ascii_graphic() || b"?#\\\"<>^`{}|".contains(b)) {
-            return Err(unreachable(match bad {
-                b'?' | b'#' => "a path ends before \"?\" and \"#\"",
-                b'\\' => "backslashes are refused",
-                _ => "only characters that a path holds unescaped, and percent escapes, can match",
-            }));
-        }
-        let segments = text[1..].strip_suffix('/').unwrap_or(&text[1..]);
-        for segment in segments.split('/').filter(|_| !segments.is_empty()) {
-            match segment {
-                "" => return Err(unreachable("\"//\" is merged into \"/\" before matching")),
-                "." | ".." => return Err(unreachable("dot segments are resolved before matching")),
-                _ => {}
-            }
-        }
-        if text == "//" {
-            return Err(unreachable("\"//\" is merged into \"/\" before matching"));
-        }
-        Ok(Self(text.into()))
-    }
-
-    /// The prefix as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for PathPrefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

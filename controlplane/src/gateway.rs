@@ -58,6 +58,7 @@ impl GatewayService {
             config_file: self.config_file.clone(),
             revision: newest.map(|newest| newest.revision().into()),
             published_at_ms: newest.map_or(0, |newest| newest.at_ms),
+            warnings: newest.map(|newest| pages::leading_problems(&newest.warnings)).unwrap_or_default(),
             rejected_file: desired.rejected.as_ref().map(|rejected| v1::RejectedFile {
                 at_ms: rejected.at_ms,
                 problems: pages::leading_problems(&rejected.problems),

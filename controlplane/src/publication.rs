@@ -33,6 +33,8 @@ pub(crate) struct Published {
     pub(crate) content: wire::Content,
     /// What a data plane must be able to enforce.
     pub(crate) required: BTreeSet<Feature>,
+    /// What is legal in it and probably not meant.
+    pub(crate) warnings: Vec<Problem>,
     snapshot: Snapshot,
 }
 
@@ -284,7 +286,10 @@ impl Publisher {
         let former = newest.as_ref().map(|newest| newest.snapshot());
         let summary = effects::summary(former.map(Snapshot::config), candidate.content.config());
         let wording = candidate.wording.clone();
-        let published = candidate.compile(revision, now_ms, former)?;
+        let mut published = candidate.compile(revision, now_ms, former)?;
+        if let Wording::Text(text) = &wording {
+            checks::locate(&mut published.warnings, Source { file: &self.file, content: text });
+        }
         let held_back = remark.held_back.map(|held_back| held_back.hash);
         let record = Record { revision, at_ms: now_ms, origin, summary, held_back };
         let kept = self.history.keep(record, published.content.leaves());
@@ -351,7 +356,8 @@ impl Candidate {
     ) -> Result<Published, Vec<Problem>> {
         let content = self.content;
         let snapshot = Snapshot::compile(content.config().clone(), revision, previous)?;
-        Ok(Published { at_ms, required: content.required(), content, snapshot })
+        let warnings = checks::warnings(&snapshot);
+        Ok(Published { at_ms, required: content.required(), warnings, content, snapshot })
     }
 }
 

@@ -9,6 +9,8 @@ mod caller;
 pub(crate) mod upgrade;
 /// Whether it comes too soon.
 mod counting;
+/// What its route changes of header fields.
+mod changes;
 /// What its judgements leave for the answer.
 mod answer_fields;
 /// How it is answered if it is a call of gRPC.
@@ -34,6 +36,7 @@ use apigw_engine::{
     policies::{Policies, admit_call},
     redirect,
     rejection::{Answer, Rejection, UpstreamFailure},
+    routing::Asked,
     snapshot::{Snapshot, Upstream},
     target,
 };
@@ -162,8 +165,9 @@ async fn answer(
     if let Some(port) = redirect_port(snapshot, client) {
         return redirect_to_https(record, &head, &path, port);
     }
-    let route = snapshot.route(&path).ok_or(Rejection::NoRoute)?;
+    let route = snapshot.route(&Asked::new(&head, &path)).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
+    changes::of_answer(client, record, &route, &head, &path);
 
     let policies = route.policies;
     record.pass(policies.addresses.admit(record.client())?);
@@ -175,13 +179,13 @@ async fn answer(
     let caller = caller::admit(worker, view, policies, record, &head.headers).await?;
     counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
 
-    let server = &snapshot.settings().server;
     // Before the fields that say so are taken away, as what is for one connection only.
     let upgrade = Upgrade::asked(&head, &body);
     let fault = Rc::default();
     record.set_body_fault(&fault);
-    let max_body_bytes = route.config.max_body_bytes.unwrap_or(server.max_body_bytes).get();
-    let body = RequestBody::new(body, max_body_bytes, snapshot.vouched(), &client.deadlines, &fault)?;
+    let max_body_bytes = route.config.max_body_bytes.unwrap_or(snapshot.settings().server.max_body_bytes);
+    let body = RequestBody::new(body, max_body_bytes.get(), snapshot.vouched(), &client.deadlines, &fault)?;
+    let changes = changes::of_request(client, record, &route, &head, &path, caller.as_deref());
     head.uri = target::upstream_target(&head.uri, &path, &route)?;
     let endpoint = worker.endpoint(route.backend);
     let upgrade = upgrade.through(endpoint.upstream.protocol);
@@ -190,6 +194,7 @@ async fn answer(
     if let (Some(access), Some(caller)) = (&policies.access, &caller) {
         access.rules().forward(caller.claims(), &mut head.headers);
     }
+    changes.into_iter().for_each(|changes| changes.apply(&mut head.headers));
 
     let web = grpc_web::asked(record.dialect(), endpoint.upstream.protocol);
     let body = grpc_web::translate_request(web, &mut head.headers, body);

@@ -3,7 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use apigw_engine::{
-    checks::{self, Outcome},
+    checks::{self, Outcome, Source},
     jwt::time::UnixTime,
 };
 use serde::Serialize;
@@ -20,6 +20,9 @@ use crate::{
 pub(crate) struct Validation {
     pub(crate) ok: bool,
     problems: Vec<ProblemView>,
+    /// What is legal and probably not meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ProblemView>,
     /// The file's tests and invariants; none are judged of a file that is not legal.
     tests: Vec<TestView>,
     /// As named on the command line.
@@ -44,18 +47,21 @@ impl From<Outcome> for TestView {
 /// Checks a file; `-` is standard input.
 pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
     let candidate = Candidate::read(path)?;
-    let (problems, outcomes) = match candidate.compile_with_checks() {
+    let source = Source { file: &candidate.file, content: &candidate.content };
+    let (problems, outcomes, mut warnings) = match candidate.compile_with_checks() {
         Ok((snapshot, checks)) => {
             let now = UnixTime::of(SystemTime::now());
-            (Vec::new(), checks::judge(&snapshot, &checks, None, now))
+            (Vec::new(), checks::judge(&snapshot, &checks, None, now), checks::warnings(&snapshot))
         }
-        Err(problems) => (problems, Vec::new()),
+        Err(problems) => (problems, Vec::new(), Vec::new()),
     };
+    checks::locate(&mut warnings, source);
     let failures = outcomes.iter().filter_map(|outcome| outcome.problem(&candidate.file, &candidate.content));
     let problems: Vec<_> = problems.into_iter().chain(failures).map(ProblemView::from).collect();
     Ok(Validation {
         ok: problems.is_empty(),
         problems,
+        warnings: warnings.into_iter().map(ProblemView::from).collect(),
         tests: outcomes.into_iter().map(TestView::from).collect(),
         file: candidate.file,
     })
@@ -68,7 +74,9 @@ impl Table for Validation {
                 0 => String::new(),
                 tests => format!(", {tests} tests and invariants passed"),
             };
-            return format!("{}: ok{tests}\n", crate::failure::printable(&self.file));
+            let ok = format!("{}: ok{tests}\n", crate::failure::printable(&self.file));
+            let warnings = self.warnings.iter().map(|warning| format!("warning: {}\n", warning.text()));
+            return warnings.chain([ok]).collect();
         }
         self.problems.iter().flat_map(|problem| [problem.text(), "\n"]).collect()
     }
@@ -120,6 +128,18 @@ mod tests {
         assert!(table.contains("gateway.yaml:3:"), "{table}");
         assert!(table.contains("routes[1].match.path_prefix: "), "{table}");
         assert!(table.contains("routes[1].upstream: "), "{table}");
+    }
+
+    #[test]
+    fn a_route_that_serves_nothing_is_a_warning() {
+        let validation =
+            validated(&(GOOD.to_owned() + &GOOD["routes:\n".len()..].replace("name: a", "name: b")));
+        assert!(validation.ok);
+        let warning = "gateway.yaml:3:13 routes[1].match: b serves nothing: a wins wherever it matches";
+        let table = validation.table(Style::Plain);
+        assert!(table.starts_with("warning: ") && table.contains(warning), "{table}");
+        let json = serde_json::to_value(&validation).unwrap();
+        assert_eq!(json["warnings"][0]["path"], "routes[1].match");
     }
 
     #[test]

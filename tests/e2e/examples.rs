@@ -9,7 +9,7 @@ use std::{
 use apigw_tests::{
     client,
     configuration::ConfigFile,
-    gateway::{DataPlane, Source, gwctl_json},
+    gateway::{DataPlane, Gateway, Source, gwctl_json},
     origin::{Origin, ok},
     programs::Programs,
     waiting::eventually,
@@ -46,6 +46,38 @@ fn example_of_the_model_forwards() {
     let file = ConfigFile::new(moved);
     let data_plane = DataPlane::start(Source::File(file.path()));
     assert_eq!(data_plane.serves("/public/hello?a=1").text(), "GET /public/hello?a=1");
+}
+
+#[test]
+fn example_of_hosts_forwards() {
+    let origins = [9001, 9002, 9003].map(|port| (port, Origin::answering(|request| ok(request.line()))));
+    let text = fs::read_to_string(examples().join("hosts.yaml")).expect("the example is there");
+    let moved = origins.iter().fold(text, |text, (port, origin)| {
+        text.replace(&format!("http://127.0.0.1:{port}"), &format!("{}/{port}", origin.url()))
+    });
+    let gateway = Gateway::standalone(moved);
+    let served_by = |method: &str, host: &str, target: &str, fields: &str| {
+        let mut connection = client::Connection::open(gateway.address());
+        connection.send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"));
+        connection.response().text()
+    };
+    assert_eq!(served_by("GET", "api.example.com", "/orders/7", ""), "GET /9001/orders/7");
+    assert_eq!(served_by("DELETE", "api.example.com", "/orders/7", ""), "DELETE /9002/orders/7");
+    let beta = served_by("GET", "api.example.com", "/orders/7?beta=1", "X-Tier: gold\r\n");
+    assert_eq!(beta, "GET /9003/orders/7?beta=1");
+    assert_eq!(served_by("GET", "www.example.com", "/status", ""), "GET /9001/status");
+}
+
+#[test]
+fn example_of_headers_forwards() {
+    let origin = Origin::answering(|_| "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 0\r\n\r\n".into());
+    let text = fs::read_to_string(examples().join("headers.yaml")).expect("the example is there");
+    let gateway = Gateway::standalone(text.replace("http://127.0.0.1:9001", &origin.url()));
+    let answer = client::get_with(gateway.address(), "/", "X-Debug: 1\r\nCookie: a=b\r\n");
+    assert_eq!((answer.field("server"), answer.field("x-content-type-options")), (None, Some("nosniff")));
+    let seen = origin.only_request().head;
+    assert_eq!((seen.field("x-client"), seen.field("cookie")), (Some("127.0.0.1"), None));
+    assert_eq!(seen.field("x-via"), Some("apigw, route shop"));
 }
 
 #[test]

@@ -6,8 +6,13 @@
 mod proxying;
 // Which field lines pass, which stop here, and which the gateway adds.
 mod fields;
+// Which fields a route removes, sets and adds, both ways.
+mod header_changes;
 // One path is matched, judged and forwarded; what could mean two is refused.
 mod paths;
+// The route that serves a request, by host, path, method, header and query; the public cases of the Gateway API.
+mod matching;
+mod gateway_api;
 // How messages end: lengths, chunks, trailers, interim answers, kept-alive connections.
 mod framing;
 // The public cases: their format, the upstream that records them, requests, upstreams' answers.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use apigw_proto::v1::{self, provider, rate_limit_backend};
+use apigw_proto::v1::{self, field_match, provider, rate_limit_backend};
 
 use super::{Hidden, Value};
 use crate::{
@@ -315,7 +315,13 @@ impl Keys {
             cors,
             max_header_bytes,
             max_body_bytes,
+            route_match,
+            request_headers,
+            response_headers,
         } = route;
+        request_headers.into_iter().for_each(|changes| self.header_changes("request_headers", changes));
+        response_headers.into_iter().for_each(|changes| self.header_changes("response_headers", changes));
+        route_match.into_iter().for_each(|route_match| self.route_match(route_match));
         self.text("match.path_prefix", path_prefix);
         self.text("upstream", upstream);
         self.text("backend", backend);
@@ -329,6 +335,41 @@ impl Keys {
         cors.into_iter().for_each(|cors| self.cors(cors));
         self.count_above_0("max_header_bytes", max_header_bytes);
         self.count_above_0("max_body_bytes", max_body_bytes);
+    }
+
+    fn route_match(&mut self, route_match: v1::RouteMatch) {
+        let v1::RouteMatch { hosts, path, path_regex, methods, headers, query } = route_match;
+        self.list("match.hosts", hosts);
+        self.text("match.path", path);
+        self.text("match.path_regex", path_regex);
+        self.list("match.methods", methods);
+        self.field_matches("match.headers", headers);
+        self.field_matches("match.query", query);
+    }
+
+    fn header_changes(&mut self, path: &str, changes: v1::HeaderChanges) {
+        let v1::HeaderChanges { remove, set, add } = changes;
+        self.list(&format!("{path}.remove"), remove);
+        for (key, values) in [("set", set), ("add", add)] {
+            for (name, value) in values {
+                self.put(&format!("{path}.{key}.{name}"), Value::Text(value));
+            }
+        }
+    }
+
+    fn field_matches(&mut self, path: &str, matches: Vec<v1::FieldMatch>) {
+        for (index, v1::FieldMatch { name, value }) in matches.into_iter().enumerate() {
+            self.put(&format!("{path}[{index}].name"), Value::Text(name));
+            let mut put = |key: &str, value| self.put(&format!("{path}[{index}].{key}"), value);
+            match value {
+                None => {}
+                Some(field_match::Value::Exact(text)) => put("exact", Value::Text(text)),
+                Some(field_match::Value::Prefix(text)) => put("prefix", Value::Text(text)),
+                Some(field_match::Value::Regex(text)) => put("regex", Value::Text(text)),
+                Some(field_match::Value::Presence(true)) => put("present", Value::Truth(true)),
+                Some(field_match::Value::Presence(false)) => put("absent", Value::Truth(true)),
+            }
+        }
     }
 
     fn rate_limit(&mut self, limit: v1::RateLimit) {

@@ -135,13 +135,13 @@ proptest! {
     }
 }
 
-const ROUTE_PARTS: usize = 11;
+const ROUTE_PARTS: usize = 13;
 
 /// A route with one part of another.
 fn with_part_of(one: &Route, other: &Route, part: usize) -> Route {
     let (mut route, other) = (one.clone(), other.clone());
     match part {
-        0 => route.path_prefix = other.path_prefix,
+        0 => route.matches = other.matches,
         1 => route.destination = other.destination,
         2 => route.strip_prefix = other.strip_prefix,
         3 => route.address_lists = other.address_lists,
@@ -150,6 +150,8 @@ fn with_part_of(one: &Route, other: &Route, part: usize) -> Route {
         6 => route.rate_limit = other.rate_limit,
         7 => route.concurrency = other.concurrency,
         8 => route.circuit_breaker = other.circuit_breaker,
+        10 => route.request_headers = other.request_headers,
+        11 => route.response_headers = other.response_headers,
         9 => route.cors = other.cors,
         _ => (route.max_header_bytes, route.max_body_bytes) = (other.max_header_bytes, other.max_body_bytes),
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use crate::names::{ClaimName, ClaimValue, CorsMethod, HeaderName, PathPrefix, Percent, RouteName};
+use crate::names::{ClaimName, ClaimValue, HeaderName, MethodName, PathPrefix, Percent, RouteName};
 
 /// `tests` and `invariants`, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,7 +37,7 @@ pub struct RequestTest {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestRequest {
     /// GET where the file names none.
-    pub method: CorsMethod,
+    pub method: MethodName,
     /// Whose site is asked for; none: any.
     pub host: Option<String>,
     /// With its query.

@@ -1,8 +1,8 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
-use super::{CircuitBreaker, RateLimit, RouteAuth};
+use super::{AnswerChanges, CircuitBreaker, HeaderChanges, RateLimit, RouteAuth, RouteMatch};
 use crate::names::{
-    AddressRange, AllowedOrigins, BackendName, ByteCount, CorsMethod, HeaderName, PathPrefix, PolicyMode,
+    AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
     RouteName, Span, UpstreamUrl, ValueError,
 };
 
@@ -11,12 +11,16 @@ use crate::names::{
 pub struct Route {
     /// Unique in the configuration.
     pub name: RouteName,
-    /// The paths it serves.
-    pub path_prefix: PathPrefix,
+    /// The requests it serves.
+    pub matches: RouteMatch,
     /// Where its requests go.
     pub destination: Destination,
     /// Removed from the path before it is sent.
     pub strip_prefix: Option<PathPrefix>,
+    /// What is changed of requests' header fields.
+    pub request_headers: HeaderChanges,
+    /// What is changed of answers' header fields; no claim is told in them.
+    pub response_headers: AnswerChanges,
     /// Who may send requests, beside what the server's lists say.
     pub address_lists: AddressLists,
     /// Whether a caller must be known.
@@ -43,9 +47,11 @@ impl Route {
     pub fn new(name: RouteName, path_prefix: PathPrefix, upstream: UpstreamUrl) -> Self {
         Self {
             name,
-            path_prefix,
+            matches: path_prefix.into(),
             destination: Destination::Upstream(upstream),
             strip_prefix: None,
+            request_headers: HeaderChanges::default(),
+            response_headers: AnswerChanges::default(),
             address_lists: AddressLists::default(),
             auth_required: false,
             auth: None,
@@ -124,7 +130,7 @@ pub struct Cors {
     /// Whose pages.
     pub allow_origins: AllowedOrigins,
     /// Methods beside those that need no permission (GET, HEAD, POST).
-    pub allow_methods: Vec<CorsMethod>,
+    pub allow_methods: Vec<MethodName>,
     /// Header fields beside those that need no permission.
     pub allow_headers: Vec<HeaderName>,
     /// How long a browser may rely on a permission.

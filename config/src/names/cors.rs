@@ -1,4 +1,4 @@
-//! What a page of another origin may be allowed to send: origins and methods. Nothing here answers a browser.
+//! What a page of another origin may be allowed to send: origins. Nothing here answers a browser.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -109,37 +109,5 @@ impl AllowedOrigins {
     #[must_use]
     pub fn as_slice(&self) -> &[OriginPattern] {
         &self.0
-    }
-}
-
-/// A method that a page may use, in capital letters, as all registered ones are (RFC 9110 section 16.1.1).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CorsMethod(http::Method);
-
-impl CorsMethod {
-    /// The most bytes of a method.
-    pub const MAX_BYTES: usize = 32;
-
-    /// The method as requests have it.
-    #[must_use]
-    pub fn as_http(&self) -> &http::Method {
-        &self.0
-    }
-
-    /// The method as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl FromStr for CorsMethod {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let legal = |c: char| c.is_ascii_uppercase() || "-_".contains(c);
-        let is_word = (1..=Self::MAX_BYTES).contains(&text.len()) && text.chars().all(legal);
-        let method = http::Method::from_bytes(text.as_bytes()).ok().filter(|_| is_word);
-        method.map(Self).ok_or_else(|| ValueError::NotAMethod { text: text.into() })
     }
 }

@@ -74,12 +74,48 @@ impl FromStr for HeaderName {
 pub struct ForwardedHeader(HeaderName);
 
 impl ForwardedHeader {
+    /// What carries credentials.
+    const CREDENTIALS: [&str; 2] = ["authorization", "cookie"];
+
+    /// Takes a name in any case. One that is spelled like a reserved name to servers that take `_` for `-` is reserved.
+    ///
+    /// # Errors
+    /// When it is no name of a field, or a reserved one.
+    pub fn new(text: &str) -> Result<Self, ValueError> {
+        let WritableHeader(name) = WritableHeader::new(text)?;
+        let header = Self(name);
+        if Self::CREDENTIALS.contains(&header.spelling().as_str()) {
+            return Err(ValueError::ReservedHeader { name: header.0.as_str().into() });
+        }
+        Ok(header)
+    }
+
+    /// The name of the field.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        &self.0
+    }
+
+    /// What CGI-like servers make of the name (RFC 3875 section 4.1.18): names with one spelling are one name to them.
+    pub(crate) fn spelling(&self) -> String {
+        spelling(&self.0)
+    }
+}
+
+fn spelling(name: &HeaderName) -> String {
+    name.as_str().replace('_', "-")
+}
+
+/// Name of a header field that a file may have the gateway write or remove: none that frames or routes a message, or that
+/// the gateway writes itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WritableHeader(HeaderName);
+
+impl WritableHeader {
     /// For this connection only (RFC 9110 section 7.6.1), for whom and how long a message is, and what the gateway sets.
-    const RESERVED: [&str; 17] = [
-        "authorization",
+    const RESERVED: [&str; 15] = [
         "connection",
         "content-length",
-        "cookie",
         "expect",
         "forwarded",
         "host",
@@ -101,22 +137,37 @@ impl ForwardedHeader {
     /// # Errors
     /// When it is no name of a field, or a reserved one.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        let header = Self(HeaderName::new(text)?);
-        let spelling = header.spelling();
+        let name = HeaderName::new(text)?;
+        let spelling = spelling(&name);
         if Self::RESERVED.contains(&spelling.as_str()) || spelling.starts_with(Self::RESERVED_PREFIX) {
-            return Err(ValueError::ReservedHeader { name: header.0.as_str().into() });
+            return Err(ValueError::ReservedHeader { name: name.as_str().into() });
         }
-        Ok(header)
+        Ok(Self(name))
     }
 
-    /// The name of the field.
+    /// The name in lower case.
     #[must_use]
-    pub fn name(&self) -> &HeaderName {
-        &self.0
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 
-    /// What CGI-like servers make of the name (RFC 3875 section 4.1.18): names with one spelling are one name to them.
-    pub(crate) fn spelling(&self) -> String {
-        self.0.as_str().replace('_', "-")
+    /// The name as messages have it.
+    #[must_use]
+    pub fn as_http(&self) -> &http::HeaderName {
+        self.0.as_http()
+    }
+}
+
+impl FromStr for WritableHeader {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for WritableHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }

@@ -1,5 +1,6 @@
 //! What each type takes and refuses, as data. The places and keys of problems are tested where files are read.
 
+mod matching;
 mod policies;
 
 use std::net::IpAddr;

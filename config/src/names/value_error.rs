@@ -133,6 +133,15 @@ pub enum ValueError {
         /// In lower case.
         name: String,
     },
+    /// A variable that does not end.
+    #[error("\"${{\" begins a variable that does not end; \"$${{\" stands for itself: {text:?}")]
+    OpenVariable {
+        /// As written.
+        text: String,
+    },
+    /// A claim where no caller may be known.
+    #[error("must not use ${{claim:...}}: answers are written for callers who are not known, too")]
+    ClaimInAnswer,
     /// A text that could not stand in a header.
     #[error("contains {character:?}; only visible ASCII characters are allowed")]
     NotVisibleAscii {
@@ -166,6 +175,45 @@ pub enum ValueError {
         /// As written.
         text: String,
     },
+    /// Not a host as routes name them.
+    #[error("not a host such as \"api.example.com\" or \"*.example.com\", without a port: {text:?}")]
+    NotAHostPattern {
+        /// As written.
+        text: String,
+    },
+    /// Not a regular expression.
+    #[error("not a regular expression: {reason}: {text:?}")]
+    NotARegex {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A regular expression that costs too much.
+    #[error("needs more than {limit} bytes when it is compiled: {text:?}")]
+    RegexTooLarge {
+        /// As written.
+        text: String,
+        /// The most bytes there may be.
+        limit: usize,
+    },
+    /// More entries than there may be.
+    #[error("{count} entries, more than {limit}")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// An entry that is there already.
+    #[error("has {text:?} twice")]
+    Twice {
+        /// The entry.
+        text: String,
+    },
+    /// More than one way to say what paths are meant.
+    #[error("not beside another path, a prefix or a regular expression")]
+    SeveralPaths,
     /// A redirect from addresses that there are not.
     #[error("needs server.tls.addr: without it no address is left for requests in clear")]
     NothingToRedirect,

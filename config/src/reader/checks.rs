@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 use super::{Mapping, Place, Read, Reader};
 use crate::{
     model::{Expectation, Invariant, RequestTest, Required, TestRequest},
-    names::{CorsMethod, PathPrefix, Percent, ValueError},
+    names::{MethodName, PathPrefix, Percent, ValueError},
 };
 
 impl Read for RequestTest {
@@ -22,7 +22,7 @@ impl Read for RequestTest {
 impl Read for TestRequest {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
-        let get = CorsMethod::from_str("GET").expect("it is a method");
+        let get = MethodName::from_str("GET").expect("it is a method");
         let method = keys.or("method", get);
         let host = keys.or("host", None);
         let path: Option<String> = keys.required("path");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Place, Read, Reader};
 use crate::{
-    names::{ClaimName, HeaderName, ValueError},
+    names::{ClaimName, HeaderName, ValueError, WritableHeader},
     problem::Position,
     yaml::Value,
 };
@@ -15,6 +15,12 @@ pub(super) trait Key: Ord + Sized {
 }
 
 impl Key for ClaimName {
+    fn from_key(text: &str) -> Result<Self, ValueError> {
+        Self::new(text)
+    }
+}
+
+impl Key for WritableHeader {
     fn from_key(text: &str) -> Result<Self, ValueError> {
         Self::new(text)
     }

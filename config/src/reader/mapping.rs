@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{Place, Read, Reader, keys::Advice};
 use crate::{
     model::PolicyError,
+    names::ValueError,
     problem::Position,
     yaml::{Node, Pair, Value},
 };
@@ -100,6 +101,11 @@ impl<'n, 'r> Mapping<'n, 'r> {
                 None
             }
         }
+    }
+
+    /// A value as its constructor judged it.
+    pub(super) fn taken<T>(&mut self, key: &str, result: Result<T, ValueError>) -> Option<T> {
+        result.map_err(|error| self.report(key, error)).ok()
     }
 
     /// Ends the reading: whatever was not asked for is a problem.

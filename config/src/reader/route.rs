@@ -2,8 +2,10 @@
 
 use super::{Mapping, Place, Read, Reader, route_auth::RouteAuthInFile, values::IfFilled};
 use crate::{
-    model::{AddressLists, Concurrency, Destination, Route, RouteAuth, RouteFacts},
-    names::{ByteCount, PathPrefix, PolicyMode, RouteName, ValueError},
+    model::{
+        AddressLists, AnswerChanges, Concurrency, Destination, HeaderChanges, Route, RouteAuth, RouteFacts,
+    },
+    names::{ByteCount, PolicyMode, RouteName, ValueError},
     problem::Position,
 };
 
@@ -56,9 +58,11 @@ impl Read for RouteInFile {
             return Some(Self::unreadable(place.node.position));
         };
         let name: Option<RouteName> = keys.required("name");
-        let path_prefix = keys.required("match").map(|Match { path_prefix }| path_prefix);
+        let matches = keys.required("match");
         let destination = destination(&mut keys);
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
+        let request_headers = keys.or("request_headers", HeaderChanges::default());
+        let response_headers = keys.or("response_headers", AnswerChanges::default());
         let address_lists = address_lists(&mut keys);
         let auth_required = keys.or("auth_required", false);
         let auth: Option<Option<RouteAuthInFile>> = keys.or("auth", None);
@@ -86,9 +90,11 @@ impl Read for RouteInFile {
         let route = || {
             Some(Route {
                 name: name.clone()?,
-                path_prefix: path_prefix?,
+                matches: matches?,
                 destination: destination.clone()?,
                 strip_prefix: strip_prefix?.0,
+                request_headers: request_headers?,
+                response_headers: response_headers?,
                 address_lists: address_lists?,
                 auth_required: auth_required?,
                 auth: None,
@@ -153,19 +159,4 @@ pub(super) fn address_lists(keys: &mut Mapping<'_, '_>) -> Option<AddressLists> 
     let deny = keys.or("deny_cidrs", Vec::new());
     let mode = keys.or("cidrs_mode", PolicyMode::Enforce);
     Some(AddressLists { allow: allow?, deny: deny?, mode: mode? })
-}
-
-/// The `match` section.
-struct Match {
-    path_prefix: PathPrefix,
-}
-
-impl Read for Match {
-    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
-        let mut keys = Mapping::open(place, reader)?;
-        let path_prefix = keys.required("path_prefix");
-        keys.finish();
-
-        Some(Self { path_prefix: path_prefix? })
-    }
 }

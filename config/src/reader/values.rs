@@ -10,10 +10,11 @@ use crate::{
         RedisFailure, Required, TlsVersion,
     },
     names::{
-        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, CorsMethod,
-        FilePath, ForwardedHeader, HeaderName, KeyPrefix, ListenAddress, OriginPattern, PathPrefix, Percent,
-        Period, PolicyMode, ProviderName, RouteName, Secret, ServerAddress, Span, TokenScope, TrafficAddress,
-        UpstreamHost, UpstreamUrl, ValueError, Weight,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, ExactPath,
+        FilePath, ForwardedHeader, HeaderName, HostPattern, KeyPrefix, ListenAddress, MatchText, MethodName,
+        OriginPattern, PathPrefix, Pattern, Percent, Period, PolicyMode, ProviderName, QueryName, RouteName,
+        Secret, ServerAddress, Span, TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl, ValueError,
+        ValueTemplate, Weight, WritableHeader,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -27,7 +28,7 @@ impl Reader {
     }
 
     /// A value as its constructor judged it.
-    fn take<T>(&mut self, place: Place<'_>, result: Result<T, ValueError>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, place: Place<'_>, result: Result<T, ValueError>) -> Option<T> {
         result.map_err(|error| self.problems.report(Some(place.node.position), &place.path, error)).ok()
     }
 }
@@ -207,6 +208,10 @@ macro_rules! read_from_text {
 read_from_text! {
     RouteName: Self::new,
     PathPrefix: Self::new,
+    ExactPath: Self::new,
+    Pattern: Self::from_str,
+    HostPattern: Self::from_str,
+    QueryName: Self::new,
     UpstreamUrl: Self::new,
     ServerAddress: Self::new,
     ListenAddress: Self::from_str,
@@ -222,8 +227,10 @@ read_from_text! {
     TokenScope: Self::from_str,
     HeaderName: Self::new,
     ForwardedHeader: Self::new,
+    WritableHeader: Self::new,
+    ValueTemplate: Self::from_str,
     OriginPattern: Self::from_str,
-    CorsMethod: Self::from_str,
+    MethodName: Self::from_str,
     KeyPrefix: Self::new,
     FilePath: Self::from_str,
     TlsVersion: Self::from_str,
@@ -256,21 +263,28 @@ impl Read for Secret {
     }
 }
 
-impl Read for ClaimValue {
-    /// Numbers and truth values become the text that JSON has for them.
-    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
-        let value = match meaning(place) {
-            Some(Meaning::Text(text)) => Self::new(text),
-            Some(Meaning::Whole(number)) => Self::new(&number.to_string()),
-            Some(Meaning::Bool(value)) => Self::new(if value { "true" } else { "false" }),
-            _ => {
-                reader.expected("a text, a whole number, true or false", place);
-                return None;
+/// Types that take any value that can be told as one text: numbers and truth values become what JSON has for them.
+macro_rules! read_as_text {
+    ($($type:ty),+ $(,)?) => {
+        $(impl Read for $type {
+            fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+                let value = match meaning(place) {
+                    Some(Meaning::Text(text)) => Self::new(text),
+                    Some(Meaning::Whole(number)) => Self::new(&number.to_string()),
+                    Some(Meaning::Bool(value)) => Self::new(if value { "true" } else { "false" }),
+                    _ if is_probe(place) => return None,
+                    _ => {
+                        reader.expected("a text, a whole number, true or false", place);
+                        return None;
+                    }
+                };
+                reader.take(place, value)
             }
-        };
-        reader.take(place, value)
-    }
+        })+
+    };
 }
+
+read_as_text!(ClaimValue, MatchText);
 
 impl<T: Read> Read for Option<T> {
     /// For values that may be absent. What is there must be readable.

@@ -8,9 +8,10 @@ use super::route;
 use crate::{
     model::*,
     names::{
-        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimName, ClaimValue, FilePath,
-        ForwardedHeader, HeaderName, KeyPrefix, PathPrefix, Percent, Period, PolicyMode, ProviderName,
-        Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight,
+        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimName, ClaimValue, ExactPath,
+        FilePath, ForwardedHeader, HeaderName, KeyPrefix, MatchText, PathPrefix, Percent, Period, PolicyMode,
+        ProviderName, QueryName, Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight,
+        WritableHeader,
     },
 };
 
@@ -254,7 +255,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let prefix = || "(/[a-z%~-]{1,6}){1,3}/?".prop_map(|text| PathPrefix::new(&text).unwrap());
     let upstream = "https?://[a-z]{1,8}(:[1-9][0-9]{0,3})?(/[a-z]{1,4})?";
     let upstream = upstream.prop_map(|text| UpstreamUrl::new(&text).unwrap());
-    let target = (prefix(), upstream, prop::option::of(prefix()));
+    let target = (any_match(), upstream, prop::option::of(prefix()), any_changes(), any_changes());
     let callers = (any::<bool>(), prop::option::of(any_route_auth()), any_lists());
     let concurrency =
         (any::<u32>(), any_mode()).prop_map(|(max_in_flight, mode)| Concurrency { max_in_flight, mode });
@@ -263,16 +264,18 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let sizes = (bytes(), bytes());
     (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
         move |(
-            (path_prefix, upstream, strip_prefix),
+            (matches, upstream, strip_prefix, request_headers, answer_headers),
             (auth_required, auth, address_lists),
             (rate_limit, concurrency, circuit_breaker),
             cors,
             (max_header_bytes, max_body_bytes),
         )| Route {
             name: route(&name, "/", "http://h").name,
-            path_prefix,
+            matches,
             destination: Destination::Upstream(upstream),
             strip_prefix,
+            request_headers,
+            response_headers: AnswerChanges::new(answer_headers).unwrap(),
             address_lists,
             auth_required,
             auth,
@@ -284,6 +287,50 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
             max_body_bytes,
         },
     )
+}
+
+fn any_changes() -> impl Strategy<Value = HeaderChanges> {
+    let name = || "x-[a-z]{1,3}".prop_map(|text| WritableHeader::new(&text).unwrap());
+    let values = || {
+        let value = select(vec!["a", "by ${client_ip}", "${method} $${path}"]);
+        prop::collection::btree_map(name(), value.prop_map(|text| text.parse().unwrap()), 0..3)
+    };
+    (prop::collection::vec(name(), 0..3), values(), values())
+        .prop_map(|(remove, set, add)| HeaderChanges::new(remove, set, add).unwrap())
+}
+
+fn any_match() -> impl Strategy<Value = RouteMatch> {
+    let path = "(/[a-z%~-]{1,6}){1,3}/?";
+    let path = prop_oneof![
+        4 => path.prop_map(|text| PathMatch::Prefix(PathPrefix::new(&text).unwrap())),
+        1 => path.prop_map(|text| PathMatch::Exactly(ExactPath::new(&text).unwrap())),
+        1 => "/[a-z]{1,3}[+*?]".prop_map(|text| PathMatch::Regex(text.parse().unwrap())),
+    ];
+    let hosts = prop::collection::btree_set("([*][.])?[a-z]{1,3}[.]com", 0..3);
+    let methods = prop::collection::btree_set("[A-Z]{1,4}", 0..3);
+    let headers = any_fields("[a-z]{1,4}".prop_map(|text| HeaderName::new(&text).unwrap()));
+    let query = any_fields("[a-z ]{1,4}".prop_map(|text| QueryName::new(&text).unwrap()));
+    (path, hosts, methods, headers, query).prop_map(|(path, hosts, methods, headers, query)| {
+        let hosts = hosts.iter().map(|text| text.parse().unwrap()).collect();
+        let methods = methods.iter().map(|text| text.parse().unwrap()).collect();
+        let of_this = RouteMatch::from(path).with_hosts(hosts).unwrap().with_methods(methods).unwrap();
+        of_this.with_headers(headers).unwrap().with_query(query).unwrap()
+    })
+}
+
+fn any_fields<N: std::fmt::Debug>(
+    name: impl Strategy<Value = N>,
+) -> impl Strategy<Value = Vec<FieldMatch<N>>> {
+    let text = || "[a-z ]{0,4}".prop_map(|text| MatchText::new(&text).unwrap());
+    let value = prop_oneof![
+        text().prop_map(ValueMatch::Exactly),
+        text().prop_map(ValueMatch::Prefix),
+        "[a-z]{1,3}[+*?]".prop_map(|text| ValueMatch::Regex(text.parse().unwrap())),
+        Just(ValueMatch::Present),
+        Just(ValueMatch::Absent),
+    ];
+    let field = (name, value).prop_map(|(name, value)| FieldMatch { name, value });
+    prop::collection::vec(field, 0..3)
 }
 
 /// What a route may ask; the names of its providers are put right where the providers are known.

@@ -4,9 +4,11 @@
 
 mod auth;
 mod backend;
+mod header_changes;
 mod policy;
 mod rate_limit;
 mod route;
+mod route_match;
 mod tls;
 
 use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr, sync::Arc};

@@ -55,10 +55,14 @@ pub enum Feature {
     BackendHttp2,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
+    /// Routes are chosen by more than a prefix of the path.
+    RouteMatch,
+    /// Header fields are changed.
+    HeaderChanges,
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 19] = [
+pub const KNOWN: [Feature; 21] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -78,6 +82,8 @@ pub const KNOWN: [Feature; 19] = [
     Feature::Backends,
     Feature::BackendHttp2,
     Feature::PolicyMode,
+    Feature::RouteMatch,
+    Feature::HeaderChanges,
 ];
 
 impl Feature {
@@ -104,6 +110,8 @@ impl Feature {
             Self::Backends => "backends",
             Self::BackendHttp2 => "backends.http2",
             Self::PolicyMode => "policy_mode",
+            Self::RouteMatch => "route.match",
+            Self::HeaderChanges => "route.headers",
         }
     }
 }
@@ -326,7 +334,19 @@ impl Needs {
             cors,
             max_header_bytes,
             max_body_bytes,
+            route_match,
+            request_headers,
+            response_headers,
         } = route;
+        for changes in request_headers.into_iter().chain(response_headers) {
+            let v1::HeaderChanges { remove: _, set: _, add: _ } = changes;
+            self.add(Feature::HeaderChanges);
+        }
+        if let Some(v1::RouteMatch { hosts: _, path: _, path_regex: _, methods: _, headers: _, query: _ }) =
+            route_match
+        {
+            self.add(Feature::RouteMatch);
+        }
         rate_limit.into_iter().for_each(|limit| self.rate_limit(&limit));
         concurrency.into_iter().for_each(|concurrency| self.concurrency(&concurrency));
         circuit_breaker.into_iter().for_each(|breaker| self.circuit_breaker(breaker));

@@ -296,3 +296,38 @@ fn a_resource_over_the_bound_is_refused_and_one_at_the_bound_travels() {
     let bytes = MAX_RESOURCE_BYTES + 1;
     assert_eq!(fits(bytes - growth), Err(WireError::SettingsTooLarge { bytes }));
 }
+
+#[test]
+fn what_a_peer_says_of_requests_is_judged() {
+    use v1::field_match::Value;
+
+    let legal = v1::Settings::from(samples::full().settings());
+    let field = |name: &str, value| v1::FieldMatch { name: name.into(), value };
+    let route = v1::Route {
+        name: "a".into(),
+        upstream: "http://h".into(),
+        route_match: Some(v1::RouteMatch {
+            hosts: vec!["a".into(), "*".into()],
+            path_regex: "(".into(),
+            methods: vec!["get".into()],
+            headers: vec![field("a b", Some(Value::Exact("\n".into()))), field("a", None)],
+            query: vec![field("", Some(Value::Regex("[".into())))],
+            ..v1::RouteMatch::default()
+        }),
+        ..v1::Route::default()
+    };
+    let expected = [
+        "path_regex",
+        "hosts[1]",
+        "methods[0]",
+        "headers[0].name",
+        "headers[0].exact",
+        "headers[1].exact",
+        "query[0].name",
+        "query[0].regex",
+    ];
+    assert_eq!(paths_of(&legal, &route), expected.map(|path| format!("routes[0].match.{path}")));
+    let several = v1::RouteMatch { path: "/a".into(), ..v1::RouteMatch::default() };
+    let several = v1::Route { path_prefix: "/a".into(), route_match: Some(several), ..route };
+    assert_eq!(paths_of(&legal, &several), ["routes[0].match.path"]);
+}

@@ -166,7 +166,10 @@ impl VouchedTally {
 
 fn forwarded(route: &Route) -> impl Iterator<Item = Box<[u8]>> {
     let headers = route.auth.iter().flat_map(|auth| auth.forward_claims.as_map().values());
-    headers.map(|header| header.name().as_str().bytes().map(folded).collect())
+    let forwarded = headers.map(|header| header.name().as_str());
+    // A claim that is told in a text is told all the same.
+    let told = route.request_headers.templates().filter(|(_, template)| template.has_claims());
+    forwarded.chain(told.map(|(name, _)| name.as_str())).map(|name| name.bytes().map(folded).collect())
 }
 
 impl VouchedHeaders {

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use apigw_config::{
-    model::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
+    model::{Checks, Expectation, Invariant, PathMatch, RequestTest, Required, TestRequest},
     problem::Problem,
 };
 use apigw_proto::v1;
@@ -17,6 +17,7 @@ use crate::{
     jwt::time::UnixTime,
     mode::{JudgedMode, Policy},
     path::NormalPath,
+    routing::Shadowed,
     snapshot::Route,
 };
 
@@ -52,6 +53,34 @@ pub struct Source<'f> {
     pub file: &'f str,
     /// What it says.
     pub content: &'f [u8],
+}
+
+/// What is legal and probably not meant: routes that serve nothing. Problems without a place, in the order of the file.
+#[must_use]
+pub fn warnings(snapshot: &Snapshot) -> Vec<Problem> {
+    let name = |place: usize| snapshot.config().route(place).map_or("", |route| route.name.as_str());
+    let warning = |Shadowed { route, by }: Shadowed| {
+        let winners: Vec<_> = by.into_iter().map(name).map(str::to_owned).collect();
+        let verb = if winners.len() == 1 { "wins" } else { "win" };
+        let message = format!("serves nothing: {} {verb} wherever it matches", listed(&winners));
+        let path = format!("routes[{route}].match");
+        Problem { file: String::new(), position: None, path, message: format!("{} {message}", name(route)) }
+    };
+    snapshot.shadowed_routes().into_iter().map(warning).collect()
+}
+
+/// Gives problems their places in the file that they are of.
+pub fn locate(problems: &mut [Problem], source: Source<'_>) {
+    if problems.is_empty() {
+        return;
+    }
+    let paths: Vec<_> = problems.iter().map(|problem| problem.path.clone()).collect();
+    let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+    // A text is read once for all: it may be large.
+    for (problem, position) in problems.iter_mut().zip(apigw_config::places_of(source.content, &paths)) {
+        problem.file = source.file.into();
+        problem.position = position;
+    }
 }
 
 /// Checks that a configuration is what its file demands. `previous` is what it would replace; tokens are judged at `now`.
@@ -191,12 +220,16 @@ fn serving<'s>(snapshot: &'s Snapshot, prefix: &str) -> impl Iterator<Item = Rou
     let beginnings =
         if prefix.ends_with('/') { vec![beneath.clone()] } else { vec![stem.clone(), beneath.clone()] };
     let rules = snapshot.settings().server.paths;
-    let first: HashSet<_> = beginnings
-        .iter()
-        .filter_map(|path| snapshot.route(&NormalPath::new(path, rules).ok()?).map(|route| route.slot))
-        .collect();
+    let mut first = HashSet::new();
+    for path in beginnings.iter().filter_map(|path| NormalPath::new(path, rules).ok()) {
+        first.extend(snapshot.routes_that_may_serve(&path).map(|route| route.slot));
+    }
     snapshot.routes().filter(move |route| {
-        let own = route.config.path_prefix.as_str();
+        let own = match &route.config.matches.path {
+            PathMatch::Exactly(path) => path.as_str(),
+            PathMatch::Prefix(prefix) => prefix.as_str(),
+            PathMatch::Regex(pattern) => pattern.beginning(),
+        };
         first.contains(&route.slot) || own == stem || own.starts_with(&beneath)
     })
 }

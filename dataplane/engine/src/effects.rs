@@ -127,13 +127,13 @@ impl Effects {
     /// Routes whose names are gone. One that is the same but for its name was renamed, and a name is what state hangs on.
     fn departed(&mut self, before: &GatewayConfig, after: &GatewayConfig) {
         let (former, present) = (by_name(before), by_name(after));
-        let mut added: HashMap<&str, Vec<&Route>> = HashMap::new();
+        let mut added: HashMap<String, Vec<&Route>> = HashMap::new();
         for route in after.routes().filter(|route| !former.contains_key(name(route))) {
-            added.entry(route.path_prefix.as_str()).or_default().push(route);
+            added.entry(route.matches.path.to_string()).or_default().push(route);
         }
         for gone in before.routes().filter(|route| !present.contains_key(name(route))) {
             let is_same = |route: &&Route| Route { name: gone.name.clone(), ..(*route).clone() } == *gone;
-            let candidates = added.get_mut(gone.path_prefix.as_str());
+            let candidates = added.get_mut(&gone.matches.path.to_string());
             let renamed = candidates.and_then(|routes| {
                 let index = routes.iter().position(is_same)?;
                 Some(routes.swap_remove(index))

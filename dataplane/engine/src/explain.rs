@@ -37,6 +37,7 @@ use crate::{
     path::NormalPath,
     rate_limit::{BucketKey, Decision},
     rejection::Rejection,
+    routing::Asked,
     snapshot::Route,
     target,
 };
@@ -142,18 +143,13 @@ pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Ex
         if is_changed { format!("judged and sent as {path}") } else { format!("{path} has one meaning") }
     });
     steps.addresses("server", snapshot.addresses());
-    let near_misses = near_misses::find(snapshot, path.as_str());
-    let Some(route) = snapshot.route(&path) else {
+    let asked = Asked::new(&question.head, &path);
+    let near_misses = near_misses::find(snapshot, &asked);
+    let Some(route) = snapshot.route(&asked) else {
         steps.check("route", Err::<(), _>(Rejection::NoRoute), String::new);
         return steps.explanation(None, near_misses, None);
     };
-    steps.check("route", Ok::<_, Rejection>(()), || {
-        format!(
-            "{} has the longest prefix that matches: {}",
-            route.config.name,
-            route.config.path_prefix.as_str()
-        )
-    });
+    steps.check("route", Ok::<_, Rejection>(()), || near_misses::why_it_wins(route.config, &asked));
     steps.of_route(&route, live);
     let target = target::upstream_target(&question.head.uri, &path, &route);
     let target = target.ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));

@@ -35,6 +35,8 @@ pub mod circuit_breaker;
 pub mod balance;
 /// What the upstream is asked for.
 pub mod target;
+/// Which header fields are changed.
+pub mod header_changes;
 /// Where requests are sent that come in clear.
 pub mod redirect;
 /// Why it is refused.

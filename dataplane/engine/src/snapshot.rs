@@ -26,7 +26,7 @@ use crate::{
     jwt::providers::Providers,
     path::NormalPath,
     policies::{AddressPolicy, Policies},
-    routing::RouteTable,
+    routing::{Asked, RouteTable, Shadowed},
 };
 use apigw_config::{
     model::{self, GatewayConfig, RouteGroup, Settings},
@@ -198,10 +198,28 @@ impl Snapshot {
         self.config.settings()
     }
 
-    /// The route that serves a path.
+    /// The route that serves a request.
     #[must_use]
-    pub fn route(&self, path: &NormalPath<'_>) -> Option<Route<'_>> {
-        Some(self.route_at(self.table.find(path.as_str())?))
+    pub fn route(&self, asked: &Asked<'_>) -> Option<Route<'_>> {
+        Some(self.route_at(self.table.find(asked)?))
+    }
+
+    /// Routes that may serve this path, for some host and some request like it: all that stand before the first that asks
+    /// for nothing else, and those whose expression may match something beneath it.
+    pub fn routes_that_may_serve(&self, path: &NormalPath<'_>) -> impl Iterator<Item = Route<'_>> {
+        self.table.candidates(path.as_str()).into_iter().map(|slot| self.route_at(slot))
+    }
+
+    /// Routes that serve nothing, in the order of the file.
+    #[must_use]
+    pub fn shadowed_routes(&self) -> Vec<Shadowed> {
+        let place = |slot| self.place_of(&self.route_at(slot));
+        let shadowed = self.table.shadowed(|slot| self.route_at(slot).config).into_iter();
+        let shadowed = shadowed
+            .map(|(slot, by)| Shadowed { route: place(slot), by: by.into_iter().map(place).collect() });
+        let mut shadowed: Vec<_> = shadowed.collect();
+        shadowed.sort_unstable_by_key(|shadowed| shadowed.route);
+        shadowed
     }
 
     /// The route in this slot of this snapshot.
@@ -315,7 +333,9 @@ mod tests {
     }
 
     fn route<'a>(snapshot: &'a Snapshot, path: &str) -> Route<'a> {
-        snapshot.route(&NormalPath::new(path, PathRules::default()).unwrap()).unwrap()
+        let (head, ()) = http::Request::builder().uri(path).body(()).unwrap().into_parts();
+        let path = NormalPath::new(path, PathRules::default()).unwrap();
+        snapshot.route(&Asked::new(&head, &path)).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every answer on a route says besides what it answers, whoever answers: the upstream, or the gateway refusing.
 
-use apigw_engine::{cors::Grant, mode::JudgedMode, snapshot::Route};
+use apigw_engine::{cors::Grant, header_changes::ReadyChanges, mode::JudgedMode, snapshot::Route};
 use http::HeaderMap;
 
 use super::{caller, counting::Count};
@@ -10,6 +10,7 @@ use super::{caller, counting::Count};
 pub(crate) struct AnswerFields {
     grant: Option<Grant>,
     count: Option<Count>,
+    changes: Option<ReadyChanges>,
 }
 
 impl AnswerFields {
@@ -23,8 +24,16 @@ impl AnswerFields {
         self.count = Some(count);
     }
 
-    /// Puts the fields on an answer, over what the upstream may have said about the same.
+    /// Keeps what the route changes of every answer.
+    pub(crate) fn set_changes(&mut self, changes: ReadyChanges) {
+        self.changes = Some(changes);
+    }
+
+    /// Puts the fields on an answer: the route's changes first, for what judgements say is not theirs to change; both over what the upstream may have said about the same.
     pub(crate) fn put_on(self, headers: &mut HeaderMap, route: &Route<'_>) {
+        if let Some(changes) = self.changes {
+            changes.apply(headers);
+        }
         let limit = route.policies.rate_limit.as_ref();
         if let Some(limit) = limit.filter(|limit| limit.mode() == JudgedMode::Enforce) {
             let fields = &limit.rules().headers;

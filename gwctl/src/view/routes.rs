@@ -1,6 +1,6 @@
 //! `gwctl routes`: the array that the Go model's `/-/routes` answers.
 
-use apigw_config::json::{CircuitBreakerJson, RateLimitJson, RouteJson};
+use apigw_config::json::{CircuitBreakerJson, RateLimitJson, RouteJson, RouteMatchJson};
 use apigw_proto::v1;
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ impl Table for RoutesView {
     fn table(&self, style: Style) -> String {
         let mut grid = Grid::new([
             "NAME",
-            "PREFIX",
+            "MATCH",
             "UPSTREAM",
             "STRIPPED",
             "AUTH",
@@ -33,7 +33,7 @@ impl Table for RoutesView {
         for route in &self.0 {
             grid.push([
                 route.name.as_str().into(),
-                route.path_prefix.as_str().into(),
+                requests(route).as_str().into(),
                 if route.backend.is_empty() { &*route.upstream } else { &*route.backend }.into(),
                 Cell::optional(Some(route.strip_prefix.as_str()).filter(|prefix| !prefix.is_empty())),
                 if route.auth_required { "required" } else { "-" }.into(),
@@ -47,6 +47,28 @@ impl Table for RoutesView {
         }
         grid.render(style)
     }
+}
+
+/// Which requests a route serves, in the order in which it is chosen: host and path, method, header fields, parameters.
+fn requests(route: &RouteJson) -> String {
+    let Some(RouteMatchJson { hosts, path, path_regex, methods, headers, query }) = &route.route_match else {
+        return route.path_prefix.clone();
+    };
+    let path = match (path.as_str(), path_regex.as_str()) {
+        ("", "") => route.path_prefix.clone(),
+        (path, "") => format!("={path}"),
+        (_, regex) => format!("~{regex}"),
+    };
+    let hosts = hosts.join(",");
+    let first = if hosts.is_empty() || path.starts_with('/') {
+        format!("{hosts}{path}")
+    } else {
+        format!("{hosts} {path}")
+    };
+    let methods = Some(methods.join(",")).filter(|methods| !methods.is_empty());
+    let headers = headers.iter().map(|field| format!("header {field}"));
+    let query = query.iter().map(|field| format!("query {field}"));
+    [first].into_iter().chain(methods).chain(headers).chain(query).collect::<Vec<_>>().join(" ")
 }
 
 fn rate_limit(limit: &RateLimitJson) -> Option<String> {
@@ -135,11 +157,50 @@ mod tests {
     #[test]
     fn table_has_one_line_for_each_route() {
         let expected = "\
-NAME   PREFIX       UPSTREAM               STRIPPED  AUTH      RATE LIMIT               IN FLIGHT   BREAKER
+NAME   MATCH        UPSTREAM               STRIPPED  AUTH      RATE LIMIT               IN FLIGHT   BREAKER
 users  /api/users/  http://127.0.0.1:9001  /api      required  5/s, burst 2.5, by user  at most 50  5 failures, 1.5 s, 1 at once
 bare   /            http://h               -         -         -                        -           -
 ";
         assert_eq!(render(&routes(), Format::Table, Style::Plain).unwrap(), expected);
+    }
+
+    #[test]
+    fn table_shows_what_a_route_asks_for() {
+        use v1::field_match::Value;
+
+        let field = |name: &str, value| v1::FieldMatch { name: name.into(), value: Some(value) };
+        let criteria = v1::RouteMatch {
+            hosts: vec!["a.example".into(), "*.b.example".into()],
+            methods: vec!["GET".into(), "PUT".into()],
+            headers: vec![
+                field("x-tier", Value::Exact("gold".into())),
+                field("x-old", Value::Presence(false)),
+            ],
+            query: vec![field("beta", Value::Presence(true))],
+            ..v1::RouteMatch::default()
+        };
+        let cell = |prefix: &str, criteria| {
+            requests(
+                &v1::Route {
+                    path_prefix: prefix.into(),
+                    route_match: Some(criteria),
+                    ..v1::Route::default()
+                }
+                .into(),
+            )
+        };
+        assert_eq!(
+            cell("/x", criteria.clone()),
+            "a.example,*.b.example/x GET,PUT header x-tier=gold header !x-old query beta"
+        );
+        let exact = v1::RouteMatch { path: "/x".into(), ..v1::RouteMatch::default() };
+        assert_eq!(cell("", exact), "=/x");
+        let regex = v1::RouteMatch {
+            path_regex: "/[x]".into(),
+            hosts: vec!["a".into()],
+            ..v1::RouteMatch::default()
+        };
+        assert_eq!(cell("", regex), "a ~/[x]");
     }
 
     #[test]

@@ -28,6 +28,9 @@ struct ControlPlaneView {
     published_at: Option<String>,
     rejected_file: Option<RejectedFileView>,
     held_back_file: Option<HeldBackFileView>,
+    /// What is legal in what is published and probably not meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ProblemView>,
 }
 
 /// The file says something else than what runs, because of a rollback.
@@ -123,6 +126,7 @@ impl From<v1::ControlPlaneStatus> for ControlPlaneView {
                 at: timestamp(rejected.at_ms),
                 problems: rejected.problems.into_iter().map(ProblemView::from).collect(),
             }),
+            warnings: status.warnings.into_iter().map(ProblemView::from).collect(),
             held_back_file: status
                 .held_back_file
                 .map(|held_back| HeldBackFileView { since: timestamp(held_back.since_ms) }),
@@ -175,6 +179,9 @@ impl Table for StatusView {
         if let Some(rejected) = self.control_plane.as_ref().and_then(|status| status.rejected_file.as_ref()) {
             let head = format!("THE FILE WAS REJECTED at {}; the revision above still runs", rejected.at);
             push_problems(&mut text, &head, &rejected.problems);
+        }
+        if let Some(status) = self.control_plane.as_ref().filter(|status| !status.warnings.is_empty()) {
+            push_problems(&mut text, "WARNINGS", &status.warnings);
         }
         for data_plane in self.data_planes.iter().filter(|data_plane| !data_plane.problems.is_empty()) {
             let id = crate::failure::printable(&data_plane.id);
@@ -256,6 +263,7 @@ mod tests {
                     at_ms: 1_700_000_001_000,
                     problems: vec![problem.clone()],
                 }),
+                warnings: Vec::new(),
             }),
             data_planes: vec![
                 v1::DataPlaneStatus {

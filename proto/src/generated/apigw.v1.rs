@@ -279,6 +279,14 @@ pub struct Route {
     /// The name of a backend; empty where a URL is named.
     #[prost(string, tag = "20")]
     pub backend: ::prost::alloc::string::String,
+    /// Absent: every request with a path under `path_prefix`.
+    #[prost(message, optional, tag = "40")]
+    pub route_match: ::core::option::Option<RouteMatch>,
+    /// Each absent: nothing is changed.
+    #[prost(message, optional, tag = "41")]
+    pub request_headers: ::core::option::Option<HeaderChanges>,
+    #[prost(message, optional, tag = "42")]
+    pub response_headers: ::core::option::Option<HeaderChanges>,
 }
 /// Endpoints that do the same work. The resource's name is the backend's.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -324,6 +332,64 @@ pub struct BackendTls {
     /// Who the endpoints' certificates are for; empty: each for the host of its own URL.
     #[prost(string, tag = "3")]
     pub server_name: ::prost::alloc::string::String,
+}
+/// What is changed of header fields: removed first, then set, then added. Values may have variables.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeaderChanges {
+    #[prost(string, repeated, tag = "1")]
+    pub remove: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub set: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub add: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+/// Which requests a route serves, beside its prefix. All of it must hold.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RouteMatch {
+    /// "api.example.com", "*.example.com"; empty: all.
+    #[prost(string, repeated, tag = "1")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// At most one of these is not empty, and none where the route has a prefix.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub path_regex: ::prost::alloc::string::String,
+    /// Empty: all.
+    #[prost(string, repeated, tag = "4")]
+    pub methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "5")]
+    pub headers: ::prost::alloc::vec::Vec<FieldMatch>,
+    #[prost(message, repeated, tag = "6")]
+    pub query: ::prost::alloc::vec::Vec<FieldMatch>,
+}
+/// What a header field, or a parameter of the query, must be like.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldMatch {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(oneof = "field_match::Value", tags = "2, 3, 4, 5")]
+    pub value: ::core::option::Option<field_match::Value>,
+}
+/// Nested message and enum types in `FieldMatch`.
+pub mod field_match {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Value {
+        #[prost(string, tag = "2")]
+        Exact(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        Prefix(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        Regex(::prost::alloc::string::String),
+        /// Whether it is there at all.
+        #[prost(bool, tag = "5")]
+        Presence(bool),
+    }
 }
 /// Which callers a route serves, and what its upstream is told of them.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -475,6 +541,9 @@ pub struct ControlPlaneStatus {
     /// Absent unless the file's content is held back since a rollback.
     #[prost(message, optional, tag = "7")]
     pub held_back_file: ::core::option::Option<HeldBackFile>,
+    /// What is legal in what is published and probably not meant.
+    #[prost(message, repeated, tag = "8")]
+    pub warnings: ::prost::alloc::vec::Vec<Problem>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RejectedFile {

@@ -3,7 +3,7 @@
 use super::{check, check_route, legal};
 use crate::{
     model::{GatewayConfig, RateLimit, RateLimitBackend, RedisBackend, RedisTransport, Route},
-    names::{ByteCount, CorsMethod, HeaderName, OriginPattern, PolicyMode},
+    names::{ByteCount, HeaderName, MethodName, OriginPattern, PolicyMode},
 };
 
 /// A route with these keys, which begin in column 68.
@@ -176,7 +176,7 @@ fn cors_says_whose_pages_may_do_what() {
     let cors = cors.cors.unwrap();
     let origins: Vec<_> = cors.allow_origins.as_slice().iter().map(OriginPattern::as_str).collect();
     assert_eq!(origins, ["https://a.example", "http://localhost:3000"]);
-    assert_eq!(cors.allow_methods.iter().map(CorsMethod::as_str).collect::<Vec<_>>(), ["PUT"]);
+    assert_eq!(cors.allow_methods.iter().map(MethodName::as_str).collect::<Vec<_>>(), ["PUT"]);
     assert_eq!(
         cors.allow_headers.iter().map(HeaderName::as_str).collect::<Vec<_>>(),
         ["x-a", "authorization"]

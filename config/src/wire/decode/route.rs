@@ -5,7 +5,9 @@ use apigw_proto::v1;
 use super::{
     Fields,
     auth::route_auth,
+    header_changes::{answer_changes, header_changes},
     policy::{circuit_breaker, concurrency, cors, rate_limit},
+    route_match::route_match,
 };
 use crate::{
     model::{Destination, Route},
@@ -27,10 +29,8 @@ impl TryFrom<v1::Route> for Route {
 pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Problems) -> Option<Route> {
     let mut fields = Fields { at: *at, problems };
     let name = fields.take("name", RouteName::new(&message.name));
-    let path_prefix = {
-        let mut fields = Fields { at: at.key("match"), problems: fields.problems };
-        fields.take("path_prefix", PathPrefix::new(&message.path_prefix))
-    };
+    let criteria = message.route_match.as_ref();
+    let matches = route_match(&message.path_prefix, criteria, &at.key("match"), fields.problems);
     let destination = match (message.upstream.as_str(), message.backend.as_str()) {
         (url, "") => fields.take("upstream", UpstreamUrl::new(url)).map(Destination::Upstream),
         ("", name) => fields.take("backend", BackendName::new(name)).map(Destination::Backend),
@@ -40,6 +40,10 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         "" => Some(None),
         text => fields.take("strip_prefix", PathPrefix::new(text)).map(Some),
     };
+    let changes = message.request_headers.as_ref();
+    let request_headers = section(&mut fields, "request_headers", changes, header_changes);
+    let changes = message.response_headers.as_ref();
+    let response_headers = section(&mut fields, "response_headers", changes, answer_changes);
     let address_lists = fields.address_lists(message.address_lists.as_ref());
     let auth = section(&mut fields, "auth", message.auth.as_ref(), route_auth);
     let rate_limit = section(&mut fields, "rate_limit", message.rate_limit.as_ref(), rate_limit);
@@ -51,9 +55,11 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let max_body_bytes = own_bytes(&mut fields, "max_body_bytes", message.max_body_bytes);
     Some(Route {
         name: name?,
-        path_prefix: path_prefix?,
+        matches: matches?,
         destination: destination?,
         strip_prefix: strip_prefix?,
+        request_headers: request_headers.ok()?.unwrap_or_default(),
+        response_headers: response_headers.ok()?.unwrap_or_default(),
         address_lists: address_lists?,
         auth_required: message.auth_required,
         auth: auth.ok()?,

@@ -1,11 +1,19 @@
 //! One route and its policies.
 
-use apigw_proto::v1;
+use std::{collections::BTreeMap, fmt};
+
+use apigw_proto::v1::{self, field_match};
 
 use super::{address_lists, mode};
 use crate::{
-    model::{CircuitBreaker, Cors, Destination, FailureRate, RateLimit, Route, RouteAuth},
-    names::{ByteCount, CorsMethod, HeaderName, OriginPattern, PathPrefix, ProviderName, TokenScope},
+    model::{
+        CircuitBreaker, Cors, Destination, FailureRate, FieldMatch, HeaderChanges, PathMatch, RateLimit,
+        Route, RouteAuth, RouteMatch, ValueMatch,
+    },
+    names::{
+        ByteCount, HeaderName, MethodName, OriginPattern, PathPrefix, ProviderName, TokenScope,
+        ValueTemplate, WritableHeader,
+    },
 };
 
 impl From<&Route> for v1::Route {
@@ -16,7 +24,13 @@ impl From<&Route> for v1::Route {
         };
         Self {
             name: route.name.to_string(),
-            path_prefix: route.path_prefix.to_string(),
+            path_prefix: match &route.matches.path {
+                PathMatch::Prefix(prefix) => prefix.to_string(),
+                PathMatch::Exactly(_) | PathMatch::Regex(_) => String::new(),
+            },
+            request_headers: header_changes(&route.request_headers),
+            response_headers: header_changes(route.response_headers.as_changes()),
+            route_match: route_match(&route.matches),
             upstream,
             backend,
             strip_prefix: route.strip_prefix.as_ref().map_or("", PathPrefix::as_str).into(),
@@ -33,6 +47,49 @@ impl From<&Route> for v1::Route {
             max_header_bytes: route.max_header_bytes.map_or(0, ByteCount::get),
             max_body_bytes: route.max_body_bytes.map_or(0, ByteCount::get),
         }
+    }
+}
+
+/// None: nothing is changed.
+fn header_changes(changes: &HeaderChanges) -> Option<v1::HeaderChanges> {
+    let values = |values: &BTreeMap<WritableHeader, ValueTemplate>| {
+        values.iter().map(|(name, template)| (name.to_string(), template.to_string())).collect()
+    };
+    (!changes.is_empty()).then(|| v1::HeaderChanges {
+        remove: changes.remove().iter().map(ToString::to_string).collect(),
+        set: values(changes.set()),
+        add: values(changes.add()),
+    })
+}
+
+/// What a prefix does not say; none: nothing.
+fn route_match(matches: &RouteMatch) -> Option<v1::RouteMatch> {
+    let (path, path_regex) = match &matches.path {
+        PathMatch::Prefix(_) => (String::new(), String::new()),
+        PathMatch::Exactly(path) => (path.to_string(), String::new()),
+        PathMatch::Regex(pattern) => (String::new(), pattern.to_string()),
+    };
+    let message = v1::RouteMatch {
+        hosts: matches.hosts().iter().map(ToString::to_string).collect(),
+        path,
+        path_regex,
+        methods: matches.methods().iter().map(ToString::to_string).collect(),
+        headers: matches.headers().iter().map(Into::into).collect(),
+        query: matches.query().iter().map(Into::into).collect(),
+    };
+    (message != v1::RouteMatch::default()).then_some(message)
+}
+
+impl<N: fmt::Display> From<&FieldMatch<N>> for v1::FieldMatch {
+    fn from(FieldMatch { name, value }: &FieldMatch<N>) -> Self {
+        let value = match value {
+            ValueMatch::Exactly(text) => field_match::Value::Exact(text.to_string()),
+            ValueMatch::Prefix(text) => field_match::Value::Prefix(text.to_string()),
+            ValueMatch::Regex(pattern) => field_match::Value::Regex(pattern.to_string()),
+            ValueMatch::Present => field_match::Value::Presence(true),
+            ValueMatch::Absent => field_match::Value::Presence(false),
+        };
+        Self { name: name.to_string(), value: Some(value) }
     }
 }
 
@@ -98,7 +155,7 @@ impl From<&Cors> for v1::Cors {
                 .map(OriginPattern::as_str)
                 .map(Into::into)
                 .collect(),
-            allow_methods: cors.allow_methods.iter().map(CorsMethod::as_str).map(Into::into).collect(),
+            allow_methods: cors.allow_methods.iter().map(MethodName::as_str).map(Into::into).collect(),
             allow_headers: cors.allow_headers.iter().map(HeaderName::as_str).map(Into::into).collect(),
             max_age_us: cors.max_age.micros(),
             mode: mode(cors.mode),

@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 14] = [
+    let cases: [(&str, &str, &[&str]); 16] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("", "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: user }", &["rate_limit"]),
@@ -53,6 +53,8 @@ fn each_policy_requires_its_feature() {
         ("server: { deny_cidrs: [192.0.2.7] }", "", &["address_lists"]),
         ("server: { proxy_protocol: { trusted: [192.0.2.7] } }", "", &["server.proxy_protocol"]),
         ("", "  allow_cidrs: [10.0.0.0/8]", &["address_lists"]),
+        ("", "  request_headers: { remove: [x-a] }", &["route.headers"]),
+        ("", "  response_headers: { set: { x-a: b } }", &["route.headers"]),
         ("", "  cors: { allow_origins: [\"*\"] }", &["cors"]),
         ("", "  max_header_bytes: 1000\n  max_body_bytes: 1000", &["max_header_bytes", "max_body_bytes"]),
     ];
@@ -82,6 +84,16 @@ fn each_option_of_redis_requires_its_feature() {
         let section = format!("rate_limit: {{ backend: redis, redis: {{ addr: h:1, {option} }} }}");
         let required = required_by(&section, "");
         assert!(required.contains(&"rate_limit.redis_options"), "{option}: {required:?}");
+    }
+}
+
+#[test]
+fn a_route_that_is_chosen_by_more_than_a_prefix_requires_that_a_build_knows_it() {
+    for text in
+        ["hosts: [a]", "path: /a", "path_regex: /a", "path_prefix: /, query: [{name: a, absent: true}]"]
+    {
+        let file = format!("routes: [{{ name: a, upstream: http://h, match: {{ {text} }} }}]");
+        assert_eq!(of_file(file.as_bytes()), ["route.match"], "{text}");
     }
 }
 
@@ -131,6 +143,8 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends",
         "backends.http2",
         "policy_mode",
+        "route.match",
+        "route.headers",
     ];
     assert_eq!(names, expected);
     assert!(names.into_iter().all(is_known));

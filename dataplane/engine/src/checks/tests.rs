@@ -83,3 +83,13 @@ fn a_failure_has_its_place() {
     let problem = outcomes[0].problem("g.yaml", text.as_bytes()).unwrap();
     assert_eq!(problem.to_string(), "g.yaml:8:5 tests[0]: t: expected status 401, found none");
 }
+
+#[test]
+fn routes_that_serve_nothing_are_told_with_their_place() {
+    let text = format!("{ROUTES}  - {{name: again, upstream: http://h, match: {{path_prefix: /}}}}\n");
+    let (snapshot, _) = read(&text);
+    let mut warnings = warnings(&snapshot);
+    locate(&mut warnings, Source { file: "g.yaml", content: text.as_bytes() });
+    let expected = "g.yaml:7:39 routes[3].match: again serves nothing: all wins wherever it matches";
+    assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+}

@@ -164,7 +164,7 @@ impl<'p> Compilation<'p> {
             let Some(route) = self.routes.leave(*slot) else { continue };
             let config = &route.config;
             self.names.remove(config.name.table_hash(), |named| named.name == config.name);
-            self.table.remove(&config.path_prefix, *slot);
+            self.table.remove(config, *slot);
             self.vouched.remove(config);
             if let model::Destination::Upstream(url) = &config.destination {
                 self.release(&UpstreamKey::of_url(url));
@@ -193,7 +193,7 @@ impl<'p> Compilation<'p> {
                 let CompiledRoute { group, place, .. } = &**compiled.at(slot);
                 (places.first[group], *place)
             };
-            self.table.insert(&config.path_prefix, slot, rank);
+            self.table.insert(config, slot, rank);
             slots.push(slot);
         }
         Arc::new(Group { id, routes: Arc::clone(routes), slots })

@@ -3,14 +3,20 @@
 use std::collections::BTreeSet;
 
 use apigw_config::{
-    model::{Concurrency, ForwardedClaims, PathRules, RouteAuth, Settings},
-    names::{BackendName, ByteCount, ClaimName, ForwardedHeader, PathPrefix, RouteName, UpstreamUrl, Weight},
+    model::{
+        Concurrency, FieldMatch, ForwardedClaims, PathMatch, PathRules, RouteAuth, RouteMatch, Settings,
+        ValueMatch,
+    },
+    names::{
+        BackendName, ByteCount, ClaimName, ExactPath, ForwardedHeader, HeaderName, PathPrefix, RouteName,
+        UpstreamUrl, Weight,
+    },
     wire::{Content, Hash as ContentHash},
 };
 use proptest::{prelude::*, sample::Index};
 
 use super::*;
-use crate::{path::NormalPath, snapshot::Endpoint};
+use crate::{path::NormalPath, routing::Asked, snapshot::Endpoint};
 
 /// A route in few words, so that many of them meet in prefixes, upstreams and headers.
 #[derive(Debug, Clone)]
@@ -23,14 +29,24 @@ struct Sketch {
     limit: u32,
     forwards: Option<u8>,
     is_https: bool,
+    /// What it asks for beside its path, of seven ways.
+    wanted: u8,
 }
 
 impl Sketch {
     fn plain(name: u16) -> Self {
         let upstream = u8::try_from(name % 7).unwrap();
         let forwards = name.is_multiple_of(400).then_some(upstream % 3);
-        let backend = name.is_multiple_of(5).then_some(upstream);
-        Self { name, prefix: name % 900, upstream, backend, limit: 5, forwards, is_https: false }
+        Self {
+            name,
+            prefix: name % 900,
+            upstream,
+            backend: name.is_multiple_of(5).then_some(upstream),
+            limit: 5,
+            forwards,
+            is_https: false,
+            wanted: u8::try_from(name % 11).unwrap() % 7,
+        }
     }
 
     fn route(&self) -> model::Route {
@@ -48,7 +64,29 @@ impl Sketch {
             RouteAuth { forward_claims: ForwardedClaims::new(claims).unwrap(), ..RouteAuth::default() }
         });
         let concurrency = Concurrency { max_in_flight: self.limit, ..Concurrency::default() };
-        model::Route { destination, concurrency, auth_required: auth.is_some(), auth, ..base }
+        let matches = self.matches();
+        model::Route { matches, destination, concurrency, auth_required: auth.is_some(), auth, ..base }
+    }
+}
+
+impl Sketch {
+    fn matches(&self) -> RouteMatch {
+        let path = format!("/p{}/{}", self.prefix / 30, self.prefix);
+        let hosts = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let beneath = RouteMatch::from(PathPrefix::new(&path).unwrap());
+        match self.wanted {
+            0 => beneath,
+            1 => beneath.with_hosts(hosts(&["a.example"])).unwrap(),
+            2 => beneath.with_hosts(hosts(&["*.example", "b.test"])).unwrap(),
+            3 => beneath.with_methods(vec!["PUT".parse().unwrap()]).unwrap(),
+            4 => PathMatch::Exactly(ExactPath::new(&path).unwrap()).into(),
+            5 => PathMatch::Regex(format!("{path}.?").parse().unwrap()).into(),
+            _ => {
+                let name = HeaderName::new("x").unwrap();
+                let headers = vec![FieldMatch { name, value: ValueMatch::Present }];
+                beneath.with_headers(headers).unwrap().with_hosts(hosts(&["a.example"])).unwrap()
+            }
+        }
     }
 }
 
@@ -88,6 +126,7 @@ enum Edit {
     Rotate(Index),
     Rename(Index, u16),
     Prefix(Index, u16),
+    Want(Index, u8),
     Upstream(Index, u8),
     Limit(Index, u32),
     Forward(Index, Option<u8>),
@@ -110,6 +149,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         1 => (place(), place(), 1_u16..900).prop_map(|(from, to, count)| Edit::MoveMany(from, to, count)),
         1 => (place(), 0_u16..4_000).prop_map(|(place, name)| Edit::Rename(place, name)),
         1 => (place(), 0_u16..900).prop_map(|(place, prefix)| Edit::Prefix(place, prefix)),
+        1 => (place(), 0_u8..7).prop_map(|(place, wanted)| Edit::Want(place, wanted)),
         1 => (place(), 0_u8..12).prop_map(|(place, upstream)| Edit::Upstream(place, upstream)),
         1 => (place(), 0_u32..9).prop_map(|(place, limit)| Edit::Limit(place, limit)),
         1 => (place(), prop::option::of(0_u8..3)).prop_map(|(place, header)| Edit::Forward(place, header)),
@@ -170,6 +210,7 @@ impl Draft {
             }
             Edit::Rename(place, name) => change(routes, place, &|route| route.name = *name),
             Edit::Prefix(place, prefix) => change(routes, place, &|route| route.prefix = *prefix),
+            Edit::Want(place, wanted) => change(routes, place, &|route| route.wanted = *wanted),
             Edit::Upstream(place, upstream) => change(routes, place, &|route| route.upstream = *upstream),
             Edit::Limit(place, limit) => change(routes, place, &|route| route.limit = *limit),
             Edit::Forward(place, header) => change(routes, place, &|route| route.forwards = *header),
@@ -249,10 +290,16 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
         let limit = route.policies.concurrency.as_ref().map(|policy| policy.rules().max_in_flight);
         format!("{} {limit:?} {:?} {:?}", route.config.name, backend(route.backend), known(&route))
     });
-    let paths = (0..900).map(|number| format!("/p{}/{number}", number / 30));
-    let found = paths.map(|path| {
-        let route = snapshot.route(&NormalPath::new(&path, PathRules::default()).unwrap());
-        format!("{path}: {}", route.map_or("none", |route| route.config.name.as_str()))
+    let hosts = ["a.example", "x.example", "b.test", "c.test"];
+    let requests = (0..900).flat_map(|number| hosts.map(|host| (number, host)));
+    let found = requests.map(|(number, host)| {
+        let path = format!("/p{}/{number}", number / 30);
+        let method = if number % 2 == 0 { "GET" } else { "PUT" };
+        let request = http::Request::builder().method(method).uri(&path).header("host", host).header("x", "");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let route =
+            snapshot.route(&Asked::new(&head, &NormalPath::new(&path, PathRules::default()).unwrap()));
+        format!("{host}{path}: {}", route.map_or("none", |route| route.config.name.as_str()))
     });
     // Those of backends may have the authority of others.
     let mut upstreams: Vec<_> =

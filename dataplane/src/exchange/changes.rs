@@ -1,0 +1,62 @@
+//! What a route changes of header fields, with what is known of the request. Where nothing is changed, nothing is done.
+
+use apigw_config::{model::HeaderChanges, names::Scheme};
+use apigw_engine::{
+    header_changes::{Facts, ReadyChanges},
+    jwt::verify::Verified,
+    path::NormalPath,
+    snapshot::Route,
+};
+use http::{header::HOST, request::Parts};
+
+use super::record::Record;
+use crate::connection::Client;
+
+/// What becomes of the request's fields. Asked for before the gateway writes its own; made after that.
+pub(super) fn of_request(
+    client: &Client,
+    record: &Record,
+    route: &Route<'_>,
+    head: &Parts,
+    path: &NormalPath<'_>,
+    caller: Option<&Verified>,
+) -> Option<ReadyChanges> {
+    let changes = &route.config.request_headers;
+    let facts = || Facts { claims: caller.map(Verified::claims), ..facts(client, record, route, head, path) };
+    (!changes.is_empty()).then(|| ReadyChanges::new(changes, &facts()))
+}
+
+/// Keeps what becomes of the answer's fields, whoever answers.
+pub(super) fn of_answer(
+    client: &Client,
+    record: &mut Record,
+    route: &Route<'_>,
+    head: &Parts,
+    path: &NormalPath<'_>,
+) {
+    let changes = route.config.response_headers.as_changes();
+    if !HeaderChanges::is_empty(changes) {
+        let changes = ReadyChanges::new(changes, &facts(client, record, route, head, path));
+        record.answer_fields().set_changes(changes);
+    }
+}
+
+fn facts<'a>(
+    client: &Client,
+    record: &'a Record,
+    route: &Route<'a>,
+    head: &'a Parts,
+    path: &'a NormalPath<'_>,
+) -> Facts<'a> {
+    let scheme: Scheme = client.peer.scheme();
+    Facts {
+        client: record.client(),
+        host: head.headers.get(HOST),
+        route: route.config.name.as_str(),
+        request_id: record.request_id(),
+        path: path.as_str(),
+        method: &head.method,
+        scheme,
+        claims: None,
+    }
+}

@@ -1,0 +1,203 @@
+//! The public cases of the Gateway API's `HTTPRoute` (`tests/e2e/cases/gateway-api.README.md`), said in this gateway's
+//! language and sent to a running one.
+//!
+//! Each suite runs, or stands in [`NOT_SAID`] with the reason why it cannot be said.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use apigw_tests::{
+    client::Connection,
+    gateway::Gateway,
+    origin::{Origin, ok},
+};
+use serde_json::{Value, json};
+
+use crate::cases::cases;
+
+/// Suites that the file's language cannot say, and why.
+const NOT_SAID: [(&str, &str); 22] = [
+    ("GatewayHTTPListenerIsolation", "a host that some routes are for is not kept from those for wider ones"),
+    ("HTTPRoute303Redirect", "redirects of a route"),
+    ("HTTPRoute307Redirect", "redirects of a route"),
+    ("HTTPRouteBackendRequestHeaderModifier", "changes of header fields"),
+    ("HTTPRouteBackendRequestRedirect", "redirects of a route"),
+    (
+        "HTTPRouteCORS",
+        "origins with wildcards, methods and header fields with *, exposed fields, credentials",
+    ),
+    ("HTTPRouteHTTPSListener", "certificates with routes of their own"),
+    ("HTTPRouteHTTPSListenerDetectMisdirectedRequests", "certificates with routes of their own"),
+    ("HTTPRouteInvalidNonExistentBackendRef", "a route without an upstream: refused when the file is read"),
+    ("HTTPRouteNoBackendRefs", "a route without an upstream: refused when the file is read"),
+    ("HTTPRouteRedirectHostAndStatus", "redirects of a route"),
+    ("HTTPRouteRedirectPath", "redirects of a route"),
+    ("HTTPRouteRedirectPortAndScheme", "redirects of a route"),
+    ("HTTPRouteRedirectScheme", "redirects of a route"),
+    ("HTTPRouteRequestHeaderModifierBackendWeights", "several upstreams of a route"),
+    ("HTTPRouteResponseHeaderModifier", "changes of header fields"),
+    ("HTTPRouteRetry", "repetitions of a route's requests"),
+    ("HTTPRouteRetryWithTimeouts", "repetitions of a route's requests"),
+    ("HTTPRouteRewriteHost", "rewriting"),
+    ("HTTPRouteRewritePath", "rewriting of paths beyond strip_prefix"),
+    ("HTTPRouteTimeoutBackendRequest", "timeouts of a route"),
+    ("HTTPRouteTimeoutRequest", "timeouts of a route"),
+];
+
+/// Suites that other tests say: what their upstream must do is more than an answer.
+const SAID_ELSEWHERE: [(&str, &str); 3] = [
+    ("HTTPRouteBackendProtocolH2C", "http2.rs"),
+    ("HTTPRouteBackendProtocolWebSocket", "websockets.rs"),
+    ("HTTPRouteWeight", "several upstreams of a route"),
+];
+
+fn suites() -> Vec<Value> {
+    cases(include_str!("cases/gateway-api.json"))
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(|text| text.as_str().expect("a text").to_owned()).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// A server that says who it is and what it saw.
+fn backend(name: &'static str) -> Origin {
+    Origin::answering(move |request| {
+        let (method, path) = request.line().split_once(' ').unwrap_or_default();
+        let host = request.head.field("x-forwarded-host");
+        ok(&json!({ "backend": name, "method": method, "path": path, "host": host }).to_string())
+    })
+}
+
+/// In which order routes stand in the file: no case depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    AsGiven,
+    Reversed,
+}
+
+/// One route of the file for each match of each rule on one address.
+fn file(suite: &Value, address: &str, urls: &BTreeMap<&str, String>, order: Order) -> String {
+    let listeners = suite["listeners"].as_array().expect("listeners");
+    let is_here = |parent: &Value| {
+        listeners
+            .iter()
+            .any(|listener| listener["id"] == parent["listener"] && listener["address"] == address)
+    };
+    let mut entries = Vec::new();
+    for route in suite["routes"].as_array().expect("routes") {
+        let parents: Vec<_> =
+            route["parents"].as_array().expect("parents").iter().filter(|p| is_here(p)).collect();
+        if parents.is_empty() {
+            continue;
+        }
+        let serves_all = parents.iter().any(|parent| parent.get("hostnames").is_none());
+        let mut hosts: Vec<_> = parents.iter().flat_map(|parent| texts(&parent["hostnames"])).collect();
+        hosts.sort();
+        hosts.dedup();
+        let hosts = if serves_all { Vec::new() } else { hosts };
+        for (number, rule) in route["rules"].as_array().expect("rules").iter().enumerate() {
+            let upstream = &urls[text(&rule["backendRefs"][0]["name"])];
+            let every = json!([{}]);
+            let matches = rule.get("matches").unwrap_or(&every).as_array().expect("matches");
+            for (index, criteria) in matches.iter().enumerate() {
+                let name = format!("{}/{number}/{index}", text(&route["name"]));
+                let criteria = said(criteria, &hosts);
+                entries.push(json!({ "name": name, "match": criteria, "upstream": upstream }).to_string());
+            }
+        }
+    }
+    if order == Order::Reversed {
+        entries.reverse();
+    }
+    // JSON is YAML.
+    entries.iter().fold("routes:\n".to_owned(), |mut file, entry| {
+        let _ = writeln!(file, "- {entry}");
+        file
+    })
+}
+
+/// A match of theirs as one of ours.
+fn said(criteria: &Value, hosts: &[String]) -> Value {
+    let path = criteria.get("path").map_or("/", |path| text(&path["value"]));
+    let (key, path) = match criteria.get("path").and_then(|path| path["type"].as_str()) {
+        Some("Exact") => ("path", path),
+        // There, a prefix with a slash at its end is the same without.
+        _ => ("path_prefix", path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)),
+    };
+    let mut said = json!({ key: path, "hosts": hosts });
+    if let Some(method) = criteria.get("method") {
+        said["methods"] = json!([method]);
+    }
+    for (theirs, ours) in [("headers", "headers"), ("queryParams", "query")] {
+        let mut fields: Vec<Value> = Vec::new();
+        for field in criteria[theirs].as_array().into_iter().flatten() {
+            assert!(field.get("type").is_none_or(|kind| kind == "Exact"), "{field}");
+            // Of several with one name, the first counts.
+            let is_known =
+                fields.iter().any(|known| text(&known["name"]).eq_ignore_ascii_case(text(&field["name"])));
+            if !is_known {
+                fields.push(json!({ "name": field["name"], "exact": field["value"] }));
+            }
+        }
+        said[ours] = Value::Array(fields);
+    }
+    said
+}
+
+fn check_case(case: &Value, gateway: &Gateway) {
+    let (request, expected) = (&case["request"], &case["expected"]);
+    let host = request["host"].as_str().unwrap_or("gw.example");
+    let fields = request["headers"].as_object().into_iter().flatten();
+    let fields = fields.fold(String::new(), |text, (name, value)| {
+        text + &format!("{name}: {}\r\n", value.as_str().unwrap_or_default())
+    });
+    let mut connection = Connection::open(gateway.address());
+    let (method, path) = (text(&request["method"]), text(&request["path"]));
+    connection.send(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"));
+    let answer = connection.response();
+    assert_eq!(Some(u64::from(answer.status())), expected["status"].as_u64(), "{case}: {answer:?}");
+    let seen = if answer.status() == 200 { answer.json() } else { Value::Null };
+    if let Some(backend) = expected.get("backend") {
+        assert_eq!(&seen["backend"], backend, "{case}");
+    }
+    for (key, value) in expected["request_seen_by_backend"].as_object().into_iter().flatten() {
+        // Fields that nothing but the request itself could have are not asked for in these suites.
+        assert_eq!(&seen[key], value, "{key} of {case}");
+    }
+}
+
+fn run(suite: &Value, order: Order) {
+    let origins =
+        ["infra-backend-v1", "infra-backend-v2", "infra-backend-v3"].map(|name| (name, backend(name)));
+    let urls: BTreeMap<_, _> = origins.iter().map(|(name, origin)| (*name, origin.url())).collect();
+    let mut gateways: BTreeMap<&str, Gateway> = BTreeMap::new();
+    for case in suite["cases"].as_array().expect("cases") {
+        let address = text(&case["request"]["address"]);
+        let gateway = gateways
+            .entry(address)
+            .or_insert_with(|| Gateway::standalone(file(suite, address, &urls, order)));
+        check_case(case, gateway);
+    }
+}
+
+#[test]
+fn public_cases_pass_in_whatever_order_routes_stand() {
+    let left_out: Vec<_> = NOT_SAID.iter().chain(&SAID_ELSEWHERE).map(|(name, _)| *name).collect();
+    for suite in suites().iter().filter(|suite| !left_out.contains(&text(&suite["name"]))) {
+        run(suite, Order::AsGiven);
+        run(suite, Order::Reversed);
+    }
+}
+
+#[test]
+fn every_public_suite_runs_or_is_left_out_for_a_reason() {
+    let suites = suites();
+    let names: Vec<_> = suites.iter().map(|suite| text(&suite["name"])).collect();
+    assert_eq!(suites.iter().map(|suite| suite["cases"].as_array().map_or(0, Vec::len)).sum::<usize>(), 281);
+    for (name, reason) in NOT_SAID.iter().chain(&SAID_ELSEWHERE) {
+        assert!(names.contains(name) && !reason.is_empty(), "{name} is no suite");
+    }
+}
