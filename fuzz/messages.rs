@@ -1,7 +1,8 @@
 //! What is fed with messages of HTTP/1, and what must hold whatever they are. Included where `crate::http1` is.
 
+use apigw_engine::fields::Fields;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
 use std::{
     pin::Pin,
     task::{Context, Waker},
@@ -20,7 +21,8 @@ const MAX_HEAD_BYTES: usize = 4 << 10;
 /// A request, and perhaps the beginning of the next one.
 pub(crate) fn request(bytes: &[u8]) {
     let Some(end) = found(bytes) else { return };
-    let Ok(head) = head::parse_request(&Bytes::copy_from_slice(&bytes[..end])) else { return };
+    let Ok((head, length)) = head::parse_request(&Bytes::copy_from_slice(bytes)) else { return };
+    assert_eq!(length, end, "{bytes:?}");
     if let Ok(length) = length::of_request(head.version, &head.headers) {
         is_read_alike(&bytes[end..], || Decoder::of_request(length));
     }
@@ -29,7 +31,8 @@ pub(crate) fn request(bytes: &[u8]) {
 /// An answer to a GET.
 pub(crate) fn response(bytes: &[u8]) {
     let Some(end) = found(bytes) else { return };
-    let Ok(head) = head::parse_response(&Bytes::copy_from_slice(&bytes[..end])) else { return };
+    let Ok((head, length)) = head::parse_response(&Bytes::copy_from_slice(bytes)) else { return };
+    assert_eq!(length, end, "{bytes:?}");
     if let Ok(length) = length::of_response(&Method::GET, head.status, head.version, &head.headers) {
         is_read_alike(&bytes[end..], || Decoder::of_response(length));
     }
@@ -55,7 +58,7 @@ fn found(bytes: &[u8]) -> Option<usize> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Read {
     content: Vec<u8>,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Fields>,
     has_ended: bool,
     is_malformed: bool,
 }

@@ -29,16 +29,15 @@ use std::{
 };
 
 use apigw_config::names::Scheme;
-use apigw_engine::rejection::Rejection;
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header::EXPECT};
+use apigw_engine::{head::RequestHead, rejection::Rejection};
+use http::{StatusCode, Version, header::EXPECT};
 use tokio::{
     task::unconstrained,
     time::{Instant, sleep_until},
 };
 
 use self::{
-    client_io::{ClientIo, NoHead},
+    client_io::{ArrivedHead, ClientIo, NoHead},
     deadlines::{Deadlines, Expired, Phase},
     handshake::Begun,
     outgoing::{Asked, Broken, Outgoing},
@@ -48,6 +47,7 @@ use crate::{
         self,
         forwarding::{self, Peer},
         request_body::ClientBody,
+        response::Response,
         response_body::ResponseBody,
     },
     http1::{
@@ -204,19 +204,26 @@ async fn serve_requests(
             Err(NoHead::Closed) => return End::Closed,
             Err(NoHead::Unreadable(error)) => return End::Refused(refused(error, max_header_bytes)),
         };
-        if is_first && head == http2::PREFACE_HEAD {
-            return End::Http2;
-        }
+        let read = match head {
+            ArrivedHead::Read(request) => Ok(request),
+            ArrivedHead::Found(head) if is_first && head == http2::PREFACE_HEAD => return End::Http2,
+            ArrivedHead::Found(head) => head::parse_request(&head).map(|(request, _)| request),
+        };
         is_first = false;
-        let (request, asked) = match begin(&head, io) {
+        let begun = read.and_then(|request| Ok((begin(&request, io)?, request)));
+        let (asked, request) = match begun {
             Ok(begun) => begun,
             Err(error) => return End::Refused(refused(error, max_header_bytes)),
         };
-        drop(head);
         // On the heap, so that a connection between two requests does not carry the room for one.
-        let exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), request));
+        let exchange = Box::pin(exchange::serve(
+            Rc::clone(worker),
+            Rc::clone(client),
+            request,
+            ClientBody::Http1(Rc::clone(io)),
+        ));
         let Some(response) = unless_gone(exchange, io).await else { return End::Gone };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
             tunnel::run(response, client, io).await;
             return End::Gone;
         }
@@ -243,32 +250,30 @@ fn poll_head(
     io: &ClientIo,
     max_bytes: usize,
     context: &mut Context<'_>,
-) -> Poll<Result<Bytes, NoHead>> {
+) -> Poll<Result<ArrivedHead, NoHead>> {
     client.control.register(context);
     let polled = io.poll_head(max_bytes, context);
     let may_end = client.is_draining() && !client.deadlines.is_new() && !io.has_read_ahead();
     if polled.is_pending() && may_end { Poll::Ready(Err(NoHead::Closed)) } else { polled }
 }
 
-/// Reads a head, and begins the body that follows it.
-fn begin(head: &Bytes, io: &Rc<ClientIo>) -> Result<(Request<ClientBody>, Asked), HeadError> {
-    let parts = head::parse_request(head)?;
-    let length = length::of_request(parts.version, &parts.headers)?;
-    let is_modern = parts.version == Version::HTTP_11;
+/// Begins the body that follows a head.
+fn begin(request: &RequestHead, io: &ClientIo) -> Result<Asked, HeadError> {
+    let length = length::of_request(request.version, &request.headers)?;
+    let is_modern = request.version == Version::HTTP_11;
     let awaits_invitation = is_modern
         && length != Length::Known(0)
-        && parts
+        && request
             .headers
             .get(EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     io.begin_body(length, awaits_invitation);
-    let asked = Asked {
-        method: parts.method.clone(),
-        version: parts.version,
-        is_last: !wants_more(parts.version, &parts.headers),
-        takes_trailers: forwarding::accepts_trailers(&parts.headers),
-    };
-    Ok((Request::from_parts(parts, ClientBody::Http1(Rc::clone(io))), asked))
+    Ok(Asked {
+        method: request.method.clone(),
+        version: request.version,
+        is_last: !wants_more(request.version, &request.headers),
+        takes_trailers: forwarding::accepts_trailers(&request.headers),
+    })
 }
 
 fn refused(error: HeadError, max_bytes: u64) -> Rejection {

@@ -19,6 +19,8 @@ pub(crate) mod call;
 mod grpc_web;
 /// Its body on the way up.
 pub(crate) mod request_body;
+/// The answer.
+pub(crate) mod response;
 /// Header fields that stop here or are written here.
 pub(crate) mod forwarding;
 /// The answer's body on the way down.
@@ -29,8 +31,9 @@ use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
 use apigw_config::names::Scheme;
 use apigw_engine::{
     cors::CorsVerdict,
-    grpc::Dialect,
-    head,
+    fields::Fields,
+    grpc::{Dialect, status::GRPC_STATUS},
+    head::{self, RequestHead},
     mode::JudgedMode,
     path::NormalPath,
     policies::{Policies, admit_call},
@@ -42,9 +45,8 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Method, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
-    request::Parts,
 };
 
 use self::{
@@ -52,6 +54,7 @@ use self::{
     forwarding::X_REQUEST_ID,
     record::Record,
     request_body::{BodyFault, ClientBody, RequestBody},
+    response::Response,
     response_body::{ResponseBody, Source},
     upgrade::Upgrade,
 };
@@ -70,47 +73,49 @@ use crate::{
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     client: Rc<Client>,
-    request: Request<ClientBody>,
+    head: RequestHead,
+    body: ClientBody,
 ) -> Response<ResponseBody> {
     client.deadlines.head_complete();
     let view = worker.view();
     let snapshot = view.snapshot();
     client.deadlines.set_timeouts(&snapshot.settings().server, &snapshot.settings().upstream);
-    let request_id = forwarding::request_id(request.headers(), &mut worker.random.borrow_mut());
-    let mut record = Record::new(&worker, &view, &client, request_id);
-    let address = client.peer.client(request.headers(), &snapshot.settings().server.trusted_proxies);
-    record.set_target(request.method(), request.uri(), address);
-    let (is_head, version) = (request.method() == Method::HEAD, request.version());
-    let has_body = !request.body().has_ended();
-    let is_opening = matches!(request.body(), ClientBody::Opening);
+    let request_id = forwarding::request_id(&head.headers, &mut worker.random.borrow_mut());
+    // On the heap, since it goes with the answer from hand to hand.
+    let mut record = Box::new(Record::new(&worker, &view, &client, request_id));
+    let address = client.peer.client(&head.headers, &snapshot.settings().server.trusted_proxies);
+    record.set_target(&head.method, &head.uri, address);
+    let (is_head, version) = (head.method == Method::HEAD, head.version);
+    let has_body = !body.has_ended();
+    let is_opening = matches!(body, ClientBody::Opening);
 
-    let mut response = match answer(&worker, &client, &view, &mut record, request).await {
+    let mut response = match answer(&worker, &client, &view, &mut record, head, body).await {
         // In a stream any success means that the tunnel is open (RFC 8441 section 5).
-        Ok(response) if is_opening && response.status().is_success() => {
+        Ok(response) if is_opening && response.status.is_success() => {
             render(&Rejection::WebSocketDeclined, &mut record)
         }
         Ok(response) => response,
         Err(rejection) => render(&rejection, &mut record),
     };
     if let Some(route) = record.route() {
-        record.take_answer_fields().put_on(response.headers_mut(), &snapshot.route_at(route));
+        record.take_answer_fields().put_on(&mut response.headers, &snapshot.route_at(route));
     }
-    let may_have_length = response.status() != StatusCode::NO_CONTENT;
-    if let Source::Own(body) = response.body_mut() {
+    let may_have_length = response.status != StatusCode::NO_CONTENT;
+    if let Source::Own(body) = &mut response.body {
         let length = HeaderValue::from(body.len());
         if is_head {
             body.clear();
         }
         // RFC 9110 section 8.6.
         if may_have_length {
-            response.headers_mut().insert(CONTENT_LENGTH, length);
+            response.headers.insert(CONTENT_LENGTH, length);
         }
     }
     // After an answer of our own, nobody reads what is left of the request.
-    if client.is_draining() || has_body && matches!(response.body(), Source::Own(_)) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if client.is_draining() || has_body && matches!(response.body, Source::Own(_)) {
+        response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
+    response.headers.insert(X_REQUEST_ID, record.request_id().clone());
     client.deadlines.response_begins();
     let telling = Telling::of(&record, version, &response);
     response.map(|source| ResponseBody::new(source, record, telling))
@@ -124,10 +129,10 @@ pub(crate) fn refuse(
     rejection: &Rejection,
 ) -> Response<ResponseBody> {
     let request_id = forwarding::new_request_id(&mut worker.random.borrow_mut());
-    let mut record = Record::new(worker, &worker.view(), client, request_id);
+    let mut record = Box::new(Record::new(worker, &worker.view(), client, request_id));
     record.set_dialect(dialect);
     let mut response = render(rejection, &mut record);
-    response.headers_mut().insert(X_REQUEST_ID, record.request_id().clone());
+    response.headers.insert(X_REQUEST_ID, record.request_id().clone());
     response.map(|source| ResponseBody::new(source, record, Telling::Breaking))
 }
 
@@ -142,11 +147,11 @@ async fn answer(
     client: &Client,
     view: &View,
     record: &mut Record,
-    request: Request<ClientBody>,
+    mut head: RequestHead,
+    body: ClientBody,
 ) -> Result<Response<Source>, Rejection> {
     let snapshot = view.snapshot();
-    let (mut head, body) = request.into_parts();
-    record.set_dialect(call::dialect(&head.method, &head.headers));
+    record.set_dialect(call::dialect(&head.method, head.headers.get(CONTENT_TYPE)));
     head::check(&head)?;
     if head::is_about_server(&head) {
         record.pass(snapshot.addresses().admit(record.client())?);
@@ -204,9 +209,9 @@ async fn answer(
     call::tell_time_left(&mut head.headers, &client.deadlines);
     let mut response = send(worker, client, snapshot, &endpoint.upstream, &head, body, &fault).await?;
     upgrade.check(&response)?;
-    forwarding::prepare_response(response.headers_mut());
-    record.set_forwarded(response.status(), response.headers());
-    record.set_web_form(grpc_web::translate_answer(web, response.headers_mut()));
+    forwarding::prepare_response(&mut response.headers);
+    record.set_forwarded(response.status, response.headers.get(GRPC_STATUS));
+    record.set_web_form(grpc_web::translate_answer(web, &mut response.headers));
     Ok(response.map(Source::Upstream))
 }
 
@@ -217,7 +222,7 @@ fn prepare_fields(
     snapshot: &Snapshot,
     upstream: &Upstream,
     record: &Record,
-    fields: &mut HeaderMap,
+    fields: &mut Fields,
 ) {
     let trusted = &snapshot.settings().server.trusted_proxies;
     forwarding::prepare_request(fields, &client.peer, trusted, &upstream.authority, record.request_id());
@@ -234,15 +239,14 @@ fn redirect_port(snapshot: &Snapshot, client: &Client) -> Option<u16> {
 /// Sends a request in clear to where there is TLS.
 fn redirect_to_https(
     record: &mut Record,
-    head: &Parts,
+    head: &RequestHead,
     path: &NormalPath<'_>,
     port: u16,
 ) -> Result<Response<Source>, Rejection> {
     let (status, location) = redirect::to_https(head, path, port)?;
     record.set_status(status);
-    let mut response = Response::new(Source::Own(Bytes::new()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(LOCATION, location);
+    let mut response = Response::new(status, Source::Own(Bytes::new()));
+    response.headers.insert(LOCATION, location);
     Ok(response)
 }
 
@@ -250,7 +254,7 @@ fn redirect_to_https(
 fn judge_origin(
     policies: &Policies,
     record: &mut Record,
-    head: &Parts,
+    head: &RequestHead,
 ) -> Result<Option<Response<Source>>, Rejection> {
     let Some(cors) = &policies.cors else { return Ok(None) };
     let (verdict, grant) = cors.rules().judge(&head.method, &head.headers);
@@ -270,10 +274,8 @@ fn judge_origin(
 
 /// An answer of the gateway's own that says nothing but yes.
 fn no_content(record: &mut Record) -> Response<Source> {
-    let mut response = Response::new(Source::Own(Bytes::new()));
-    *response.status_mut() = StatusCode::NO_CONTENT;
     record.set_status(StatusCode::NO_CONTENT);
-    response
+    Response::new(StatusCode::NO_CONTENT, Source::Own(Bytes::new()))
 }
 
 /// Takes a place among the requests under way, and asks whether the upstream is well. Both are held by the record, which
@@ -297,12 +299,12 @@ async fn ask_endpoints(
     worker: &Worker,
     record: &mut Record,
     place: Place,
-    head: &Parts,
+    head: &RequestHead,
 ) -> Result<Response<Source>, Rejection> {
     let endpoints = Arc::clone(worker.endpoints());
     let response = endpoints.ask(place, head).await.ok_or(Rejection::Internal)?;
     record.set_status(response.status());
-    Ok(response.map(Source::Own))
+    Ok(Response::from(response).map(Source::Own))
 }
 
 /// Sends a request upstream, until the head of an answer comes or a deadline passes.
@@ -311,7 +313,7 @@ async fn send(
     client: &Client,
     snapshot: &Snapshot,
     upstream: &Upstream,
-    head: &Parts,
+    head: &RequestHead,
     body: RequestBody,
     fault: &BodyFault,
 ) -> Result<Response<UpstreamBody>, Rejection> {
@@ -351,7 +353,7 @@ fn render(rejection: &Rejection, record: &mut Record) -> Response<Source> {
     } else {
         refusal(&answer, record)
     };
-    let headers = response.headers_mut();
+    let headers = &mut response.headers;
     headers.extend(answer.challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
     headers.extend(answer.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
     if answer.closes {
@@ -363,8 +365,7 @@ fn render(rejection: &Rejection, record: &mut Record) -> Response<Source> {
 /// A refusal as it is told in HTTP.
 fn refusal(answer: &Answer, record: &Record) -> Response<Source> {
     let body = Bytes::from(answer.body(record.route_name(), record.request_id().to_str().unwrap_or("")));
-    let mut response = Response::new(Source::Own(body));
-    *response.status_mut() = answer.status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = Response::new(answer.status, Source::Own(body));
+    response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

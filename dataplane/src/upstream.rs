@@ -29,10 +29,11 @@ use apigw_config::{
     names::Scheme,
 };
 use apigw_engine::{
+    head::RequestHead,
     rejection::UpstreamFailure,
     snapshot::{Snapshot, Upstream},
 };
-use http::{Method, Response, request};
+use http::Method;
 use tokio::time::{Instant, timeout};
 
 use self::{
@@ -44,7 +45,7 @@ use self::{
 };
 use crate::{
     connection::deadlines::Deadlines,
-    exchange::request_body::RequestBody,
+    exchange::{request_body::RequestBody, response::Response},
     metrics::WorkerCounters,
     serving::Serving,
     socket::{Socket, stream::Stream},
@@ -102,7 +103,7 @@ impl Upstreams {
         &self,
         snapshot: &Snapshot,
         upstream: &Upstream,
-        request: &request::Parts,
+        request: &RequestHead,
         body: RequestBody,
         deadlines: &Deadlines,
     ) -> Result<Response<UpstreamBody>, UpstreamFailure> {
@@ -213,7 +214,7 @@ impl Carrier {
     async fn send(
         self,
         upstream: &Upstream,
-        request: &request::Parts,
+        request: &RequestHead,
         body: RequestBody,
         pool: &Rc<Pool>,
     ) -> Result<Response<UpstreamBody>, Box<SendError>> {

@@ -8,8 +8,8 @@ use apigw_config::{
     model::PathRules,
     wire::{Hash, Revision},
 };
-use apigw_engine::{Snapshot, path::NormalPath, routing::Asked};
-use http::{Request, request::Parts};
+use apigw_engine::{Snapshot, head::RequestHead, path::NormalPath, routing::Asked};
+use http::Request;
 
 const SIZES: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 const QUESTIONS: usize = 100_000;
@@ -35,7 +35,7 @@ fn main() {
 }
 
 /// For one question.
-fn nanoseconds(snapshot: &Snapshot, heads: &[Parts]) -> f64 {
+fn nanoseconds(snapshot: &Snapshot, heads: &[RequestHead]) -> f64 {
     let start = Instant::now();
     for head in heads.iter().cycle().take(QUESTIONS) {
         let path = NormalPath::new(head.uri.path(), PathRules::default()).expect("it is normal");
@@ -46,10 +46,10 @@ fn nanoseconds(snapshot: &Snapshot, heads: &[Parts]) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / questions
 }
 
-fn head(number: usize) -> Parts {
+fn head(number: usize) -> RequestHead {
     let request = Request::builder().uri(format!("/api/tenant-{number}/users"));
     let request = request.header("host", format!("www.h{number}.example.com:8080")).body(());
-    request.expect("it is a request").into_parts().0
+    request.expect("it is a request").into_parts().0.into()
 }
 
 /// Such routes, and one that serves what none of them does.

@@ -8,11 +8,14 @@ use apigw_config::{
     model::{Route, RouteAuth},
     names::{ClaimName, ClaimValue, TokenScope},
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
-use crate::jwt::{
-    claims::Claims,
-    providers::{Accepted, Providers},
+use crate::{
+    fields::Fields,
+    jwt::{
+        claims::Claims,
+        providers::{Accepted, Providers},
+    },
 };
 
 /// What a route asks of its callers.
@@ -116,7 +119,7 @@ impl AccessRules {
     }
 
     /// Tells an upstream what it is to know of a caller. A claim that cannot stand in a header is not told.
-    pub fn forward(&self, claims: &Claims, headers: &mut HeaderMap) {
+    pub fn forward(&self, claims: &Claims, headers: &mut Fields) {
         for (claim, header) in &self.forwarded {
             if let Some(value) = claims.header_value(claim.as_str()) {
                 headers.insert(header, value);
@@ -174,7 +177,7 @@ fn forwarded(route: &Route) -> impl Iterator<Item = Box<[u8]>> {
 
 impl VouchedHeaders {
     /// Removes them, in every spelling that some server takes for the same name.
-    pub fn strip(&self, headers: &mut HeaderMap) {
+    pub fn strip(&self, headers: &mut Fields) {
         if self.spellings.is_empty() {
             return;
         }
@@ -182,10 +185,7 @@ impl VouchedHeaders {
             let folded = || name.as_str().bytes().map(folded);
             self.spellings.binary_search_by(|spelling| spelling.iter().copied().cmp(folded())).is_ok()
         };
-        let claimed: Vec<_> = headers.keys().filter(|name| is_vouched(name)).cloned().collect();
-        for name in claimed {
-            headers.remove(name);
-        }
+        headers.retain(|name| !is_vouched(name));
     }
 }
 
@@ -239,10 +239,10 @@ mod tests {
     #[test]
     fn chosen_claims_are_forwarded_where_they_fit_into_a_header() {
         let rules = rules(&[], &[], &[("sub", "x-user"), ("name", "x-name"), ("tier", "x-tier")]);
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         rules.forward(&claims(&json!({"sub": "alice", "name": "é"})), &mut headers);
         assert_eq!(headers.len(), 1);
-        assert_eq!(headers["x-user"], "alice");
+        assert_eq!(headers.get(HeaderName::from_static("x-user")).unwrap(), "alice");
     }
 
     /// A route that forwards something in this header.
@@ -263,7 +263,7 @@ mod tests {
         tally.remove(&routes[0]);
         tally.remove(&routes[3]);
         let vouched = tally.headers();
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for name in [
             "X-User-Id",
             "x_user_id",

@@ -11,12 +11,14 @@ mod tests;
 
 use apigw_config::{model, names::OriginPattern};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
+    HeaderName, HeaderValue, Method,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
     },
 };
+
+use crate::fields::Fields;
 
 /// A route's `cors`, ready to judge and to answer.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub struct Cors {
     methods: Vec<Method>,
     headers: Vec<HeaderName>,
     /// The fields of an answer to a preflight that are always the same.
-    preflight_fields: HeaderMap,
+    preflight_fields: Fields,
 }
 
 #[derive(Debug)]
@@ -80,7 +82,7 @@ pub struct Grant {
     allow_origin: Option<HeaderValue>,
     dependence: Dependence,
     /// Empty unless a preflight was allowed.
-    preflight_fields: HeaderMap,
+    preflight_fields: Fields,
 }
 
 /// What the grant depends on.
@@ -100,14 +102,13 @@ impl Cors {
             (ACCESS_CONTROL_ALLOW_METHODS, list(methods.iter().map(Method::as_str))),
             (ACCESS_CONTROL_ALLOW_HEADERS, list(headers.iter().map(HeaderName::as_str))),
         ];
-        let mut preflight_fields: HeaderMap =
-            lists.into_iter().filter(|(_, list)| !list.is_empty()).collect();
+        let mut preflight_fields: Fields = lists.into_iter().filter(|(_, list)| !list.is_empty()).collect();
         preflight_fields.insert(ACCESS_CONTROL_MAX_AGE, config.max_age.duration().as_secs().into());
         Self { origins: Origins::new(config.allow_origins.as_slice()), methods, headers, preflight_fields }
     }
 
     /// Judges a request by its method and fields.
-    pub fn judge(&self, method: &Method, headers: &HeaderMap) -> (CorsVerdict, Grant) {
+    pub fn judge(&self, method: &Method, headers: &Fields) -> (CorsVerdict, Grant) {
         let mut grant = self.grant(headers);
         let is_preflight = *method == Method::OPTIONS
             && headers.contains_key(ORIGIN)
@@ -124,20 +125,20 @@ impl Cors {
         }
     }
 
-    fn judge_preflight(&self, headers: &HeaderMap) -> Result<(), CorsRefusal> {
+    fn judge_preflight(&self, headers: &Fields) -> Result<(), CorsRefusal> {
         if !self.allows_origin(headers) {
             return Err(CorsRefusal::Origin);
         }
         if !only(headers, &ACCESS_CONTROL_REQUEST_METHOD).is_some_and(|method| self.allows_method(method)) {
             return Err(CorsRefusal::Method);
         }
-        if !headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().all(|names| self.allows_headers(names)) {
+        if !headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).all(|names| self.allows_headers(names)) {
             return Err(CorsRefusal::Header);
         }
         Ok(())
     }
 
-    fn grant(&self, headers: &HeaderMap) -> Grant {
+    fn grant(&self, headers: &Fields) -> Grant {
         let (allow_origin, dependence) = match self.origins {
             Origins::Any => (Some(HeaderValue::from_static("*")), Dependence::Nothing),
             Origins::Only(_) if self.allows_origin(headers) => {
@@ -145,11 +146,11 @@ impl Cors {
             }
             Origins::Only(_) => (None, Dependence::Origin),
         };
-        Grant { allow_origin, dependence, preflight_fields: HeaderMap::new() }
+        Grant { allow_origin, dependence, preflight_fields: Fields::new() }
     }
 
     /// Several `Origin` fields are nobody's: a browser sends one.
-    fn allows_origin(&self, headers: &HeaderMap) -> bool {
+    fn allows_origin(&self, headers: &Fields) -> bool {
         only(headers, &ORIGIN).is_some_and(|origin| match &self.origins {
             Origins::Any => true,
             Origins::Only(origins) => {
@@ -194,7 +195,7 @@ impl Origins {
 
 impl Grant {
     /// Puts the grant on an answer, in place of what the upstream may have said about the same.
-    pub fn put_on(self, headers: &mut HeaderMap) {
+    pub fn put_on(self, headers: &mut Fields) {
         remove_access_control(headers);
         if let Some(origin) = self.allow_origin {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -207,24 +208,22 @@ impl Grant {
     }
 }
 
-fn remove_access_control(headers: &mut HeaderMap) {
-    let is_one = |name: &&HeaderName| name.as_str().starts_with("access-control-");
-    while let Some(name) = headers.keys().find(is_one).cloned() {
-        headers.remove(name);
-    }
+fn remove_access_control(headers: &mut Fields) {
+    let is_one = |name: &HeaderName| name.as_str().starts_with("access-control-");
+    headers.retain(|name| !is_one(name));
 }
 
-fn varies_by_origin(headers: &HeaderMap) -> bool {
+fn varies_by_origin(headers: &Fields) -> bool {
     let is_it = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"origin");
     let names = |value: &HeaderValue| {
         value.as_bytes().split(|byte| *byte == b',').any(|name| is_it(name.trim_ascii()))
     };
-    headers.get_all(VARY).iter().any(names)
+    headers.get_all(VARY).any(names)
 }
 
 /// The value of a field that is there exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
+fn only<'a>(headers: &'a Fields, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name);
     values.next().filter(|_| values.next().is_none())
 }
 

@@ -19,8 +19,6 @@ mod wire;
 
 use std::net::IpAddr;
 
-use http::request::Parts;
-
 use self::steps::Steps;
 pub use self::{
     at_rest::AtRest,
@@ -31,7 +29,7 @@ pub use self::{
 use crate::{
     Snapshot,
     circuit_breaker::BreakerState,
-    head,
+    head::{self, RequestHead},
     jwt::{claims::Claims, error::JwtError, providers::Accepted, verify::Verified},
     mode::JudgedMode,
     path::NormalPath,
@@ -46,7 +44,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Question {
     /// As it would arrive.
-    pub head: Parts,
+    pub head: RequestHead,
     /// Whose it would be.
     pub client: IpAddr,
     /// How its caller makes himself known.

@@ -6,7 +6,9 @@ pub mod status;
 /// How long its caller waits.
 pub mod timeout;
 
-use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+use http::{HeaderValue, header::CONTENT_TYPE};
+
+use crate::fields::Fields;
 
 /// In which protocol a client waits to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,8 +34,14 @@ pub enum WebForm {
 impl Dialect {
     /// That of a message, by its `Content-Type`.
     #[must_use]
-    pub fn of(fields: &HeaderMap) -> Self {
-        fields.get(CONTENT_TYPE).and_then(split).map_or(Self::Http, |(dialect, _)| dialect)
+    pub fn of(fields: &Fields) -> Self {
+        Self::of_media_type(fields.get(CONTENT_TYPE))
+    }
+
+    /// The dialect of a message of this media type.
+    #[must_use]
+    pub fn of_media_type(media_type: Option<&HeaderValue>) -> Self {
+        media_type.and_then(split).map_or(Self::Http, |(dialect, _)| dialect)
     }
 
     /// Whether it has gRPC's statuses.
@@ -83,7 +91,7 @@ mod tests {
     use super::*;
 
     fn of(value: &str) -> Dialect {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         fields.insert(CONTENT_TYPE, HeaderValue::from_str(value).unwrap());
         Dialect::of(&fields)
     }
@@ -115,6 +123,6 @@ mod tests {
         {
             assert_eq!(of(value), Dialect::Http, "{value}");
         }
-        assert_eq!(Dialect::of(&HeaderMap::new()), Dialect::Http);
+        assert_eq!(Dialect::of(&Fields::new()), Dialect::Http);
     }
 }

@@ -1,15 +1,35 @@
 //! What a request's head must be like, whatever route it is for.
 
 use apigw_config::{model::Route, names::ByteCount};
-use http::{HeaderName, HeaderValue, Method, Version, header::HOST, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, header::HOST, request};
 
-use crate::rejection::Rejection;
+use crate::{fields::Fields, rejection::Rejection};
+
+/// What a request says before its body.
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    /// What is to be done.
+    pub method: Method,
+    /// With what.
+    pub uri: Uri,
+    /// As which the client spoke.
+    pub version: Version,
+    /// The fields.
+    pub headers: Fields,
+}
+
+impl From<request::Parts> for RequestHead {
+    fn from(parts: request::Parts) -> Self {
+        let request::Parts { method, uri, version, headers, .. } = parts;
+        Self { method, uri, version, headers: headers.into() }
+    }
+}
 
 /// Checks what can be said of a head before its path is looked at: a method that a gateway may forward, and one host.
 ///
 /// # Errors
 /// When it is not like that.
-pub fn check(head: &Parts) -> Result<(), Rejection> {
+pub fn check(head: &RequestHead) -> Result<(), Rejection> {
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Rejection::MethodNotAllowed);
     }
@@ -19,7 +39,7 @@ pub fn check(head: &Parts) -> Result<(), Rejection> {
 /// Whether a request asks about the server as a whole (RFC 9112 section 3.2.4): the gateway, since no route could be chosen.
 /// Over HTTP/2 it names the host as well (RFC 9113 section 8.3.1).
 #[must_use]
-pub fn is_about_server(head: &Parts) -> bool {
+pub fn is_about_server(head: &RequestHead) -> bool {
     head.method == Method::OPTIONS && head.uri.path() == "*"
 }
 
@@ -27,7 +47,7 @@ pub fn is_about_server(head: &Parts) -> bool {
 ///
 /// # Errors
 /// When it is larger.
-pub fn check_size(head: &Parts, route: &Route) -> Result<(), Rejection> {
+pub fn check_size(head: &RequestHead, route: &Route) -> Result<(), Rejection> {
     let Some(max_bytes) = route.max_header_bytes.map(ByteCount::get) else { return Ok(()) };
     // As sent: `METHOD SP target SP HTTP/1.1 CRLF`, `name: value CRLF` for each field, and the empty line.
     let line =
@@ -41,8 +61,8 @@ pub fn check_size(head: &Parts, route: &Route) -> Result<(), Rejection> {
 
 /// A request says once for whom it is (RFC 9112 section 3.2), and its target does not say otherwise; before HTTP/1.1 it
 /// may leave that out.
-fn check_host(head: &Parts) -> Result<(), Rejection> {
-    let mut hosts = head.headers.get_all(HOST).iter();
+fn check_host(head: &RequestHead) -> Result<(), Rejection> {
+    let mut hosts = head.headers.get_all(HOST);
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_host(host.as_bytes()) => host,
         (None, None) if head.version == Version::HTTP_10 => return Ok(()),
@@ -69,12 +89,12 @@ mod tests {
 
     use super::*;
 
-    fn head(method: &str, target: &str, hosts: &[&str]) -> Parts {
+    fn head(method: &str, target: &str, hosts: &[&str]) -> RequestHead {
         let mut request = Request::builder().method(method).uri(target);
         for host in hosts {
             request = request.header(HOST, *host);
         }
-        request.body(()).unwrap().into_parts().0
+        request.body(()).unwrap().into_parts().0.into()
     }
 
     fn status(method: &str, target: &str, hosts: &[&str]) -> Option<StatusCode> {

@@ -10,9 +10,9 @@ use apigw_config::{
     model::HeaderChanges,
     names::{Scheme, TemplatePart, ValueTemplate, Variable},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 
-use crate::jwt::claims::Claims;
+use crate::{fields::Fields, jwt::claims::Claims};
 
 /// The most bytes of a value that was put together; a longer one cannot be told.
 const MAX_VALUE_BYTES: usize = 8_192;
@@ -68,12 +68,12 @@ impl ReadyChanges {
     }
 
     /// Makes them, in their order.
-    pub fn apply(self, headers: &mut HeaderMap) {
+    pub fn apply(self, headers: &mut Fields) {
         for change in self.0 {
             match change {
-                Change::Remove(name) => drop(headers.remove(name)),
-                Change::Set(name, value) => drop(headers.insert(name, value)),
-                Change::Add(name, value) => drop(headers.append(name, value)),
+                Change::Remove(name) => headers.remove(name),
+                Change::Set(name, value) => headers.insert(name, value),
+                Change::Add(name, value) => headers.append(name, value),
             }
         }
     }
@@ -141,9 +141,10 @@ mod tests {
             scheme: Scheme::Https,
             claims: Some(&claims),
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for (name, value) in fields {
-            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, value.parse().unwrap());
         }
         ReadyChanges::new(&config.route(0).unwrap().request_headers, &facts).apply(&mut headers);
         let mut left: Vec<_> = headers

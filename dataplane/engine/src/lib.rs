@@ -7,6 +7,8 @@
 pub mod snapshot;
 
 // In the order a request meets them:
+/// Its header fields.
+pub mod fields;
 /// What a proxy in front of the gateway says of whoever sends it.
 pub mod proxy_protocol;
 /// What its head must be like.

@@ -1,8 +1,8 @@
 //! Where a request is sent that should have come in TLS.
 
-use http::{HeaderValue, Method, StatusCode, header::HOST, request::Parts};
+use http::{HeaderValue, Method, StatusCode, header::HOST};
 
-use crate::{path::NormalPath, rejection::Rejection};
+use crate::{head::RequestHead, path::NormalPath, rejection::Rejection};
 
 /// The port of an https URL that names none (RFC 9110 section 4.2.2).
 const HTTPS_PORT: u16 = 443;
@@ -13,7 +13,7 @@ const HTTPS_PORT: u16 = 443;
 /// # Errors
 /// When the request does not say for which host it is.
 pub fn to_https(
-    head: &Parts,
+    head: &RequestHead,
     path: &NormalPath<'_>,
     port: u16,
 ) -> Result<(StatusCode, HeaderValue), Rejection> {
@@ -49,7 +49,7 @@ mod tests {
 
     fn check(method: &str, host: &str, target: &str, port: u16, expected: Result<(u16, &str), Rejection>) {
         let request = Request::builder().method(method).uri(target).header(HOST, host).body(()).unwrap();
-        let (head, ()) = request.into_parts();
+        let head = RequestHead::from(request.into_parts().0);
         let path = NormalPath::new(head.uri.path(), PathRules::default()).unwrap();
         let found = to_https(&head, &path, port);
         let found = found.map(|(status, location)| (status.as_u16(), location.to_str().unwrap().to_owned()));

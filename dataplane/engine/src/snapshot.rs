@@ -333,7 +333,7 @@ mod tests {
     }
 
     fn route<'a>(snapshot: &'a Snapshot, path: &str) -> Route<'a> {
-        let (head, ()) = http::Request::builder().uri(path).body(()).unwrap().into_parts();
+        let head = http::Request::builder().uri(path).body(()).unwrap().into_parts().0.into();
         let path = NormalPath::new(path, PathRules::default()).unwrap();
         snapshot.route(&Asked::new(&head, &path)).unwrap()
     }

@@ -14,13 +14,12 @@ use apigw_config::{
     },
     model::{Auth, ProviderKind, RateLimitBackend, Settings},
 };
-use apigw_engine::Snapshot;
+use apigw_engine::{Snapshot, fields::Fields, head::RequestHead};
 use apigw_proto::v1;
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
-    request::Parts,
 };
 use prometheus::{TextEncoder, core::Collector};
 use serde::Serialize;
@@ -113,16 +112,16 @@ impl Endpoints {
 
     /// Removes the admin key from a request that goes to an upstream, as one does whose path was mistyped. Any other value
     /// may be the upstream's own.
-    pub(crate) fn keep_key_back(&self, headers: &mut HeaderMap) {
+    pub(crate) fn keep_key_back(&self, headers: &mut Fields) {
         let opens = |value: &HeaderValue| self.key.as_ref().is_some_and(|key| key.opens(value.as_bytes()));
-        if headers.get_all(X_ADMIN_KEY).iter().any(opens) {
+        if headers.get_all(X_ADMIN_KEY).any(opens) {
             headers.remove(X_ADMIN_KEY);
         }
     }
 
     /// Answers at a place, on a thread where it may take its time: with a large configuration, many milliseconds. None:
     /// answering failed.
-    pub(crate) async fn ask(self: Arc<Self>, place: Place, head: &Parts) -> Option<Response<Bytes>> {
+    pub(crate) async fn ask(self: Arc<Self>, place: Place, head: &RequestHead) -> Option<Response<Bytes>> {
         if place.needs_key() && self.key.is_none() {
             return Some(text(StatusCode::NOT_FOUND, "not found\n"));
         }
@@ -131,7 +130,7 @@ impl Endpoints {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return Some(response);
         }
-        let mut keys = head.headers.get_all(X_ADMIN_KEY).iter();
+        let mut keys = head.headers.get_all(X_ADMIN_KEY);
         // Of two, whoever stands before us may have looked at the other one.
         let presented = keys.next().filter(|_| keys.next().is_none()).cloned();
         tokio::task::spawn_blocking(move || self.answer(place, presented.as_ref())).await.ok()

@@ -9,8 +9,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use apigw_engine::{fields::Fields, head::RequestHead};
 use bytes::Bytes;
-use http::HeaderMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::deadlines::Deadlines;
@@ -45,6 +45,14 @@ pub(crate) struct ClientIo {
     deadlines: Rc<Deadlines>,
 }
 
+/// The head of a request.
+pub(super) enum ArrivedHead {
+    /// It came whole.
+    Read(RequestHead),
+    /// All of it is here, and whether it is one remains to be seen.
+    Found(Bytes),
+}
+
 /// Why there is no next request.
 #[derive(Debug)]
 pub(super) enum NoHead {
@@ -57,7 +65,7 @@ pub(super) enum NoHead {
 #[derive(Debug)]
 pub(crate) enum BodyPiece {
     Content(Bytes),
-    Trailers(HeaderMap),
+    Trailers(Fields),
 }
 
 /// Why a body does not go on.
@@ -112,7 +120,7 @@ impl ClientIo {
         &self,
         max_bytes: usize,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Bytes, NoHead>> {
+    ) -> Poll<Result<ArrivedHead, NoHead>> {
         if self.has_read_ahead() {
             self.deadlines.bytes_read();
         }
@@ -121,9 +129,15 @@ impl ClientIo {
             if !head::can_begin_request(read.as_slice()) {
                 return Poll::Ready(Err(NoHead::Unreadable(HeadError::Malformed)));
             }
-            let found = self.search.borrow_mut().find(read.as_slice(), max_bytes);
+            let mut search = self.search.borrow_mut();
+            if search.is_at_start()
+                && let Some(head) = read_whole(&mut read, max_bytes)
+            {
+                return Poll::Ready(Ok(ArrivedHead::Read(head)));
+            }
+            let found = search.find(read.as_slice(), max_bytes);
             if let Some(length) = found.map_err(NoHead::Unreadable)? {
-                return Poll::Ready(Ok(read.take(length)));
+                return Poll::Ready(Ok(ArrivedHead::Found(read.take(length))));
             }
             if ready!(self.poll_fill(&mut read, context)).is_err() {
                 return Poll::Ready(Err(NoHead::Closed));
@@ -230,4 +244,16 @@ impl ClientIo {
         self.deadlines.bytes_read();
         if count == 0 { Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())) } else { Poll::Ready(Ok(())) }
     }
+}
+
+/// Takes a head that has come whole, as most do: it is read at once, and not searched for its end first. Where that fails, the
+/// search tells why.
+fn read_whole(read: &mut ReadBuffer, max_bytes: usize) -> Option<RequestHead> {
+    let begins = read.as_slice().first().is_some_and(|&first| first != b'\r');
+    if !begins || read.len() > max_bytes {
+        return None;
+    }
+    let (head, length) = head::parse_request(&read.copy()?).ok()?;
+    read.discard(length);
+    Some(head)
 }

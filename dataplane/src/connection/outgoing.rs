@@ -6,14 +6,14 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Method, Response, StatusCode, Version,
+    HeaderValue, Method, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, DATE},
 };
 use http_body::Body as _;
 
 use super::client_io::ClientIo;
 use crate::{
-    exchange::response_body::ResponseBody,
+    exchange::{response::Response, response_body::ResponseBody},
     http1::{
         encoder::{self, Encoder},
         length::Length,
@@ -64,23 +64,23 @@ impl Outgoing {
         io: &ClientIo,
         date: &HeaderValue,
     ) -> Self {
-        let (head, body) = response.into_parts();
-        let length = length(asked, head.status, &body);
+        let Response { status, headers, body } = response;
+        let length = length(asked, status, &body);
         let encoder = Encoder::new(length.unwrap_or(Length::Known(0)));
         let is_last =
-            asked.is_last || encoder.ends_with_connection() || lists(&head.headers, &CONNECTION, b"close");
+            asked.is_last || encoder.ends_with_connection() || lists(&headers, &CONNECTION, b"close");
         let mut outgoing = io.outgoing();
         let text = outgoing.text();
         text.reserve(HEAD_BYTES);
-        encoder::status_line(text, head.status);
+        encoder::status_line(text, status);
         // Without a body, the length is that of the body there would be (RFC 9110 section 8.6).
-        let keeps_length = asked.method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED;
-        for (name, value) in &head.headers {
+        let keeps_length = asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
+        for (name, value) in headers.iter() {
             if *name != CONNECTION && (*name != CONTENT_LENGTH || keeps_length) {
                 encoder::field(text, name, value);
             }
         }
-        if !head.headers.contains_key(DATE) {
+        if !headers.contains_key(DATE) {
             encoder::field(text, &DATE, date);
         }
         if is_last {

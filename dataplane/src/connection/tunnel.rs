@@ -8,10 +8,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use apigw_engine::fields::Fields;
 use http::{
-    HeaderValue, Response,
+    HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
-    response,
 };
 use tokio::io::AsyncWrite as _;
 
@@ -19,6 +19,7 @@ use super::{Client, client_io::ClientIo, deadlines::Deadlines};
 use crate::{
     exchange::{
         record::{Ending, Record},
+        response::Response,
         response_body::ResponseBody,
     },
     http1::{encoder, read_buffer::ReadBuffer},
@@ -69,10 +70,9 @@ pub(super) enum Broken {
 }
 
 /// Tells a client of HTTP/1.1 that the upstream has agreed, and passes on what both say until both have ended.
-pub(super) async fn run(response: Response<ResponseBody>, client: &Client, io: &ClientIo) {
-    let (head, mut body) = response.into_parts();
-    let Some(mut tunnel) = Tunnel::open(&mut body, &client.deadlines) else { return };
-    write_head(&head, io);
+pub(super) async fn run(mut response: Response<ResponseBody>, client: &Client, io: &ClientIo) {
+    let Some(mut tunnel) = Tunnel::open(&mut response.body, &client.deadlines) else { return };
+    write_head(response.status, &response.headers, io);
     let mut has_begun = false;
     let ended = poll_fn(|context| {
         if !has_begun {
@@ -87,11 +87,11 @@ pub(super) async fn run(response: Response<ResponseBody>, client: &Client, io: &
 }
 
 /// Puts the head where it waits to be written.
-fn write_head(head: &response::Parts, io: &ClientIo) {
+fn write_head(status: StatusCode, headers: &Fields, io: &ClientIo) {
     let mut outgoing = io.outgoing();
     let text = outgoing.text();
-    encoder::status_line(text, head.status);
-    for (name, value) in &head.headers {
+    encoder::status_line(text, status);
+    for (name, value) in headers.iter() {
         if *name != CONNECTION && *name != CONTENT_LENGTH {
             encoder::field(text, name, value);
         }

@@ -1,7 +1,8 @@
 //! What every answer on a route says besides what it answers, whoever answers: the upstream, or the gateway refusing.
 
-use apigw_engine::{cors::Grant, header_changes::ReadyChanges, mode::JudgedMode, snapshot::Route};
-use http::HeaderMap;
+use apigw_engine::{
+    cors::Grant, fields::Fields, header_changes::ReadyChanges, mode::JudgedMode, snapshot::Route,
+};
 
 use super::{caller, counting::Count};
 
@@ -30,7 +31,7 @@ impl AnswerFields {
     }
 
     /// Puts the fields on an answer: the route's changes first, for what judgements say is not theirs to change; both over what the upstream may have said about the same.
-    pub(crate) fn put_on(self, headers: &mut HeaderMap, route: &Route<'_>) {
+    pub(crate) fn put_on(self, headers: &mut Fields, route: &Route<'_>) {
         if let Some(changes) = self.changes {
             changes.apply(headers);
         }

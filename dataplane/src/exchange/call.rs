@@ -2,6 +2,7 @@
 //! of HTTP. Log and metrics have the gateway's refusal as it is for everybody.
 
 use apigw_engine::{
+    fields::Fields,
     grpc::{
         Dialect,
         status::{self, GRPC_STATUS, GrpcStatus},
@@ -11,23 +12,23 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, Method, Response, Version,
+    HeaderValue, Method, StatusCode, Version,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use super::{record::Record, response_body::Source};
+use super::{record::Record, response::Response, response_body::Source};
 use crate::connection::deadlines::Deadlines;
 
-/// The dialect of a request.
-pub(crate) fn dialect(method: &Method, fields: &HeaderMap) -> Dialect {
-    if *method == Method::POST { Dialect::of(fields) } else { Dialect::Http }
+/// The dialect of a request with this content type.
+pub(crate) fn dialect(method: &Method, media_type: Option<&HeaderValue>) -> Dialect {
+    if *method == Method::POST { Dialect::of_media_type(media_type) } else { Dialect::Http }
 }
 
 /// Begins to wait for as long as the caller does.
 ///
 /// # Errors
 /// When he does not say how long that is.
-pub(super) fn wait(dialect: Dialect, fields: &HeaderMap, deadlines: &Deadlines) -> Result<(), Rejection> {
+pub(super) fn wait(dialect: Dialect, fields: &Fields, deadlines: &Deadlines) -> Result<(), Rejection> {
     if let (true, Some(time)) = (dialect.is_call(), timeout::told_in(fields)?) {
         deadlines.caller_waits(time);
     }
@@ -35,7 +36,7 @@ pub(super) fn wait(dialect: Dialect, fields: &HeaderMap, deadlines: &Deadlines) 
 }
 
 /// Tells an upstream how long the caller still waits.
-pub(super) fn tell_time_left(fields: &mut HeaderMap, deadlines: &Deadlines) {
+pub(super) fn tell_time_left(fields: &mut Fields, deadlines: &Deadlines) {
     if let Some(left) = deadlines.caller_time_left() {
         fields.insert(GRPC_TIMEOUT, timeout::write(left));
     }
@@ -43,14 +44,14 @@ pub(super) fn tell_time_left(fields: &mut HeaderMap, deadlines: &Deadlines) {
 
 /// The answer to a call that is refused. It has no messages, and all is said in its head.
 pub(super) fn refusal(rejection: &Rejection, answer: &Answer, record: &mut Record) -> Response<Source> {
-    let mut response = Response::new(Source::Own(Bytes::new()));
-    *response.headers_mut() = failure(rejection, answer, record);
-    response.headers_mut().insert(CONTENT_TYPE, record.dialect().media_type());
+    let mut response = Response::new(StatusCode::OK, Source::Own(Bytes::new()));
+    response.headers = failure(rejection, answer, record);
+    response.headers.insert(CONTENT_TYPE, record.dialect().media_type());
     response
 }
 
 /// The fields that tell a caller of a failure, in a head or in trailers. He is told what others are told in a body.
-pub(super) fn failure(rejection: &Rejection, answer: &Answer, record: &mut Record) -> HeaderMap {
+pub(super) fn failure(rejection: &Rejection, answer: &Answer, record: &mut Record) -> Fields {
     let status = GrpcStatus::from(rejection);
     record.set_call_status(status);
     let message = answer.body(record.route_name(), record.request_id().to_str().unwrap_or(""));
@@ -69,7 +70,7 @@ pub(super) enum Telling {
 impl Telling {
     /// For the answer to a request of this version.
     pub(super) fn of(record: &Record, version: Version, response: &Response<Source>) -> Self {
-        let fields = response.headers();
+        let fields = &response.headers;
         let has_trailers = version == Version::HTTP_2
             && record.dialect() == Dialect::Grpc
             && Dialect::of(fields) == Dialect::Grpc

@@ -12,6 +12,7 @@ use std::{
 
 use apigw_engine::{
     access::AccessRules,
+    fields::Fields,
     jwt::{
         authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
         verify::Verified,
@@ -19,7 +20,7 @@ use apigw_engine::{
     policies::Policies,
     rejection::Rejection,
 };
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderValue, header::AUTHORIZATION};
 
 use super::record::Record;
 use crate::worker::{View, Worker};
@@ -33,7 +34,7 @@ pub(crate) async fn admit(
     view: &View,
     policies: &Policies,
     record: &mut Record,
-    headers: &HeaderMap,
+    headers: &Fields,
 ) -> Result<Option<Arc<Verified>>, Rejection> {
     let Some(access) = &policies.access else { return Ok(None) };
     let identified = identify(worker, view, access.rules(), headers).await;
@@ -50,9 +51,9 @@ async fn identify(
     worker: &Worker,
     view: &View,
     rules: &AccessRules,
-    headers: &HeaderMap,
+    headers: &Fields,
 ) -> Result<Arc<Verified>, Rejection> {
-    let token = bearer_token(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))?;
+    let token = bearer_token(headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes))?;
     match judge(worker, view, rules, token) {
         Ok(verified) => Ok(verified),
         // Boxed, so that requests that need not wait do not carry the room for it.

@@ -2,12 +2,13 @@
 
 use apigw_config::{model::HeaderChanges, names::Scheme};
 use apigw_engine::{
+    head::RequestHead,
     header_changes::{Facts, ReadyChanges},
     jwt::verify::Verified,
     path::NormalPath,
     snapshot::Route,
 };
-use http::{header::HOST, request::Parts};
+use http::header::HOST;
 
 use super::record::Record;
 use crate::connection::Client;
@@ -17,7 +18,7 @@ pub(super) fn of_request(
     client: &Client,
     record: &Record,
     route: &Route<'_>,
-    head: &Parts,
+    head: &RequestHead,
     path: &NormalPath<'_>,
     caller: Option<&Verified>,
 ) -> Option<ReadyChanges> {
@@ -31,7 +32,7 @@ pub(super) fn of_answer(
     client: &Client,
     record: &mut Record,
     route: &Route<'_>,
-    head: &Parts,
+    head: &RequestHead,
     path: &NormalPath<'_>,
 ) {
     let changes = route.config.response_headers.as_changes();
@@ -45,7 +46,7 @@ fn facts<'a>(
     client: &Client,
     record: &'a Record,
     route: &Route<'a>,
-    head: &'a Parts,
+    head: &'a RequestHead,
     path: &'a NormalPath<'_>,
 ) -> Facts<'a> {
     let scheme: Scheme = client.peer.scheme();

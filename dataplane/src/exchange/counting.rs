@@ -4,6 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use apigw_config::model::{RateLimitScope, RedisFailure};
 use apigw_engine::{
+    fields::Fields,
     jwt::verify::Verified,
     rate_limit::{
         BucketKey, Caller, Decision, RouteLimit, ScopeValue, User,
@@ -13,7 +14,6 @@ use apigw_engine::{
     rejection::Rejection,
     snapshot::Route,
 };
-use http::HeaderMap;
 
 use super::record::Record;
 use crate::worker::{SharedLimiter, View, Worker};
@@ -35,7 +35,7 @@ pub(crate) async fn admit(
     route: &Route<'_>,
     record: &mut Record,
     verified: Option<&Verified>,
-    headers: &HeaderMap,
+    headers: &Fields,
 ) -> Result<(), Rejection> {
     let Some(policy) = &route.policies.rate_limit else { return Ok(()) };
     let limit = policy.rules();
@@ -66,7 +66,7 @@ fn caller<'a>(
     scope: &RateLimitScope,
     address: IpAddr,
     verified: Option<&'a Verified>,
-    headers: &'a HeaderMap,
+    headers: &'a Fields,
 ) -> Caller<'a> {
     let user = verified.and_then(|verified| {
         Some(User { provider: verified.provider(), subject: verified.claims().subject()? })

@@ -3,9 +3,10 @@
 use std::{net::IpAddr, rc::Rc};
 
 use apigw_config::names::{AddressRange, Scheme};
-use apigw_engine::client;
+use apigw_engine::{client, fields::Fields};
+use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderName, HeaderValue,
     header::{
         CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
         TRANSFER_ENCODING, UPGRADE,
@@ -75,8 +76,8 @@ impl Peer {
     }
 
     /// The client's address, as far as trusted proxies tell.
-    pub(crate) fn client(&self, headers: &HeaderMap, trusted_proxies: &[AddressRange]) -> IpAddr {
-        let forwarded_for = headers.get_all(X_FORWARDED_FOR).iter();
+    pub(crate) fn client(&self, headers: &Fields, trusted_proxies: &[AddressRange]) -> IpAddr {
+        let forwarded_for = headers.get_all(X_FORWARDED_FOR);
         // Only visible ASCII can be an address; other values are no address in any reading.
         let forwarded_for = forwarded_for.map(|value| value.to_str().unwrap_or(""));
         client::client_address(self.address, forwarded_for, trusted_proxies)
@@ -84,7 +85,7 @@ impl Peer {
 }
 
 /// Turns the header fields an upstream sent into those its client is to see. The body's length is told anew.
-pub(crate) fn prepare_response(headers: &mut HeaderMap) {
+pub(crate) fn prepare_response(headers: &mut Fields) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
@@ -102,15 +103,13 @@ enum Sender {
 
 /// Removes what upstreams take for a gateway's word. Of a trusted proxy, only what is spelt otherwise (`X_Forwarded_For`):
 /// servers behind CGI-like interfaces take `_` for `-` (RFC 3875 section 4.1.18), and could not tell who wrote it.
-fn remove_foreign_words(headers: &mut HeaderMap, sender: Sender) {
-    let is_foreign = |name: &&HeaderName| match word_of_a_gateway(name.as_str()) {
+fn remove_foreign_words(headers: &mut Fields, sender: Sender) {
+    let is_foreign = |name: &HeaderName| match word_of_a_gateway(name.as_str()) {
         None => false,
         Some(Spelling::Other) => true,
         Some(Spelling::Usual) => sender == Sender::Stranger,
     };
-    while let Some(name) = headers.keys().find(is_foreign).cloned() {
-        headers.remove(name);
-    }
+    headers.retain(|name| !is_foreign(name));
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +148,7 @@ fn tells_of_a_certificate(name: &str) -> bool {
 }
 
 /// Removes from a request's trailers what the gateway writes or keeps back in heads.
-pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
+pub(crate) fn prepare_trailers(trailers: &mut Fields) {
     remove_hop_by_hop(trailers);
     remove_foreign_words(trailers, Sender::Stranger);
     trailers.remove(HOST);
@@ -158,28 +157,36 @@ pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
 }
 
 /// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn remove_hop_by_hop(headers: &mut Fields) {
     // Most messages have none of them: one look at each name is cheaper than a search for each field.
     if !headers.keys().any(is_hop_by_hop) {
         return;
     }
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<_> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .collect();
-        for name in named {
-            // What frames and addresses the message is not the client's to remove.
-            if !matches!(name, HOST | CONTENT_LENGTH) {
-                headers.remove(name);
-            }
+    // What most servers say; that field stays here whether it is named or not.
+    if headers.get_all(CONNECTION).all(|value| value.as_bytes() == b"keep-alive") {
+        headers.retain(|name| !is_hop_by_hop(name));
+    } else {
+        let named = named_by_connection(headers);
+        headers.retain(|name| !is_hop_by_hop(name) && !named.contains(name));
+    }
+}
+
+/// Those of the fields that `Connection` names. It may name a million: each is looked for among the fields, of which there
+/// are few, and none is kept that is not one of them.
+fn named_by_connection(headers: &Fields) -> Vec<HeaderName> {
+    let mut present: Vec<_> = headers.keys().collect();
+    present.sort_unstable_by_key(|name| name.as_str());
+    let options = headers.get_all(CONNECTION).flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let mut is_named = vec![false; present.len()];
+    for option in options {
+        let folded = option.trim_ascii().iter().map(u8::to_ascii_lowercase);
+        if let Ok(index) = present.binary_search_by(|name| name.as_str().bytes().cmp(folded.clone())) {
+            is_named[index] = true;
         }
     }
-    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
-        headers.remove(name);
-    }
+    let named = present.into_iter().zip(is_named).filter_map(|(name, is_named)| is_named.then_some(name));
+    // What frames and addresses the message is not the client's to remove.
+    named.filter(|name| !matches!(**name, HOST | CONTENT_LENGTH)).cloned().collect()
 }
 
 /// Whether a field is for one connection only, whatever `Connection` says.
@@ -193,7 +200,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Turns the header fields a client sent into those its upstream is to see.
 pub(crate) fn prepare_request(
-    headers: &mut HeaderMap,
+    headers: &mut Fields,
     peer: &Peer,
     trusted_proxies: &[AddressRange],
     authority: &HeaderValue,
@@ -220,25 +227,25 @@ pub(crate) fn prepare_request(
 }
 
 /// X-Forwarded-*: what a trusted proxy wrote is continued; what anybody else wrote is gone.
-fn write_forwarded(headers: &mut HeaderMap, peer: &Peer, sender: Sender) {
+fn write_forwarded(headers: &mut Fields, peer: &Peer, sender: Sender) {
     let host = headers.get(HOST).cloned();
     if sender == Sender::Trusted {
         headers.append(X_FORWARDED_FOR, peer.text.clone());
         join(headers, &X_FORWARDED_FOR);
-        headers.entry(X_FORWARDED_PROTO).or_insert_with(|| peer.protocol());
+        headers.insert_if_absent(X_FORWARDED_PROTO, || peer.protocol());
         if let Some(host) = host {
-            headers.entry(X_FORWARDED_HOST).or_insert(host);
+            headers.insert_if_absent(X_FORWARDED_HOST, || host);
         }
     } else {
-        headers.insert(X_FORWARDED_FOR, peer.text.clone());
-        headers.insert(X_FORWARDED_PROTO, peer.protocol());
+        headers.append(X_FORWARDED_FOR, peer.text.clone());
+        headers.append(X_FORWARDED_PROTO, peer.protocol());
         headers.extend(host.map(|host| (X_FORWARDED_HOST, host)));
     }
 }
 
 /// Makes one list of all fields of a name, since readers differ in which of several they take.
-fn join(headers: &mut HeaderMap, name: &HeaderName) {
-    let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+fn join(headers: &mut Fields, name: &HeaderName) {
+    let values: Vec<_> = headers.get_all(name).map(HeaderValue::as_bytes).collect();
     if values.len() > 1 {
         let joined =
             HeaderValue::from_bytes(&values.join(&b", "[..])).expect("header values make a header value");
@@ -247,12 +254,12 @@ fn join(headers: &mut HeaderMap, name: &HeaderName) {
 }
 
 /// Whether the sender takes trailers.
-pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_trailers(headers: &Fields) -> bool {
     lists(headers, &TE, b"trailers")
 }
 
 /// The request's id: the client's, if it can stand in a log and a header as it is; otherwise a new one.
-pub(crate) fn request_id(headers: &HeaderMap, random: &mut fastrand::Rng) -> HeaderValue {
+pub(crate) fn request_id(headers: &Fields, random: &mut fastrand::Rng) -> HeaderValue {
     let is_usable = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         (1..=MAX_REQUEST_ID_BYTES).contains(&bytes.len())
@@ -267,27 +274,23 @@ pub(crate) fn request_id(headers: &HeaderMap, random: &mut fastrand::Rng) -> Hea
 /// 24 hexadecimal digits.
 pub(crate) fn new_request_id(random: &mut fastrand::Rng) -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut bits = random.u128(..);
-    let digits: [u8; 24] = std::array::from_fn(|_| {
-        let digit = DIGITS[(bits & 15) as usize];
-        bits >>= 4;
-        digit
-    });
-    HeaderValue::from_bytes(&digits).expect("hexadecimal digits are visible ASCII")
+    let mut digits = Vec::with_capacity(24);
+    for byte in random.u128(..).to_le_bytes().into_iter().take(12) {
+        digits.extend_from_slice(&[DIGITS[usize::from(byte & 15)], DIGITS[usize::from(byte >> 4)]]);
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(digits)).expect("hexadecimal digits are visible ASCII")
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
-    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+    fn headers(fields: &[(&str, &str)]) -> Fields {
         let parse =
             |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields.iter().map(parse) {
-            headers.append(name, value);
-        }
-        headers
+        fields.iter().map(parse).collect()
     }
 
     /// Checks what an upstream sees of these fields, apart from those the gateway always writes.
@@ -297,9 +300,10 @@ mod tests {
         let peer = Peer::new([192, 0, 2, 7].into(), Scheme::Http);
         let (authority, id) = (HeaderValue::from_static("up"), HeaderValue::from_static("id"));
         prepare_request(&mut sent, &peer, &trusted, &authority, &id);
+        let mut sent = HeaderMap::from(sent);
         assert_eq!(sent.remove(HOST), Some(authority));
         assert_eq!(sent.remove(X_REQUEST_ID), Some(id));
-        assert_eq!(sent, headers(expected), "{received:?}");
+        assert_eq!(sent, HeaderMap::from(headers(expected)), "{received:?}");
     }
 
     const FORWARDED_BY_US: [(&str, &str); 2] =

@@ -3,7 +3,10 @@
 //! message at the end.
 
 use apigw_config::model::Protocol;
-use apigw_engine::grpc::{self, Dialect, WebForm};
+use apigw_engine::{
+    fields::Fields,
+    grpc::{self, Dialect, WebForm},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{
@@ -27,7 +30,7 @@ pub(super) fn asked(dialect: Dialect, protocol: Protocol) -> Option<WebForm> {
 /// Makes a request one of gRPC, where it comes in this form.
 pub(super) fn translate_request(
     form: Option<WebForm>,
-    fields: &mut HeaderMap,
+    fields: &mut Fields,
     body: RequestBody,
 ) -> RequestBody {
     let Some(form) = form else { return body };
@@ -47,7 +50,7 @@ pub(super) fn translate_request(
 }
 
 /// Makes the head of an answer in gRPC one of gRPC-Web. None: it is no such answer, or not to be one, and remains what it is.
-pub(super) fn translate_answer(form: Option<WebForm>, fields: &mut HeaderMap) -> Option<WebForm> {
+pub(super) fn translate_answer(form: Option<WebForm>, fields: &mut Fields) -> Option<WebForm> {
     let form = form?;
     let media_type = fields.get(CONTENT_TYPE).filter(|_| Dialect::of(fields) == Dialect::Grpc)?;
     let media_type = grpc::translated(media_type, Dialect::GrpcWeb(form))?;

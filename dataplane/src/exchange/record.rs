@@ -11,7 +11,7 @@ use apigw_engine::{
     rejection::{Answer, Rejection, UpstreamFailure},
     snapshot::{Endpoint, EndpointState, EndpointUse, Route, Slot, Upstream},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
 use super::{answer_fields::AnswerFields, request_body::BodyFault};
@@ -214,9 +214,9 @@ impl Record {
     }
 
     /// Notes what head or trailers of the upstream's answer tell of a call's status.
-    pub(crate) fn note_call_status(&mut self, fields: &HeaderMap) {
+    pub(crate) fn note_call_status(&mut self, told: Option<&HeaderValue>) {
         if self.dialect.is_call() {
-            self.call_status = GrpcStatus::told_in(fields).or(self.call_status);
+            self.call_status = told.and_then(GrpcStatus::told_by).or(self.call_status);
         }
     }
 
@@ -270,9 +270,9 @@ impl Record {
     }
 
     /// Notes that the upstream's answer begins.
-    pub(crate) fn set_forwarded(&mut self, status: StatusCode, fields: &HeaderMap) {
+    pub(crate) fn set_forwarded(&mut self, status: StatusCode, call_status: Option<&HeaderValue>) {
         self.set_status(status);
-        self.note_call_status(fields);
+        self.note_call_status(call_status);
         let now = self.now();
         let duration = now.saturating_duration_since(self.began);
         self.upstream_duration = Some(duration);

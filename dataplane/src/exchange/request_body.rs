@@ -202,7 +202,7 @@ impl Streamed {
             BodyPiece::Trailers(mut fields) => {
                 forwarding::prepare_trailers(&mut fields);
                 self.vouched.strip(&mut fields);
-                Ok(Frame::trailers(fields))
+                Ok(Frame::trailers(fields.into()))
             }
         });
         let is_cut_off = self.base64.as_ref().is_some_and(|base64| !base64.is_even());

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use apigw_engine::grpc::status::GRPC_STATUS;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
@@ -22,7 +23,7 @@ use crate::upstream::{
 /// What is sent to a client as a body.
 pub(crate) struct ResponseBody {
     source: Source,
-    record: Record,
+    record: Box<Record>,
     telling: Telling,
 }
 
@@ -35,7 +36,7 @@ pub(crate) enum Source {
 }
 
 impl ResponseBody {
-    pub(super) fn new(source: Source, record: Record, telling: Telling) -> Self {
+    pub(super) fn new(source: Source, record: Box<Record>, telling: Telling) -> Self {
         Self { source, record, telling }
     }
 
@@ -52,7 +53,7 @@ impl ResponseBody {
             Telling::Trailers => {
                 self.source = Source::Own(Bytes::new());
                 let fields = call::failure(&rejection, &rejection.answer(), &mut self.record);
-                Ok(self.told(Frame::trailers(fields)))
+                Ok(self.told(Frame::trailers(fields.into())))
             }
         };
         self.record.end(ending);
@@ -116,7 +117,8 @@ impl Body for ResponseBody {
         }
         let next = match ready!(this.source.poll_frame(context)) {
             Some(Ok(frame)) => {
-                let status = frame.trailers_ref().map(|fields| this.record.note_call_status(fields));
+                let status =
+                    frame.trailers_ref().map(|fields| this.record.note_call_status(fields.get(GRPC_STATUS)));
                 let frame = this.told(frame);
                 this.record.add_bytes(frame.data_ref().map_or(0, |chunk| chunk.len() as u64));
                 if status.is_some() {

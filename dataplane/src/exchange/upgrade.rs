@@ -3,16 +3,19 @@
 //! `Upgrade: h2c` requests would pass that nobody has judged.
 
 use apigw_config::model::Protocol;
-use apigw_engine::rejection::{Rejection, UpstreamFailure};
+use apigw_engine::{
+    fields::Fields,
+    head::RequestHead,
+    rejection::{Rejection, UpstreamFailure},
+};
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
+    HeaderValue, Method, StatusCode, Version,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
-    request::Parts,
 };
 
-use super::request_body::ClientBody;
+use super::{request_body::ClientBody, response::Response};
 use crate::http1::persistence::lists;
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -31,7 +34,7 @@ pub(super) enum Upgrade {
 
 impl Upgrade {
     /// What a request asks for. What is not the whole opening of a WebSocket is a request like any other.
-    pub(super) fn asked(head: &Parts, body: &ClientBody) -> Self {
+    pub(super) fn asked(head: &RequestHead, body: &ClientBody) -> Self {
         let key = head.headers.get(SEC_WEBSOCKET_KEY);
         let is_asked = match body {
             // The key is the gateway's own.
@@ -51,7 +54,7 @@ impl Upgrade {
     }
 
     /// Asks the upstream.
-    pub(super) fn ask(&self, headers: &mut HeaderMap) {
+    pub(super) fn ask(&self, headers: &mut Fields) {
         if let Self::WebSocket(_) = self {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, WEBSOCKET);
@@ -63,10 +66,10 @@ impl Upgrade {
     /// # Errors
     /// When it leaves HTTP for what nobody asked for (RFC 9110 section 7.8), or does not say in full for what.
     pub(super) fn check<B>(&self, response: &Response<B>) -> Result<(), Rejection> {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if response.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
-        let fields = response.headers();
+        let fields = &response.headers;
         let is_agreed = match self {
             Self::None => false,
             Self::WebSocket(key) => {
@@ -86,7 +89,7 @@ pub(crate) fn new_key(random: &mut fastrand::Rng) -> HeaderValue {
     HeaderValue::from_str(&STANDARD.encode(bytes)).expect("base64 is visible ASCII")
 }
 
-fn is_opening(head: &Parts) -> bool {
+fn is_opening(head: &RequestHead) -> bool {
     head.version == Version::HTTP_11
         && names_websocket(&head.headers)
         && lists(&head.headers, &CONNECTION, b"upgrade")
@@ -96,30 +99,30 @@ fn is_opening(head: &Parts) -> bool {
 }
 
 /// Whether an upstream has seen the key (RFC 6455 section 4.1).
-fn is_accepted(fields: &HeaderMap, key: &[u8]) -> bool {
+fn is_accepted(fields: &Fields, key: &[u8]) -> bool {
     let mut digest = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
     digest.update(key);
     digest.update(ACCEPT_SUFFIX);
     let expected = STANDARD.encode(digest.finish());
-    let mut accepted = fields.get_all(SEC_WEBSOCKET_ACCEPT).iter();
+    let mut accepted = fields.get_all(SEC_WEBSOCKET_ACCEPT);
     accepted.next().is_some_and(|value| value.as_bytes() == expected.as_bytes()) && accepted.next().is_none()
 }
 
 /// Whether `Upgrade` names this protocol and no other one.
-fn names_websocket(fields: &HeaderMap) -> bool {
-    let mut named = fields.get_all(UPGRADE).iter();
+fn names_websocket(fields: &Fields) -> bool {
+    let mut named = fields.get_all(UPGRADE);
     let is_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes());
     named.next().is_some_and(is_websocket) && named.next().is_none()
 }
 
 /// 16 bytes in base64, once.
-fn has_one_key(fields: &HeaderMap) -> bool {
+fn has_one_key(fields: &Fields) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let is_key = |value: &HeaderValue| {
         let digits = value.as_bytes().strip_suffix(b"==");
         digits.is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
     };
-    let mut keys = fields.get_all(SEC_WEBSOCKET_KEY).iter();
+    let mut keys = fields.get_all(SEC_WEBSOCKET_KEY);
     keys.next().is_some_and(is_key) && keys.next().is_none()
 }
 
@@ -138,7 +141,7 @@ mod tests {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        is_opening(&request.body(()).unwrap().into_parts().0)
+        is_opening(&request.body(()).unwrap().into_parts().0.into())
     }
 
     #[test]
@@ -162,11 +165,11 @@ mod tests {
     #[test]
     fn an_answer_agrees_in_full_or_not_at_all() {
         let agreed = |upgrade: &Upgrade, status: u16, fields: &[(&str, &str)]| {
-            let mut response = Response::builder().status(status);
+            let mut response = http::Response::builder().status(status);
             for (name, value) in fields {
                 response = response.header(*name, *value);
             }
-            upgrade.check(&response.body(()).unwrap()).is_ok()
+            upgrade.check(&response.body(()).unwrap().into()).is_ok()
         };
         let asked = Upgrade::WebSocket(HeaderValue::from_static(KEY));
         // RFC 6455 section 1.3.
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn keys_are_what_clients_would_send() {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         fields.insert(SEC_WEBSOCKET_KEY, new_key(&mut fastrand::Rng::with_seed(7)));
         assert!(has_one_key(&fields));
     }

@@ -1,7 +1,7 @@
 //! Takes a body out of its framing (RFC 9112 sections 6 and 7), piece by piece as it comes.
 
+use apigw_engine::fields::Fields;
 use bytes::Bytes;
-use http::HeaderMap;
 
 use super::{
     head::{HeadError, parse_trailers},
@@ -37,7 +37,7 @@ pub(crate) enum Decoded {
     /// Content; never empty.
     Content(Bytes),
     /// Fields behind the content; nothing follows.
-    Trailers(HeaderMap),
+    Trailers(Fields),
     /// Nothing follows.
     End,
     /// More must come first.

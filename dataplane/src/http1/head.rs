@@ -1,13 +1,17 @@
 //! Heads of messages (RFC 9112 sections 2 to 5): found, bounded and read. Every line ends with CR LF; a line that goes on
 //! in the next one, a lone CR or LF, a control character or a name that is none is an error.
 
+use apigw_engine::{fields::Fields, head::RequestHead};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use super::length::LengthError;
 
 /// The most fields of a head, or of trailers.
 pub(crate) const MAX_FIELDS: usize = 100;
+
+/// Room for these is made at once; a list of so many is a small piece of memory to the allocator.
+const USUAL_FIELDS: usize = 8;
 
 /// The longest target: what can be told of in 16 bits, as [`Uri`] does.
 const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;
@@ -33,6 +37,14 @@ pub(crate) enum HeadError {
     Length(#[from] LengthError),
 }
 
+/// What a response says before its body. The reason phrase is not kept (RFC 9112 section 4).
+#[derive(Debug)]
+pub(crate) struct ResponseHead {
+    pub(crate) version: Version,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Fields,
+}
+
 /// Looks for the end of a head, line by line, over several reads.
 #[derive(Debug, Default)]
 pub(crate) struct HeadSearch {
@@ -42,6 +54,11 @@ pub(crate) struct HeadSearch {
 }
 
 impl HeadSearch {
+    /// Whether no line of a head has come yet.
+    pub(crate) fn is_at_start(&self) -> bool {
+        self.line == 0
+    }
+
     /// How many bytes the head has, its empty line included, if all of it is there.
     ///
     /// # Errors
@@ -92,11 +109,12 @@ pub(crate) fn can_begin_response(bytes: &[u8]) -> bool {
     bytes.starts_with(begins)
 }
 
-/// Reads a whole request head, as [`HeadSearch`] found it.
+/// Reads a request head at the beginning of these bytes, and tells how many of them it has. How many it may have, empty lines
+/// in front of it included, is for [`HeadSearch`] to know.
 ///
 /// # Errors
-/// When it is none.
-pub(crate) fn parse_request(head: &Bytes) -> Result<request::Parts, HeadError> {
+/// When there is none, or not all of it.
+pub(crate) fn parse_request(head: &Bytes) -> Result<(RequestHead, usize), HeadError> {
     let mut lines = Lines { head, next: 0 };
     let line = loop {
         match lines.next_line()? {
@@ -109,20 +127,20 @@ pub(crate) fn parse_request(head: &Bytes) -> Result<request::Parts, HeadError> {
         return Err(HeadError::Malformed);
     }
     let (target, version) = split(rest, b' ').ok_or(HeadError::Malformed)?;
-    let mut request = http::Request::new(());
-    *request.version_mut() = parse_version(version)?;
-    *request.method_mut() = Method::from_bytes(method).map_err(|_token| HeadError::Malformed)?;
-    *request.uri_mut() = parse_target(head, target)?;
-    let (mut parts, ()) = request.into_parts();
-    parts.headers = parse_fields(head, lines)?;
-    Ok(parts)
+    let request = RequestHead {
+        version: parse_version(version)?,
+        method: Method::from_bytes(method).map_err(|_token| HeadError::Malformed)?,
+        uri: parse_target(head, target)?,
+        headers: parse_fields(head, &mut lines)?,
+    };
+    Ok((request, lines.next))
 }
 
-/// Reads a whole response head, as [`HeadSearch`] found it. The reason phrase is not kept (RFC 9112 section 4).
+/// Reads a response head at the beginning of these bytes, and tells how many of them it has.
 ///
 /// # Errors
-/// When it is none.
-pub(crate) fn parse_response(head: &Bytes) -> Result<response::Parts, HeadError> {
+/// When there is none, or not all of it.
+pub(crate) fn parse_response(head: &Bytes) -> Result<(ResponseHead, usize), HeadError> {
     let mut lines = Lines { head, next: 0 };
     let line = lines.next_line()?;
     let (version, rest) = split(line, b' ').ok_or(HeadError::Malformed)?;
@@ -131,23 +149,23 @@ pub(crate) fn parse_response(head: &Bytes) -> Result<response::Parts, HeadError>
     if !phrase.iter().copied().all(is_text) || status.len() != 3 {
         return Err(HeadError::Malformed);
     }
-    let mut response = http::Response::new(());
-    *response.version_mut() = parse_version(version)?;
-    *response.status_mut() = match StatusCode::from_bytes(status) {
-        Ok(status) if status.as_u16() < 600 => status,
-        _ => return Err(HeadError::Malformed),
+    let response = ResponseHead {
+        version: parse_version(version)?,
+        status: match StatusCode::from_bytes(status) {
+            Ok(status) if status.as_u16() < 600 => status,
+            _ => return Err(HeadError::Malformed),
+        },
+        headers: parse_fields(head, &mut lines)?,
     };
-    let (mut parts, ()) = response.into_parts();
-    parts.headers = parse_fields(head, lines)?;
-    Ok(parts)
+    Ok((response, lines.next))
 }
 
 /// Reads trailers, from their first line to the empty one.
 ///
 /// # Errors
 /// When they are none.
-pub(crate) fn parse_trailers(section: &Bytes) -> Result<HeaderMap, HeadError> {
-    parse_fields(section, Lines { head: section, next: 0 })
+pub(crate) fn parse_trailers(section: &Bytes) -> Result<Fields, HeadError> {
+    parse_fields(section, &mut Lines { head: section, next: 0 })
 }
 
 fn parse_version(version: &[u8]) -> Result<Version, HeadError> {
@@ -179,8 +197,8 @@ fn parse_target(head: &Bytes, target: &[u8]) -> Result<Uri, HeadError> {
 }
 
 /// Reads the lines up to the empty one.
-fn parse_fields(head: &Bytes, mut lines: Lines<'_>) -> Result<HeaderMap, HeadError> {
-    let mut fields = HeaderMap::new();
+fn parse_fields(head: &Bytes, lines: &mut Lines<'_>) -> Result<Fields, HeadError> {
+    let mut fields = Fields::with_capacity(USUAL_FIELDS);
     loop {
         let line = lines.next_line()?;
         if line.is_empty() {
@@ -191,10 +209,31 @@ fn parse_fields(head: &Bytes, mut lines: Lines<'_>) -> Result<HeaderMap, HeadErr
         }
         let (name, value) = split(line, b':').ok_or(HeadError::Malformed)?;
         // Refuses white space before the colon, and with it a line that goes on (RFC 9112 sections 5.1 and 5.2).
-        let name = HeaderName::from_bytes(name).map_err(|_token| HeadError::Malformed)?;
+        let name = parse_name(name)?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(trim(value)));
         fields.append(name, value.map_err(|_text| HeadError::Malformed)?);
     }
+}
+
+/// Reads a name. Those that most heads have are known at once in the spelling that most programs use.
+fn parse_name(name: &[u8]) -> Result<HeaderName, HeadError> {
+    Ok(match name {
+        b"Accept" => header::ACCEPT,
+        b"Accept-Encoding" => header::ACCEPT_ENCODING,
+        b"Accept-Language" => header::ACCEPT_LANGUAGE,
+        b"Authorization" => header::AUTHORIZATION,
+        b"Cache-Control" => header::CACHE_CONTROL,
+        b"Connection" => header::CONNECTION,
+        b"Content-Length" => header::CONTENT_LENGTH,
+        b"Content-Type" => header::CONTENT_TYPE,
+        b"Cookie" => header::COOKIE,
+        b"Date" => header::DATE,
+        b"Host" => header::HOST,
+        b"Server" => header::SERVER,
+        b"Transfer-Encoding" => header::TRANSFER_ENCODING,
+        b"User-Agent" => header::USER_AGENT,
+        name => HeaderName::from_bytes(name).map_err(|_token| HeadError::Malformed)?,
+    })
 }
 
 /// Lines of a head.
@@ -213,8 +252,9 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Byte by byte: what is in front of a separator is short.
 fn split(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memchr(separator, bytes)?;
+    let at = bytes.iter().position(|&byte| byte == separator)?;
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 

@@ -1,7 +1,8 @@
 //! How long a message's body is (RFC 9112 section 6.3), told in one way or not at all.
 
+use apigw_engine::fields::Fields;
 use http::{
-    HeaderMap, Method, StatusCode, Version,
+    Method, StatusCode, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
@@ -34,7 +35,7 @@ pub(crate) enum LengthError {
 ///
 /// # Errors
 /// When there is not exactly one.
-pub(crate) fn of_request(version: Version, fields: &HeaderMap) -> Result<Length, LengthError> {
+pub(crate) fn of_request(version: Version, fields: &Fields) -> Result<Length, LengthError> {
     match (is_chunked(fields)?, content_length(fields)?) {
         (false, length) => Ok(Length::Known(length.unwrap_or(0))),
         (true, None) if version == Version::HTTP_11 => Ok(Length::Chunked),
@@ -51,7 +52,7 @@ pub(crate) fn of_response(
     method: &Method,
     status: StatusCode,
     version: Version,
-    fields: &HeaderMap,
+    fields: &Fields,
 ) -> Result<Length, LengthError> {
     let is_chunked = is_chunked(fields)?;
     // What follows is no HTTP any more, and ends with the connection (RFC 9110 section 15.2.2).
@@ -73,11 +74,11 @@ pub(crate) fn of_response(
 }
 
 /// Whether the body is in chunks: in that coding alone, said once.
-fn is_chunked(fields: &HeaderMap) -> Result<bool, LengthError> {
+fn is_chunked(fields: &Fields) -> Result<bool, LengthError> {
     if !fields.contains_key(TRANSFER_ENCODING) {
         return Ok(false);
     }
-    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = fields.get_all(TRANSFER_ENCODING);
     match (codings.next(), codings.next()) {
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
         _ => Err(LengthError::TransferCoding),
@@ -85,10 +86,10 @@ fn is_chunked(fields: &HeaderMap) -> Result<bool, LengthError> {
 }
 
 /// A length: digits and nothing else, said once.
-fn content_length(fields: &HeaderMap) -> Result<Option<u64>, LengthError> {
+fn content_length(fields: &Fields) -> Result<Option<u64>, LengthError> {
     let Some(first) = fields.get(CONTENT_LENGTH) else { return Ok(None) };
     let digits = first.as_bytes();
-    let is_single = fields.get_all(CONTENT_LENGTH).iter().nth(1).is_none();
+    let is_single = fields.get_all(CONTENT_LENGTH).nth(1).is_none();
     // 19 digits always fit.
     if !is_single || digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(LengthError::ContentLength);
@@ -100,16 +101,11 @@ fn content_length(fields: &HeaderMap) -> Result<Option<u64>, LengthError> {
 mod tests {
     use super::*;
 
-    fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn fields(lines: &[(&'static str, &'static str)]) -> Fields {
         lines
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .fold(HeaderMap::new(), |mut fields, (name, value)| {
-                fields.append(name, value);
-                fields
-            })
+            .collect()
     }
 
     const LENGTH: &str = "content-length";
@@ -123,7 +119,7 @@ mod tests {
         assert_eq!(of(&[(CODING, "Chunked")]), Ok(Length::Chunked));
         for value in ["", "-1", "+1", "1 ", "0x1", "1,1", "1, 1", "99999999999999999999", "１"] {
             if let Ok(value) = http::HeaderValue::from_str(value) {
-                let mut fields = HeaderMap::new();
+                let mut fields = Fields::new();
                 fields.insert(CONTENT_LENGTH, value.clone());
                 let length = of_request(Version::HTTP_11, &fields);
                 assert_eq!(length, Err(LengthError::ContentLength), "{value:?}");

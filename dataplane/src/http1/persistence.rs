@@ -1,9 +1,10 @@
 //! Whether a connection goes on after a message (RFC 9112 section 9.3).
 
-use http::{HeaderMap, HeaderName, Version, header::CONNECTION};
+use apigw_engine::fields::Fields;
+use http::{HeaderName, Version, header::CONNECTION};
 
 /// Whether the sender of this head wants to go on with the connection.
-pub(crate) fn wants_more(version: Version, fields: &HeaderMap) -> bool {
+pub(crate) fn wants_more(version: Version, fields: &Fields) -> bool {
     let is_modern = version == Version::HTTP_11;
     if !fields.contains_key(CONNECTION) {
         return is_modern;
@@ -13,9 +14,8 @@ pub(crate) fn wants_more(version: Version, fields: &HeaderMap) -> bool {
 }
 
 /// Whether one of a field's comma-separated elements is this word, in any case (RFC 9110 section 5.6.1).
-pub(crate) fn lists(fields: &HeaderMap, name: &HeaderName, word: &[u8]) -> bool {
-    let values = fields.get_all(name).iter();
-    let mut elements = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+pub(crate) fn lists(fields: &Fields, name: &HeaderName, word: &[u8]) -> bool {
+    let mut elements = fields.get_all(name).flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(word))
 }
 
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     fn check(version: Version, connection: &[&'static str], expected: bool) {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         for value in connection {
             fields.append(CONNECTION, http::HeaderValue::from_static(value));
         }

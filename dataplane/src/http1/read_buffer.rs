@@ -1,6 +1,7 @@
 //! Bytes that have come on a connection and nobody has taken yet.
 
 use std::{
+    cell::RefCell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -16,8 +17,20 @@ const FEW_BYTES: usize = 8 << 10;
 /// Read at once when as much keeps coming.
 const MANY_BYTES: usize = 64 << 10;
 
+/// With less room than this a buffer is not read into: what stands in front of it is given up, or another one is made.
+const LEAST_ROOM: usize = 4 << 10;
+
 /// What is taken in pieces up to this size is copied, so that a small piece does not hold a large buffer.
 const COPIED_BYTES: usize = 4 << 10;
+
+/// The most empty buffers of [`FEW_BYTES`] that a thread keeps for its next reads. Most connections need one from the moment
+/// that something comes until it is understood, so few are needed at once.
+const MOST_IN_STOCK: usize = 16;
+
+thread_local! {
+    /// A worker's connections take turns with the same few buffers, which are in the processor's cache then.
+    static STOCK: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Bytes that have come. Holds no memory while it is empty and nothing is read.
 #[derive(Debug, Default)]
@@ -25,6 +38,8 @@ pub(crate) struct ReadBuffer {
     bytes: BytesMut,
     /// Whether the last read filled all the room there was.
     was_filled: bool,
+    /// Whether pieces that were taken share the memory: what is left of it is not for the stock.
+    is_shared: bool,
 }
 
 impl ReadBuffer {
@@ -44,11 +59,17 @@ impl ReadBuffer {
     /// Takes the first bytes; there must be as many.
     pub(crate) fn take(&mut self, count: usize) -> Bytes {
         if count > COPIED_BYTES {
+            self.is_shared = true;
             return self.bytes.split_to(count).freeze();
         }
         let taken = Bytes::copy_from_slice(&self.bytes[..count]);
         self.discard(count);
         taken
+    }
+
+    /// All that has come, where that is little enough to be copied.
+    pub(crate) fn copy(&self) -> Option<Bytes> {
+        (self.len() <= COPIED_BYTES).then(|| Bytes::copy_from_slice(&self.bytes))
     }
 
     /// Forgets the first bytes; there must be as many.
@@ -59,7 +80,18 @@ impl ReadBuffer {
     /// Gives the memory back. Only while it is empty.
     pub(crate) fn release(&mut self) {
         debug_assert!(self.is_empty(), "bytes would be lost");
-        self.bytes = BytesMut::new();
+        if self.bytes.capacity() == 0 {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let is_shared = std::mem::take(&mut self.is_shared);
+        if !is_shared && (LEAST_ROOM..=FEW_BYTES).contains(&bytes.capacity()) {
+            STOCK.with_borrow_mut(|stock| {
+                if stock.len() < MOST_IN_STOCK {
+                    stock.push(bytes);
+                }
+            });
+        }
     }
 
     /// Adds what has come in another way than from a socket.
@@ -73,10 +105,54 @@ impl ReadBuffer {
         socket: Pin<&mut impl AsyncRead>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.bytes.reserve(if self.was_filled { MANY_BYTES } else { FEW_BYTES });
+        if self.bytes.capacity() == 0 && !self.was_filled {
+            self.bytes = STOCK.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        let room = self.bytes.capacity() - self.bytes.len();
+        if self.was_filled || room < LEAST_ROOM {
+            self.bytes.reserve(if self.was_filled { MANY_BYTES } else { FEW_BYTES });
+        }
         let room = self.bytes.capacity() - self.bytes.len();
         let read = ready!(poll_read_buf(socket, context, &mut self.bytes))?;
         self.was_filled = read == room;
         Poll::Ready(Ok(read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn filled(mut bytes: &[u8]) -> ReadBuffer {
+        let mut buffer = ReadBuffer::default();
+        let filled = buffer.poll_fill(Pin::new(&mut bytes), &mut Context::from_waker(Waker::noop()));
+        assert!(matches!(filled, Poll::Ready(Ok(_))));
+        buffer
+    }
+
+    fn in_stock() -> usize {
+        STOCK.with_borrow(Vec::len)
+    }
+
+    #[test]
+    fn the_stock_is_bounded() {
+        let mut buffers: Vec<_> = (0..=MOST_IN_STOCK).map(|_| filled(b"abc")).collect();
+        for buffer in &mut buffers {
+            assert_eq!(buffer.take(3), "abc");
+            buffer.release();
+        }
+        assert_eq!(in_stock(), MOST_IN_STOCK);
+        let again = filled(b"de");
+        assert_eq!((again.as_slice(), in_stock()), (&b"de"[..], MOST_IN_STOCK - 1));
+    }
+
+    #[test]
+    fn memory_that_somebody_holds_is_not_for_the_stock() {
+        let mut buffer = filled(&[7; COPIED_BYTES + 1]);
+        let held = buffer.take(COPIED_BYTES + 1);
+        buffer.release();
+        assert_eq!((held.len(), in_stock()), (COPIED_BYTES + 1, 0));
     }
 }

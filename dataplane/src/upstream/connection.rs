@@ -9,9 +9,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use apigw_engine::{rejection::UpstreamFailure, snapshot::UpstreamId};
+use apigw_engine::{head::RequestHead, rejection::UpstreamFailure, snapshot::UpstreamId};
 use bytes::Bytes;
-use http::{Response, request, response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -21,10 +20,10 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    exchange::request_body::RequestBody,
+    exchange::{request_body::RequestBody, response::Response},
     http1::{
         decoder::{Decoded, Decoder},
-        head::{self, HeadSearch},
+        head::{self, HeadSearch, ResponseHead},
         length::{self, Length},
         persistence::wants_more,
         read_buffer::ReadBuffer,
@@ -76,6 +75,11 @@ impl Connection {
         self.upstream
     }
 
+    /// Its exchange has ended.
+    pub(crate) fn set_last_used(&mut self, now: Instant) {
+        self.last_used = now;
+    }
+
     /// When it was made, or its last exchange ended.
     pub(crate) fn last_used(&self) -> Instant {
         self.last_used
@@ -92,7 +96,7 @@ impl Connection {
     /// When the connection ends first, or what comes is not HTTP.
     pub(crate) async fn send(
         mut self,
-        request: &request::Parts,
+        request: &RequestHead,
         body: RequestBody,
         pool: Rc<Pool>,
     ) -> Result<Response<Http1Body>, Box<SendError>> {
@@ -106,7 +110,7 @@ impl Connection {
             awaited.poll(&mut self.wire, context)
         })
         .await;
-        let length = |head: &response::Parts| {
+        let length = |head: &ResponseHead| {
             length::of_response(&request.method, head.status, head.version, &head.headers)
         };
         let answer = answer.and_then(|head| {
@@ -117,7 +121,7 @@ impl Connection {
                 let may_be_reused = length != Length::UntilClose && wants_more(head.version, &head.headers);
                 let used = Used { connection: self, upload, pool, may_be_reused };
                 let body = Http1Body { decoder: Decoder::of_response(length), used: Some(Box::new(used)) };
-                Ok(Response::from_parts(head, body))
+                Ok(Response { status: head.status, headers: head.headers, body })
             }
             Err(error) => {
                 let failure = match error {
@@ -159,20 +163,33 @@ struct AwaitedHead {
 }
 
 impl AwaitedHead {
-    fn poll(
+    /// Takes a head, and tells its length, if all of it has come.
+    fn find(
         &mut self,
-        wire: &mut Wire,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<response::Parts, NoAnswer>> {
+        read: &mut ReadBuffer,
+        max_bytes: usize,
+    ) -> Result<Option<(ResponseHead, usize)>, NoAnswer> {
+        // Most heads come whole: they are read at once, and not searched for their end first. Where that fails, the search tells.
+        if self.search.is_at_start()
+            && (1..=max_bytes).contains(&read.len())
+            && let Some(copy) = read.copy()
+            && let Ok((head, length)) = head::parse_response(&copy)
+        {
+            read.discard(length);
+            return Ok(Some((head, length)));
+        }
+        let found = self.search.find(read.as_slice(), max_bytes).map_err(|_head| NoAnswer::Malformed)?;
+        let Some(length) = found else { return Ok(None) };
+        head::parse_response(&read.take(length)).map(Some).map_err(|_head| NoAnswer::Malformed)
+    }
+
+    fn poll(&mut self, wire: &mut Wire, context: &mut Context<'_>) -> Poll<Result<ResponseHead, NoAnswer>> {
         loop {
             if !head::can_begin_response(wire.read.as_slice()) {
                 return Poll::Ready(Err(NoAnswer::Malformed));
             }
             let max_bytes = MAX_BYTES_BEFORE_ANSWER.saturating_sub(self.passed_over);
-            let found = self.search.find(wire.read.as_slice(), max_bytes);
-            if let Some(length) = found.map_err(|_head| NoAnswer::Malformed)? {
-                let head =
-                    head::parse_response(&wire.read.take(length)).map_err(|_head| NoAnswer::Malformed)?;
+            if let Some((head, length)) = self.find(&mut wire.read, max_bytes)? {
                 let is_interim = head.status.is_informational() && head.status.as_u16() != 101;
                 if !is_interim {
                     return Poll::Ready(Ok(head));
@@ -219,7 +236,6 @@ impl Http1Body {
         let Used { mut connection, upload, pool, may_be_reused } = *used;
         if may_be_reused && upload.is_delivered() && connection.wire.read.is_empty() {
             connection.is_reused = true;
-            connection.last_used = Instant::now();
             pool.put(connection);
         }
     }
@@ -233,7 +249,7 @@ impl Http1Body {
             }
             match self.decoder.decode(&mut wire.read)? {
                 Decoded::Content(bytes) => return Poll::Ready(Ok(Some(Frame::data(bytes)))),
-                Decoded::Trailers(fields) => return Poll::Ready(Ok(Some(Frame::trailers(fields)))),
+                Decoded::Trailers(fields) => return Poll::Ready(Ok(Some(Frame::trailers(fields.into())))),
                 Decoded::End => return Poll::Ready(Ok(None)),
                 Decoded::Incomplete => {}
             }

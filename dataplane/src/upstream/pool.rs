@@ -63,11 +63,18 @@ pub(crate) struct Pool {
     /// Oldest first. An upstream without connections has no entry.
     waiting: RefCell<FxHashMap<UpstreamId, VecDeque<Connection>>>,
     count: Cell<usize>,
+    /// When it was last swept: as exact as who waits for how long need be known, and no look at the clock for each request.
+    now: Cell<Instant>,
 }
 
 impl Pool {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits: Cell::new(limits), waiting: RefCell::default(), count: Cell::new(0) }
+        Self {
+            limits: Cell::new(limits),
+            waiting: RefCell::default(),
+            count: Cell::new(0),
+            now: Cell::new(Instant::now()),
+        }
     }
 
     /// Takes other limits, and closes what leads to upstreams that are no longer used, so that it takes no room from
@@ -90,17 +97,19 @@ impl Pool {
     }
 
     /// Keeps a connection for a second at least, where any may wait at all.
-    pub(crate) fn put(&self, connection: Connection) {
+    pub(crate) fn put(&self, mut connection: Connection) {
         let limits = self.limits.get();
         if limits.total == 0 || limits.per_upstream == 0 {
             return;
         }
+        connection.set_last_used(self.now.get());
         self.waiting.borrow_mut().entry(connection.upstream()).or_default().push_back(connection);
         self.count.set(self.count.get() + 1);
     }
 
     /// Closes what has waited too long, what the upstream closed, and what is over the limits.
     pub(crate) fn sweep(&self, now: Instant) {
+        self.now.set(now);
         let limits = self.limits.get();
         // Nobody waits for these connections: what comes on them is looked at in the next sweep.
         let mut context = Context::from_waker(Waker::noop());

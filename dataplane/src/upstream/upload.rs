@@ -5,7 +5,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{header::CONTENT_LENGTH, request};
+use apigw_engine::head::RequestHead;
+use http::header::CONTENT_LENGTH;
 use http_body::Body as _;
 
 use super::connection::Wire;
@@ -47,13 +48,13 @@ pub(super) struct BodyFailed;
 
 impl Upload {
     /// Puts the head where it waits to be written.
-    pub(super) fn begin(request: &request::Parts, body: RequestBody, write: &mut WriteBuffer) -> Self {
+    pub(super) fn begin(request: &RequestHead, body: RequestBody, write: &mut WriteBuffer) -> Self {
         let length = length(request, &body);
         let text = write.text();
         text.reserve(HEAD_BYTES);
         let target = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         encoder::request_line(text, &request.method, target);
-        for (name, value) in &request.headers {
+        for (name, value) in request.headers.iter() {
             if *name != CONTENT_LENGTH {
                 encoder::field(text, name, value);
             }
@@ -132,7 +133,7 @@ impl Upload {
 const HEAD_BYTES: usize = 512;
 
 /// How the length of the body is told. None: there is no body, and the client did not say that there might be one.
-fn length(request: &request::Parts, body: &RequestBody) -> Option<Length> {
+fn length(request: &RequestHead, body: &RequestBody) -> Option<Length> {
     match body.size_hint().exact() {
         Some(0) if !request.headers.contains_key(CONTENT_LENGTH) => None,
         Some(bytes) => Some(Length::Known(bytes)),

@@ -126,7 +126,7 @@ impl<'q> Steps<'q> {
         if let Caller::Supposed { provider, claims } = &self.question.caller {
             return Ok(Known { provider: provider.clone(), claims: claims.clone() });
         }
-        let presented = self.question.head.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let presented = self.question.head.headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes);
         let verified = live.verify(self.snapshot, bearer_token(presented)?, rules.accepted())?;
         Ok(Known { provider: verified.provider().into(), claims: verified.claims().clone() })
     }

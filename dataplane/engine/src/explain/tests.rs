@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use apigw_config::wire::{Resource, Revision, root_hash};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::Request;
+use http::{Request, header::AUTHORIZATION};
 use serde_json::{Value, json};
 
 use super::*;
@@ -48,7 +48,7 @@ fn question(target: &str, claims: Option<Value>) -> Question {
         },
         None => Caller::Presented,
     };
-    Question { head: request.into_parts().0, client: [192, 0, 2, 1].into(), caller }
+    Question { head: request.into_parts().0.into(), client: [192, 0, 2, 1].into(), caller }
 }
 
 fn at_rest(snapshot: &Snapshot) -> AtRest {
@@ -114,7 +114,7 @@ routes:
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let token =
         format!("{}.{}.{}", part(br#"{"alg":"RS256","kid":"k"}"#), part(claims.as_bytes()), part(&[7; 256]));
-    question.head.headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    question.head.headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
     let explained = explain(&snapshot, &question, &at_rest(&snapshot));
     assert_eq!(explained.refusal, Some((401, "jwt_keys_unavailable")));
     let detail = &explained.steps[7].detail;
@@ -199,7 +199,7 @@ fn a_token_of_a_shared_secret_is_judged_without_a_server() {
         let key = jsonwebtoken::EncodingKey::from_secret(secret);
         let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
         let mut question = question("/api/users/7", None);
-        question.head.headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        question.head.headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         let live = AtRest::new(snapshot.settings(), UnixTime::new(Duration::from_secs(1_000)));
         explain(&snapshot, &question, &live).refusal
     };

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::rejection::Rejection;
+use crate::{fields::Fields, rejection::Rejection};
 
 /// The field with a call's status.
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -37,8 +37,8 @@ impl GrpcStatus {
 
     /// The one that head or trailers of an answer tell; none: they tell no status, or one that does not exist.
     #[must_use]
-    pub fn told_in(fields: &HeaderMap) -> Option<Self> {
-        let digits = fields.get(GRPC_STATUS)?.as_bytes();
+    pub fn told_by(value: &HeaderValue) -> Option<Self> {
+        let digits = value.as_bytes();
         if !(1..=2).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
             return None;
         }
@@ -90,8 +90,8 @@ impl From<&Rejection> for GrpcStatus {
 
 /// The fields that tell a status, with what is said about it.
 #[must_use]
-pub fn fields(status: GrpcStatus, message: &str) -> HeaderMap {
-    let mut fields = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from(u16::from(status.0)))]);
+pub fn fields(status: GrpcStatus, message: &str) -> Fields {
+    let mut fields = Fields::from_iter([(GRPC_STATUS, HeaderValue::from(u16::from(status.0)))]);
     // Percent-encoded, it is always a value.
     if let Ok(message) = HeaderValue::from_str(&percent_encoded(message)) {
         fields.insert(GRPC_MESSAGE, message);
@@ -140,16 +140,14 @@ mod tests {
     #[test]
     fn messages_are_escaped() {
         let fields = fields(GrpcStatus::UNAVAILABLE, "50% of\ném");
-        assert_eq!(fields[GRPC_STATUS], "14");
-        assert_eq!(fields[GRPC_MESSAGE], "50%25 of%0A%C3%A9m");
+        assert_eq!(fields.get(GRPC_STATUS).unwrap(), "14");
+        assert_eq!(fields.get(GRPC_MESSAGE).unwrap(), "50%25 of%0A%C3%A9m");
     }
 
     #[test]
     fn a_status_is_one_that_exists() {
-        let told = |value: &'static str| {
-            let fields = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(value))]);
-            GrpcStatus::told_in(&fields).map(GrpcStatus::code)
-        };
+        let told =
+            |value: &'static str| GrpcStatus::told_by(&HeaderValue::from_static(value)).map(GrpcStatus::code);
         assert_eq!((told("0"), told("14"), told("16")), (Some(0), Some(14), Some(16)));
         for value in ["", "17", "99", "256", "-1", "1x", " 1"] {
             assert_eq!(told(value), None, "{value:?}");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
-use crate::rejection::Rejection;
+use crate::{fields::Fields, rejection::Rejection};
 
 /// The field that says it.
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -28,8 +28,8 @@ const UNITS: [(u8, u128); 6] = [
 /// # Errors
 /// When the field is there and says something else. The caller relies on it, so a call is not made without it; gRPC's own
 /// servers refuse it as well.
-pub fn told_in(fields: &HeaderMap) -> Result<Option<Duration>, Rejection> {
-    let mut values = fields.get_all(GRPC_TIMEOUT).iter();
+pub fn told_in(fields: &Fields) -> Result<Option<Duration>, Rejection> {
+    let mut values = fields.get_all(GRPC_TIMEOUT);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => parse(value.as_bytes()).map(Some).ok_or(Rejection::CallTimeoutMalformed),
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn two_times_are_none() {
-        let mut fields = HeaderMap::new();
+        let mut fields = Fields::new();
         assert_eq!(told_in(&fields), Ok(None));
         fields.append(GRPC_TIMEOUT, HeaderValue::from_static("1S"));
         assert_eq!(told_in(&fields), Ok(Some(Duration::from_secs(1))));

@@ -7,10 +7,10 @@
 use std::{fmt::Write, time::Duration};
 
 use apigw_config::{model::RateLimitScope, names::RouteName};
-use http::{HeaderMap, HeaderName, HeaderValue, header::RETRY_AFTER};
+use http::{HeaderName, HeaderValue, header::RETRY_AFTER};
 
 use super::{Decision, Quota, ScopeValue};
-use crate::jwt::time::UnixTime;
+use crate::{fields::Fields, jwt::time::UnixTime};
 
 const ROUTE: HeaderName = HeaderName::from_static("x-ratelimit-route");
 const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
@@ -95,38 +95,45 @@ impl LimitHeaders {
 
     /// Writes the fields that do not depend on the caller into the head of an answer, over what an upstream may have put
     /// there, and removes those that do.
-    pub fn write_policy(&self, headers: &mut HeaderMap) {
-        headers.insert(ROUTE, self.route.clone());
-        headers.insert(SCOPE, self.scope.clone());
-        headers.insert(LIMIT, self.limit.clone());
-        headers.insert(BURST, self.burst.clone());
-        headers.insert(POLICY, self.policy.clone());
-        for name in [REMAINING, SERVICE_LIMIT, RESET] {
-            headers.remove(name);
-        }
+    pub fn write_policy(&self, headers: &mut Fields) {
+        self.write_as(headers, self.scope.clone());
+    }
+
+    fn write_as(&self, headers: &mut Fields, scope: HeaderValue) {
+        headers.retain(|name| !is_about_limits(name));
+        headers.extend([
+            (ROUTE, self.route.clone()),
+            (SCOPE, scope),
+            (LIMIT, self.limit.clone()),
+            (BURST, self.burst.clone()),
+            (POLICY, self.policy.clone()),
+        ]);
     }
 
     /// Writes all fields into the head of an answer. `now` is asked for only where a moment is told.
     pub fn write(
         &self,
-        headers: &mut HeaderMap,
+        headers: &mut Fields,
         by: CountedBy,
         decision: &Decision,
         now: impl FnOnce() -> UnixTime,
     ) {
-        self.write_policy(headers);
-        if by == CountedBy::Address {
-            headers.insert(SCOPE, HeaderValue::from_static(BY_ADDRESS));
-        }
+        self.write_as(
+            headers,
+            match by {
+                CountedBy::Scope => self.scope.clone(),
+                CountedBy::Address => HeaderValue::from_static(BY_ADDRESS),
+            },
+        );
         if decision.remaining > 0 {
-            headers.insert(REMAINING, HeaderValue::from(decision.remaining));
+            headers.append(REMAINING, HeaderValue::from(decision.remaining));
         }
         headers.extend(self.service_limit(decision).map(|service_limit| (SERVICE_LIMIT, service_limit)));
         if !decision.allowed {
             let seconds = retry_after_seconds(decision);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
             let reset = whole_seconds(now().plus(decision.retry_after).since_epoch());
-            headers.insert(RESET, HeaderValue::from(reset));
+            headers.append(RESET, HeaderValue::from(reset));
         }
     }
 
@@ -139,6 +146,12 @@ impl LimitHeaders {
         write!(text, "{}{remaining};t={window}", self.service_limit).ok()?;
         HeaderValue::try_from(text).ok()
     }
+}
+
+/// Whether the gateway alone says what such a field says.
+fn is_about_limits(name: &HeaderName) -> bool {
+    let begins_like_one = matches!(name.as_str().as_bytes(), [b'r' | b'x', ..]);
+    begins_like_one && [ROUTE, SCOPE, LIMIT, BURST, REMAINING, RESET, POLICY, SERVICE_LIMIT].contains(name)
 }
 
 /// The whole seconds after which a refused request is allowed: rounded up, at least 1.
@@ -170,15 +183,15 @@ mod tests {
         (quota, LimitHeaders::new(&route, requests_per_second, burst, &quota, &scope))
     }
 
-    fn lines(headers: &HeaderMap) -> Vec<String> {
+    fn lines(headers: &Fields) -> Vec<String> {
         let mut lines: Vec<_> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort_unstable();
         lines
     }
 
-    fn written(headers: &LimitHeaders, value: &ScopeValue<'_>, decision: &Decision) -> HeaderMap {
-        let mut written = HeaderMap::new();
+    fn written(headers: &LimitHeaders, value: &ScopeValue<'_>, decision: &Decision) -> Fields {
+        let mut written = Fields::new();
         headers.write(&mut written, value.into(), decision, || NOW);
         written
     }
@@ -233,15 +246,15 @@ mod tests {
     #[test]
     fn nothing_remaining_is_not_told_and_an_upstreams_fields_are_replaced() {
         let (quota, headers) = limit(5.0, 1.0, "ip");
-        let mut written = HeaderMap::from_iter([
+        let mut written = Fields::from_iter([
             (REMAINING, HeaderValue::from_static("77")),
             (SERVICE_LIMIT, HeaderValue::from_static("\"theirs\";r=77")),
             (SCOPE, HeaderValue::from_static("theirs")),
         ]);
         headers.write(&mut written, CountedBy::Address, &after(&quota, 1), || NOW);
         assert!(!written.contains_key(REMAINING));
-        assert_eq!(written[SCOPE], "ip");
-        assert_eq!(written[SERVICE_LIMIT], "\"orders\";r=0;t=1");
+        assert_eq!(written.get(SCOPE).unwrap(), "ip");
+        assert_eq!(written.get(SERVICE_LIMIT).unwrap(), "\"orders\";r=0;t=1");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use apigw_config::{
     model::RateLimitScope,
     names::{ClaimName, HeaderName},
 };
-use http::HeaderMap;
+
+use crate::fields::Fields;
 
 /// Who sent a request, as far as the policies before this one know.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct Caller<'a> {
     /// Of a token that was verified.
     pub user: Option<User<'a>>,
     /// The request's fields.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Fields,
     /// The claim that the scope names, if it names one, as text.
     pub claim: Option<Cow<'a, str>>,
 }
@@ -119,8 +120,8 @@ impl Hash for ScopeValue<'_> {
     }
 }
 
-fn only_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(name.as_http()).iter();
+fn only_value<'a>(headers: &'a Fields, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name.as_http());
     let only = values.next().filter(|value| !value.is_empty())?;
     values.next().is_none().then(|| only.as_bytes())
 }
@@ -132,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    fn caller(headers: &HeaderMap) -> Caller<'_> {
+    fn caller(headers: &Fields) -> Caller<'_> {
         Caller { address: "192.0.2.1".parse().unwrap(), user: None, headers, claim: None }
     }
 
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn each_scope_takes_its_own_value() {
         let headers =
-            HeaderMap::from_iter([(HttpName::from_static("x-tenant"), HeaderValue::from_static("t1"))]);
+            Fields::from_iter([(HttpName::from_static("x-tenant"), HeaderValue::from_static("t1"))]);
         let caller =
             Caller { user: Some(default_user("alice")), claim: Some("gold".into()), ..caller(&headers) };
         let (tenant, tier) = (header("X-Tenant"), claim("tier"));
@@ -191,7 +192,7 @@ mod tests {
     fn who_has_not_what_is_asked_for_is_counted_by_address() {
         let twice = HttpName::from_static("x-twice");
         let mut headers =
-            HeaderMap::from_iter([(HttpName::from_static("x-empty"), HeaderValue::from_static(""))]);
+            Fields::from_iter([(HttpName::from_static("x-empty"), HeaderValue::from_static(""))]);
         headers.append(&twice, HeaderValue::from_static("a"));
         headers.append(&twice, HeaderValue::from_static("b"));
         let nobody = caller(&headers);

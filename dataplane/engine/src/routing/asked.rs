@@ -3,21 +3,21 @@
 use std::borrow::Cow;
 
 use apigw_config::names::{HeaderName, QueryName};
-use http::{HeaderValue, header::HOST, request::Parts};
+use http::{HeaderValue, header::HOST};
 
-use crate::path::NormalPath;
+use crate::{head::RequestHead, path::NormalPath};
 
 /// A request, as far as routes look at it.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    head: &'a Parts,
+    head: &'a RequestHead,
     path: &'a str,
 }
 
 impl<'a> Asked<'a> {
     /// Of a head and its path in the one form.
     #[must_use]
-    pub fn new(head: &'a Parts, path: &'a NormalPath<'a>) -> Self {
+    pub fn new(head: &'a RequestHead, path: &'a NormalPath<'a>) -> Self {
         Self { head, path: path.as_str() }
     }
 
@@ -46,7 +46,7 @@ impl<'a> Asked<'a> {
     /// The value of a header field; several are one, as RFC 9110 section 5.3 joins them.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-        let mut values = self.head.headers.get_all(name.as_http()).iter().map(HeaderValue::as_bytes);
+        let mut values = self.head.headers.get_all(name.as_http()).map(HeaderValue::as_bytes);
         let first = values.next()?;
         let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
         let all: Vec<_> = [first, second].into_iter().chain(values).collect();
@@ -97,6 +97,7 @@ mod tests {
         let request = Request::builder().uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let (head, ()) = request.body(()).unwrap().into_parts();
+        let head = RequestHead::from(head);
         let path = NormalPath::new(head.uri.path(), PathRules::default()).unwrap();
         ask(Asked::new(&head, &path))
     }

@@ -4,11 +4,11 @@ use apigw_config::{
     model::{FieldMatch, PathRules, Route, RouteMatch, ValueMatch},
     names::{HeaderName, MatchText, PathPrefix, QueryName, RouteName, UpstreamUrl},
 };
-use http::{Request, header::HOST, request::Parts};
+use http::{Request, header::HOST};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{path::NormalPath, snapshot::Slots};
+use crate::{head::RequestHead, path::NormalPath, snapshot::Slots};
 
 type Table = (RouteTable, Vec<Slot>);
 
@@ -27,11 +27,11 @@ fn routes(matches: &[&str]) -> Vec<Arc<Route>> {
     config.unwrap().routes().cloned().map(Arc::new).collect()
 }
 
-fn head(method: &str, host: Option<&str>, target: &str, headers: &[(&str, &str)]) -> Parts {
+fn head(method: &str, host: Option<&str>, target: &str, headers: &[(&str, &str)]) -> RequestHead {
     let request = Request::builder().method(method).uri(target);
     let fields = host.map(|host| (HOST.as_str(), host)).into_iter().chain(headers.iter().copied());
     let request = fields.fold(request, |request, (name, value)| request.header(name, value));
-    request.body(()).unwrap().into_parts().0
+    request.body(()).unwrap().into_parts().0.into()
 }
 
 /// The rule, as plain as it can be written.
@@ -58,7 +58,7 @@ fn find((table, slots): &Table, asked: &Asked<'_>) -> Option<usize> {
 
 /// Which of these routes serves a request, by the table and by the rule.
 #[track_caller]
-fn check(matches: &[&str], request: &Parts, expected: Option<usize>) {
+fn check(matches: &[&str], request: &RequestHead, expected: Option<usize>) {
     let routes = routes(matches);
     let path = NormalPath::new(request.uri.path(), PathRules::default()).unwrap();
     let asked = Asked::new(request, &path);
@@ -286,7 +286,7 @@ fn any_values() -> impl Strategy<Value = Vec<(String, ValueMatch)>> {
     prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(("[no]", value), 1..3)]
 }
 
-fn any_request() -> impl Strategy<Value = Parts> {
+fn any_request() -> impl Strategy<Value = RequestHead> {
     let host = prop::sample::select(vec!["a.b.c", "A.b.C:80", "x.b.c", "y.x.b.c", "b.c", "c", "d", ".c"]);
     let field = || prop::collection::vec(("[no]", "[xy]{0,2}"), 0..3);
     let method = prop::sample::select(vec!["GET", "PUT"]);

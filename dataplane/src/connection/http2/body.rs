@@ -68,7 +68,7 @@ impl StreamBody {
             }
             Some(Err(_reset)) => Poll::Ready(Some(Err(BodyBroken::Closed))),
             None => match ready!(self.incoming.poll_trailers(context)) {
-                Ok(Some(fields)) => Poll::Ready(Some(Ok(BodyPiece::Trailers(fields)))),
+                Ok(Some(fields)) => Poll::Ready(Some(Ok(BodyPiece::Trailers(fields.into())))),
                 Ok(None) => Poll::Ready(None),
                 Err(_reset) => Poll::Ready(Some(Err(BodyBroken::Closed))),
             },

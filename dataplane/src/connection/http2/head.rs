@@ -1,10 +1,10 @@
 //! A request's head as HTTP/1.1 would have it, since that is how it is judged and sent on: what h2 has let pass and HTTP/1.1
 //! would not is refused, and what HTTP/2 says in its own way is said in the other (RFC 9113 section 8).
 
+use apigw_engine::{fields::Fields, head::RequestHead};
 use http::{
-    HeaderMap, HeaderValue, Version,
+    HeaderValue, Version,
     header::{CONTENT_LENGTH, COOKIE, HOST},
-    request::Parts,
     uri::Scheme,
 };
 
@@ -24,7 +24,7 @@ pub(super) enum Follows {
 ///
 /// # Errors
 /// When HTTP/1.1 has no such head.
-pub(super) fn translate(head: &mut Parts, follows: Follows) -> Result<Option<u64>, HeadError> {
+pub(super) fn translate(head: &mut RequestHead, follows: Follows) -> Result<Option<u64>, HeadError> {
     if head.headers.len() > MAX_FIELDS {
         return Err(HeadError::TooLarge);
     }
@@ -38,7 +38,7 @@ pub(super) fn translate(head: &mut Parts, follows: Follows) -> Result<Option<u64
     let is_target = target.starts_with('/') || matches!(target, "" | "*");
     if !is_target
         || !target.bytes().all(|byte| byte.is_ascii_graphic())
-        || !head.headers.values().all(is_trimmed)
+        || !head.headers.iter().all(|(_, value)| is_trimmed(value))
     {
         return Err(HeadError::Malformed);
     }
@@ -64,8 +64,8 @@ fn is_trimmed(value: &HeaderValue) -> bool {
 }
 
 /// A client may send crumbs of a cookie apart; elsewhere they are one field (RFC 9113 section 8.2.3).
-fn join_cookies(fields: &mut HeaderMap) {
-    let crumbs: Vec<_> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+fn join_cookies(fields: &mut Fields) {
+    let crumbs: Vec<_> = fields.get_all(COOKIE).map(HeaderValue::as_bytes).collect();
     if crumbs.len() > 1 {
         let joined =
             HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).expect("header values make a header value");
@@ -75,16 +75,16 @@ fn join_cookies(fields: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{HeaderName, Request};
 
     use super::*;
 
-    fn head(target: &str, fields: &[(&str, &str)]) -> Parts {
+    fn head(target: &str, fields: &[(&str, &str)]) -> RequestHead {
         let mut request = Request::builder().uri(target);
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        request.body(()).unwrap().into_parts().0
+        request.body(()).unwrap().into_parts().0.into()
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         let mut head = head("http://a.example/x", &[("cookie", "a=1"), ("cookie", "b=2")]);
         assert_eq!(translate(&mut head, Follows::Nothing), Ok(None));
         assert_eq!(head.headers.get(HOST).unwrap(), "a.example");
-        let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
+        let cookies: Vec<_> = head.headers.get_all(COOKIE).collect();
         assert_eq!(cookies, ["a=1; b=2"]);
     }
 
@@ -106,7 +106,7 @@ mod tests {
         }
         assert_eq!(check(&[("content-length", "5")], Follows::Nothing), Err(HeadError::Malformed));
         let mut padded = head("http://a/", &[]);
-        padded.headers.insert("x", HeaderValue::from_static(" padded"));
+        padded.headers.insert(HeaderName::from_static("x"), HeaderValue::from_static(" padded"));
         assert_eq!(translate(&mut padded, Follows::Nothing), Err(HeadError::Malformed));
         let many: Vec<_> = (0..=MAX_FIELDS).map(|number| format!("x-{number}")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();

@@ -8,13 +8,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use apigw_engine::rejection::Rejection;
+use apigw_engine::{fields::Fields, head::RequestHead, rejection::Rejection};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, ext::Protocol, server::SendResponse};
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY},
-    response,
+    HeaderValue, Method, Request, StatusCode, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    },
 };
 use http_body::Body as _;
 use tokio::task::yield_now;
@@ -32,7 +33,10 @@ use crate::{
         drive, refused,
         tunnel::{Broken, Tunnel},
     },
-    exchange::{self, call, forwarding, request_body::ClientBody, response_body::ResponseBody, upgrade},
+    exchange::{
+        self, call, forwarding, request_body::ClientBody, response::Response, response_body::ResponseBody,
+        upgrade,
+    },
     http1::read_buffer::ReadBuffer,
     worker::Worker,
 };
@@ -60,19 +64,19 @@ async fn exchange(
     request: Request<RecvStream>,
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
 ) -> End {
-    let dialect = call::dialect(request.method(), request.headers());
+    let dialect = call::dialect(request.method(), request.headers().get(CONTENT_TYPE));
     let (response, said) = match begin(worker, request, responder) {
-        Ok((request, said)) => (answer(worker, client, request, responder).await, said),
+        Ok((head, body, said)) => (answer(worker, client, (head, body), responder).await, said),
         Err(rejection) => (Some(exchange::refuse(worker, client, dialect, &rejection)), None),
     };
     let Some(response) = response else { return End::Gone };
-    if let (StatusCode::SWITCHING_PROTOCOLS, Some(said)) = (response.status(), said) {
+    if let (StatusCode::SWITCHING_PROTOCOLS, Some(said)) = (response.status, said) {
         return tunnel(response, worker, client, (said, incoming), responder).await;
     }
-    let (mut head, body) = response.into_parts();
-    prepare_head(&mut head, &worker.date());
+    let Response { status, headers, body } = response;
+    let head = head(status, headers, &worker.date());
     let is_whole = body.is_end_stream();
-    let begun = responder.borrow_mut().send_response(Response::from_parts(head, ()), is_whole);
+    let begun = responder.borrow_mut().send_response(head, is_whole);
     let Ok(stream) = begun else { return End::Gone };
     if is_whole {
         return End::Closed;
@@ -97,15 +101,16 @@ fn begin(
     worker: &Worker,
     request: Request<RecvStream>,
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
-) -> Result<(Request<ClientBody>, Option<RecvStream>), Rejection> {
-    let (mut head, incoming) = request.into_parts();
+) -> Result<(RequestHead, ClientBody, Option<RecvStream>), Rejection> {
+    let (mut parts, incoming) = request.into_parts();
     let follows = if incoming.is_end_stream() { Follows::Nothing } else { Follows::Body };
-    let protocol = head.extensions.remove::<Protocol>();
+    let protocol = parts.extensions.remove::<Protocol>();
+    let mut head = RequestHead::from(parts);
     let length = translate(&mut head, follows)
         .map_err(|error| refused(error, worker.view().snapshot().settings().server.max_header_bytes.get()))?;
     let Some(protocol) = protocol else {
         let body = StreamBody::new(incoming, length, invitation(&head.headers), Rc::clone(responder));
-        return Ok((Request::from_parts(head, ClientBody::Http2(Box::new(body))), None));
+        return Ok((head, ClientBody::Http2(Box::new(body)), None));
     };
     if !protocol.as_str().eq_ignore_ascii_case("websocket") {
         return Err(Rejection::StreamProtocol);
@@ -114,17 +119,17 @@ fn begin(
     head.method = Method::GET;
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(SEC_WEBSOCKET_KEY, upgrade::new_key(&mut worker.random.borrow_mut()));
-    Ok((Request::from_parts(head, ClientBody::Opening), Some(incoming)))
+    Ok((head, ClientBody::Opening, Some(incoming)))
 }
 
 /// The answer, unless the client goes away first.
 async fn answer(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    request: Request<ClientBody>,
+    (head, body): (RequestHead, ClientBody),
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
 ) -> Option<Response<ResponseBody>> {
-    let mut exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), request));
+    let mut exchange = Box::pin(exchange::serve(Rc::clone(worker), Rc::clone(client), head, body));
     poll_fn(|context| match exchange.as_mut().poll(context) {
         Poll::Ready(response) => Poll::Ready(Some(response)),
         Poll::Pending => responder.borrow_mut().poll_reset(context).map(|_gone| None),
@@ -140,14 +145,13 @@ async fn tunnel(
     (said, incoming): (RecvStream, Rc<Incoming>),
     responder: &Rc<RefCell<SendResponse<Bytes>>>,
 ) -> End {
-    let (mut head, mut body) = response.into_parts();
+    let Response { mut headers, mut body, .. } = response;
     let Some(mut tunnel) = Tunnel::open(&mut body, &client.deadlines) else { return End::Gone };
+    headers.remove(SEC_WEBSOCKET_ACCEPT);
+    headers.remove(CONTENT_LENGTH);
     // RFC 8441 section 5: a success is the agreement.
-    head.status = StatusCode::OK;
-    head.headers.remove(SEC_WEBSOCKET_ACCEPT);
-    head.headers.remove(CONTENT_LENGTH);
-    prepare_head(&mut head, &worker.date());
-    let begun = responder.borrow_mut().send_response(Response::from_parts(head, ()), false);
+    let head = head(StatusCode::OK, headers, &worker.date());
+    let begun = responder.borrow_mut().send_response(head, false);
     let Ok(outgoing) = begun else { return End::Gone };
     let mut side = StreamSide::new(said, outgoing, incoming);
     let mut read = ReadBuffer::default();
@@ -163,7 +167,7 @@ async fn tunnel(
     if ended.is_ok() { End::Closed } else { End::Gone }
 }
 
-fn invitation(fields: &HeaderMap) -> Invitation {
+fn invitation(fields: &Fields) -> Invitation {
     let expected = fields.get(EXPECT).map(HeaderValue::as_bytes);
     if expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
         Invitation::Awaited
@@ -173,13 +177,17 @@ fn invitation(fields: &HeaderMap) -> Invitation {
 }
 
 /// Makes an answer's head one of HTTP/2: the stream ends by itself, and a connection is not an answer's to close.
-fn prepare_head(head: &mut response::Parts, date: &HeaderValue) {
-    head.version = Version::HTTP_2;
-    head.headers.remove(CONNECTION);
-    if head.status == StatusCode::NO_CONTENT {
-        head.headers.remove(CONTENT_LENGTH);
+fn head(status: StatusCode, mut headers: Fields, date: &HeaderValue) -> http::Response<()> {
+    headers.remove(CONNECTION);
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_LENGTH);
     }
-    head.headers.entry(DATE).or_insert_with(|| date.clone());
+    headers.insert_if_absent(DATE, || date.clone());
+    let mut head = http::Response::new(());
+    *head.version_mut() = Version::HTTP_2;
+    *head.status_mut() = status;
+    *head.headers_mut() = headers.into();
+    head
 }
 
 /// An answer's body on its way. One piece of it waits for the client's window.
@@ -220,9 +228,9 @@ impl Outgoing<'_> {
                     continue;
                 }
                 Some(Err(frame)) => {
-                    let mut fields = frame.into_trailers().unwrap_or_default();
+                    let mut fields = Fields::from(frame.into_trailers().unwrap_or_default());
                     forwarding::remove_hop_by_hop(&mut fields);
-                    self.stream.send_trailers(fields)
+                    self.stream.send_trailers(fields.into())
                 }
                 Some(Ok(_)) | None => self.stream.send_data(Bytes::new(), true),
             };

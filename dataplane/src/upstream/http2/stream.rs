@@ -8,17 +8,15 @@ use std::{
 };
 
 use apigw_config::names::Scheme;
-use apigw_engine::rejection::UpstreamFailure;
+use apigw_engine::{fields::Fields, head::RequestHead, rejection::UpstreamFailure};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, client::ResponseFuture};
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header::HOST, request, response,
-};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header::HOST};
 use http_body::Frame;
 
 use super::{link::Place, upload::Upload};
 use crate::{
-    exchange::request_body::RequestBody,
+    exchange::{request_body::RequestBody, response::Response},
     http1::{
         head::MAX_FIELDS,
         length::{self, Length},
@@ -56,7 +54,7 @@ enum NoAnswer {
 pub(in crate::upstream) async fn send(
     place: Place,
     scheme: Scheme,
-    request: &request::Parts,
+    request: &RequestHead,
     body: RequestBody,
 ) -> Result<Response<Http2Body>, Box<SendError>> {
     use http_body::Body as _;
@@ -78,17 +76,17 @@ pub(in crate::upstream) async fn send(
     })
     .await;
     let received = received.and_then(|response| {
-        let (head, incoming) = response.into_parts();
-        let remaining = length(&request.method, &head, &incoming).ok_or(NoAnswer::Malformed)?;
-        Ok((head, incoming, remaining))
+        let Response { status, headers, body: incoming } = Response::from(response);
+        let remaining = length(&request.method, status, &headers, &incoming).ok_or(NoAnswer::Malformed)?;
+        Ok(((status, headers), incoming, remaining))
     });
     match received {
-        Ok((head, incoming, remaining)) => {
+        Ok(((status, headers), incoming, remaining)) => {
             upload.forget();
             place.prove();
-            let has_ended = incoming.is_end_stream() || is_bodiless(&request.method, head.status);
+            let has_ended = incoming.is_end_stream() || is_bodiless(&request.method, status);
             let body = Http2Body { incoming, upload, remaining, has_ended, _place: place };
-            Ok(Response::from_parts(head, body))
+            Ok(Response { status, headers, body })
         }
         Err(error) => {
             let (failure, repetition) = judge(&error, &place);
@@ -102,7 +100,7 @@ fn unsent(failure: UpstreamFailure, body: RequestBody, repetition: Repetition) -
 }
 
 /// The head as HTTP/2 has it: `Host` is `:authority` (RFC 9113 section 8.3.1), and nothing is said of the connection.
-fn head(scheme: Scheme, request: &request::Parts) -> Option<Request<()>> {
+fn head(scheme: Scheme, request: &RequestHead) -> Option<Request<()>> {
     let authority = request.headers.get(HOST)?;
     let target = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let scheme = match scheme {
@@ -114,7 +112,7 @@ fn head(scheme: Scheme, request: &request::Parts) -> Option<Request<()>> {
     *head.method_mut() = request.method.clone();
     *head.uri_mut() = uri.build().ok()?;
     *head.version_mut() = Version::HTTP_2;
-    head.headers_mut().clone_from(&request.headers);
+    *head.headers_mut() = request.headers.clone().into();
     head.headers_mut().remove(HOST);
     Some(head)
 }
@@ -123,7 +121,7 @@ fn poll_answer(
     answer: &mut ResponseFuture,
     interim_answers: &mut usize,
     context: &mut Context<'_>,
-) -> Poll<Result<Response<RecvStream>, NoAnswer>> {
+) -> Poll<Result<http::Response<RecvStream>, NoAnswer>> {
     while let Some(interim) = ready!(answer.poll_informational(context)) {
         interim.map_err(NoAnswer::Ended)?;
         *interim_answers += 1;
@@ -136,18 +134,23 @@ fn poll_answer(
 
 /// The length of an answer's body, where it is known. None: HTTP/1.1 would not let it pass.
 #[expect(clippy::option_option, reason = "no answer, and one of a length that is not known")]
-fn length(method: &Method, head: &response::Parts, incoming: &RecvStream) -> Option<Option<u64>> {
+fn length(
+    method: &Method,
+    status: StatusCode,
+    headers: &Fields,
+    incoming: &RecvStream,
+) -> Option<Option<u64>> {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_trimmed =
         |value: &HeaderValue| !is_space(value.as_bytes().first()) && !is_space(value.as_bytes().last());
-    let is_legal = head.status.as_u16() < 600
-        && head.status != StatusCode::SWITCHING_PROTOCOLS
-        && head.headers.len() <= MAX_FIELDS
-        && head.headers.values().all(is_trimmed);
+    let is_legal = status.as_u16() < 600
+        && status != StatusCode::SWITCHING_PROTOCOLS
+        && headers.len() <= MAX_FIELDS
+        && headers.iter().all(|(_, value)| is_trimmed(value));
     if !is_legal {
         return None;
     }
-    match length::of_response(method, head.status, Version::HTTP_11, &head.headers).ok()? {
+    match length::of_response(method, status, Version::HTTP_11, headers).ok()? {
         Length::Known(bytes) if incoming.is_end_stream() && bytes > 0 => None,
         Length::Known(bytes) => Some(Some(bytes)),
         Length::UntilClose if incoming.is_end_stream() => Some(Some(0)),

@@ -296,7 +296,7 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
         let path = format!("/p{}/{number}", number / 30);
         let method = if number % 2 == 0 { "GET" } else { "PUT" };
         let request = http::Request::builder().method(method).uri(&path).header("host", host).header("x", "");
-        let (head, ()) = request.body(()).unwrap().into_parts();
+        let head = request.body(()).unwrap().into_parts().0.into();
         let route =
             snapshot.route(&Asked::new(&head, &NormalPath::new(&path, PathRules::default()).unwrap()));
         format!("{host}{path}: {}", route.map_or("none", |route| route.config.name.as_str()))
