@@ -30,7 +30,7 @@ use rustc_hash::FxBuildHasher;
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
-    backend::{BackendName, Weight},
+    backend::Weight,
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, Origin, OriginPattern},
     file_path::FilePath,
@@ -49,66 +49,74 @@ pub use self::{
     value_template::{TemplatePart, ValueTemplate, Variable},
 };
 
-/// Name of a route: unique in a configuration; stands in headers, logs and metric labels as it is.
-///
-/// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RouteName(Arc<str>);
+/// A text that can stand anywhere as it is: in headers, logs, metric labels and keys of a store.
+macro_rules! name {
+    ($(#[$attribute:meta])* $name:ident, at most $limit:literal bytes) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The most bytes it has.
+            pub const MAX_BYTES: usize = $limit;
+
+            /// Takes a text.
+            ///
+            /// # Errors
+            /// When it is empty, too long or has a character that is not allowed.
+            pub fn new(text: &str) -> Result<Self, ValueError> {
+                check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
+            }
+
+            /// The text as written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// Name of a route: unique in a configuration; stands in headers, logs and metric labels as it is.
+    ///
+    /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
+    RouteName, at most 200 bytes
+}
+
+name! {
+    /// Name of a backend: unique in a configuration; stands in logs and metric labels as it is.
+    ///
+    /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
+    BackendName, at most 200 bytes
+}
+
+name! {
+    /// Name of a provider of tokens: unique in a configuration; stands in logs and metric labels as it is.
+    ///
+    /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
+    ProviderName, at most 200 bytes
+}
+
+name! {
+    /// What the keys of this gateway begin with in a store that others use too.
+    ///
+    /// 1 to 64 bytes of ASCII letters, digits and `-_.:/@`.
+    KeyPrefix, at most 64 bytes
+}
 
 impl RouteName {
-    /// The most bytes of a name.
-    pub const MAX_BYTES: usize = 200;
-
-    /// Takes a name.
-    ///
-    /// # Errors
-    /// When it is empty, too long or has a character that is not allowed.
-    pub fn new(text: &str) -> Result<Self, ValueError> {
-        check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
-    }
-
-    /// The name as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Its hash in a [`SharedTable`](crate::shared_table::SharedTable) of this process. Names are configured, so nobody
     /// chooses them to collide.
     #[must_use]
     pub fn table_hash(&self) -> u64 {
         FxBuildHasher.hash_one(self.as_str())
-    }
-}
-
-impl fmt::Display for RouteName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Name of a provider of tokens: unique in a configuration; stands in logs and metric labels as it is.
-///
-/// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProviderName(Arc<str>);
-
-impl ProviderName {
-    /// The most bytes of a name.
-    pub const MAX_BYTES: usize = 200;
-
-    /// Takes a name.
-    ///
-    /// # Errors
-    /// When it is empty, too long or has a character that is not allowed.
-    pub fn new(text: &str) -> Result<Self, ValueError> {
-        check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
-    }
-
-    /// The name as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -119,42 +127,11 @@ impl Default for ProviderName {
     }
 }
 
-impl fmt::Display for ProviderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl FromStr for ProviderName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         Self::new(text)
-    }
-}
-
-/// What the keys of this gateway begin with in a store that others use too.
-///
-/// 1 to 64 bytes of ASCII letters, digits and `-_.:/@`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct KeyPrefix(Arc<str>);
-
-impl KeyPrefix {
-    /// The most bytes of a prefix.
-    pub const MAX_BYTES: usize = 64;
-
-    /// Takes a prefix.
-    ///
-    /// # Errors
-    /// When it is empty, too long or has a character that is not allowed.
-    pub fn new(text: &str) -> Result<Self, ValueError> {
-        check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
-    }
-
-    /// The prefix as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
