@@ -26,7 +26,10 @@ pub(crate) use self::{
 };
 pub use self::{
     auth::{Auth, AuthError, ForwardedClaims, Jwks, Provider, ProviderKind, RouteAuth},
-    backend::{Backend, BackendError, BackendGroup, BackendTls, Backends, Balance, Endpoint, Protocol},
+    backend::{
+        Backend, BackendError, BackendGroup, BackendTls, Backends, Balance, BalancePolicy, ClientAddress,
+        Endpoint, HashKey, Protocol,
+    },
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},

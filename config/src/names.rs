@@ -30,7 +30,7 @@ use rustc_hash::FxBuildHasher;
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
-    backend::Weight,
+    backend::{CookieName, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, Origin, OriginPattern},
     file_path::FilePath,

@@ -97,6 +97,7 @@ impl Gateway for GatewayService {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
+    type BackendsStream = Paged<v1::BackendsResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
 
@@ -130,6 +131,13 @@ impl Gateway for GatewayService {
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
         self.gathered(|providers| v1::AuthResponse { providers }).await
+    }
+
+    async fn backends(
+        &self,
+        _: Request<v1::BackendsRequest>,
+    ) -> Result<Response<Self::BackendsStream>, Status> {
+        self.gathered(|endpoints| v1::BackendsResponse { endpoints }).await
     }
 
     async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {

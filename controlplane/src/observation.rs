@@ -13,6 +13,8 @@ pub(crate) enum Subject {
     Limits,
     /// The providers of tokens and their keys.
     Auth,
+    /// The endpoints of backends.
+    Backends,
 }
 
 impl Subject {
@@ -21,6 +23,7 @@ impl Subject {
         match self {
             Self::Limits => Question::Limits(v1::LimitsRequest {}),
             Self::Auth => Question::Auth(v1::AuthRequest {}),
+            Self::Backends => Question::Backends(v1::BackendsRequest {}),
         }
     }
 
@@ -29,6 +32,7 @@ impl Subject {
         match answer {
             Answer::Limits(_) => Self::Limits,
             Answer::Auth(_) => Self::Auth,
+            Answer::Backends(_) => Self::Backends,
         }
     }
 }
@@ -50,7 +54,7 @@ impl Row for v1::RouteLimits {
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Limits(page) => page.rows,
-            Answer::Auth(_) => Vec::new(),
+            Answer::Auth(_) | Answer::Backends(_) => Vec::new(),
         }
     }
 
@@ -65,7 +69,22 @@ impl Row for v1::ProviderState {
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Auth(page) => page.providers,
-            Answer::Limits(_) => Vec::new(),
+            Answer::Limits(_) | Answer::Backends(_) => Vec::new(),
+        }
+    }
+
+    fn of_data_plane(self, name: String) -> Self {
+        Self { data_plane: name, ..self }
+    }
+}
+
+impl Row for v1::EndpointState {
+    const SUBJECT: Subject = Subject::Backends;
+
+    fn rows(answer: Answer) -> Vec<Self> {
+        match answer {
+            Answer::Backends(page) => page.endpoints,
+            Answer::Limits(_) | Answer::Auth(_) => Vec::new(),
         }
     }
 

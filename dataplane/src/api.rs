@@ -41,6 +41,9 @@ pub(crate) trait Runtime: Send + Sync + 'static {
 
     /// The providers of tokens and their keys, under this data plane's name.
     fn auth(&self) -> Vec<v1::ProviderState>;
+
+    /// The endpoints of the backends and what they are at, under this data plane's name.
+    fn backends(&self) -> Vec<v1::EndpointState>;
 }
 
 /// The service, behind the key if there is one.
@@ -64,6 +67,7 @@ impl Gateway for GatewayService {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
+    type BackendsStream = Paged<v1::BackendsResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
 
@@ -102,6 +106,13 @@ impl Gateway for GatewayService {
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
         Ok(paged(self.runtime.auth(), |providers| v1::AuthResponse { providers }))
+    }
+
+    async fn backends(
+        &self,
+        _: Request<v1::BackendsRequest>,
+    ) -> Result<Response<Self::BackendsStream>, Status> {
+        Ok(paged(self.runtime.backends(), |endpoints| v1::BackendsResponse { endpoints }))
     }
 
     async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {

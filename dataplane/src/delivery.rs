@@ -85,6 +85,9 @@ pub(crate) trait Applier {
 
     /// The providers of tokens and their keys.
     fn auth(&self) -> Vec<v1::ProviderState>;
+
+    /// The endpoints of the backends and what they are at.
+    fn backends(&self) -> Vec<v1::EndpointState>;
 }
 
 /// A control plane that cannot be followed.

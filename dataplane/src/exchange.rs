@@ -192,7 +192,7 @@ async fn answer(
     let body = RequestBody::new(body, max_body_bytes.get(), snapshot.vouched(), &client.deadlines, &fault)?;
     let changes = changes::of_request(client, record, &route, &head, &path, caller.as_deref());
     head.uri = target::upstream_target(&head.uri, &path, &route)?;
-    let endpoint = worker.endpoint(route.backend);
+    let endpoint = worker.endpoint(route.backend, &head.headers, record.client());
     let upgrade = upgrade.through(endpoint.upstream.protocol);
     prepare_fields(worker, client, snapshot, &endpoint.upstream, record, &mut head.headers);
     upgrade.ask(&mut head.headers);

@@ -82,6 +82,10 @@ impl Applier for FromStream {
     fn auth(&self) -> Vec<v1::ProviderState> {
         self.status.auth()
     }
+
+    fn backends(&self) -> Vec<v1::EndpointState> {
+        self.status.backends()
+    }
 }
 
 /// How the newest configuration fared.

@@ -140,6 +140,11 @@ impl Runtime for OwnStatus {
         let Some(serving) = self.running.serving() else { return Vec::new() };
         observed::auth(&serving, &self.name(), self.moment())
     }
+
+    fn backends(&self) -> Vec<v1::EndpointState> {
+        let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
+        observed::backends(&snapshot, &self.name())
+    }
 }
 
 #[cfg(test)]

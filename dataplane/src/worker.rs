@@ -16,6 +16,7 @@ mod view;
 use std::{
     cell::{Cell, RefCell},
     hash::RandomState,
+    net::IpAddr,
     rc::Rc,
     sync::{Arc, mpsc::sync_channel},
     thread::JoinHandle,
@@ -26,6 +27,7 @@ use apigw_config::model::{RateLimitBackend, RedisBackend};
 use apigw_engine::{
     Snapshot,
     balance::Turns,
+    fields::Fields,
     jwt::cache::{CacheLimits, TokenCache},
     snapshot::{Backend, Endpoint, Route, RouteId},
 };
@@ -219,8 +221,13 @@ impl Worker {
     }
 
     /// The endpoint of a backend that takes the next request of this worker.
-    pub(crate) fn endpoint<'b>(&self, backend: &'b Backend) -> &'b Endpoint {
-        backend.choose(&mut self.turns.borrow_mut())
+    pub(crate) fn endpoint<'b>(
+        &self,
+        backend: &'b Backend,
+        headers: &Fields,
+        client: IpAddr,
+    ) -> &'b Endpoint {
+        backend.choose(&mut self.turns.borrow_mut(), headers, client)
     }
 
     /// The time of limits and breakers at this moment.

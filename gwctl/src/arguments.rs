@@ -48,6 +48,8 @@ pub(crate) enum Command {
     },
     /// The providers of tokens on each data plane, and how their keys are.
     Auth,
+    /// The endpoints of the backends on each data plane: their weights, and how many requests they are at.
+    Backends,
     /// What would become of a request, and why: its route, each policy's verdict, where it would go. Sends nothing.
     Explain(ExplainArguments),
     /// Every reason code of logs and metrics, and what it means. Asks nobody.

@@ -96,6 +96,12 @@ impl Connection {
         self.gathered(client.auth(v1::AuthRequest {}), |page| page.providers).await
     }
 
+    /// The endpoints of the backends on each data plane.
+    pub(crate) async fn backends(self) -> Result<Gathered<v1::EndpointState>, Failure> {
+        let mut client = self.client.clone();
+        self.gathered(client.backends(v1::BackendsRequest {}), |page| page.endpoints).await
+    }
+
     /// The revisions that are kept, newest first.
     pub(crate) async fn history(self) -> Result<Vec<v1::HistoryEntry>, Failure> {
         let mut client = self.client.clone();

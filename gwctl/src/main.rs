@@ -55,7 +55,8 @@ use crate::{
     output::{Format, Style, Table},
     reference::Reference,
     view::{
-        AuthView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView, StatusView,
+        AuthView, BackendsView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView,
+        StatusView,
     },
     wait::Sight,
     watch::{Answer, Interval, Pipe, Screen, Size},
@@ -103,6 +104,10 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Auth => {
             let gathered = connect(arguments).await?.auth().await?;
             return print_gathered(arguments, gathered, AuthView::from);
+        }
+        Command::Backends => {
+            let gathered = connect(arguments).await?.backends().await?;
+            return print_gathered(arguments, gathered, BackendsView::from);
         }
         Command::Explain(request) => explain_request(arguments, request).await?,
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,

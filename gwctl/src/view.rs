@@ -4,6 +4,7 @@
 //! is null in it.
 
 mod auth;
+mod backends;
 mod diff;
 mod explain;
 mod history;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub(crate) use self::{
     auth::AuthView,
+    backends::BackendsView,
     diff::DiffView,
     explain::ExplainView,
     history::{HistoryView, RollbackView},

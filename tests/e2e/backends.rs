@@ -128,6 +128,86 @@ fn an_endpoint_that_is_taken_away_finishes_what_it_is_at() {
 }
 
 #[test]
+fn operators_see_what_each_endpoint_is_at() {
+    let gate = Gate::new();
+    let passed = gate.clone();
+    let slow = Origin::scripted(move |peer| {
+        peer.request()?;
+        passed.pass()?;
+        peer.send(ok("done"))
+    });
+    let gateway = Gateway::standalone(document(&[(&slow, 3)]));
+    let rows = || gwctl_json(gateway.data_plane.admin(), &["backends"]);
+    let idle = rows();
+    assert_eq!(
+        (idle[0]["backend"].as_str(), idle[0]["url"].as_str(), idle[0]["weight"].as_u64()),
+        (Some("pool"), Some(slow.url().as_str()), Some(3))
+    );
+    assert_eq!(idle[0]["in_flight"], 0);
+    let mut connection = Connection::open(gateway.address());
+    connection.ask("GET", "/x", "");
+    slow.await_request(0);
+    assert_eq!(rows()[0]["in_flight"], 1);
+    gate.open();
+    assert_eq!(connection.response().text(), "done");
+    eventually("it is idle again", || (rows()[0]["in_flight"] == 0).then_some(()));
+}
+
+/// The same with a way to choose.
+fn balanced(endpoints: &[(&Origin, u32)], balance: &str) -> String {
+    document(endpoints).replace("routes:", &format!("    balance: {{{balance}}}\nroutes:"))
+}
+
+#[test]
+fn the_less_busy_endpoint_is_chosen() {
+    let gate = Gate::new();
+    let passed = gate.clone();
+    let stuck = Origin::scripted(move |peer| {
+        peer.request()?;
+        passed.pass()?;
+        peer.send(ok("stuck"))
+    });
+    let [free] = endpoints();
+    let gateway = Gateway::standalone(balanced(&[(&stuck, 1), (&free, 1)], "policy: least_requests"));
+    let mut waiting = Vec::new();
+    eventually("one request is stuck", || {
+        let mut connection = Connection::open(gateway.address());
+        connection.ask("GET", "/x", "");
+        eventually("it has come somewhere", || {
+            (stuck.requests().len() == 1 || connection.has_input()).then_some(())
+        });
+        waiting.push(connection);
+        (stuck.requests().len() == 1).then_some(())
+    });
+    assert_eq!(spread(&gateway.data_plane, 50), counts(&[("a", 50)]));
+    gate.open();
+}
+
+#[test]
+fn a_key_finds_its_endpoint_on_every_data_plane() {
+    let origins = endpoints::<3>();
+    let [a, b, c] = &origins;
+    let pool = [(a, 1), (b, 1), (c, 1)];
+    let by_header = Gateway::standalone(balanced(&pool, "policy: hash, header: x-user"));
+    let by_cookie = Gateway::standalone(balanced(&pool, "policy: hash, cookie: user"));
+    let mut found = BTreeMap::new();
+    for user in 0..30 {
+        let (header, cookie) = (format!("x-user: u{user}\r\n"), format!("cookie: a=b; user=u{user}\r\n"));
+        let answer = |gateway: &Gateway, field: &str| client::get_with(gateway.address(), "/x", field).text();
+        let first = answer(&by_header, &header);
+        assert_eq!(
+            [answer(&by_header, &header), answer(&by_cookie, &cookie)],
+            [first.clone(), first.clone()]
+        );
+        *found.entry(first).or_insert(0) += 1;
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+    let by_address = Gateway::standalone(balanced(&pool, "policy: hash, ip: true"));
+    assert_eq!(spread(&by_address.data_plane, 9).len(), 1);
+    assert_eq!(spread(&by_header.data_plane, 9), counts(&[("a", 3), ("b", 3), ("c", 3)]), "without a key");
+}
+
+#[test]
 fn an_edit_of_one_backend_leaves_connections_alone() {
     let [a, b] = endpoints();
     let text = |weight: u32| {

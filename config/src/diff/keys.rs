@@ -280,8 +280,13 @@ impl Keys {
             weight => format!("{url} weight {weight}"),
         };
         self.list("endpoints", endpoints.into_iter().map(endpoint).collect());
-        if let Some(v1::Balance { policy }) = balance {
+        if let Some(v1::Balance { policy, header, cookie, ip }) = balance {
             self.text("balance.policy", policy);
+            self.text("balance.header", header);
+            self.text("balance.cookie", cookie);
+            if ip {
+                self.truth("balance.ip", true);
+            }
         }
         self.truth("http2", http2);
         if let Some(v1::BackendTls { ca_file, certificate, server_name }) = tls {

@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::CertificateFiles;
-use crate::names::{BackendName, FilePath, Scheme, UpstreamHost, UpstreamUrl, ValueError, Weight};
+use crate::names::{
+    BackendName, CookieName, FilePath, HeaderName, Scheme, UpstreamHost, UpstreamUrl, ValueError, Weight,
+};
 
 /// One entry of `backends`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +34,86 @@ pub struct Endpoint {
 }
 
 /// Which endpoint takes a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Balance {
     /// Each in its turn, as often as its weight says.
     #[default]
     RoundRobin,
+    /// Of two that chance chooses, the one with fewer requests for its weight.
+    LeastRequests,
+    /// The same one for the same key, as long as it is there.
+    Hash(HashKey),
+}
+
+/// What the endpoint of a request is found by. A request without it is sent round robin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HashKey {
+    /// The value of a header field.
+    Header(HeaderName),
+    /// The value of a cookie.
+    Cookie(CookieName),
+    /// The client's address.
+    Ip,
+}
+
+/// The word that names a way to choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BalancePolicy {
+    /// [`Balance::RoundRobin`].
+    #[default]
+    RoundRobin,
+    /// [`Balance::LeastRequests`].
+    LeastRequests,
+    /// [`Balance::Hash`].
+    Hash,
+}
+
+impl Balance {
+    /// Puts together what a file says in several keys.
+    ///
+    /// # Errors
+    /// When requests are to be told apart by nothing, or by several things, or a key is there that nothing is told apart by.
+    pub fn new(
+        policy: BalancePolicy,
+        header: Option<HeaderName>,
+        cookie: Option<CookieName>,
+        address: ClientAddress,
+    ) -> Result<Self, ValueError> {
+        let keys = [
+            header.map(HashKey::Header),
+            cookie.map(HashKey::Cookie),
+            (address == ClientAddress::Hashed).then_some(HashKey::Ip),
+        ];
+        let mut keys = keys.into_iter().flatten();
+        match (policy, keys.next(), keys.next()) {
+            (BalancePolicy::RoundRobin, None, _) => Ok(Self::RoundRobin),
+            (BalancePolicy::LeastRequests, None, _) => Ok(Self::LeastRequests),
+            (BalancePolicy::Hash, Some(key), None) => Ok(Self::Hash(key)),
+            (BalancePolicy::RoundRobin | BalancePolicy::LeastRequests, Some(_), _) => {
+                Err(ValueError::NotHashed)
+            }
+            (BalancePolicy::Hash, _, _) => Err(ValueError::NotOneHashKey),
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn policy(&self) -> BalancePolicy {
+        match self {
+            Self::RoundRobin => BalancePolicy::RoundRobin,
+            Self::LeastRequests => BalancePolicy::LeastRequests,
+            Self::Hash(_) => BalancePolicy::Hash,
+        }
+    }
+}
+
+/// Whether an endpoint is found by the client's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// It is.
+    Hashed,
+    /// It is not.
+    Ignored,
 }
 
 /// What is spoken to an upstream.
@@ -186,21 +263,28 @@ fn faults(endpoints: &[Endpoint], tls: Option<&BackendTls>) -> Vec<BackendError>
     errors
 }
 
-impl fmt::Display for Balance {
+impl fmt::Display for BalancePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::RoundRobin => "round_robin",
+            Self::LeastRequests => "least_requests",
+            Self::Hash => "hash",
         })
     }
 }
 
-impl FromStr for Balance {
+impl FromStr for BalancePolicy {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         match text {
             "round_robin" => Ok(Self::RoundRobin),
-            _ => Err(ValueError::UnknownChoice { choices: "round_robin", text: text.into() }),
+            "least_requests" => Ok(Self::LeastRequests),
+            "hash" => Ok(Self::Hash),
+            _ => {
+                let choices = "round_robin, least_requests, hash";
+                Err(ValueError::UnknownChoice { choices, text: text.into() })
+            }
         }
     }
 }

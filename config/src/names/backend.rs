@@ -1,8 +1,42 @@
 //! How the endpoints of a backend share the work.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
 use super::ValueError;
+
+/// Name of a cookie: 1 to 200 characters of a token (RFC 6265 section 4.1.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CookieName(Arc<str>);
+
+impl CookieName {
+    /// The most bytes of a name.
+    pub const MAX_BYTES: usize = 200;
+
+    /// Takes a name.
+    ///
+    /// # Errors
+    /// When it is empty, too long or has a character that no token has.
+    pub fn new(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() {
+            return Err(ValueError::Empty);
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
+        }
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if text.chars().all(is_token) {
+            Ok(Self(text.into()))
+        } else {
+            Err(ValueError::NotACookie { text: text.into() })
+        }
+    }
+
+    /// The name as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A share of the work, in proportion to the weights beside it: 1 to 1,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -46,6 +46,18 @@ pub enum ValueError {
     /// A request goes to one place.
     #[error("a route has exactly one of upstream and backend")]
     SeveralDestinations,
+    /// Cookies are named by tokens.
+    #[error("not the name of a cookie: {text:?}")]
+    NotACookie {
+        /// As written.
+        text: String,
+    },
+    /// It would have no effect.
+    #[error("header, cookie and ip are for the policy hash")]
+    NotHashed,
+    /// Endpoints are found by one thing.
+    #[error("hash needs one of header, cookie and ip: true")]
+    NotOneHashKey,
     /// Neither an address nor a name.
     #[error("not an address or a DNS name: {text:?}")]
     NotAHost {

@@ -2,7 +2,9 @@
 
 use super::{Mapping, Place, Read, Reader, values::Located};
 use crate::{
-    model::{Backend, BackendTls, Balance, CertificateFiles, Endpoint, Protocol},
+    model::{
+        Backend, BackendTls, Balance, BalancePolicy, CertificateFiles, ClientAddress, Endpoint, Protocol,
+    },
     names::{BackendName, Weight},
     problem::Position,
 };
@@ -75,15 +77,21 @@ impl Read for Endpoint {
 impl Read for Balance {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
-        let policy = keys.or("policy", Policy(Self::default()));
+        let policy = keys.or("policy", BalancePolicy::default());
+        let header = keys.or("header", None);
+        let cookie = keys.or("cookie", None);
+        let by_address = keys.or("ip", false);
+        let balance = || {
+            let address = if by_address? { ClientAddress::Hashed } else { ClientAddress::Ignored };
+            let balance = Self::new(policy?, header?, cookie?, address);
+            balance.map_err(|error| keys.report("policy", error)).ok()
+        };
+        let balance = balance();
         keys.finish();
 
-        policy.map(|Policy(balance)| balance)
+        balance
     }
 }
-
-/// The word that says how requests are spread.
-pub(super) struct Policy(pub(super) Balance);
 
 impl Read for BackendTls {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {

@@ -3,18 +3,18 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr as _};
 
-use super::{Place, Read, Reader, auth::Mode, backend::Policy, checks::client_address, rate_limit::Kind};
+use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
 use crate::{
     model::{
-        CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, MaxKeys, RateLimitScope,
-        RedisFailure, Required, TlsVersion,
+        BalancePolicy, CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, MaxKeys,
+        RateLimitScope, RedisFailure, Required, TlsVersion,
     },
     names::{
-        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, ExactPath,
-        FilePath, ForwardedHeader, HeaderName, HostPattern, KeyPrefix, ListenAddress, MatchText, MethodName,
-        OriginPattern, PathPrefix, Pattern, Percent, Period, PolicyMode, ProviderName, QueryName, RouteName,
-        Secret, ServerAddress, Span, TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl, ValueError,
-        ValueTemplate, Weight, WritableHeader,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, CookieName,
+        ExactPath, FilePath, ForwardedHeader, HeaderName, HostPattern, KeyPrefix, ListenAddress, MatchText,
+        MethodName, OriginPattern, PathPrefix, Pattern, Percent, Period, PolicyMode, ProviderName, QueryName,
+        RouteName, Secret, ServerAddress, Span, TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl,
+        ValueError, ValueTemplate, Weight, WritableHeader,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -223,7 +223,8 @@ read_from_text! {
     ProviderName: Self::new,
     BackendName: Self::new,
     UpstreamHost: Self::new,
-    Policy: policy,
+    CookieName: Self::new,
+    BalancePolicy: Self::from_str,
     TokenScope: Self::from_str,
     HeaderName: Self::new,
     ForwardedHeader: Self::new,
@@ -242,10 +243,6 @@ read_from_text! {
     IpAddr: client_address,
     Mode: Self::from_str,
     Kind: Self::from_str,
-}
-
-fn policy(text: &str) -> Result<Policy, ValueError> {
-    text.parse().map(Policy)
 }
 
 impl Read for Secret {

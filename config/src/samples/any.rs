@@ -8,9 +8,9 @@ use super::route;
 use crate::{
     model::*,
     names::{
-        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimName, ClaimValue, ExactPath,
-        FilePath, ForwardedHeader, HeaderName, KeyPrefix, MatchText, PathPrefix, Percent, Period, PolicyMode,
-        ProviderName, QueryName, Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight,
+        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimName, ClaimValue, CookieName,
+        ExactPath, FilePath, ForwardedHeader, HeaderName, KeyPrefix, MatchText, PathPrefix, Percent, Period,
+        PolicyMode, ProviderName, QueryName, Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight,
         WritableHeader,
     },
 };
@@ -92,19 +92,25 @@ fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
     let weights =
         prop::collection::vec((1..=1_000_u32).prop_map(|weight| Weight::new(weight).unwrap()), 1..5);
     let protocol = select(vec![Protocol::Http1, Protocol::Http2]);
-    (weights, "(/[a-z]{1,3})?", any_backend_tls(), protocol).prop_map(
-        move |(weights, path, tls, protocol)| {
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            let endpoint = |(port, weight)| Endpoint {
-                url: UpstreamUrl::new(&format!("{scheme}://10.0.0.1:{port}{path}")).unwrap(),
-                weight,
-            };
-            let endpoints = (1..).zip(weights).map(endpoint).collect();
-            let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();
-            backend.protocol = protocol;
-            backend
-        },
-    )
+    let balance = select(vec![
+        Balance::RoundRobin,
+        Balance::LeastRequests,
+        Balance::Hash(HashKey::Ip),
+        Balance::Hash(HashKey::Header(HeaderName::new("x-user").unwrap())),
+        Balance::Hash(HashKey::Cookie(CookieName::new("session").unwrap())),
+    ]);
+    let parts = (weights, "(/[a-z]{1,3})?", any_backend_tls(), protocol, balance);
+    parts.prop_map(move |(weights, path, tls, protocol, balance)| {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let endpoint = |(port, weight)| Endpoint {
+            url: UpstreamUrl::new(&format!("{scheme}://10.0.0.1:{port}{path}")).unwrap(),
+            weight,
+        };
+        let endpoints = (1..).zip(weights).map(endpoint).collect();
+        let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();
+        (backend.protocol, backend.balance) = (protocol, balance);
+        backend
+    })
 }
 
 fn any_backend_tls() -> impl Strategy<Value = Option<BackendTls>> {

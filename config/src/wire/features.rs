@@ -306,7 +306,8 @@ impl Needs {
         let v1::Backend { name: _, endpoints, balance, http2, tls } = backend;
         self.add(Feature::Backends);
         for v1::Endpoint { url: _, weight: _ } in endpoints {}
-        if let Some(v1::Balance { policy: _ }) = balance {}
+        // A build that does not know a policy refuses its name.
+        if let Some(v1::Balance { policy: _, header: _, cookie: _, ip: _ }) = balance {}
         if http2 {
             self.add(Feature::BackendHttp2);
         }

@@ -51,6 +51,10 @@ impl Runtime for OneRoute {
         vec![v1::RouteLimits { route: "users".into(), ..v1::RouteLimits::default() }]
     }
 
+    fn backends(&self) -> Vec<v1::EndpointState> {
+        Vec::new()
+    }
+
     fn auth(&self) -> Vec<v1::ProviderState> {
         vec![v1::ProviderState { provider: "staff".into(), ..v1::ProviderState::default() }]
     }

@@ -11,6 +11,8 @@ pub(super) enum Subject {
     Limits,
     /// The providers of tokens and their keys.
     Auth,
+    /// The endpoints of backends.
+    Backends,
 }
 
 impl From<&Question> for Subject {
@@ -18,6 +20,7 @@ impl From<&Question> for Subject {
         match question {
             Question::Limits(_) => Self::Limits,
             Question::Auth(_) => Self::Auth,
+            Question::Backends(_) => Self::Backends,
         }
     }
 }
@@ -39,6 +42,12 @@ impl Row for v1::RouteLimits {
 impl Row for v1::ProviderState {
     fn answer(providers: Vec<Self>) -> Answer {
         Answer::Auth(v1::AuthResponse { providers })
+    }
+}
+
+impl Row for v1::EndpointState {
+    fn answer(endpoints: Vec<Self>) -> Answer {
+        Answer::Backends(v1::BackendsResponse { endpoints })
     }
 }
 
@@ -84,7 +93,7 @@ mod tests {
         assert!(answers.len() > 4, "4 MB are several messages");
         let rows = answers.into_iter().map(|answer| match answer {
             Answer::Limits(page) => page.rows.len(),
-            Answer::Auth(_) => panic!("it was not asked for"),
+            Answer::Auth(_) | Answer::Backends(_) => panic!("it was not asked for"),
         });
         assert_eq!(rows.sum::<usize>(), 20_000);
     }

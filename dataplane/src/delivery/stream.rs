@@ -150,6 +150,9 @@ impl Stream {
             }
             Reaction::Observe { query, subject: Subject::Limits } => self.tell(query, applier.limits()).await,
             Reaction::Observe { query, subject: Subject::Auth } => self.tell(query, applier.auth()).await,
+            Reaction::Observe { query, subject: Subject::Backends } => {
+                self.tell(query, applier.backends()).await
+            }
             Reaction::Apply(candidate) => {
                 let (revision, content) = (candidate.revision, candidate.content.clone());
                 // The applier tells the log what came of it.

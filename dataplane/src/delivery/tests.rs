@@ -86,6 +86,10 @@ impl Applier for Notebook {
         vec![v1::RouteLimits { route: "a".into(), ..v1::RouteLimits::default() }]
     }
 
+    fn backends(&self) -> Vec<v1::EndpointState> {
+        vec![v1::EndpointState { backend: "orders".into(), ..v1::EndpointState::default() }]
+    }
+
     fn auth(&self) -> Vec<v1::ProviderState> {
         vec![v1::ProviderState { provider: "staff".into(), ..v1::ProviderState::default() }]
     }
@@ -180,8 +184,11 @@ async fn questions_are_answered_over_the_stream() {
     let _following = data_plane(&[url], Notebook::default());
     let mut stream = streams.recv().await.unwrap();
     stream.hello().await;
-    let questions =
-        [v1::query::Question::Limits(v1::LimitsRequest {}), v1::query::Question::Auth(v1::AuthRequest {})];
+    let questions = [
+        v1::query::Question::Limits(v1::LimitsRequest {}),
+        v1::query::Question::Auth(v1::AuthRequest {}),
+        v1::query::Question::Backends(v1::BackendsRequest {}),
+    ];
     let mut told = Vec::new();
     for (id, question) in (7..).zip(questions) {
         let query = v1::follow_response::Message::Query(v1::Query { id, question: Some(question) });
@@ -198,13 +205,16 @@ async fn questions_are_answered_over_the_stream() {
                 v1::observation::Answer::Auth(page) => {
                     told.extend(page.providers.into_iter().map(|row| row.provider));
                 }
+                v1::observation::Answer::Backends(page) => {
+                    told.extend(page.endpoints.into_iter().map(|row| row.backend));
+                }
             }
             if observation.last {
                 break;
             }
         }
     }
-    assert_eq!(told, ["a", "staff"]);
+    assert_eq!(told, ["a", "staff", "orders"]);
 }
 
 #[tokio::test]

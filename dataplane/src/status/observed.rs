@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use apigw_config::{
-    model::{Auth, Jwks, Provider, ProviderKind, RateLimitBackend},
+    model::{self, Auth, Jwks, Provider, ProviderKind, RateLimitBackend},
     names::PolicyMode,
 };
 use apigw_engine::{
@@ -16,7 +17,7 @@ use apigw_engine::{
     jwt::{error::JwtError, providers::Accepted, time::UnixTime, token::Token, verify::Verified},
     mode::JudgedMode,
     rate_limit::{BucketKey, Decision},
-    snapshot::Route,
+    snapshot::{Backend, Endpoint, Route},
 };
 use apigw_proto::v1;
 
@@ -111,6 +112,27 @@ pub(super) fn limits(
         }
     };
     serving.snapshot.routes().map(row).collect()
+}
+
+/// The endpoints of the backends that have names, in the order of the file.
+pub(super) fn backends(snapshot: &Snapshot, data_plane: &str) -> Vec<v1::EndpointState> {
+    let configured = snapshot.config().backends().iter();
+    let pairs = configured.zip(snapshot.backends());
+    let endpoints = pairs.flat_map(|(config, backend)| {
+        config
+            .endpoints()
+            .iter()
+            .zip(backend.endpoints())
+            .map(move |(config, endpoint)| (backend, config, endpoint))
+    });
+    let row = |(backend, config, endpoint): (&Arc<Backend>, &model::Endpoint, &Endpoint)| v1::EndpointState {
+        data_plane: data_plane.into(),
+        backend: backend.name().map(ToString::to_string).unwrap_or_default(),
+        url: config.url.as_str().into(),
+        weight: config.weight.get().into(),
+        in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
+    };
+    endpoints.map(row).collect()
 }
 
 /// Who says who callers are, in the order of the file.

@@ -46,6 +46,7 @@ impl Gateway for Scripted {
     type RoutesStream = Paged<v1::RoutesResponse>;
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
+    type BackendsStream = Paged<v1::BackendsResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
 
@@ -70,6 +71,14 @@ impl Gateway for Scripted {
 
     async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
         Ok(Response::new(self.paged(v1::LimitsResponse { rows: vec![v1::RouteLimits::default()] })))
+    }
+
+    async fn backends(
+        &self,
+        _: Request<v1::BackendsRequest>,
+    ) -> Result<Response<Self::BackendsStream>, Status> {
+        let endpoints = vec![v1::EndpointState::default()];
+        Ok(Response::new(self.paged(v1::BackendsResponse { endpoints })))
     }
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {

@@ -316,9 +316,16 @@ pub struct Endpoint {
 /// Which endpoint takes a request.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Balance {
-    /// "round_robin".
+    /// "round_robin", "least_requests" or "hash".
     #[prost(string, tag = "1")]
     pub policy: ::prost::alloc::string::String,
+    /// Of these, "hash" has one: what the endpoint is found by. Empty or false: it is not.
+    #[prost(string, tag = "2")]
+    pub header: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub cookie: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub ip: bool,
 }
 /// TLS towards the endpoints of a backend. Paths are of files on the data plane's machine.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -721,6 +728,29 @@ pub struct ProviderState {
     /// Keys of the set that are not used, each with the reason.
     #[prost(string, repeated, tag = "11")]
     pub skipped_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackendsRequest {}
+/// A page of rows.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BackendsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub endpoints: ::prost::alloc::vec::Vec<EndpointState>,
+}
+/// An endpoint of a backend on one data plane.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndpointState {
+    #[prost(string, tag = "1")]
+    pub data_plane: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub backend: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub url: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub weight: u32,
+    /// Requests that it is at.
+    #[prost(uint32, tag = "5")]
+    pub in_flight: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HistoryRequest {}
@@ -1207,6 +1237,30 @@ pub mod gateway_client {
             req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Auth"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The endpoints of the backends on each data plane, and what they are at.
+        pub async fn backends(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BackendsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BackendsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/apigw.v1.Gateway/Backends",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Backends"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// What would become of a request, without sending it.
         pub async fn explain(
             &mut self,
@@ -1352,6 +1406,17 @@ pub mod gateway_server {
             &self,
             request: tonic::Request<super::AuthRequest>,
         ) -> std::result::Result<tonic::Response<Self::AuthStream>, tonic::Status>;
+        /// Server streaming response type for the Backends method.
+        type BackendsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BackendsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The endpoints of the backends on each data plane, and what they are at.
+        async fn backends(
+            &self,
+            request: tonic::Request<super::BackendsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::BackendsStream>, tonic::Status>;
         /// What would become of a request, without sending it.
         async fn explain(
             &self,
@@ -1630,6 +1695,52 @@ pub mod gateway_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AuthSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/apigw.v1.Gateway/Backends" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackendsSvc<T: Gateway>(pub Arc<T>);
+                    impl<
+                        T: Gateway,
+                    > tonic::server::ServerStreamingService<super::BackendsRequest>
+                    for BackendsSvc<T> {
+                        type Response = super::BackendsResponse;
+                        type ResponseStream = T::BackendsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BackendsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::backends(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackendsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2013,7 +2124,7 @@ pub struct Report {
 pub struct Query {
     #[prost(fixed64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "query::Question", tags = "2, 3")]
+    #[prost(oneof = "query::Question", tags = "2, 3, 20")]
     pub question: ::core::option::Option<query::Question>,
 }
 /// Nested message and enum types in `Query`.
@@ -2024,6 +2135,8 @@ pub mod query {
         Limits(super::LimitsRequest),
         #[prost(message, tag = "3")]
         Auth(super::AuthRequest),
+        #[prost(message, tag = "20")]
+        Backends(super::BackendsRequest),
     }
 }
 /// The answer to one Query, in as many messages as it takes.
@@ -2034,7 +2147,7 @@ pub struct Observation {
     #[prost(bool, tag = "3")]
     pub last: bool,
     /// Of the question's kind; absent when this build does not know the question.
-    #[prost(oneof = "observation::Answer", tags = "2, 4")]
+    #[prost(oneof = "observation::Answer", tags = "2, 4, 20")]
     pub answer: ::core::option::Option<observation::Answer>,
 }
 /// Nested message and enum types in `Observation`.
@@ -2046,6 +2159,8 @@ pub mod observation {
         Limits(super::LimitsResponse),
         #[prost(message, tag = "4")]
         Auth(super::AuthResponse),
+        #[prost(message, tag = "20")]
+        Backends(super::BackendsResponse),
     }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -30,7 +30,7 @@ fn a_backend_means_what_it_says() {
     let name = BackendName::new("b").unwrap();
     let backend = config.backends().find(&name).expect("it is there");
     let weights: Vec<_> = backend.endpoints().iter().map(|endpoint| endpoint.weight.get()).collect();
-    assert_eq!((weights, backend.balance), (vec![3, 1], Balance::RoundRobin));
+    assert_eq!((weights, &backend.balance), (vec![3, 1], &Balance::RoundRobin));
     assert_eq!(backend.protocol, Protocol::Http2);
     let tls = backend.tls().expect("it has some");
     assert_eq!(tls.ca_file.as_ref().map(FilePath::as_str), Some("ca.pem"));
@@ -58,7 +58,7 @@ fn a_backend_has_a_name_and_endpoints() {
         "{name: a, endpoints: [{url: 'http://h', weight: 1001}], balance: {policy: random}}",
         &[
             "61 backends[0].endpoints[0].weight: must be from 1 to 1000",
-            "87 backends[0].balance.policy: must be one of round_robin: \"random\"",
+            "87 backends[0].balance.policy: must be one of round_robin, least_requests, hash: \"random\"",
         ],
     );
 }
@@ -75,6 +75,30 @@ fn endpoints_are_judged_where_they_stand() {
     check_backend(
         "{name: a, endpoints: [{url: 'http://h'}], tls: {}}",
         &["35 backends[0].endpoints[0]: must be an https URL, as the backend has tls"],
+    );
+}
+
+#[test]
+fn endpoints_are_found_by_one_thing() {
+    let with =
+        |balance: &str| format!("{{name: a, endpoints: [{{url: 'http://h'}}], balance: {{{balance}}}}}");
+    for legal in [
+        "policy: least_requests",
+        "policy: hash, header: x-user",
+        "policy: hash, cookie: s",
+        "policy: hash, ip: true",
+    ] {
+        check_backend(&with(legal), &[]);
+    }
+    let one = "73 backends[0].balance.policy: hash needs one of header, cookie and ip: true";
+    for none_or_two in ["policy: hash", "policy: hash, ip: true, cookie: a", "policy: hash, ip: false"] {
+        check_backend(&with(none_or_two), &[one]);
+    }
+    let none = "73 backends[0].balance.policy: header, cookie and ip are for the policy hash";
+    check_backend(&with("policy: least_requests, ip: true"), &[none]);
+    check_backend(
+        &with("policy: hash, cookie: 'a b'"),
+        &["87 backends[0].balance.cookie: not the name of a cookie: \"a b\""],
     );
 }
 

@@ -4,8 +4,8 @@ use apigw_proto::v1;
 
 use super::Fields;
 use crate::{
-    model::{Backend, BackendTls, Balance, CertificateFiles, Endpoint, Protocol},
-    names::{BackendName, FilePath, UpstreamHost, UpstreamUrl, Weight},
+    model::{Backend, BackendTls, Balance, CertificateFiles, ClientAddress, Endpoint, Protocol},
+    names::{BackendName, CookieName, FilePath, HeaderName, UpstreamHost, UpstreamUrl, Weight},
     problem::{KeyPath, Problem, Problems},
 };
 
@@ -33,10 +33,7 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
     let is_whole = endpoints.len() == message.endpoints.len();
     let balance = match &message.balance {
         None => Some(Balance::default()),
-        Some(v1::Balance { policy }) => {
-            let mut fields = Fields { at: at.key("balance"), problems: fields.problems };
-            fields.take("policy", policy.parse())
-        }
+        Some(message) => balance(message, at.key("balance"), fields.problems),
     };
     let tls = match &message.tls {
         None => Some(None),
@@ -55,6 +52,22 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
     backend.balance = balance?;
     backend.protocol = if message.http2 { Protocol::Http2 } else { Protocol::Http1 };
     Some(backend)
+}
+
+fn balance(message: &v1::Balance, at: KeyPath<'_>, problems: &mut Problems) -> Option<Balance> {
+    let v1::Balance { policy, header, cookie, ip } = message;
+    let mut fields = Fields { at, problems };
+    let policy = fields.take("policy", policy.parse());
+    let header = match header.as_str() {
+        "" => Some(None),
+        name => fields.take("header", HeaderName::new(name)).map(Some),
+    };
+    let cookie = match cookie.as_str() {
+        "" => Some(None),
+        name => fields.take("cookie", CookieName::new(name)).map(Some),
+    };
+    let address = if *ip { ClientAddress::Hashed } else { ClientAddress::Ignored };
+    fields.take("policy", Balance::new(policy?, header?, cookie?, address))
 }
 
 fn endpoint(message: &v1::Endpoint, at: KeyPath<'_>, problems: &mut Problems) -> Option<Endpoint> {

@@ -3,7 +3,7 @@
 use apigw_proto::v1;
 
 use crate::{
-    model::{Backend, BackendTls, Endpoint, Protocol},
+    model::{Backend, BackendTls, Balance, Endpoint, HashKey, Protocol},
     names::FilePath,
 };
 
@@ -12,10 +12,23 @@ impl From<&Backend> for v1::Backend {
         Self {
             name: backend.name().to_string(),
             endpoints: backend.endpoints().iter().map(Into::into).collect(),
-            balance: Some(v1::Balance { policy: backend.balance.to_string() }),
+            balance: Some((&backend.balance).into()),
             http2: backend.protocol == Protocol::Http2,
             tls: backend.tls().map(Into::into),
         }
+    }
+}
+
+impl From<&Balance> for v1::Balance {
+    fn from(balance: &Balance) -> Self {
+        let policy = balance.policy().to_string();
+        let (header, cookie, ip) = match balance {
+            Balance::RoundRobin | Balance::LeastRequests => ("", "", false),
+            Balance::Hash(HashKey::Header(name)) => (name.as_str(), "", false),
+            Balance::Hash(HashKey::Cookie(name)) => ("", name.as_str(), false),
+            Balance::Hash(HashKey::Ip) => ("", "", true),
+        };
+        Self { policy, header: header.into(), cookie: cookie.into(), ip }
     }
 }
 

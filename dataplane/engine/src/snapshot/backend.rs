@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -9,12 +10,15 @@ use std::{
 };
 
 use apigw_config::{
-    model::{self, BackendTls, Protocol},
+    model::{self, BackendTls, HashKey, Protocol},
     names::{BackendName, Scheme, UpstreamHost, UpstreamUrl},
 };
-use http::HeaderValue;
+use http::{HeaderValue, header::COOKIE};
 
-use crate::balance::{Balanced, Turns};
+use crate::{
+    balance::{Balanced, KeyHash, Turns},
+    fields::Fields,
+};
 
 /// Identity of an upstream's connections and addresses: as long as anything uses that scheme, host and port, in that backend
 /// and by its settings. Never used twice; the default is no upstream's.
@@ -113,6 +117,15 @@ impl Upstream {
         }
     }
 
+    /// By which every data plane knows it.
+    fn location(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        format!("{scheme}://{}:{}", self.host, self.port)
+    }
+
     fn is_at(&self, other: &Self) -> bool {
         (self.scheme, self.port) == (other.scheme, other.port) && self.host == other.host
     }
@@ -164,6 +177,8 @@ pub struct Backend {
     name: Option<BackendName>,
     base_path: Arc<str>,
     endpoints: Endpoints,
+    /// What an endpoint is found by; none: by nothing that a request says.
+    hash_key: Option<HashKey>,
 }
 
 #[derive(Debug)]
@@ -181,7 +196,7 @@ impl Backend {
     /// One endpoint without a name.
     pub(super) fn of_url(url: &UpstreamUrl, upstream: Arc<Upstream>) -> Self {
         let endpoints = Endpoints::One(Endpoint { upstream, state: None });
-        Self { name: None, base_path: url.base_path().into(), endpoints }
+        Self { name: None, base_path: url.base_path().into(), endpoints, hash_key: None }
     }
 
     /// A backend whose endpoints have these upstreams, with the state of those that the previous one had already.
@@ -198,15 +213,23 @@ impl Backend {
             Endpoint { upstream, state: Some(state) }
         };
         let mut endpoints: Vec<_> = upstreams.into_iter().map(endpoint).collect();
+        // By the URL as it would be written by anybody.
+        let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.upstream.location()).collect();
+        let weights = config.endpoints().iter().map(|endpoint| endpoint.weight);
+        let weighted = names.iter().map(String::as_str).zip(weights);
+        let hash_key = match &config.balance {
+            model::Balance::Hash(key) => Some(key.clone()),
+            model::Balance::RoundRobin | model::Balance::LeastRequests => None,
+        };
         let endpoints = match endpoints.len() {
             1 => Endpoints::One(endpoints.remove(0)),
             _ => Endpoints::Several {
                 id,
-                balanced: Balanced::new(config.endpoints().iter().map(|endpoint| endpoint.weight)),
+                balanced: Balanced::new(&config.balance, weighted),
                 endpoints: endpoints.into(),
             },
         };
-        Self { name: Some(config.name().clone()), base_path: config.base_path().into(), endpoints }
+        Self { name: Some(config.name().clone()), base_path: config.base_path().into(), endpoints, hash_key }
     }
 
     /// Its name; none: a route names its one endpoint by a URL.
@@ -239,10 +262,48 @@ impl Backend {
     }
 
     /// The endpoint for the next request, by one worker's memory of turns.
-    pub fn choose<'a>(&'a self, turns: &mut Turns) -> &'a Endpoint {
+    pub fn choose<'a>(&'a self, turns: &mut Turns, headers: &Fields, client: IpAddr) -> &'a Endpoint {
         match &self.endpoints {
             Endpoints::One(endpoint) => endpoint,
-            Endpoints::Several { id, balanced, endpoints } => &endpoints[turns.next(*id, balanced)],
+            Endpoints::Several { id, balanced, endpoints } => {
+                let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
+                let in_flight =
+                    |index: usize| endpoints[index].state.as_ref().map_or(0, |state| state.in_flight());
+                &endpoints[turns.next(*id, balanced, key, in_flight)]
+            }
         }
+    }
+}
+
+/// What a request says of the key; none: nothing.
+fn key_of(key: &HashKey, headers: &Fields, client: IpAddr) -> Option<KeyHash> {
+    match key {
+        HashKey::Header(name) => headers.get(name.as_http()).map(|value| KeyHash::of(value.as_bytes())),
+        HashKey::Cookie(name) => cookie(headers, name.as_str().as_bytes()).map(KeyHash::of),
+        HashKey::Ip => Some(match client {
+            IpAddr::V4(address) => KeyHash::of(&address.octets()),
+            IpAddr::V6(address) => KeyHash::of(&address.octets()),
+        }),
+    }
+}
+
+/// The value of the first cookie of that name (RFC 6265 section 4.2.1).
+fn cookie<'h>(headers: &'h Fields, name: &[u8]) -> Option<&'h [u8]> {
+    let pairs = headers.get_all(COOKIE).flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    let mut values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="));
+    values.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_among_others() {
+        let mut headers = Fields::new();
+        headers.append(COOKIE, HeaderValue::from_static("sessions=1; xsession=2"));
+        headers.append(COOKIE, HeaderValue::from_static("a=b;  session=3=4 ; session=5"));
+        assert_eq!(cookie(&headers, b"session"), Some(&b"3=4"[..]));
+        assert_eq!(cookie(&headers, b"b"), None);
     }
 }

@@ -1,0 +1,78 @@
+//! `gwctl backends`: one row for each endpoint of a backend on each data plane.
+
+use apigw_proto::v1;
+use serde::Serialize;
+
+use crate::output::{Grid, Style, Table};
+
+/// In the order of the data planes, then of the file.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct BackendsView(Vec<RowView>);
+
+#[derive(Debug, Serialize)]
+struct RowView {
+    data_plane: String,
+    backend: String,
+    url: String,
+    weight: u32,
+    in_flight: u32,
+}
+
+impl From<Vec<v1::EndpointState>> for BackendsView {
+    fn from(rows: Vec<v1::EndpointState>) -> Self {
+        let row = |v1::EndpointState { data_plane, backend, url, weight, in_flight }| RowView {
+            data_plane,
+            backend,
+            url,
+            weight,
+            in_flight,
+        };
+        Self(rows.into_iter().map(row).collect())
+    }
+}
+
+impl Table for BackendsView {
+    fn table(&self, style: Style) -> String {
+        let mut grid = Grid::new(["DATA PLANE", "BACKEND", "ENDPOINT", "WEIGHT", "IN FLIGHT"]);
+        for RowView { data_plane, backend, url, weight, in_flight } in &self.0 {
+            grid.push([
+                data_plane.as_str().into(),
+                backend.as_str().into(),
+                url.as_str().into(),
+                weight.to_string().into(),
+                in_flight.to_string().into(),
+            ]);
+        }
+        grid.render(style)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn view() -> BackendsView {
+        BackendsView::from(vec![v1::EndpointState {
+            data_plane: "dp-1".into(),
+            backend: "orders".into(),
+            url: "http://10.0.0.1:9000".into(),
+            weight: 2,
+            in_flight: 7,
+        }])
+    }
+
+    #[test]
+    fn every_endpoint_is_a_row() {
+        let expected = json!([{
+            "data_plane": "dp-1", "backend": "orders", "url": "http://10.0.0.1:9000", "weight": 2, "in_flight": 7,
+        }]);
+        assert_eq!(serde_json::to_value(view()).ok(), Some(expected));
+        let table = view().table(Style::Plain);
+        let expected = "DATA PLANE  BACKEND  ENDPOINT              WEIGHT  IN FLIGHT\n\
+                        dp-1        orders   http://10.0.0.1:9000  2       7\n";
+        assert_eq!(table, expected);
+    }
+}
