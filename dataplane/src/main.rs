@@ -15,6 +15,8 @@ mod descriptors;
 mod worker;
 /// Its bytes, in clear or not.
 mod socket;
+/// Small copies of them.
+mod pieces;
 /// TLS on both sides.
 mod tls;
 /// One client connection.

@@ -4,7 +4,6 @@ use std::{net::IpAddr, rc::Rc};
 
 use apigw_config::names::{AddressRange, Scheme};
 use apigw_engine::{client, fields::Fields};
-use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue,
     header::{
@@ -13,7 +12,7 @@ use http::{
     },
 };
 
-use crate::{http1::persistence::lists, tls::client_certificate::ClientCertificate};
+use crate::{http1::persistence::lists, pieces, tls::client_certificate::ClientCertificate};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -274,11 +273,11 @@ pub(crate) fn request_id(headers: &Fields, random: &mut fastrand::Rng) -> Header
 /// 24 hexadecimal digits.
 pub(crate) fn new_request_id(random: &mut fastrand::Rng) -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut digits = Vec::with_capacity(24);
-    for byte in random.u128(..).to_le_bytes().into_iter().take(12) {
-        digits.extend_from_slice(&[DIGITS[usize::from(byte & 15)], DIGITS[usize::from(byte >> 4)]]);
+    let mut digits = [0; 24];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(random.u128(..).to_le_bytes()) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte & 15)], DIGITS[usize::from(byte >> 4)]]);
     }
-    HeaderValue::from_maybe_shared(Bytes::from(digits)).expect("hexadecimal digits are visible ASCII")
+    HeaderValue::from_maybe_shared(pieces::copy(&digits)).expect("hexadecimal digits are visible ASCII")
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
+use crate::pieces;
+
 /// Read at once at first: enough for most heads with their bodies.
 const FEW_BYTES: usize = 8 << 10;
 
@@ -62,14 +64,14 @@ impl ReadBuffer {
             self.is_shared = true;
             return self.bytes.split_to(count).freeze();
         }
-        let taken = Bytes::copy_from_slice(&self.bytes[..count]);
+        let taken = pieces::copy(&self.bytes[..count]);
         self.discard(count);
         taken
     }
 
     /// All that has come, where that is little enough to be copied.
     pub(crate) fn copy(&self) -> Option<Bytes> {
-        (self.len() <= COPIED_BYTES).then(|| Bytes::copy_from_slice(&self.bytes))
+        (self.len() <= COPIED_BYTES).then(|| pieces::copy(&self.bytes))
     }
 
     /// Forgets the first bytes; there must be as many.
