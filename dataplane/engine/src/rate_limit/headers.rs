@@ -4,9 +4,10 @@
 //!
 //! What is the same in every answer of a route is made once; what is not is a few digits.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use apigw_config::{model::RateLimitScope, names::RouteName};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header::RETRY_AFTER};
 
 use super::{Decision, Quota, ScopeValue};
@@ -23,6 +24,9 @@ const SERVICE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The largest Integer of a structured field (RFC 9651 section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
+
+/// Of such a number, and what stands in front of the window's.
+const MOST_DIGITS: usize = "999999999999999".len() + ";t=".len();
 
 /// What is told of a caller who is told from others by his address.
 const BY_ADDRESS: &str = "ip";
@@ -125,10 +129,11 @@ impl LimitHeaders {
                 CountedBy::Address => HeaderValue::from_static(BY_ADDRESS),
             },
         );
+        let (service_limit, remaining) = self.service_limit(decision);
         if decision.remaining > 0 {
-            headers.append(REMAINING, HeaderValue::from(decision.remaining));
+            headers.append(REMAINING, remaining);
         }
-        headers.extend(self.service_limit(decision).map(|service_limit| (SERVICE_LIMIT, service_limit)));
+        headers.append(SERVICE_LIMIT, service_limit);
         if !decision.allowed {
             let seconds = retry_after_seconds(decision);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -137,14 +142,21 @@ impl LimitHeaders {
         }
     }
 
-    /// `t` is the time until there is more than `r`: of a refused request the same as Retry-After, which must not be
-    /// earlier (section 6 of the draft).
-    fn service_limit(&self, decision: &Decision) -> Option<HeaderValue> {
-        let remaining = decision.remaining.min(MAX_INTEGER);
+    /// `RateLimit`, and the number of remaining requests in it. `t` is the time until there is more than `r`: of a refused
+    /// request the same as Retry-After, which must not be earlier (section 6 of the draft).
+    fn service_limit(&self, decision: &Decision) -> (HeaderValue, HeaderValue) {
+        let mut digits = itoa::Buffer::new();
+        let remaining = digits.format(decision.remaining.min(MAX_INTEGER)).as_bytes();
+        let begin = self.service_limit.as_bytes();
+        let mut text = Vec::with_capacity(begin.len() + remaining.len() + MOST_DIGITS);
+        text.extend_from_slice(begin);
+        text.extend_from_slice(remaining);
+        let remaining = begin.len()..text.len();
+        text.extend_from_slice(b";t=");
         let window = whole_seconds(decision.next_after).min(MAX_INTEGER);
-        let mut text = String::with_capacity(self.service_limit.len() + 24);
-        write!(text, "{}{remaining};t={window}", self.service_limit).ok()?;
-        HeaderValue::try_from(text).ok()
+        text.extend_from_slice(digits.format(window).as_bytes());
+        let text = Bytes::from(text);
+        (visible(text.clone()), visible(text.slice(remaining)))
     }
 }
 
@@ -160,8 +172,12 @@ pub fn retry_after_seconds(decision: &Decision) -> u64 {
     whole_seconds(decision.retry_after).max(1)
 }
 
+fn visible(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).expect("configured names and numbers are visible ASCII")
+}
+
 fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("configured names and numbers are visible ASCII")
+    visible(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 fn whole_seconds(time: Duration) -> u64 {
