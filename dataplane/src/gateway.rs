@@ -16,6 +16,7 @@ use apigw_config::{
     wire::Revision,
 };
 use apigw_engine::Snapshot;
+use apigw_transport::tls::configured::FileBase;
 use arc_swap::ArcSwap;
 use tokio::{sync::watch, time::Instant};
 
@@ -28,7 +29,7 @@ use crate::{
     resolver::{self, Addresses},
     running::Running,
     serving::{ReadyTls, Serving},
-    tls::{FileBase, ServerTls, upstream::UpstreamTls},
+    tls::{ServerTls, upstream::UpstreamTls},
     worker::{Command, Cut, ListenerId, Shared, WorkerHandle, places::Places},
 };
 

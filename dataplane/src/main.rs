@@ -80,7 +80,7 @@ use apigw_engine::jwt::time::UnixTime;
 use apigw_transport::{
     address::Address,
     credentials::Credentials,
-    tls::{Renewal, TlsError},
+    tls::{Renewal, TlsError, configured::FileBase},
 };
 use clap::Parser;
 use prometheus::{IntCounter, core::Collector};
@@ -100,7 +100,6 @@ use crate::{
     metrics::{Metrics, gauges::States},
     options::Options,
     status::OwnStatus,
-    tls::FileBase,
 };
 
 /// Smaller and faster than the system's for the short lives of requests; see docs/dependencies.md.

@@ -15,7 +15,7 @@ pub(crate) mod client_certificate;
 pub(crate) mod upstream;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,8 +23,11 @@ use std::{
     time::Duration,
 };
 
-use apigw_config::{model, names::FilePath, problem::Problem};
-use apigw_transport::tls::pem::TlsError;
+use apigw_config::{model, problem::Problem};
+use apigw_transport::tls::{
+    configured::{Certificate, FileBase, NotAbsolute, Pair, Purpose, Section},
+    pem::TlsError,
+};
 use arc_swap::ArcSwap;
 use rustls::{ServerConfig, ServerConnection};
 use tokio::task::AbortHandle;
@@ -36,64 +39,11 @@ use self::{
 };
 use crate::gateway::problem;
 
-/// Where relative paths of a configuration begin.
-#[derive(Debug, Clone)]
-pub(crate) enum FileBase {
-    /// In the directory of the configuration file.
-    Directory(PathBuf),
-    /// Nowhere: whoever wrote the file has another machine.
-    Nowhere,
-}
-
-impl FileBase {
-    /// Of a configuration file.
-    pub(crate) fn of_file(path: &Path) -> Self {
-        Self::Directory(path.parent().map_or_else(PathBuf::new, Path::to_path_buf))
-    }
-
-    fn resolve(&self, path: &FilePath) -> Result<PathBuf, NotAbsolute> {
-        match self {
-            Self::Directory(directory) => Ok(directory.join(path.as_path())),
-            Self::Nowhere if path.as_path().is_absolute() => Ok(path.as_path().into()),
-            Self::Nowhere => Err(NotAbsolute { path: path.as_str().into() }),
-        }
-    }
-}
-
-/// A path that would begin in the directory of a file that is on another machine.
-#[derive(Debug, thiserror::Error)]
-#[error("not an absolute path, and no configuration file is here: {path:?}")]
-struct NotAbsolute {
-    path: String,
-}
-
 /// The paths of a configuration, on this machine.
 #[derive(Debug, Clone)]
 struct Paths {
     certificates: Vec<Pair>,
     authorities: Option<PathBuf>,
-}
-
-/// A certificate and its key.
-#[derive(Debug, Clone)]
-struct Pair {
-    /// As the configuration names it.
-    name: String,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Pair {
-    /// Whether it is the key's file of which this tells.
-    fn is_fault_of_key(&self, error: &TlsError) -> bool {
-        match error {
-            TlsError::DoesNotFit { .. } => true,
-            TlsError::Nothing { file, .. }
-            | TlsError::NotPem { file, .. }
-            | TlsError::Unusable { file, .. } => *file == self.key,
-            _ => false,
-        }
-    }
 }
 
 /// What clients are shown and judged by, now. Dropping it ends the following of its files.
@@ -112,13 +62,19 @@ struct Current {
     failures: AtomicU64,
 }
 
-/// When a certificate's time is over.
+/// A certificate in use.
 #[derive(Debug, Clone)]
-pub(crate) struct Expiry {
+pub(crate) struct InUse {
     /// Its file, as the configuration names it.
-    pub(crate) name: String,
-    /// In seconds since 1970.
+    pub(crate) file: String,
+    /// When its time is over, in seconds since 1970.
     pub(crate) not_after: i64,
+}
+
+impl InUse {
+    fn new(pair: &Pair, certificate: &Certificate) -> Self {
+        Self { file: pair.name.clone(), not_after: certificate.not_after }
+    }
 }
 
 impl ServerTls {
@@ -139,7 +95,10 @@ impl ServerTls {
         let seen = texts.seen();
         let (material, faults) = Material::new(texts, &paths, settings, None);
         let material = material.filter(|_| faults.is_empty()).ok_or_else(|| {
-            faults.iter().map(|fault| problem(&fault.path, fault.error.to_string())).collect::<Vec<_>>()
+            faults
+                .iter()
+                .map(|fault| problem(&fault.section.key(fault.purpose), fault.error.to_string()))
+                .collect::<Vec<_>>()
         })?;
         let material = ArcSwap::from_pointee(material);
         let current = Current { settings: settings.clone(), paths, material, failures: AtomicU64::new(0) };
@@ -163,9 +122,11 @@ impl ServerTls {
         ClientCertificate::new(session.peer_certificates()?, self.current.settings.forwarding)
     }
 
-    /// Of every certificate in use.
-    pub(crate) fn expiries(&self) -> Vec<Expiry> {
-        self.current.material.load().expiries().collect()
+    /// Every certificate that clients are shown, in the order of the configuration.
+    pub(crate) fn in_use(&self) -> Vec<InUse> {
+        let material = self.current.material.load();
+        let pairs = self.current.paths.certificates.iter().zip(material.certificates());
+        pairs.map(|(pair, certificate)| InUse::new(pair, certificate)).collect()
     }
 
     /// How often what the files said was of no use.
@@ -209,18 +170,25 @@ impl Drop for ServerTls {
 impl Paths {
     fn new(settings: &model::ServerTls, base: &FileBase) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut resolve = |key: &str, path: &FilePath| {
-            base.resolve(path).map_err(|error| problems.push(problem(key, error.to_string()))).ok()
-        };
-        let pairs = settings.certificates().iter().enumerate().filter_map(|(index, files)| {
-            let certificate = resolve(&material::certificate_key(index), &files.cert_file);
-            let key = resolve(&material::private_key_key(index), &files.key_file);
-            let name = files.cert_file.as_str().into();
-            Some(Pair { name, certificate: certificate?, key: key? })
+        let mut certificates = Vec::new();
+        for (index, files) in settings.certificates().iter().enumerate() {
+            match Pair::new(files, base) {
+                Ok(pair) => certificates.push(pair),
+                Err(faults) => problems.extend(unfound(Section::Server(index), faults)),
+            }
+        }
+        let authorities = settings.client_auth.ca_file().and_then(|path| {
+            let resolved = base.resolve(path).map_err(|error| [(Purpose::Authorities, error)]);
+            resolved.map_err(|fault| problems.extend(unfound(Section::Clients, fault))).ok()
         });
-        let certificates = pairs.collect();
-        let authorities = settings.client_auth.ca_file();
-        let authorities = authorities.and_then(|path| resolve(material::AUTHORITIES_KEY, path));
         if problems.is_empty() { Ok(Self { certificates, authorities }) } else { Err(problems) }
     }
+}
+
+/// Paths that begin nowhere, as problems.
+fn unfound(
+    section: Section,
+    faults: impl IntoIterator<Item = (Purpose, NotAbsolute)>,
+) -> impl Iterator<Item = Problem> {
+    faults.into_iter().map(move |(purpose, error)| problem(&section.key(purpose), error.to_string()))
 }

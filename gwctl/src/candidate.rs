@@ -16,6 +16,7 @@ use apigw_config::{
     wire::{self, Revision},
 };
 use apigw_engine::Snapshot;
+use apigw_transport::tls::configured::FileBase;
 
 use crate::failure::Failure;
 
@@ -27,6 +28,8 @@ pub(crate) struct Candidate {
     /// As named on the command line.
     pub(crate) file: String,
     pub(crate) content: Vec<u8>,
+    /// Where paths in it begin.
+    pub(crate) base: FileBase,
 }
 
 impl Candidate {
@@ -35,10 +38,10 @@ impl Candidate {
         let unreadable = |error| Failure::Unreadable { file: path.to_owned(), error };
         if path.as_os_str() == "-" {
             let content = read_bounded(io::stdin().lock()).map_err(unreadable)?;
-            return Ok(Self { file: "<stdin>".to_owned(), content });
+            return Ok(Self { file: "<stdin>".to_owned(), content, base: FileBase::Nowhere });
         }
         let content = File::open(path).and_then(read_bounded).map_err(unreadable)?;
-        Ok(Self { file: path.display().to_string(), content })
+        Ok(Self { file: path.display().to_string(), content, base: FileBase::of_file(path) })
     }
 
     /// Makes it ready to judge requests by.

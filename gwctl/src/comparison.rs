@@ -32,7 +32,7 @@ pub(crate) async fn compare(
     let kept = if sides.iter().any(is_revision) { connect().await?.history().await? } else { Vec::new() };
     let meaning = async |side: &Side| match side {
         Side::File(path) => {
-            let Candidate { file, content } = Candidate::read(path)?;
+            let Candidate { file, content, .. } = Candidate::read(path)?;
             apigw_config::read(&file, &content).map_err(|problems| Failure::NotLegal { problems })
         }
         Side::Revision(reference) => {

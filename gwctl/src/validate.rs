@@ -2,10 +2,13 @@
 
 use std::{path::Path, time::SystemTime};
 
+use apigw_config::problem::Problem;
 use apigw_engine::{
+    Snapshot,
     checks::{self, Outcome, Source},
     jwt::time::UnixTime,
 };
+use apigw_transport::tls::configured::{self, Fault, FileBase};
 use serde::Serialize;
 
 use crate::{
@@ -48,14 +51,17 @@ impl From<Outcome> for TestView {
 pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
     let candidate = Candidate::read(path)?;
     let source = Source { file: &candidate.file, content: &candidate.content };
-    let (problems, outcomes, mut warnings) = match candidate.compile_with_checks() {
+    let (problems, outcomes, warnings) = match candidate.compile_with_checks() {
         Ok((snapshot, checks)) => {
             let now = UnixTime::of(SystemTime::now());
-            (Vec::new(), checks::judge(&snapshot, &checks, None, now), checks::warnings(&snapshot))
+            let (mut problems, mut warnings) = certificates(&snapshot, &candidate.base);
+            warnings.extend(checks::warnings(&snapshot));
+            checks::locate(&mut problems, source);
+            checks::locate(&mut warnings, source);
+            (problems, checks::judge(&snapshot, &checks, None, now), warnings)
         }
         Err(problems) => (problems, Vec::new(), Vec::new()),
     };
-    checks::locate(&mut warnings, source);
     let failures = outcomes.iter().filter_map(|outcome| outcome.problem(&candidate.file, &candidate.content));
     let problems: Vec<_> = problems.into_iter().chain(failures).map(ProblemView::from).collect();
     Ok(Validation {
@@ -65,6 +71,20 @@ pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
         tests: outcomes.into_iter().map(TestView::from).collect(),
         file: candidate.file,
     })
+}
+
+/// What is wrong with the files of certificates, without places: problems, and warnings of files that another machine may have.
+fn certificates(snapshot: &Snapshot, base: &FileBase) -> (Vec<Problem>, Vec<Problem>) {
+    let faults = configured::check(snapshot.config(), base);
+    let (elsewhere, here): (Vec<_>, Vec<_>) =
+        faults.into_iter().partition(|fault| fault.error.is_of_another_machine());
+    let problem = |Fault { path, error }: Fault| Problem {
+        file: String::new(),
+        position: None,
+        path,
+        message: error.to_string(),
+    };
+    (here.into_iter().map(problem).collect(), elsewhere.into_iter().map(problem).collect())
 }
 
 impl Table for Validation {

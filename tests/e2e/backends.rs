@@ -10,7 +10,6 @@ use apigw_tests::{
     gateway::{DataPlane, Fleet, Gateway, Source, gwctl, gwctl_json},
     load::{Load, Reuse},
     origin::{Origin, ok},
-    programs::Programs,
     waiting::eventually,
 };
 use serde_json::Value;
@@ -345,26 +344,4 @@ fn files_of_backends_are_renewed_while_they_are_in_use() {
     eventually("the new authority is believed", || {
         (client::get(gateway.address(), "/x").status() == 200).then_some(())
     });
-}
-
-#[test]
-fn files_of_backends_that_are_of_no_use_are_problems_with_their_line() {
-    let ([upstream], authority) = (endpoints(), Authority::new());
-    let (good, other) = (authority.identity(), authority.identity());
-    let secure = secure_upstream(&good, "", &upstream);
-    let refused = |tls: &str, key: &str, message: &str| {
-        let file = ConfigFile::new(secured(&secure, tls));
-        let path = file.path().display().to_string();
-        let flags = ["--config", &path, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-        let finished = Programs::built().output("dataplane", &flags);
-        assert_eq!(finished.code, Some(1), "{finished:?}");
-        let place = format!("{path}:4:");
-        let text = &finished.stderr;
-        assert!(text.contains(&place) && text.contains(key) && text.contains(message), "{text}");
-    };
-    refused("ca_file: missing.pem", "backends[0].tls.ca_file", "cannot read");
-    refused(&file_key("ca_file", &good, "key.pem"), "backends[0].tls.ca_file", "has no certificate");
-    let pair = [file_key("cert_file", &good, "cert.pem"), file_key("key_file", &other, "key.pem")];
-    let pair = format!("{}, {}", file_key("ca_file", &good, "ca.pem"), pair.join(", "));
-    refused(&pair, "backends[0].tls.key_file", "is not that of the certificate");
 }

@@ -127,29 +127,87 @@ fn certificates_are_renewed_while_connections_go_on() {
     assert_eq!(shown().as_ref(), Some(identity.certificate()), "the one before stays in use");
 }
 
+/// What a data plane and `gwctl validate` say of a file, which neither takes: the same.
+fn refused(file: &ConfigFile) -> String {
+    let path = file.path().display().to_string();
+    let flags = ["--config", &path, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let finished = Programs::built().output("dataplane", &flags);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let validated = Programs::built().output("gwctl", &["validate", &path]);
+    assert_eq!(validated.code, Some(1), "{validated:?}");
+    for line in validated.stdout.lines() {
+        assert!(line.starts_with(&path) && finished.stderr.contains(line), "{line}: {finished:?}");
+    }
+    validated.stdout.replace(&path, "FILE")
+}
+
+/// What is wrong with files of a certificate, by the file at fault.
+const FAULTS: [(Flaw, &str, &str); 3] = [
+    (Flaw::OtherKey, "key_file", "is not that of the certificate"),
+    (Flaw::Expired, "cert_file", "has expired"),
+    (Flaw::NotYet, "cert_file", "is not valid yet"),
+];
+
 #[test]
 fn files_of_no_use_are_problems_with_their_line() {
     let (authority, upstream) = (Authority::new(), mirror());
-    let refused = |identity: &Identity| {
-        let file = ConfigFile::new(document(&[identity], "", &upstream));
-        let path = file.path().display().to_string();
-        let flags = ["--config", &path, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-        let finished = Programs::built().output("dataplane", &flags);
-        assert_eq!(finished.code, Some(1), "{finished:?}");
-        (path, finished.stderr)
-    };
-    let (good, other) = (authority.identity(), authority.identity());
-    fs::copy(other.path("key.pem"), good.path("key.pem")).expect("a copy");
-    let (path, text) = refused(&good);
-    let place = format!("{path}:2:");
-    assert!(text.contains(&place) && text.contains("server.tls.certificates[0].key_file"), "{text}");
-    assert!(text.contains("is not that of the certificate"), "{text}");
-    let (_, text) = refused(&authority.identity_with(Flaw::Expired, &authority));
-    assert!(text.contains("server.tls.certificates[0].cert_file") && text.contains("has expired"), "{text}");
-    let (_, text) = refused(&authority.identity_with(Flaw::NotYet, &authority));
-    assert!(text.contains("is not valid yet"), "{text}");
+    let refused = |identity: &Identity| refused(&ConfigFile::new(document(&[identity], "", &upstream)));
+    for (flaw, key, fault) in FAULTS {
+        let text = refused(&authority.identity_with(flaw, &authority));
+        assert!(text.starts_with("FILE:2:") && text.lines().count() == 1, "{flaw:?}: {text}");
+        assert!(text.contains(&format!("server.tls.certificates[0].{key}: ")), "{flaw:?}: {text}");
+        assert!(text.contains(fault), "{flaw:?}: {text}");
+    }
+    let good = authority.identity();
+    fs::write(good.path("key.pem"), "nothing\n").expect("it is written");
+    assert!(refused(&good).contains("[0].key_file: ") && refused(&good).contains("has no private key"));
     fs::remove_file(good.path("cert.pem")).expect("it was there");
-    assert!(refused(&good).1.contains("cannot read"));
+    assert!(refused(&good).contains("[0].cert_file: cannot read "));
+}
+
+#[test]
+fn files_of_backends_that_are_of_no_use_are_problems_with_their_line() {
+    let authority = Authority::new();
+    let refused = |identity: &Identity, authorities: &str| {
+        let tls = format!("{{ca_file: \"{authorities}\", {}", &files(identity)[1..]);
+        let backend = format!("{{name: b, endpoints: [{{url: \"https://127.0.0.1:1\"}}], tls: {tls}}}");
+        let route = "{name: r, match: {path_prefix: /}, backend: b}";
+        refused(&ConfigFile::new(format!("backends:\n- {backend}\nroutes:\n- {route}\n")))
+    };
+    for (flaw, key, fault) in FAULTS {
+        let identity = authority.identity_with(flaw, &authority);
+        let text = refused(&identity, &identity.path("ca.pem").display().to_string());
+        assert!(text.starts_with("FILE:2:") && text.lines().count() == 1, "{flaw:?}: {text}");
+        assert!(
+            text.contains(&format!("backends[0].tls.{key}: ")) && text.contains(fault),
+            "{flaw:?}: {text}"
+        );
+    }
+    let good = authority.identity();
+    fs::write(good.path("ca.pem"), "nothing\n").expect("it is written");
+    let text = refused(&good, &good.path("ca.pem").display().to_string());
+    assert!(text.contains("backends[0].tls.ca_file: ") && text.contains("has no certificate"), "{text}");
+    assert!(refused(&authority.identity(), "missing.pem").contains("backends[0].tls.ca_file: cannot read "));
+}
+
+#[test]
+fn files_of_another_machine_are_warned_of() {
+    let upstream = mirror();
+    let document = |path: &str| {
+        let tls = format!("tls: {{certificates: [{{cert_file: {path}/a.pem, key_file: {path}/a.key}}]}}");
+        ConfigFile::new(Document::new().server(&tls).route("all", "/", upstream.url()))
+    };
+    let validated = |path: &str| {
+        let file = document(path);
+        let path = file.path().display().to_string();
+        let finished = Programs::built().output("gwctl", &["validate", &path]);
+        (finished.code, finished.stdout.replace(&path, "FILE"))
+    };
+    let (code, text) = validated("/nowhere/of/this/machine");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.starts_with("warning: FILE:2:") && text.ends_with("FILE: ok\n"), "{text}");
+    let (code, text) = validated("/tmp");
+    assert!(code == Some(1) && text.starts_with("FILE:2:"), "the directory is here: {text}");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub enum Flaw {
     NotYet,
     /// It is for another name.
     OtherName,
+    /// The key beside it is that of another.
+    OtherKey,
 }
 
 /// A certificate, its key and those who vouch for others, in files of a directory that goes with this.
@@ -108,17 +110,20 @@ impl Authority {
     fn issue(&self, flaw: Flaw, trusted: &Self, directory: &Path) -> CertificateDer<'static> {
         let names = match flaw {
             Flaw::OtherName => vec!["elsewhere.example".to_owned()],
-            Flaw::None | Flaw::Expired | Flaw::NotYet => vec!["localhost".into(), "127.0.0.1".into()],
+            Flaw::None | Flaw::Expired | Flaw::NotYet | Flaw::OtherKey => {
+                vec!["localhost".into(), "127.0.0.1".into()]
+            }
         };
         let mut params = CertificateParams::new(names).expect("the names are legal");
         match flaw {
             Flaw::Expired => params.not_after = date_time_ymd(2001, 1, 1),
             Flaw::NotYet => params.not_before = date_time_ymd(4000, 1, 1),
-            Flaw::None | Flaw::OtherName => {}
+            Flaw::None | Flaw::OtherName | Flaw::OtherKey => {}
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
         replace(&directory.join("cert.pem"), &pem("CERTIFICATE", &certificate));
+        let key = if flaw == Flaw::OtherKey { KeyPair::generate().expect("a key") } else { key };
         replace(&directory.join("key.pem"), &pem("PRIVATE KEY", &key.serialize_der()));
         replace(&directory.join("ca.pem"), &pem("CERTIFICATE", &trusted.certificate));
         certificate

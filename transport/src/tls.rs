@@ -5,6 +5,8 @@
 
 /// One file, read.
 pub mod pem;
+/// The files that a configuration names.
+pub mod configured;
 /// What the three files say, made ready.
 mod material;
 /// Whether what the files say now is of use.

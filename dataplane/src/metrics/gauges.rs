@@ -15,7 +15,7 @@ use prometheus::{
 use tokio::time::Instant;
 
 use super::families::{counter, counters, gauge, gauges, to_f64};
-use crate::{installation::History, running::Running, serving::Serving, tls::Expiry};
+use crate::{installation::History, running::Running, serving::Serving, tls::InUse};
 
 /// Where configurations come from, by the names that `gwctl status` has for it.
 const SOURCES: [(&str, ConfigSource); 3] =
@@ -137,16 +137,19 @@ fn of_certificates(serving: &Serving) -> Vec<MetricFamily> {
         return Vec::new();
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
-    let expiry = |Expiry { name, not_after }: &Expiry| gauge(&[("certificate", name)], *not_after as f64);
+    let expiry =
+        |certificate: &InUse| gauge(&[("certificate", &certificate.file)], certificate.not_after as f64);
+    let backends = serving.snapshot.config().backends().iter();
+    let mut certificates = tls.map(|tls| tls.in_use()).unwrap_or_default();
+    certificates.extend(backends.filter_map(|backend| upstream.in_use(backend)));
     // A file may stand in the configuration twice, a series must not.
-    let mut expiries = tls.map(|tls| tls.expiries()).unwrap_or_default();
-    expiries.sort_by(|a, b| a.name.cmp(&b.name));
-    expiries.dedup_by(|a, b| a.name == b.name);
+    certificates.sort_by(|a, b| a.file.cmp(&b.file));
+    certificates.dedup_by(|a, b| a.file == b.file);
     vec![
         gauges(
             "apigw_certificate_expiry_timestamp_seconds",
             "When the time of a certificate in use is over.",
-            expiries.iter().map(expiry).collect(),
+            certificates.iter().map(expiry).collect(),
         ),
         counters(
             "apigw_certificate_renewal_failures_total",

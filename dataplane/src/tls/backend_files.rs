@@ -8,15 +8,19 @@ use std::{
     },
 };
 
-use apigw_config::{model::BackendTls, names::FilePath, problem::Problem};
-use apigw_transport::tls::pem::{self, TlsError};
+use apigw_config::{model::BackendTls, problem::Problem};
+use apigw_transport::tls::{
+    configured::{Certificate, FileBase, Pair, PairTexts, Purpose, Section, Text, UnusableFile},
+    pem::{self, TlsError},
+};
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, sign::SingleCertAndKey};
 use tokio::task::AbortHandle;
 
 use super::{
-    FileBase, Pair,
+    InUse,
     renewal::{self, Renewable, Seen},
+    unfound,
 };
 use crate::gateway::problem;
 
@@ -32,7 +36,7 @@ struct Renewed {
     paths: Paths,
     /// Where no file names others.
     platform_roots: Option<Arc<RootCertStore>>,
-    client: ArcSwap<ClientConfig>,
+    client: ArcSwap<Client>,
     failures: AtomicU64,
 }
 
@@ -45,17 +49,16 @@ struct Paths {
 /// Contents of the files.
 struct Texts {
     authorities: Option<Text>,
-    pair: Option<(Text, Text)>,
+    pair: Option<PairTexts>,
 }
 
-type Text = Result<Vec<u8>, TlsError>;
-
-/// The key beneath `tls` that names a file of no use.
-type Fault = (&'static str, TlsError);
-
-const AUTHORITIES: &str = "ca_file";
-const CERTIFICATE: &str = "cert_file";
-const KEY: &str = "key_file";
+/// What is made of them.
+#[derive(Debug)]
+struct Client {
+    config: Arc<ClientConfig>,
+    /// What endpoints are shown; none: nothing.
+    shown: Option<InUse>,
+}
 
 impl BackendFiles {
     /// Reads the files of the backend at that place in the configuration, and begins to follow them. Blocks.
@@ -68,12 +71,12 @@ impl BackendFiles {
         base: &FileBase,
         platform_roots: Option<&Arc<RootCertStore>>,
     ) -> Result<Arc<Self>, Vec<Problem>> {
-        let key = |key: &str| format!("backends[{backend}].tls.{key}");
-        let paths = Paths::new(settings, base, key)?;
+        let section = Section::Backend(backend);
+        let paths = Paths::new(settings, base, section)?;
         let texts = paths.read();
         let seen = texts.seen();
-        let client = client(texts, &paths, platform_roots)
-            .map_err(|(fault, error)| vec![problem(&key(fault), error.to_string())])?;
+        let client = Client::new(texts, &paths, platform_roots)
+            .map_err(|fault| vec![problem(&section.key(fault.purpose), fault.error.to_string())])?;
         let renewed = Arc::new(Renewed {
             paths,
             platform_roots: platform_roots.map(Arc::clone),
@@ -86,7 +89,12 @@ impl BackendFiles {
 
     /// For a connection that is made now.
     pub(super) fn client(&self) -> Arc<ClientConfig> {
-        self.renewed.client.load_full()
+        Arc::clone(&self.renewed.client.load().config)
+    }
+
+    /// The certificate that endpoints are shown.
+    pub(super) fn in_use(&self) -> Option<InUse> {
+        self.renewed.client.load().shown.clone()
     }
 
     /// How often what the files said was of no use.
@@ -102,36 +110,29 @@ impl Drop for BackendFiles {
 }
 
 impl Paths {
-    fn new(
-        settings: &BackendTls,
-        base: &FileBase,
-        key: impl Fn(&str) -> String,
-    ) -> Result<Self, Vec<Problem>> {
+    fn new(settings: &BackendTls, base: &FileBase, section: Section) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut resolve = |name: &str, path: &FilePath| {
-            base.resolve(path).map_err(|error| problems.push(problem(&key(name), error.to_string()))).ok()
-        };
-        let authorities = settings.ca_file.as_ref().and_then(|path| resolve(AUTHORITIES, path));
+        let authorities = settings.ca_file.as_ref().and_then(|path| {
+            let resolved = base.resolve(path).map_err(|error| [(Purpose::Authorities, error)]);
+            resolved.map_err(|fault| problems.extend(unfound(section, fault))).ok()
+        });
         let pair = settings.certificate.as_ref().and_then(|files| {
-            let certificate = resolve(CERTIFICATE, &files.cert_file);
-            let key = resolve(KEY, &files.key_file);
-            Some(Pair { name: files.cert_file.as_str().into(), certificate: certificate?, key: key? })
+            Pair::new(files, base).map_err(|faults| problems.extend(unfound(section, faults))).ok()
         });
         if problems.is_empty() { Ok(Self { authorities, pair }) } else { Err(problems) }
     }
 
     fn read(&self) -> Texts {
-        let pair = self.pair.as_ref();
         Texts {
             authorities: self.authorities.as_deref().map(pem::read),
-            pair: pair.map(|pair| (pem::read(&pair.certificate), pem::read(&pair.key))),
+            pair: self.pair.as_ref().map(Pair::read),
         }
     }
 }
 
 impl Texts {
     fn seen(&self) -> Seen {
-        let pair = self.pair.iter().flat_map(|(certificate, key)| [certificate, key]);
+        let pair = self.pair.iter().flat_map(PairTexts::both);
         Seen(pair.chain(&self.authorities).map(|text| text.as_ref().ok().cloned()).collect())
     }
 }
@@ -148,8 +149,8 @@ impl Renewable for Renewed {
     }
 
     fn renew(&self, texts: Texts) -> Result<(), TlsError> {
-        let client = client(texts, &self.paths, self.platform_roots.as_ref());
-        self.client.store(Arc::new(client.map_err(|(_, error)| error)?));
+        let client = Client::new(texts, &self.paths, self.platform_roots.as_ref());
+        self.client.store(Arc::new(client.map_err(|fault| fault.error)?));
         Ok(())
     }
 
@@ -158,36 +159,36 @@ impl Renewable for Renewed {
     }
 }
 
-fn client(
-    texts: Texts,
-    paths: &Paths,
-    platform_roots: Option<&Arc<RootCertStore>>,
-) -> Result<ClientConfig, Fault> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let roots = match (texts.authorities, &paths.authorities) {
-        (Some(text), Some(file)) => {
-            let read = text.and_then(|text| pem::authorities(&text, file));
-            Arc::new(read.map_err(|error| (AUTHORITIES, error))?)
-        }
-        _ => platform_roots.map_or_else(|| Arc::new(RootCertStore::empty()), Arc::clone),
-    };
-    let unsupported = |source| (AUTHORITIES, TlsError::Unsupported { source });
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(unsupported)?;
-    let builder = builder.with_root_certificates(roots);
-    let mut client = match (texts.pair, &paths.pair) {
-        (Some((certificate, key)), Some(pair)) => {
-            let certificate = certificate.map_err(|error| (CERTIFICATE, error))?;
-            let key = key.map_err(|error| (KEY, error))?;
-            let certified = pem::certified((&pair.certificate, &certificate), (&pair.key, &key), &provider);
-            let certified = certified.map_err(|error| {
-                let fault = if pair.is_fault_of_key(&error) { KEY } else { CERTIFICATE };
-                (fault, error)
-            })?;
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
-        }
-        _ => builder.with_no_client_auth(),
-    };
-    client.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(client)
+impl Client {
+    fn new(
+        texts: Texts,
+        paths: &Paths,
+        platform_roots: Option<&Arc<RootCertStore>>,
+    ) -> Result<Self, UnusableFile> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let of_authorities = |error| UnusableFile { purpose: Purpose::Authorities, error };
+        let roots = match (texts.authorities, &paths.authorities) {
+            (Some(text), Some(file)) => {
+                let read = text.and_then(|text| pem::authorities(&text, file));
+                Arc::new(read.map_err(of_authorities)?)
+            }
+            _ => platform_roots.map_or_else(|| Arc::new(RootCertStore::empty()), Arc::clone),
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .map_err(|source| of_authorities(TlsError::Unsupported { source }))?;
+        let builder = builder.with_root_certificates(roots);
+        let (mut config, shown) = match (texts.pair, &paths.pair) {
+            (Some(texts), Some(pair)) => {
+                let certificate = Certificate::new(pair, texts, &provider)?;
+                let shown = InUse::new(pair, &certificate);
+                let resolver = SingleCertAndKey::from(certificate.key);
+                (builder.with_client_cert_resolver(Arc::new(resolver)), Some(shown))
+            }
+            _ => (builder.with_no_client_auth(), None),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config: Arc::new(config), shown })
+    }
 }

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use apigw_config::model::{self, ClientAuth, TlsVersion};
-use apigw_transport::tls::pem::{self, TlsError};
+use apigw_transport::tls::{
+    configured::{Certificate, Pair, PairTexts, Purpose, Section, Text, UnusableFile},
+    pem::{self, TlsError},
+};
 use rustls::{
     RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -14,55 +17,46 @@ use rustls::{
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use super::{Expiry, Paths, renewal::Seen};
+use super::{Paths, renewal::Seen};
 
 /// What is spoken inside of TLS (RFC 7301), the better first. A client of HTTP/2 begins with its preface, by which the
 /// connection knows it, in TLS as in clear.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// A problem's key of the authorities.
-pub(super) const AUTHORITIES_KEY: &str = "server.tls.client_auth.ca_file";
-
-/// A problem's key of a certificate.
-pub(super) fn certificate_key(index: usize) -> String {
-    format!("server.tls.certificates[{index}].cert_file")
-}
-
-/// A problem's key of a certificate's key.
-pub(super) fn private_key_key(index: usize) -> String {
-    format!("server.tls.certificates[{index}].key_file")
-}
-
 /// The contents of all files, in the order of the configuration.
 pub(super) struct Texts {
-    pairs: Vec<(Text, Text)>,
+    pairs: Vec<PairTexts>,
     authorities: Option<Text>,
 }
-
-type Text = Result<Vec<u8>, TlsError>;
 
 /// A file of no use.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// The key that names it.
-    pub(super) path: String,
+    /// Where the configuration names it.
+    pub(super) section: Section,
+    /// What it is for.
+    pub(super) purpose: Purpose,
     pub(super) error: TlsError,
+}
+
+impl Fault {
+    fn of_authorities(error: TlsError) -> Self {
+        Self { section: Section::Clients, purpose: Purpose::Authorities, error }
+    }
 }
 
 impl Texts {
     pub(super) fn read(paths: &Paths) -> Self {
-        let pair = |pair: &super::Pair| (pem::read(&pair.certificate), pem::read(&pair.key));
         Self {
-            pairs: paths.certificates.iter().map(pair).collect(),
+            pairs: paths.certificates.iter().map(Pair::read).collect(),
             authorities: paths.authorities.as_deref().map(pem::read),
         }
     }
 
     /// What they say, to be compared; one that cannot be read says nothing.
     pub(super) fn seen(&self) -> Seen {
-        let pairs = self.pairs.iter().flat_map(|(certificate, key)| [certificate, key]);
+        let pairs = self.pairs.iter().flat_map(PairTexts::both);
         Seen(pairs.chain(&self.authorities).map(|text| text.as_ref().ok().cloned()).collect())
     }
 }
@@ -81,15 +75,6 @@ impl std::fmt::Debug for Material {
     }
 }
 
-/// A certificate with its key, and whom it is for.
-#[derive(Debug)]
-struct Certificate {
-    key: Arc<CertifiedKey>,
-    /// In lower case.
-    names: Vec<String>,
-    expiry: Expiry,
-}
-
 impl Material {
     /// Of these contents; what is of no use stays as it was before. None: it was not there before.
     pub(super) fn new(
@@ -102,10 +87,15 @@ impl Material {
         let mut faults = Vec::new();
         let pairs = texts.pairs.into_iter().enumerate();
         let certificates: Vec<_> = pairs
-            .map(|(index, pair)| {
-                let read = Certificate::read(index, pair, paths, &provider);
+            .map(|(index, texts)| {
+                let read = Certificate::new(&paths.certificates[index], texts, &provider);
+                let fault = |UnusableFile { purpose, error }| Fault {
+                    section: Section::Server(index),
+                    purpose,
+                    error,
+                };
                 read.map(Arc::new)
-                    .map_err(|fault| faults.push(fault))
+                    .map_err(|error| faults.push(fault(error)))
                     .ok()
                     .or_else(|| Some(Arc::clone(before?.certificates.get(index)?)))
             })
@@ -113,60 +103,23 @@ impl Material {
         let authorities = texts.authorities.map(|text| {
             let file = paths.authorities.as_deref().unwrap_or(Path::new(""));
             let read = text.and_then(|text| pem::authorities(&text, file)).map(Arc::new);
-            let fault = |error| faults.push(Fault { path: AUTHORITIES_KEY.into(), error });
+            let fault = |error| faults.push(Fault::of_authorities(error));
             read.map_err(fault).ok().or_else(|| before?.authorities.clone())
         });
         let certificates = certificates.into_iter().collect::<Option<Vec<_>>>();
         let authorities = authorities.map_or(Some(None), |authorities| authorities.map(Some));
         let material = certificates.zip(authorities).and_then(|(certificates, authorities)| {
             let server = server(&certificates, authorities.as_ref(), settings, &provider);
-            let fault = |error| faults.push(Fault { path: AUTHORITIES_KEY.into(), error });
+            let fault = |error| faults.push(Fault::of_authorities(error));
             let server = Arc::new(server.map_err(fault).ok()?);
             Some(Self { server, certificates, authorities })
         });
         (material, faults)
     }
 
-    pub(super) fn expiries(&self) -> impl Iterator<Item = Expiry> {
-        self.certificates.iter().map(|certificate| certificate.expiry.clone())
-    }
-}
-
-impl Certificate {
-    fn read(
-        index: usize,
-        (certificate, key): (Text, Text),
-        paths: &Paths,
-        provider: &CryptoProvider,
-    ) -> Result<Self, Fault> {
-        let pair = &paths.certificates[index];
-        let of_certificate = |error| Fault { path: certificate_key(index), error };
-        let of_key = |error| Fault { path: private_key_key(index), error };
-        let (certificate, key) = (certificate.map_err(of_certificate)?, key.map_err(of_key)?);
-        let certificate = (&*pair.certificate, &*certificate);
-        let key = pem::certified(certificate, (&pair.key, &key), provider).map_err(|error| {
-            if pair.is_fault_of_key(&error) { of_key(error) } else { of_certificate(error) }
-        })?;
-        let file = || pair.certificate.clone();
-        let not_x509 = || TlsError::NotX509 { file: file() };
-        let leaf = key.cert.first().ok_or_else(|| of_certificate(not_x509()))?;
-        let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| of_certificate(not_x509()))?;
-        let (validity, now) = (leaf.validity(), x509_parser::time::ASN1Time::now());
-        if validity.not_after < now {
-            return Err(of_certificate(TlsError::Expired { file: file() }));
-        }
-        if validity.not_before > now {
-            return Err(of_certificate(TlsError::NotValidYet { file: file() }));
-        }
-        let names = leaf.subject_alternative_name().ok().flatten().map(|names| &names.value.general_names);
-        let dns_name = |name: &GeneralName<'_>| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        };
-        let names = names.into_iter().flatten().filter_map(dns_name).collect();
-        let expiry = Expiry { name: pair.name.clone(), not_after: validity.not_after.timestamp() };
-        drop(leaf);
-        Ok(Self { key: Arc::new(key), names, expiry })
+    /// In the order of the configuration.
+    pub(super) fn certificates(&self) -> &[Arc<Certificate>] {
+        &self.certificates
     }
 }
 

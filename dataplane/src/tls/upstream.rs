@@ -15,10 +15,11 @@ use apigw_config::{
     problem::Problem,
 };
 use apigw_engine::{Snapshot, snapshot::Upstream};
+use apigw_transport::tls::configured::FileBase;
 use rustls::{AlertDescription, ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{FileBase, backend_files::BackendFiles};
+use super::{InUse, backend_files::BackendFiles};
 use crate::{gateway::problem, socket::stream::Stream};
 
 /// Why there is nobody to vouch for upstreams.
@@ -137,6 +138,11 @@ impl UpstreamTls {
     /// Whether any backend names files.
     pub(crate) fn has_files(&self) -> bool {
         !self.own.is_empty()
+    }
+
+    /// The certificate that a backend's endpoints are shown.
+    pub(crate) fn in_use(&self, backend: &Backend) -> Option<InUse> {
+        self.own.get(backend.tls()?)?.in_use()
     }
 
     /// How often what files of backends said was of no use.
