@@ -98,6 +98,7 @@ impl Gateway for GatewayService {
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
     type BackendsStream = Paged<v1::BackendsResponse>;
+    type CertificatesStream = Paged<v1::CertificatesResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
 
@@ -138,6 +139,13 @@ impl Gateway for GatewayService {
         _: Request<v1::BackendsRequest>,
     ) -> Result<Response<Self::BackendsStream>, Status> {
         self.gathered(|endpoints| v1::BackendsResponse { endpoints }).await
+    }
+
+    async fn certificates(
+        &self,
+        _: Request<v1::CertificatesRequest>,
+    ) -> Result<Response<Self::CertificatesStream>, Status> {
+        self.gathered(|certificates| v1::CertificatesResponse { certificates }).await
     }
 
     async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {

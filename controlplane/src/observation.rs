@@ -15,6 +15,8 @@ pub(crate) enum Subject {
     Auth,
     /// The endpoints of backends.
     Backends,
+    /// The certificates in use.
+    Certificates,
 }
 
 impl Subject {
@@ -24,6 +26,7 @@ impl Subject {
             Self::Limits => Question::Limits(v1::LimitsRequest {}),
             Self::Auth => Question::Auth(v1::AuthRequest {}),
             Self::Backends => Question::Backends(v1::BackendsRequest {}),
+            Self::Certificates => Question::Certificates(v1::CertificatesRequest {}),
         }
     }
 
@@ -33,6 +36,7 @@ impl Subject {
             Answer::Limits(_) => Self::Limits,
             Answer::Auth(_) => Self::Auth,
             Answer::Backends(_) => Self::Backends,
+            Answer::Certificates(_) => Self::Certificates,
         }
     }
 }
@@ -54,7 +58,7 @@ impl Row for v1::RouteLimits {
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Limits(page) => page.rows,
-            Answer::Auth(_) | Answer::Backends(_) => Vec::new(),
+            Answer::Auth(_) | Answer::Backends(_) | Answer::Certificates(_) => Vec::new(),
         }
     }
 
@@ -69,7 +73,7 @@ impl Row for v1::ProviderState {
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Auth(page) => page.providers,
-            Answer::Limits(_) | Answer::Backends(_) => Vec::new(),
+            Answer::Limits(_) | Answer::Backends(_) | Answer::Certificates(_) => Vec::new(),
         }
     }
 
@@ -84,7 +88,22 @@ impl Row for v1::EndpointState {
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Backends(page) => page.endpoints,
-            Answer::Limits(_) | Answer::Auth(_) => Vec::new(),
+            Answer::Limits(_) | Answer::Auth(_) | Answer::Certificates(_) => Vec::new(),
+        }
+    }
+
+    fn of_data_plane(self, name: String) -> Self {
+        Self { data_plane: name, ..self }
+    }
+}
+
+impl Row for v1::CertificateState {
+    const SUBJECT: Subject = Subject::Certificates;
+
+    fn rows(answer: Answer) -> Vec<Self> {
+        match answer {
+            Answer::Certificates(page) => page.certificates,
+            Answer::Limits(_) | Answer::Auth(_) | Answer::Backends(_) => Vec::new(),
         }
     }
 

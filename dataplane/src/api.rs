@@ -44,6 +44,9 @@ pub(crate) trait Runtime: Send + Sync + 'static {
 
     /// The endpoints of the backends and what they are at, under this data plane's name.
     fn backends(&self) -> Vec<v1::EndpointState>;
+
+    /// The certificates in use, under this data plane's name.
+    fn certificates(&self) -> Vec<v1::CertificateState>;
 }
 
 /// The service, behind the key if there is one.
@@ -68,6 +71,7 @@ impl Gateway for GatewayService {
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
     type BackendsStream = Paged<v1::BackendsResponse>;
+    type CertificatesStream = Paged<v1::CertificatesResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
 
@@ -113,6 +117,13 @@ impl Gateway for GatewayService {
         _: Request<v1::BackendsRequest>,
     ) -> Result<Response<Self::BackendsStream>, Status> {
         Ok(paged(self.runtime.backends(), |endpoints| v1::BackendsResponse { endpoints }))
+    }
+
+    async fn certificates(
+        &self,
+        _: Request<v1::CertificatesRequest>,
+    ) -> Result<Response<Self::CertificatesStream>, Status> {
+        Ok(paged(self.runtime.certificates(), |certificates| v1::CertificatesResponse { certificates }))
     }
 
     async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {

@@ -88,6 +88,9 @@ pub(crate) trait Applier {
 
     /// The endpoints of the backends and what they are at.
     fn backends(&self) -> Vec<v1::EndpointState>;
+
+    /// The certificates in use.
+    fn certificates(&self) -> Vec<v1::CertificateState>;
 }
 
 /// A control plane that cannot be followed.

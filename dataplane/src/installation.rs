@@ -86,6 +86,10 @@ impl Applier for FromStream {
     fn backends(&self) -> Vec<v1::EndpointState> {
         self.status.backends()
     }
+
+    fn certificates(&self) -> Vec<v1::CertificateState> {
+        self.status.certificates()
+    }
 }
 
 /// How the newest configuration fared.

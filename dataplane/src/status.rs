@@ -145,6 +145,11 @@ impl Runtime for OwnStatus {
         let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
         observed::backends(&snapshot, &self.name())
     }
+
+    fn certificates(&self) -> Vec<v1::CertificateState> {
+        let Some(serving) = self.running.serving() else { return Vec::new() };
+        observed::certificates(&serving, &self.name())
+    }
 }
 
 #[cfg(test)]

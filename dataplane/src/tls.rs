@@ -39,6 +39,11 @@ use self::{
 };
 use crate::gateway::problem;
 
+/// The most names of a certificate that are told.
+const MAX_TOLD_NAMES: usize = 20;
+/// The most bytes of a DNS name (RFC 1035 section 2.3.4).
+const MAX_NAME_BYTES: usize = 255;
+
 /// The paths of a configuration, on this machine.
 #[derive(Debug, Clone)]
 struct Paths {
@@ -67,13 +72,17 @@ struct Current {
 pub(crate) struct InUse {
     /// Its file, as the configuration names it.
     pub(crate) file: String,
+    /// Whom it is for: its first DNS names.
+    pub(crate) names: Vec<String>,
     /// When its time is over, in seconds since 1970.
     pub(crate) not_after: i64,
 }
 
 impl InUse {
     fn new(pair: &Pair, certificate: &Certificate) -> Self {
-        Self { file: pair.name.clone(), not_after: certificate.not_after }
+        let names = certificate.names.iter().filter(|name| name.len() <= MAX_NAME_BYTES);
+        let names = names.take(MAX_TOLD_NAMES).cloned().collect();
+        Self { file: pair.name.clone(), names, not_after: certificate.not_after }
     }
 }
 

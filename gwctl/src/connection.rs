@@ -102,6 +102,12 @@ impl Connection {
         self.gathered(client.backends(v1::BackendsRequest {}), |page| page.endpoints).await
     }
 
+    /// The certificates that each data plane shows.
+    pub(crate) async fn certificates(self) -> Result<Gathered<v1::CertificateState>, Failure> {
+        let mut client = self.client.clone();
+        self.gathered(client.certificates(v1::CertificatesRequest {}), |page| page.certificates).await
+    }
+
     /// The revisions that are kept, newest first.
     pub(crate) async fn history(self) -> Result<Vec<v1::HistoryEntry>, Failure> {
         let mut client = self.client.clone();

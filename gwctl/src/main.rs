@@ -90,7 +90,14 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Status => {
             let status = connect(arguments).await?.status().await?;
-            print(arguments, &StatusView::new(status, Timestamp::now()))?;
+            let certificates = match connect(arguments).await?.certificates().await {
+                Ok(gathered) => gathered,
+                Err(failure) => Gathered { rows: Vec::new(), cut_short: Some(failure) },
+            };
+            if let Some(failure) = &certificates.cut_short {
+                hint([format!("not all certificates are known: {failure}")]);
+            }
+            print(arguments, &StatusView::new(status, certificates, Timestamp::now()))?;
         }
         Command::Routes => {
             let routes = connect(arguments).await?.routes().await?;

@@ -5,6 +5,7 @@
 
 mod auth;
 mod backends;
+mod certificates;
 mod diff;
 mod explain;
 mod history;

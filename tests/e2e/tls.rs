@@ -13,11 +13,12 @@ use apigw_tests::{
     certificates::{Authority, Flaw, Identity, SecureClient, replace},
     client::{self, Connection},
     configuration::{ConfigFile, Document},
-    gateway::{DataPlane, Gateway, Source},
+    gateway::{DataPlane, Fleet, Gateway, Source, gwctl_json},
     origin::{Origin, Request, ok},
     programs::{Finished, Programs},
     waiting::eventually,
 };
+use serde_json::{Value, json};
 
 /// More than TLS or a socket holds back.
 const LARGE: usize = 4 << 20;
@@ -188,6 +189,30 @@ fn files_of_backends_that_are_of_no_use_are_problems_with_their_line() {
     let text = refused(&good, &good.path("ca.pem").display().to_string());
     assert!(text.contains("backends[0].tls.ca_file: ") && text.contains("has no certificate"), "{text}");
     assert!(refused(&authority.identity(), "missing.pem").contains("backends[0].tls.ca_file: cannot read "));
+}
+
+#[test]
+fn status_says_how_long_each_certificate_is_good() {
+    let (authority, upstream) = (Authority::new(), mirror());
+    let identity = authority.identity();
+    let client = authority.identity_with(Flaw::OtherName, &authority);
+    let backend = format!(
+        "backends:\n- {{name: b, endpoints: [{{url: \"https://127.0.0.1:1\"}}], tls: {}}}\n",
+        files(&client)
+    );
+    let text = document(&[&identity], "", &upstream).to_string() + &backend;
+    let gateway = Gateway::standalone(text.clone());
+    let fleet = Fleet::start(&text, 1);
+    for endpoint in [gateway.data_plane.admin(), fleet.control_plane.address()] {
+        let certificates = eventually("they are told", || {
+            let told = gwctl_json(endpoint, &["status"])["data_planes"][0]["certificates"].clone();
+            told.as_array().filter(|told| told.len() == 2).cloned()
+        });
+        assert_eq!(certificates[0]["names"], json!(["localhost"]), "addresses are no names");
+        assert_eq!(certificates[1]["names"], json!(["elsewhere.example"]));
+        assert_eq!((&certificates[0]["backend"], &certificates[1]["backend"]), (&Value::Null, &json!("b")));
+        assert!(certificates.iter().all(|certificate| certificate["days_left"].as_i64() > Some(365)));
+    }
 }
 
 #[test]

@@ -55,6 +55,10 @@ impl Runtime for OneRoute {
         Vec::new()
     }
 
+    fn certificates(&self) -> Vec<v1::CertificateState> {
+        Vec::new()
+    }
+
     fn auth(&self) -> Vec<v1::ProviderState> {
         vec![v1::ProviderState { provider: "staff".into(), ..v1::ProviderState::default() }]
     }

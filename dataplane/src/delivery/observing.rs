@@ -13,6 +13,8 @@ pub(super) enum Subject {
     Auth,
     /// The endpoints of backends.
     Backends,
+    /// The certificates in use.
+    Certificates,
 }
 
 impl From<&Question> for Subject {
@@ -21,6 +23,7 @@ impl From<&Question> for Subject {
             Question::Limits(_) => Self::Limits,
             Question::Auth(_) => Self::Auth,
             Question::Backends(_) => Self::Backends,
+            Question::Certificates(_) => Self::Certificates,
         }
     }
 }
@@ -48,6 +51,12 @@ impl Row for v1::ProviderState {
 impl Row for v1::EndpointState {
     fn answer(endpoints: Vec<Self>) -> Answer {
         Answer::Backends(v1::BackendsResponse { endpoints })
+    }
+}
+
+impl Row for v1::CertificateState {
+    fn answer(certificates: Vec<Self>) -> Answer {
+        Answer::Certificates(v1::CertificatesResponse { certificates })
     }
 }
 
@@ -93,7 +102,7 @@ mod tests {
         assert!(answers.len() > 4, "4 MB are several messages");
         let rows = answers.into_iter().map(|answer| match answer {
             Answer::Limits(page) => page.rows.len(),
-            Answer::Auth(_) | Answer::Backends(_) => panic!("it was not asked for"),
+            Answer::Auth(_) | Answer::Backends(_) | Answer::Certificates(_) => panic!("it was not asked for"),
         });
         assert_eq!(rows.sum::<usize>(), 20_000);
     }

@@ -153,6 +153,9 @@ impl Stream {
             Reaction::Observe { query, subject: Subject::Backends } => {
                 self.tell(query, applier.backends()).await
             }
+            Reaction::Observe { query, subject: Subject::Certificates } => {
+                self.tell(query, applier.certificates()).await
+            }
             Reaction::Apply(candidate) => {
                 let (revision, content) = (candidate.revision, candidate.content.clone());
                 // The applier tells the log what came of it.

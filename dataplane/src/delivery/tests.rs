@@ -90,6 +90,10 @@ impl Applier for Notebook {
         vec![v1::EndpointState { backend: "orders".into(), ..v1::EndpointState::default() }]
     }
 
+    fn certificates(&self) -> Vec<v1::CertificateState> {
+        vec![v1::CertificateState { file: "a.pem".into(), ..v1::CertificateState::default() }]
+    }
+
     fn auth(&self) -> Vec<v1::ProviderState> {
         vec![v1::ProviderState { provider: "staff".into(), ..v1::ProviderState::default() }]
     }
@@ -188,6 +192,7 @@ async fn questions_are_answered_over_the_stream() {
         v1::query::Question::Limits(v1::LimitsRequest {}),
         v1::query::Question::Auth(v1::AuthRequest {}),
         v1::query::Question::Backends(v1::BackendsRequest {}),
+        v1::query::Question::Certificates(v1::CertificatesRequest {}),
     ];
     let mut told = Vec::new();
     for (id, question) in (7..).zip(questions) {
@@ -208,13 +213,16 @@ async fn questions_are_answered_over_the_stream() {
                 v1::observation::Answer::Backends(page) => {
                     told.extend(page.endpoints.into_iter().map(|row| row.backend));
                 }
+                v1::observation::Answer::Certificates(page) => {
+                    told.extend(page.certificates.into_iter().map(|row| row.file));
+                }
             }
             if observation.last {
                 break;
             }
         }
     }
-    assert_eq!(told, ["a", "staff", "orders"]);
+    assert_eq!(told, ["a", "staff", "orders", "a.pem"]);
 }
 
 #[tokio::test]

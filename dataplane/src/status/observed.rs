@@ -25,6 +25,7 @@ use crate::{
     jwks::ProviderKeys,
     metrics::{Metrics, ReasonSums},
     serving::Serving,
+    tls::InUse,
 };
 
 /// The moment of an observation, by both clocks.
@@ -133,6 +134,24 @@ pub(super) fn backends(snapshot: &Snapshot, data_plane: &str) -> Vec<v1::Endpoin
         in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
     };
     endpoints.map(row).collect()
+}
+
+/// The certificates in use: those that clients are shown, then those of backends, in the order of the file.
+pub(super) fn certificates(serving: &Serving, data_plane: &str) -> Vec<v1::CertificateState> {
+    let of_server = serving.tls().map(|tls| tls.in_use()).unwrap_or_default();
+    let of_server = of_server.into_iter().map(|certificate| (String::new(), certificate));
+    let of_backends = serving.snapshot.config().backends().iter().filter_map(|backend| {
+        let certificate = serving.upstream_tls().in_use(backend)?;
+        Some((backend.name().to_string(), certificate))
+    });
+    let row = |(backend, InUse { file, names, not_after }): (String, InUse)| v1::CertificateState {
+        data_plane: data_plane.into(),
+        backend,
+        file,
+        names,
+        not_after_ms: u64::try_from(not_after).unwrap_or_default().saturating_mul(1_000),
+    };
+    of_server.chain(of_backends).map(row).collect()
 }
 
 /// Who says who callers are, in the order of the file.

@@ -47,6 +47,7 @@ impl Gateway for Scripted {
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
     type BackendsStream = Paged<v1::BackendsResponse>;
+    type CertificatesStream = Paged<v1::CertificatesResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
 
@@ -83,6 +84,14 @@ impl Gateway for Scripted {
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
         Ok(Response::new(self.paged(v1::AuthResponse { providers: vec![v1::ProviderState::default()] })))
+    }
+
+    async fn certificates(
+        &self,
+        _: Request<v1::CertificatesRequest>,
+    ) -> Result<Response<Self::CertificatesStream>, Status> {
+        let certificates = vec![v1::CertificateState::default()];
+        Ok(Response::new(self.paged(v1::CertificatesResponse { certificates })))
     }
 
     async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {

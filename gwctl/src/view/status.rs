@@ -7,8 +7,15 @@ use apigw_proto::v1;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{ProblemView, RevisionView, push_problems};
-use crate::output::{Cell, Colour, Grid, Style, Table};
+use super::{
+    ProblemView, RevisionView,
+    certificates::{CertificateView, Certificates},
+    push_problems,
+};
+use crate::{
+    connection::Gathered,
+    output::{Cell, Colour, Grid, Style, Table},
+};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusView {
@@ -60,13 +67,20 @@ struct DataPlaneView {
     /// Since then, by this machine's clock.
     age_seconds: Option<u64>,
     problems: Vec<ProblemView>,
+    /// In the order of the file; null: it has not told them.
+    certificates: Option<Vec<CertificateView>>,
 }
 
 impl StatusView {
     /// What was answered, as it is `now`.
-    pub(crate) fn new(status: v1::StatusResponse, now: Timestamp) -> Self {
-        let mut data_planes: Vec<_> =
-            status.data_planes.into_iter().map(|status| DataPlaneView::new(status, now)).collect();
+    pub(crate) fn new(
+        status: v1::StatusResponse,
+        certificates: Gathered<v1::CertificateState>,
+        now: Timestamp,
+    ) -> Self {
+        let mut certificates = Certificates::new(certificates, now);
+        let view = |status| DataPlaneView::new(status, &mut certificates, now);
+        let mut data_planes: Vec<_> = status.data_planes.into_iter().map(view).collect();
         // Whoever looks at a thousand of them looks for the few that are not well; of several alike, for a name.
         data_planes.sort_by(|a, b| (a.state, &a.id).cmp(&(b.state, &b.id)));
         Self { control_plane: status.control_plane.map(ControlPlaneView::from), data_planes }
@@ -135,7 +149,7 @@ impl From<v1::ControlPlaneStatus> for ControlPlaneView {
 }
 
 impl DataPlaneView {
-    fn new(status: v1::DataPlaneStatus, now: Timestamp) -> Self {
+    fn new(status: v1::DataPlaneStatus, certificates: &mut Certificates, now: Timestamp) -> Self {
         let applied_at = Some(status.applied_at_ms).filter(|&at| at > 0 && status.revision.is_some());
         // A clock that is ahead of this one has applied it just now.
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
@@ -144,6 +158,7 @@ impl DataPlaneView {
             config_source: source_word(status.source()),
             applied_at: applied_at.map(timestamp),
             age_seconds: applied_at.map(|at| now_ms.saturating_sub(at) / 1_000),
+            certificates: certificates.of(&status.id, status.state()),
             id: status.id,
             version: status.version,
             listen_addr: status.listen_address,
@@ -170,6 +185,7 @@ impl Table for StatusView {
             text.push('\n');
         }
         text += &data_plane_grid(&self.data_planes).render(style);
+        text += &self.certificates(style);
         if let Some(held_back) = self.control_plane.as_ref().and_then(|status| status.held_back_file.as_ref())
         {
             let since = &held_back.since;
@@ -188,6 +204,21 @@ impl Table for StatusView {
             push_problems(&mut text, &format!("PROBLEMS OF {id}"), &data_plane.problems);
         }
         text
+    }
+}
+
+impl StatusView {
+    /// The table of certificates; empty where none is in use.
+    fn certificates(&self, style: Style) -> String {
+        let mut grid = CertificateView::grid();
+        let mut is_empty = true;
+        for data_plane in &self.data_planes {
+            for certificate in data_plane.certificates.iter().flatten() {
+                grid.push(certificate.row(&data_plane.id));
+                is_empty = false;
+            }
+        }
+        if is_empty { String::new() } else { format!("\n{}", grid.render(style)) }
     }
 }
 
@@ -284,7 +315,12 @@ mod tests {
                 },
             ],
         };
-        StatusView::new(answer, now())
+        view(answer)
+    }
+
+    /// A view where no certificate is in use.
+    fn view(answer: v1::StatusResponse) -> StatusView {
+        StatusView::new(answer, Gathered { rows: Vec::new(), cut_short: None }, now())
     }
 
     #[test]
@@ -310,11 +346,12 @@ mod tests {
                     "problems": [{
                         "file": null, "line": null, "column": null, "path": null, "message": "port taken",
                     }],
+                    "certificates": [],
                 },
                 {
                     "id": "dp-1", "version": "0.1.0", "listen_addr": "0.0.0.0:8080", "state": "in_sync",
                     "revision": revision, "config_source": "stream", "applied_at": "2023-11-14T22:13:20.123Z",
-                    "age_seconds": 200, "problems": [],
+                    "age_seconds": 200, "problems": [], "certificates": [],
                 },
             ],
         });
@@ -338,7 +375,7 @@ mod tests {
             ..v1::DataPlaneStatus::default()
         });
         let answer = v1::StatusResponse { control_plane: None, data_planes: data_planes.into() };
-        let view = StatusView::new(answer, now());
+        let view = view(answer);
         let listed: Vec<_> =
             view.data_planes.iter().map(|plane| (plane.id.as_str(), plane.state.word())).collect();
         let expected = [
@@ -354,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_data_plane_answers_without_a_control_plane() {
-        let view = StatusView::new(v1::StatusResponse::default(), now());
+        let view = view(v1::StatusResponse::default());
         assert_eq!(serde_json::to_value(&view).unwrap(), json!({ "control_plane": null, "data_planes": [] }));
         assert!(view.table(Style::Plain).starts_with("DATA PLANE"));
     }
@@ -387,7 +424,7 @@ PROBLEMS OF dp-2:
             ..v1::ControlPlaneStatus::default()
         };
         let answer = v1::StatusResponse { control_plane: Some(control_plane), data_planes: Vec::new() };
-        let view = StatusView::new(answer, now());
+        let view = view(answer);
         let since = "2023-11-14T22:13:20.123Z";
         assert_eq!(
             serde_json::to_value(&view).unwrap()["control_plane"]["held_back_file"],

@@ -753,6 +753,32 @@ pub struct EndpointState {
     pub in_flight: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CertificatesRequest {}
+/// A page of rows.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CertificatesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub certificates: ::prost::alloc::vec::Vec<CertificateState>,
+}
+/// A certificate that is in use on one data plane.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CertificateState {
+    #[prost(string, tag = "1")]
+    pub data_plane: ::prost::alloc::string::String,
+    /// The backend whose endpoints are shown it; empty: clients are.
+    #[prost(string, tag = "2")]
+    pub backend: ::prost::alloc::string::String,
+    /// As the configuration names it.
+    #[prost(string, tag = "3")]
+    pub file: ::prost::alloc::string::String,
+    /// Its first DNS names, at most 20.
+    #[prost(string, repeated, tag = "4")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When its time is over, in milliseconds since 1970.
+    #[prost(uint64, tag = "5")]
+    pub not_after_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HistoryRequest {}
 /// A page of revisions.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1261,6 +1287,31 @@ pub mod gateway_client {
             req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Backends"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The certificates that each data plane shows, and until when.
+        pub async fn certificates(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CertificatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::CertificatesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/apigw.v1.Gateway/Certificates",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("apigw.v1.Gateway", "Certificates"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// What would become of a request, without sending it.
         pub async fn explain(
             &mut self,
@@ -1417,6 +1468,20 @@ pub mod gateway_server {
             &self,
             request: tonic::Request<super::BackendsRequest>,
         ) -> std::result::Result<tonic::Response<Self::BackendsStream>, tonic::Status>;
+        /// Server streaming response type for the Certificates method.
+        type CertificatesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::CertificatesResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The certificates that each data plane shows, and until when.
+        async fn certificates(
+            &self,
+            request: tonic::Request<super::CertificatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::CertificatesStream>,
+            tonic::Status,
+        >;
         /// What would become of a request, without sending it.
         async fn explain(
             &self,
@@ -1741,6 +1806,52 @@ pub mod gateway_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = BackendsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/apigw.v1.Gateway/Certificates" => {
+                    #[allow(non_camel_case_types)]
+                    struct CertificatesSvc<T: Gateway>(pub Arc<T>);
+                    impl<
+                        T: Gateway,
+                    > tonic::server::ServerStreamingService<super::CertificatesRequest>
+                    for CertificatesSvc<T> {
+                        type Response = super::CertificatesResponse;
+                        type ResponseStream = T::CertificatesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CertificatesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::certificates(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CertificatesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2124,7 +2235,7 @@ pub struct Report {
 pub struct Query {
     #[prost(fixed64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "query::Question", tags = "2, 3, 20")]
+    #[prost(oneof = "query::Question", tags = "2, 3, 20, 40")]
     pub question: ::core::option::Option<query::Question>,
 }
 /// Nested message and enum types in `Query`.
@@ -2137,6 +2248,8 @@ pub mod query {
         Auth(super::AuthRequest),
         #[prost(message, tag = "20")]
         Backends(super::BackendsRequest),
+        #[prost(message, tag = "40")]
+        Certificates(super::CertificatesRequest),
     }
 }
 /// The answer to one Query, in as many messages as it takes.
@@ -2147,7 +2260,7 @@ pub struct Observation {
     #[prost(bool, tag = "3")]
     pub last: bool,
     /// Of the question's kind; absent when this build does not know the question.
-    #[prost(oneof = "observation::Answer", tags = "2, 4, 20")]
+    #[prost(oneof = "observation::Answer", tags = "2, 4, 20, 40")]
     pub answer: ::core::option::Option<observation::Answer>,
 }
 /// Nested message and enum types in `Observation`.
@@ -2161,6 +2274,8 @@ pub mod observation {
         Auth(super::AuthResponse),
         #[prost(message, tag = "20")]
         Backends(super::BackendsResponse),
+        #[prost(message, tag = "40")]
+        Certificates(super::CertificatesResponse),
     }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
