@@ -23,6 +23,8 @@ pub(crate) mod request_body;
 pub(crate) mod response;
 /// Header fields that stop here or are written here.
 pub(crate) mod forwarding;
+/// Those behind a body.
+mod trailers;
 /// The answer's body on the way down.
 pub(crate) mod response_body;
 
@@ -145,7 +147,7 @@ pub(crate) fn refuse(
 async fn answer(
     worker: &Worker,
     client: &Client,
-    view: &View,
+    view: &Rc<View>,
     record: &mut Record,
     mut head: RequestHead,
     body: ClientBody,
@@ -189,7 +191,7 @@ async fn answer(
     let fault = Rc::default();
     record.set_body_fault(&fault);
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(snapshot.settings().server.max_body_bytes);
-    let body = RequestBody::new(body, max_body_bytes.get(), snapshot.vouched(), &client.deadlines, &fault)?;
+    let body = RequestBody::new(body, max_body_bytes.get(), (view, route.slot), &client.deadlines, &fault)?;
     let changes = changes::of_request(client, record, &route, &head, &path, caller.as_deref());
     head.uri = target::upstream_target(&head.uri, &path, &route)?;
     let endpoint = worker.endpoint(route.backend, &head.headers, record.client());
@@ -199,7 +201,7 @@ async fn answer(
     if let (Some(access), Some(caller)) = (&policies.access, &caller) {
         access.rules().forward(caller.claims(), &mut head.headers);
     }
-    changes.into_iter().for_each(|changes| changes.apply(&mut head.headers));
+    changes.into_iter().for_each(|changes| changes.apply_to_request(&mut head.headers));
 
     let web = grpc_web::asked(record.dialect(), endpoint.upstream.protocol);
     let body = grpc_web::translate_request(web, &mut head.headers, body);

@@ -145,6 +145,15 @@ fn connection_cannot_name_what_the_gateway_relies_on() {
 }
 
 #[test]
+fn other_spellings_of_what_frames_a_message_stop_here() {
+    let fields =
+        "Content_Length: 7\r\nTransfer_Encoding: chunked\r\nContent.Length: 7\r\nContent_Type: kept\r\n";
+    let head = forwarded(UNTRUSTED, fields);
+    let seen = ["content_length", "content.length", "transfer_encoding", "content_type"];
+    assert_eq!(seen.map(|name| head.field(name)), [None, None, None, Some("kept")]);
+}
+
+#[test]
 fn hop_by_hop_fields_of_a_response_stop_here() {
     let answer = returned(
         "HTTP/1.1 200 OK\r\nConnection: X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n\

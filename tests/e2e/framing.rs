@@ -61,6 +61,34 @@ fn chunked_response_keeps_its_trailers() {
 }
 
 #[test]
+fn trailers_of_a_request_say_nothing_that_only_a_head_can_say() {
+    let origin = Origin::saying("");
+    let (_gateway, mut connection) = connected(&origin);
+    connection.send(
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\
+         Authorization: Bearer forged\r\nCookie: a=b\r\nContent-Type: text/html\r\nContent_Length: 7\r\n\
+         Transfer-Encoding: chunked\r\nX-Sum: 5\r\nRange: bytes=1-\r\nIf-Match: x\r\nTrailer: x\r\n\r\n",
+    );
+    assert_eq!(connection.response().status(), 200);
+    assert_eq!(origin.only_request().trailers, [("x-sum".to_owned(), "5".to_owned())]);
+}
+
+#[test]
+fn trailers_of_an_answer_say_nothing_that_only_a_head_can_say() {
+    let origin = Origin::answering(|_| {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\
+         Content-Length: 99\r\nTransfer-Encoding: chunked\r\nConnection: close, x-hop\r\nX-Hop: 1\r\n\
+         Set-Cookie: a=b\r\nLocation: /\r\nX-Request-Id: forged\r\nX-Sum: 5\r\n\r\n"
+            .into()
+    });
+    let (_gateway, mut connection) = connected(&origin);
+    connection.send("GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n");
+    let answer = connection.response();
+    assert_eq!(answer.trailers, [("x-sum".to_owned(), "5".to_owned())]);
+    assert_eq!(connection.get("/again").text(), "hi");
+}
+
+#[test]
 fn response_that_ends_with_its_connection_is_whole() {
     let origin = Origin::scripted(|peer| {
         peer.request()?;

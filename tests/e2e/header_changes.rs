@@ -42,6 +42,28 @@ fn upstreams_see_requests_as_the_file_says() {
 }
 
 #[test]
+fn neither_another_spelling_nor_a_trailer_says_otherwise_than_the_file() {
+    let origin = Origin::answering(|_| {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Secret: 1\r\nX-Sum: 5\r\n\r\n"
+            .into()
+    });
+    let keys = "    request_headers: { remove: [x-debug], set: { x-tenant: acme } }
+    response_headers: { remove: [x-secret] }\n";
+    let gateway = gateway(&origin, keys);
+    let mut connection = Connection::open(gateway.address());
+    connection.send(
+        "POST / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nX_Tenant: forged\r\nx.tenant: forged\r\nX_Debug: 1\r\n\
+         Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Tenant: forged\r\nX_Debug: 1\r\nX-Sum: 1\r\n\r\n",
+    );
+    let sum = |value: &str| [("x-sum".to_owned(), value.to_owned())];
+    assert_eq!(connection.response().trailers, sum("5"));
+    let request = origin.only_request();
+    let seen = ["x-tenant", "x_tenant", "x.tenant", "x_debug"].map(|name| request.head.field(name));
+    assert_eq!(seen, [Some("acme"), None, None, None]);
+    assert_eq!(request.trailers, sum("1"));
+}
+
+#[test]
 fn clients_see_answers_as_the_file_says_whoever_answers() {
     let origin = Origin::answering(|_| {
         "HTTP/1.1 200 OK\r\nServer: secret/1.0\r\nX-A: old\r\nX-A: older\r\nContent-Length: 2\r\n\r\nok"

@@ -16,6 +16,7 @@ use crate::{
         claims::Claims,
         providers::{Accepted, Providers},
     },
+    spelling::folded,
 };
 
 /// What a route asks of its callers.
@@ -172,7 +173,7 @@ fn forwarded(route: &Route) -> impl Iterator<Item = Box<[u8]>> {
     let forwarded = headers.map(|header| header.name().as_str());
     // A claim that is told in a text is told all the same.
     let told = route.request_headers.templates().filter(|(_, template)| template.has_claims());
-    forwarded.chain(told.map(|(name, _)| name.as_str())).map(|name| name.bytes().map(folded).collect())
+    forwarded.chain(told.map(|(name, _)| name.as_str())).map(|name| folded(name).collect())
 }
 
 impl VouchedHeaders {
@@ -182,17 +183,11 @@ impl VouchedHeaders {
             return;
         }
         let is_vouched = |name: &HeaderName| {
-            let folded = || name.as_str().bytes().map(folded);
-            self.spellings.binary_search_by(|spelling| spelling.iter().copied().cmp(folded())).is_ok()
+            let name = name.as_str();
+            self.spellings.binary_search_by(|spelling| spelling.iter().copied().cmp(folded(name))).is_ok()
         };
         headers.retain(|name| !is_vouched(name));
     }
-}
-
-/// Servers behind CGI-like interfaces take `_` for `-` (RFC 3875 section 4.1.18), and some take any character that is
-/// neither letter nor digit for it.
-fn folded(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
 }
 
 #[cfg(test)]

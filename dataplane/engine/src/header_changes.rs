@@ -12,7 +12,7 @@ use apigw_config::{
 };
 use http::{HeaderName, HeaderValue, Method};
 
-use crate::{fields::Fields, jwt::claims::Claims};
+use crate::{fields::Fields, jwt::claims::Claims, spelling::are_alike};
 
 /// The most bytes of a value that was put together; a longer one cannot be told.
 const MAX_VALUE_BYTES: usize = 8_192;
@@ -67,6 +67,12 @@ impl ReadyChanges {
         Self(removed.chain(set).chain(added).collect())
     }
 
+    /// Makes them on a request. What is only spelt otherwise goes with what is removed or set: some upstream would take it for that.
+    pub fn apply_to_request(self, headers: &mut Fields) {
+        headers.retain(|name| !self.0.iter().any(|change| change.replaces(name)));
+        self.apply(headers);
+    }
+
     /// Makes them, in their order.
     pub fn apply(self, headers: &mut Fields) {
         for change in self.0 {
@@ -77,6 +83,22 @@ impl ReadyChanges {
             }
         }
     }
+}
+
+impl Change {
+    /// Whether nothing else may stand for what it leaves of its field.
+    fn replaces(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::Remove(own) | Self::Set(own, _) => own != name && are_alike(own.as_str(), name.as_str()),
+            Self::Add(..) => false,
+        }
+    }
+}
+
+/// Removes from trailers what a route changes in heads, in every spelling.
+pub fn keep_back(changes: &HeaderChanges, trailers: &mut Fields) {
+    let named = || changes.remove().iter().chain(changes.templates().map(|(name, _)| name));
+    trailers.retain(|name| !named().any(|other| are_alike(other.as_str(), name.as_str())));
 }
 
 /// What a template says of a request; none: it cannot be told.
@@ -146,7 +168,7 @@ mod tests {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             headers.append(name, value.parse().unwrap());
         }
-        ReadyChanges::new(&config.route(0).unwrap().request_headers, &facts).apply(&mut headers);
+        ReadyChanges::new(&config.route(0).unwrap().request_headers, &facts).apply_to_request(&mut headers);
         let mut left: Vec<_> = headers
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -165,6 +187,16 @@ mod tests {
         let before = [("x-a", "old"), ("x-b", "old"), ("x-b", "older"), ("x-c", "old"), ("x-d", "kept")];
         let expected = [("x-a", "new"), ("x-b", "one"), ("x-b", "two"), ("x-c", "three"), ("x-d", "kept")];
         assert_eq!(changed(changes, &before, &json!({})), fields(&expected));
+    }
+
+    #[test]
+    fn other_spellings_of_what_is_removed_or_set_are_removed() {
+        let changes = "remove: [x-a-b], set: {x-c-d: new}, add: {x-e-f: two}";
+        let before = [("x_a_b", "1"), ("x-c_d", "1"), ("X.C.D", "1"), ("x_e_f", "1"), ("x-c-d", "old")];
+        assert_eq!(
+            changed(changes, &before, &json!({})),
+            fields(&[("x-c-d", "new"), ("x-e-f", "two"), ("x_e_f", "1")])
+        );
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use std::{net::IpAddr, rc::Rc};
 
 use apigw_config::names::{AddressRange, Scheme};
-use apigw_engine::{client, fields::Fields};
+use apigw_engine::{
+    client,
+    fields::Fields,
+    spelling::{are_alike, folded},
+};
 use http::{
     HeaderName, HeaderValue,
     header::{
@@ -93,7 +97,7 @@ pub(crate) fn prepare_response(headers: &mut Fields) {
 
 /// Whose word a request's fields are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sender {
+pub(super) enum Sender {
     /// Of a proxy in front of the gateway.
     Trusted,
     /// Of anybody.
@@ -102,8 +106,8 @@ enum Sender {
 
 /// Removes what upstreams take for a gateway's word. Of a trusted proxy, only what is spelt otherwise (`X_Forwarded_For`):
 /// servers behind CGI-like interfaces take `_` for `-` (RFC 3875 section 4.1.18), and could not tell who wrote it.
-fn remove_foreign_words(headers: &mut Fields, sender: Sender) {
-    let is_foreign = |name: &HeaderName| match word_of_a_gateway(name.as_str()) {
+pub(super) fn remove_foreign_words(headers: &mut Fields, sender: Sender) {
+    let is_foreign = |name: &HeaderName| match word_of_a_gateway(name) {
         None => false,
         Some(Spelling::Other) => true,
         Some(Spelling::Usual) => sender == Sender::Stranger,
@@ -122,41 +126,40 @@ const WORDS_OF_GATEWAYS: [&str; 5] =
     ["forwarded", "x-request-id", "x-real-ip", "x-original-url", "x-rewrite-url"];
 
 /// How a name is spelt that tells of a request what only a gateway knows; none: it does not.
-fn word_of_a_gateway(name: &str) -> Option<Spelling> {
+fn word_of_a_gateway(name: &HeaderName) -> Option<Spelling> {
     const FAMILY: &str = "x-forwarded-";
+    let text = name.as_str();
     // Most names are told apart by their first letter.
-    match name.as_bytes().first() {
+    match text.as_bytes().first() {
         Some(b'f' | b'x') => {}
         // Programs behind CGI-like interfaces take it for the proxy they are to use (https://httpoxy.org).
-        Some(b'p') if name == "proxy" => return Some(Spelling::Other),
-        Some(b'c') => return tells_of_a_certificate(name).then_some(Spelling::Other),
+        Some(b'p') if text == "proxy" => return Some(Spelling::Other),
+        Some(b'c' | b't') => {
+            return (tells_of_a_certificate(text) || frames_otherwise(name)).then_some(Spelling::Other);
+        }
         _ => return None,
     }
-    let folded = || name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' });
-    let is_word = folded().take(FAMILY.len()).eq(FAMILY.bytes())
-        || WORDS_OF_GATEWAYS.iter().any(|word| folded().eq(word.bytes()));
-    let is_usual = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_word = folded(text).take(FAMILY.len()).eq(FAMILY.bytes())
+        || WORDS_OF_GATEWAYS.iter().any(|word| are_alike(word, text));
+    let is_usual = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_word.then_some(if is_usual { Spelling::Usual } else { Spelling::Other })
 }
 
 /// Whether a name, in any spelling, is one of RFC 9440. Who shows a certificate is known by the handshake alone (section 3): even
 /// a trusted proxy may pass on what its client made up.
 fn tells_of_a_certificate(name: &str) -> bool {
-    let folded = || name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' });
-    [CLIENT_CERT, CLIENT_CERT_CHAIN].iter().any(|word| folded().eq(word.as_str().bytes()))
+    [CLIENT_CERT, CLIENT_CERT_CHAIN].iter().any(|word| are_alike(word.as_str(), name))
 }
 
-/// Removes from a request's trailers what the gateway writes or keeps back in heads.
-pub(crate) fn prepare_trailers(trailers: &mut Fields) {
-    remove_hop_by_hop(trailers);
-    remove_foreign_words(trailers, Sender::Stranger);
-    trailers.remove(HOST);
-    // A length behind the body is none of it, whoever merges trailers into heads (RFC 9110 section 6.5.1).
-    trailers.remove(CONTENT_LENGTH);
+/// Whether a name is another spelling of those that frame a message (`Content_Length`), which the gateway writes itself: an
+/// upstream that takes it for them reads another body.
+fn frames_otherwise(name: &HeaderName) -> bool {
+    let is_of = |word: HeaderName| *name != word && are_alike(word.as_str(), name.as_str());
+    is_of(CONTENT_LENGTH) || is_of(TRANSFER_ENCODING)
 }
 
 /// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.
-pub(crate) fn remove_hop_by_hop(headers: &mut Fields) {
+pub(super) fn remove_hop_by_hop(headers: &mut Fields) {
     // Most messages have none of them: one look at each name is cheaper than a search for each field.
     if !headers.keys().any(is_hop_by_hop) {
         return;
@@ -395,17 +398,17 @@ mod tests {
             "x_real_ip",
             "x_original_url",
             "proxy",
+            "content_length",
+            "transfer_encoding",
+            "Transfer.Encoding",
         ];
         let received: Vec<_> =
             names.into_iter().chain(["x_request_id"]).map(|name| (name, "1.1.1.1")).collect();
-        let kept = [("x_forwarded", "1"), ("x-real", "2"), ("content_length", "3"), ("proxy-x", "4")];
+        let kept = [("x_forwarded", "1"), ("x-real", "2"), ("content_type", "3"), ("proxy-x", "4")];
         let expected = [&FORWARDED_BY_US[..], &kept].concat();
         for trusted in [&[][..], &["192.0.2.0/24"]] {
             check(&[&received[..], &kept].concat(), trusted, &expected);
         }
-        let mut trailers = headers(&received);
-        prepare_trailers(&mut trailers);
-        assert_eq!(trailers.len(), 0);
     }
 
     #[test]
@@ -413,19 +416,6 @@ mod tests {
         let mut answer = headers(&[("content-length", "5"), ("transfer-encoding", "chunked")]);
         prepare_response(&mut answer);
         assert_eq!(answer, headers(&[]));
-    }
-
-    #[test]
-    fn trailers_forge_nothing_that_heads_cannot() {
-        let mut trailers = headers(&[
-            ("x-forwarded-for", "1"),
-            ("x-request-id", "2"),
-            ("connection", "x-named"),
-            ("x-named", "3"),
-            ("x-kept", "4"),
-        ]);
-        prepare_trailers(&mut trailers);
-        assert_eq!(trailers, headers(&[("x-kept", "4")]));
     }
 
     #[test]

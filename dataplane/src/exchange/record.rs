@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
+use apigw_config::model::HeaderChanges;
 use apigw_engine::{
     concurrency::Permit,
     grpc::{Dialect, WebForm, status::GrpcStatus},
@@ -175,6 +176,11 @@ impl Record {
     /// The route's name; empty while none is known.
     pub(crate) fn route_name(&self) -> &str {
         self.route.map_or("", |slot| self.view.snapshot().route_at(slot).config.name.as_str())
+    }
+
+    /// What the route changes of answers, once it is known.
+    pub(crate) fn changes_of_answer(&self) -> Option<&HeaderChanges> {
+        self.route.map(|slot| self.view.snapshot().route_at(slot).config.response_headers.as_changes())
     }
 
     /// Holds a place until the exchange ends.

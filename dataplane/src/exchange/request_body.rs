@@ -5,23 +5,23 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use apigw_engine::{access::VouchedHeaders, rejection::Rejection};
+use apigw_engine::{rejection::Rejection, snapshot::Slot};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    forwarding,
     grpc_web::{Base64, NotBase64},
+    trailers,
 };
 use crate::connection::{
     client_io::{BodyBroken, BodyPiece, ClientIo},
     deadlines::Deadlines,
     http2::body::StreamBody,
 };
+use crate::worker::View;
 
 /// The body of a client's request, before anybody has judged it.
 pub(crate) enum ClientBody {
@@ -78,8 +78,8 @@ pub(crate) struct Streamed {
     base64: Option<Base64>,
     max_bytes: u64,
     bytes: u64,
-    /// Header fields that no client may send, in trailers either.
-    vouched: Arc<VouchedHeaders>,
+    /// What its trailers may say.
+    route: (Rc<View>, Slot),
     deadlines: Rc<Deadlines>,
     fault: Rc<BodyFault>,
 }
@@ -130,7 +130,7 @@ impl RequestBody {
     pub(crate) fn new(
         incoming: ClientBody,
         max_bytes: u64,
-        vouched: &Arc<VouchedHeaders>,
+        (view, route): (&Rc<View>, Slot),
         deadlines: &Rc<Deadlines>,
         fault: &Rc<BodyFault>,
     ) -> Result<Self, BodyError> {
@@ -142,14 +142,13 @@ impl RequestBody {
         }
         let (deadlines, fault) = (Rc::clone(deadlines), Rc::clone(fault));
         deadlines.body_begins();
-        let vouched = Arc::clone(vouched);
         Ok(Self::Streamed(Streamed {
             incoming,
             again: VecDeque::new(),
             base64: None,
             max_bytes,
             bytes: 0,
-            vouched,
+            route: (Rc::clone(view), route),
             deadlines,
             fault,
         }))
@@ -200,8 +199,10 @@ impl Streamed {
                 Ok(Frame::data(decoded.unwrap_or(Ok(bytes)).map_err(|NotBase64| BodyError::Malformed)?))
             }
             BodyPiece::Trailers(mut fields) => {
-                forwarding::prepare_trailers(&mut fields);
-                self.vouched.strip(&mut fields);
+                let (view, route) = &self.route;
+                let snapshot = view.snapshot();
+                let changes = &snapshot.route_at(*route).config.request_headers;
+                trailers::prepare_request(&mut fields, snapshot.vouched(), changes);
                 Ok(Frame::trailers(fields.into()))
             }
         });

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use apigw_engine::grpc::status::GRPC_STATUS;
+use apigw_engine::{fields::Fields, grpc::status::GRPC_STATUS};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
@@ -14,6 +14,7 @@ use super::{
     call::{self, Telling},
     grpc_web,
     record::{Ending, Record},
+    trailers,
 };
 use crate::upstream::{
     answer::{UpstreamBody, UpstreamBroken},
@@ -58,6 +59,19 @@ impl ResponseBody {
         };
         self.record.end(ending);
         told
+    }
+
+    /// A frame of the upstream's without what stops here.
+    fn passed_on(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_trailers() {
+            Ok(fields) => {
+                self.record.note_call_status(fields.get(GRPC_STATUS));
+                let mut fields = Fields::from(fields);
+                trailers::prepare_answer(&mut fields, self.record.changes_of_answer());
+                Frame::trailers(fields.into())
+            }
+            Err(frame) => frame,
+        }
     }
 
     /// A frame of the upstream's as the client is told it.
@@ -117,11 +131,11 @@ impl Body for ResponseBody {
         }
         let next = match ready!(this.source.poll_frame(context)) {
             Some(Ok(frame)) => {
-                let status =
-                    frame.trailers_ref().map(|fields| this.record.note_call_status(fields.get(GRPC_STATUS)));
+                let is_last = frame.is_trailers();
+                let frame = this.passed_on(frame);
                 let frame = this.told(frame);
                 this.record.add_bytes(frame.data_ref().map_or(0, |chunk| chunk.len() as u64));
-                if status.is_some() {
+                if is_last {
                     // Nothing follows them, and nobody polls again to hear it.
                     this.record.end(Ending::Complete);
                 }

@@ -34,8 +34,7 @@ use crate::{
         tunnel::{Broken, Tunnel},
     },
     exchange::{
-        self, call, forwarding, request_body::ClientBody, response::Response, response_body::ResponseBody,
-        upgrade,
+        self, call, request_body::ClientBody, response::Response, response_body::ResponseBody, upgrade,
     },
     http1::read_buffer::ReadBuffer,
     worker::Worker,
@@ -227,11 +226,7 @@ impl Outgoing<'_> {
                     self.piece = bytes;
                     continue;
                 }
-                Some(Err(frame)) => {
-                    let mut fields = Fields::from(frame.into_trailers().unwrap_or_default());
-                    forwarding::remove_hop_by_hop(&mut fields);
-                    self.stream.send_trailers(fields.into())
-                }
+                Some(Err(frame)) => self.stream.send_trailers(frame.into_trailers().unwrap_or_default()),
                 Some(Ok(_)) | None => self.stream.send_data(Bytes::new(), true),
             };
             return Poll::Ready(ended.map_err(|_gone| Broken::Client));
