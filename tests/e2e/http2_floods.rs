@@ -5,7 +5,7 @@ use apigw_tests::{
     configuration::Document,
     frames::{
         ACK, END_HEADERS, END_STREAM, Kind, frame,
-        peer::{FramePeer, block, code, setting},
+        peer::{FramePeer, Received, block, code, setting},
     },
     gate::Gate,
     gateway::Gateway,
@@ -71,6 +71,30 @@ fn floods_of_frames_that_carry_nothing_are_cut_off() {
     let grown = gateway.data_plane.resident_bytes().saturating_sub(before);
     assert!(grown < GROWTH_BYTES, "{grown} bytes more");
     gate.open();
+}
+
+#[test]
+fn requests_that_are_begun_and_taken_back_without_end_are_cut_off() {
+    const AT_ONCE: usize = 50;
+    let origin = Origin::scripted(|peer| {
+        peer.head()?;
+        peer.until_closed()
+    });
+    let gateway = Gateway::standalone(Document::new().route("all", "/", origin.url()));
+    let mut peer = FramePeer::open(gateway.address()).greet();
+    let mut streams = (1..).step_by(2);
+    let begun = (1..=100).find(|round| {
+        let taken: Vec<u32> = streams.by_ref().take(AT_ONCE).collect();
+        taken.iter().for_each(|stream| peer.head(*stream, END_STREAM, REQUEST));
+        // Not before each has cost a connection to the upstream.
+        eventually("the upstream has them", || (origin.connections() >= AT_ONCE * round).then_some(()));
+        let resets = taken.iter().flat_map(|stream| frame(Kind::Reset, 0, *stream, &[0, 0, 0, 8]));
+        peer.send(resets.collect::<Vec<_>>());
+        peer.send(frame(Kind::Ping, 0, 0, &[7; 8]));
+        peer.until(|received| received.is(Kind::Ping) || received.is(Kind::GoAway)).is(Kind::GoAway)
+    });
+    let farewell = peer.seen().iter().find(|received| received.is(Kind::GoAway));
+    assert_eq!(farewell.and_then(Received::error), Some(code::ENHANCE_YOUR_CALM), "after {begun:?} rounds");
 }
 
 #[test]

@@ -21,10 +21,17 @@ const MOST_ENDED: usize = 64;
 const MOST_IDLE_FRAMES: u32 = 2_000;
 /// How fast it may send further ones.
 const IDLE_FRAMES_PER_SECOND: u32 = 100;
-/// How many more for each request: what goes with it, such as its priority, its windows and its end.
+/// How many more for each request: what goes with it, such as its priority and its windows.
 const IDLE_FRAMES_OF_A_REQUEST: u32 = 20;
 /// And for each piece of a body, in either direction: the window of a stream and that of the connection open for it.
 const IDLE_FRAMES_OF_A_PIECE: u32 = 4;
+
+/// The most requests that a client may take back at once. Each has begun work, here and upstream, that is then thrown away
+/// (CVE-2023-44487); h2 only counts those that nobody has looked at.
+const MOST_TAKEN_BACK: u32 = 1_000;
+/// How fast it may take back further ones, besides one for each piece of an answer that it was sent.
+const TAKEN_BACK_PER_SECOND: u32 = 100;
+
 /// Where pieces are not seen: for how many bytes of answers there is one more.
 const ANSWERED_BYTES_OF_AN_IDLE_FRAME: usize = 1_024;
 
@@ -54,7 +61,9 @@ pub struct Watch {
     place: Place,
     is_first: bool,
     ended: Ended,
-    allowance: Allowance,
+    /// Of frames without content.
+    idle_frames: Allowance,
+    taken_back: Allowance,
     /// What has been answered and not been counted yet.
     answered_bytes: usize,
 }
@@ -99,14 +108,16 @@ impl Watch {
             place: Place::Preface(PREFACE.len()),
             is_first: true,
             ended: Ended::default(),
-            allowance: Allowance { left: MOST_IDLE_FRAMES, since: now },
+            idle_frames: Allowance::new(MOST_IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, now),
+            taken_back: Allowance::new(MOST_TAKEN_BACK, TAKEN_BACK_PER_SECOND, now),
             answered_bytes: 0,
         }
     }
 
     /// A piece of an answer's body has gone to the client, who may say something about windows.
     pub fn piece_sent(&mut self) {
-        self.allowance.grow(IDLE_FRAMES_OF_A_PIECE);
+        self.idle_frames.grow(IDLE_FRAMES_OF_A_PIECE);
+        self.taken_back.grow(1);
     }
 
     /// So many bytes have gone to the client, whatever they were: for servers that do not see the pieces of their answers.
@@ -114,7 +125,9 @@ impl Watch {
         self.answered_bytes += bytes;
         let frames = self.answered_bytes / ANSWERED_BYTES_OF_AN_IDLE_FRAME;
         self.answered_bytes %= ANSWERED_BYTES_OF_AN_IDLE_FRAME;
-        self.allowance.grow(u32::try_from(frames).unwrap_or(u32::MAX));
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        self.idle_frames.grow(frames);
+        self.taken_back.grow(frames);
     }
 
     /// Looks at what has come.
@@ -178,12 +191,12 @@ impl Watch {
         }
         head.check_length()?;
         self.ended.check(head)?;
-        if head.kind == HEADERS {
-            self.allowance.grow(IDLE_FRAMES_OF_A_REQUEST);
-        } else if head.kind == DATA && head.length > 0 {
-            self.allowance.grow(1);
-        } else if head.is_idle() {
-            self.allowance.spend(now)?;
+        match head.kind {
+            HEADERS => self.idle_frames.grow(IDLE_FRAMES_OF_A_REQUEST),
+            DATA if head.length > 0 => self.idle_frames.grow(1),
+            RST_STREAM => self.taken_back.spend(now)?,
+            _ if head.is_idle() => self.idle_frames.spend(now)?,
+            _ => {}
         }
         Ok(())
     }
@@ -253,8 +266,8 @@ impl Head {
         match self.kind {
             // The last piece of a body may be empty.
             DATA => self.length == 0 && !self.has(END_STREAM),
-            // h2 counts those.
-            HEADERS | PUSH_PROMISE | CONTINUATION => false,
+            // Resets are counted by themselves, the others by h2.
+            HEADERS | RST_STREAM | PUSH_PROMISE | CONTINUATION => false,
             _ => true,
         }
     }
@@ -316,16 +329,22 @@ impl Ended {
     }
 }
 
-/// How many frames without content a client may still send.
+/// How many more of something a client may send.
 #[derive(Debug)]
 struct Allowance {
     left: u32,
+    most: u32,
+    per_second: u32,
     since: Instant,
 }
 
 impl Allowance {
-    fn grow(&mut self, frames: u32) {
-        self.left = self.left.saturating_add(frames).min(MOST_IDLE_FRAMES);
+    fn new(most: u32, per_second: u32, now: Instant) -> Self {
+        Self { left: most, most, per_second, since: now }
+    }
+
+    fn grow(&mut self, count: u32) {
+        self.left = self.left.saturating_add(count).min(self.most);
     }
 
     /// # Errors
@@ -333,7 +352,7 @@ impl Allowance {
     fn spend(&mut self, now: Instant) -> Result<(), Reason> {
         if self.left == 0 {
             let passed = now.saturating_duration_since(self.since);
-            let earned = passed.as_millis() * u128::from(IDLE_FRAMES_PER_SECOND) / 1_000;
+            let earned = passed.as_millis() * u128::from(self.per_second) / 1_000;
             if earned > 0 {
                 self.grow(u32::try_from(earned).unwrap_or(u32::MAX));
                 self.since = now;

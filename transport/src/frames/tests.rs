@@ -153,9 +153,7 @@ fn passing(watch: &mut Watch, frame: &[u8], now: Instant) -> u32 {
 #[test]
 fn frames_without_content_are_bounded_by_time_and_by_what_they_go_with() {
     let now = Instant::now();
-    for (kind, length) in
-        [(SETTINGS, 0), (PING, 8), (PRIORITY, 5), (WINDOW_UPDATE, 4), (RST_STREAM, 4), (DATA, 0)]
-    {
+    for (kind, length) in [(SETTINGS, 0), (PING, 8), (PRIORITY, 5), (WINDOW_UPDATE, 4), (DATA, 0)] {
         let frame = frame(kind, 0, 1, &vec![0; length]);
         let mut watch = Watch::new(now);
         watch.see(&said(&[]), now).unwrap();
@@ -182,7 +180,32 @@ fn what_moves_a_request_forward_is_not_counted() {
     let update = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
     for number in 0..10 * MOST_IDLE_FRAMES {
         let request = frame(HEADERS, END_STREAM, 2 * number + 1, b"");
-        let end = frame(RST_STREAM, 0, 2 * number + 1, &[0; 4]);
-        watch.see(&[request, update.clone(), end, update.clone()].concat(), now).unwrap();
+        watch.see(&[request, update.clone(), update.clone()].concat(), now).unwrap();
     }
+}
+
+#[test]
+fn requests_taken_back_are_bounded_by_time_and_by_answers() {
+    let now = Instant::now();
+    let mut watch = Watch::new(now);
+    watch.see(&said(&[]), now).unwrap();
+    let reset = frame(RST_STREAM, 0, 1, &[0; 4]);
+    let taken_back = [frame(HEADERS, 0, 1, b""), reset.clone()].concat();
+    // Each on a stream of its own, as far as this one is concerned.
+    let passing = |watch: &mut Watch, frames: &[u8], now| {
+        let passes = |watch: &mut Watch| {
+            watch.ended = Ended::default();
+            watch.see(frames, now).is_ok()
+        };
+        let count = (0..10 * MOST_TAKEN_BACK).take_while(|_| passes(watch)).count();
+        watch.place = Place::Head(Gathered::default());
+        u32::try_from(count).unwrap()
+    };
+    assert_eq!(passing(&mut watch, &taken_back, now), MOST_TAKEN_BACK);
+    assert_eq!(watch.see(&reset, now).unwrap_err().reason, Reason::ENHANCE_YOUR_CALM);
+    watch.place = Place::Head(Gathered::default());
+    let later = now + Duration::from_secs(1);
+    assert_eq!(passing(&mut watch, &taken_back, later), TAKEN_BACK_PER_SECOND);
+    watch.piece_sent();
+    assert_eq!(passing(&mut watch, &taken_back, later), 1, "with a piece of an answer");
 }
