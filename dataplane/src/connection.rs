@@ -53,7 +53,7 @@ use crate::{
     http1::{
         head::{self, HeadError},
         length::{self, Length, LengthError},
-        persistence::wants_more,
+        persistence::{lists, wants_more},
     },
     listeners::Purpose,
     socket::{Socket, stream::Stream},
@@ -261,12 +261,8 @@ fn poll_head(
 fn begin(request: &RequestHead, io: &ClientIo) -> Result<Asked, HeadError> {
     let length = length::of_request(request.version, &request.headers)?;
     let is_modern = request.version == Version::HTTP_11;
-    let awaits_invitation = is_modern
-        && length != Length::Known(0)
-        && request
-            .headers
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let awaits_invitation =
+        is_modern && length != Length::Known(0) && lists(&request.headers, &EXPECT, b"100-continue");
     io.begin_body(length, awaits_invitation);
     Ok(Asked {
         method: request.method.clone(),

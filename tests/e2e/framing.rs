@@ -120,6 +120,16 @@ fn expect_100_continue_of_a_refused_request_is_not_invited() {
 }
 
 #[test]
+fn an_invitation_among_other_expectations_is_given() {
+    let origin = Origin::answering(|request| ok(&String::from_utf8_lossy(&request.body)));
+    let (_gateway, mut connection) = connected(&origin);
+    connection.send("PUT / HTTP/1.1\r\nHost: h\r\nExpect: x, 100-Continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(connection.head().status(), 100);
+    connection.send("body");
+    assert_eq!(connection.response().text(), "body");
+}
+
+#[test]
 fn interim_answers_are_not_taken_for_the_final_one() {
     let origin =
         Origin::answering(|_| format!("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n{}", ok("final")));
@@ -146,6 +156,26 @@ fn head_has_the_length_and_no_body() {
         assert_eq!(answer.field("etag"), Some("\"a\""));
     }
     assert_eq!(origin.request(0).line(), "HEAD /file");
+}
+
+#[test]
+fn a_length_that_no_body_follows_is_one_all_the_same() {
+    let origin = Origin::answering(|request| {
+        let head = match request.line().split_once('/').map_or("", |(_, path)| path) {
+            "several" => "200 OK\r\nContent-Length: 5\r\nContent-Length: 6",
+            "negative" => "200 OK\r\nContent-Length: -1",
+            "list" => "304 Not Modified\r\nContent-Length: 5, 6",
+            _ => "204 No Content\r\nContent-Length: 5",
+        };
+        format!("HTTP/1.1 {head}\r\n\r\n")
+    });
+    let (_gateway, mut connection) = connected(&origin);
+    for (path, status) in [("/several", 502), ("/negative", 502), ("/list", 502), ("/none", 204)] {
+        connection.send(format!("HEAD {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let head = connection.head();
+        assert_eq!(head.status(), status, "{path}");
+        assert!(status == 502 || head.field("content-length").is_none(), "{head:?}");
+    }
 }
 
 #[test]

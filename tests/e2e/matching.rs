@@ -31,6 +31,46 @@ fn route(gateway: &Gateway, method: &str, host: &str, target: &str, fields: &str
     if answer.status() == 200 { first } else { answer.status().to_string() }
 }
 
+#[test]
+fn a_host_that_two_readers_could_read_differently_finds_no_route() {
+    let origin = echo();
+    let matches =
+        [("wide", "hosts: ['*.b.example']"), ("narrow", "hosts: [a.example]"), ("rest", "path_prefix: /")];
+    let gateway = Gateway::standalone(file(&matches, &origin));
+    for (host, expected) in [
+        ("a.example.", "narrow"),
+        ("A.Example:80", "narrow"),
+        ("x.y.b.example", "wide"),
+        ("b.example", "rest"),
+        ("[::1]:80", "rest"),
+        ("a.example:x.b.example", "400"),
+        ("a.example:80:90", "400"),
+        ("a.example..", "400"),
+        ("x..b.example", "400"),
+        (".b.example", "400"),
+        ("%61.example", "400"),
+        ("[::1", "400"),
+        ("[fe80::1%25eth0]", "400"),
+    ] {
+        assert_eq!(route(&gateway, "GET", host, "/", ""), expected, "{host}");
+    }
+}
+
+#[test]
+fn a_target_of_http_1_0_names_the_host_that_no_field_names() {
+    let origin = echo();
+    let matches = [("named", "hosts: [a.example]"), ("rest", "path_prefix: /")];
+    let gateway = Gateway::standalone(file(&matches, &origin));
+    for (target, expected) in [("http://a.example/", "GET /named/"), ("/", "GET /rest/")] {
+        let mut connection = Connection::open(gateway.address());
+        connection.send(format!("GET {target} HTTP/1.0\r\n\r\n"));
+        assert_eq!(connection.response().text(), expected);
+    }
+    let mut connection = Connection::open(gateway.address());
+    connection.send("GET http://user@a.example/ HTTP/1.0\r\n\r\n");
+    assert_eq!(connection.response().status(), 400);
+}
+
 const MATCHES: [(&str, &str); 8] = [
     ("everything", "path_prefix: /, hosts: ['*.example.com']"),
     ("api", "hosts: [api.example.com]"),

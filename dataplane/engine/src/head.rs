@@ -1,5 +1,7 @@
 //! What a request's head must be like, whatever route it is for.
 
+use std::net::Ipv6Addr;
+
 use apigw_config::{model::Route, names::ByteCount};
 use http::{HeaderName, HeaderValue, Method, Uri, Version, header::HOST, request};
 
@@ -22,6 +24,19 @@ impl From<request::Parts> for RequestHead {
     fn from(parts: request::Parts) -> Self {
         let request::Parts { method, uri, version, headers, .. } = parts;
         Self { method, uri, version, headers: headers.into() }
+    }
+}
+
+impl RequestHead {
+    /// Says in `Host` what the target says, where no field does.
+    pub fn name_host(&mut self) {
+        // What cannot be said there is no host, and will be missed.
+        if let Some(authority) = self.uri.authority()
+            && !self.headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            self.headers.insert(HOST, host);
+        }
     }
 }
 
@@ -76,11 +91,43 @@ fn check_host(head: &RequestHead) -> Result<(), Rejection> {
     }
 }
 
-/// Whether this can be `uri-host [ ":" port ]` (RFC 9110 section 7.2): only the characters, which is what keeps it from
-/// meaning two things.
+/// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2) that means the same to all who read it.
 fn is_host(host: &[u8]) -> bool {
-    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
-    !host.is_empty() && host.iter().all(is_legal)
+    let is_literal = host.first() == Some(&b'[');
+    let name = if is_literal {
+        host.iter().position(|&byte| byte == b']').map_or(0, |end| end + 1)
+    } else {
+        host.iter().position(|&byte| byte == b':').unwrap_or(host.len())
+    };
+    let (name, port) = host.split_at(name);
+    let is_port = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    is_port && if is_literal { is_address(name) } else { is_name(name) }
+}
+
+/// An address of IPv6 in brackets, without a zone: that is nobody's business but the sender's (RFC 9844 section 6).
+fn is_address(literal: &[u8]) -> bool {
+    let address = literal.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+    let address = address.and_then(|address| str::from_utf8(address).ok());
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Labels with a dot between them, and perhaps one at the end. What escapes stand for, some would look for and some would not.
+fn is_name(name: &[u8]) -> bool {
+    let mut previous = b'.';
+    !name.is_empty()
+        && name.iter().all(|&byte| {
+            let follows = std::mem::replace(&mut previous, byte);
+            byte.is_ascii_alphanumeric()
+                || (byte == b'.' && follows != b'.')
+                || matches!(
+                    byte,
+                    b'-' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+                )
+        })
 }
 
 #[cfg(test)]
@@ -109,6 +156,47 @@ mod tests {
             assert_eq!(status("GET", "/", hosts), Some(StatusCode::BAD_REQUEST), "{hosts:?}");
         }
         assert_eq!(status("GET", "http://b.example/", &["a.example"]), Some(StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn a_host_means_the_same_to_all_who_read_it() {
+        for host in [
+            "a",
+            "a.example",
+            "a.example.",
+            "A.Example:80",
+            "a:",
+            "192.0.2.1:8080",
+            "[::1]",
+            "[2001:db8::7]:443",
+            "x_y",
+            "a;b",
+        ] {
+            assert_eq!(status("GET", "/", &[host]), None, "{host}");
+        }
+        for host in [
+            "a:80:90",
+            "a:b.example",
+            "a:-1",
+            ":80",
+            ".",
+            ".a",
+            "a..b",
+            "a..",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[a]",
+            "[]",
+            "[fe80::1%25eth0]",
+            "u@a",
+            "a/b",
+            "a,b",
+            "%61.example",
+            "a]",
+        ] {
+            assert_eq!(status("GET", "/", &[host]), Some(StatusCode::BAD_REQUEST), "{host}");
+        }
     }
 
     #[test]

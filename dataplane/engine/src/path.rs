@@ -177,9 +177,17 @@ fn normalize_escapes(path: &[u8], encoded_slash: EncodedSlash) -> Result<String,
     Ok(out)
 }
 
-/// Whether a character begins like this that needs fewer bytes (RFC 3629 section 3).
+/// Whether a character begins like this that needs fewer bytes (RFC 3629 section 3), in the forms of five and six bytes of
+/// old, too (RFC 2279), or with a dot that careless decoders take for the second byte.
 fn is_overlong(first: u8, second: u8) -> bool {
-    matches!((first, second), (0xc0 | 0xc1, 0x80..=0xbf) | (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f))
+    matches!(
+        (first, second),
+        (0xc0 | 0xc1, b'.' | 0x80..=0xbf)
+            | (0xe0, 0x80..=0x9f)
+            | (0xf0, 0x80..=0x8f)
+            | (0xf8, 0x80..=0x87)
+            | (0xfc, 0x80..=0x83)
+    )
 }
 
 fn read_escape(after_percent: &[u8]) -> Option<(u8, &[u8])> {
@@ -333,6 +341,9 @@ mod tests {
             ("/a%C1%9c", PathError::Overlong),
             ("/%e0%80%ae", PathError::Overlong),
             ("/%f0%80%80%ae", PathError::Overlong),
+            ("/%f8%80%80%80%ae", PathError::Overlong),
+            ("/%FC%80%80%80%80%AF", PathError::Overlong),
+            ("/%c0%2e%c0%2e/b", PathError::Overlong),
         ] {
             check(received, Err(error));
         }

@@ -73,8 +73,9 @@ impl Outgoing {
         let text = outgoing.text();
         text.reserve(HEAD_BYTES);
         encoder::status_line(text, status);
-        // Without a body, the length is that of the body there would be (RFC 9110 section 8.6).
-        let keeps_length = asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
+        // Without a body, the length is that of the body there would be, and of a 204 there is none (RFC 9110 section 8.6).
+        let keeps_length = asked.method == Method::HEAD && status != StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
         for (name, value) in headers.iter() {
             if *name != CONNECTION && (*name != CONTENT_LENGTH || keeps_length) {
                 encoder::field(text, name, value);

@@ -127,12 +127,16 @@ pub(crate) fn parse_request(head: &Bytes) -> Result<(RequestHead, usize), HeadEr
         return Err(HeadError::Malformed);
     }
     let (target, version) = split(rest, b' ').ok_or(HeadError::Malformed)?;
-    let request = RequestHead {
+    let mut request = RequestHead {
         version: parse_version(version)?,
         method: Method::from_bytes(method).map_err(|_token| HeadError::Malformed)?,
         uri: parse_target(head, target)?,
         headers: parse_fields(head, &mut lines)?,
     };
+    // It may leave `Host` out, but who says it in the target means it (RFC 9112 section 3.2.2).
+    if request.version == Version::HTTP_10 {
+        request.name_host();
+    }
     Ok((request, lines.next))
 }
 

@@ -59,10 +59,14 @@ pub(crate) fn of_response(
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Length::UntilClose);
     }
-    if *method == Method::HEAD
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-    {
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        return Ok(Length::Known(0));
+    }
+    if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
+        // It goes on to the client, as that of the body there would be (RFC 9110 section 8.6).
+        if !is_chunked {
+            content_length(fields)?;
+        }
         return Ok(Length::Known(0));
     }
     match (is_chunked, version) {
@@ -151,6 +155,23 @@ mod tests {
             (Method::GET, 200, 5),
         ] {
             assert_eq!(of(method, status), Ok(Length::Known(length)), "{status}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_body_that_does_not_follow_is_one_all_the_same() {
+        let of = |method: Method, status: u16, lines: &[(&'static str, &'static str)]| {
+            of_response(&method, StatusCode::from_u16(status).unwrap(), Version::HTTP_11, &fields(lines))
+        };
+        for (method, status) in [(Method::HEAD, 200), (Method::GET, 304)] {
+            for lines in [&[(LENGTH, "5"), (LENGTH, "6")][..], &[(LENGTH, "-1")], &[(LENGTH, "5, 5")]] {
+                assert_eq!(
+                    of(method.clone(), status, lines),
+                    Err(LengthError::ContentLength),
+                    "{status} {lines:?}"
+                );
+            }
+            assert_eq!(of(method, status, &[(LENGTH, "5"), (CODING, "chunked")]), Ok(Length::Known(0)));
         }
     }
 

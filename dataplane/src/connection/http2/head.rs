@@ -4,7 +4,7 @@
 use apigw_engine::{fields::Fields, head::RequestHead};
 use http::{
     HeaderValue, Version,
-    header::{CONTENT_LENGTH, COOKIE, HOST},
+    header::{CONTENT_LENGTH, COOKIE},
     uri::Scheme,
 };
 
@@ -49,10 +49,7 @@ pub(super) fn translate(head: &mut RequestHead, follows: Follows) -> Result<Opti
     if follows == Follows::Nothing && told.is_some_and(|bytes| bytes > 0) {
         return Err(HeadError::Malformed);
     }
-    if let Some(authority) = head.uri.authority().filter(|_| !head.headers.contains_key(HOST)) {
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_text| HeadError::Malformed)?;
-        head.headers.insert(HOST, host);
-    }
+    head.name_host();
     join_cookies(&mut head.headers);
     Ok(told)
 }
@@ -75,7 +72,7 @@ fn join_cookies(fields: &mut Fields) {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, Request};
+    use http::{HeaderName, Request, header::HOST};
 
     use super::*;
 

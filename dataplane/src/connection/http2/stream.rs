@@ -36,7 +36,7 @@ use crate::{
     exchange::{
         self, call, request_body::ClientBody, response::Response, response_body::ResponseBody, upgrade,
     },
-    http1::read_buffer::ReadBuffer,
+    http1::{persistence::lists, read_buffer::ReadBuffer},
     worker::Worker,
 };
 
@@ -167,12 +167,7 @@ async fn tunnel(
 }
 
 fn invitation(fields: &Fields) -> Invitation {
-    let expected = fields.get(EXPECT).map(HeaderValue::as_bytes);
-    if expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
-        Invitation::Awaited
-    } else {
-        Invitation::Needless
-    }
+    if lists(fields, &EXPECT, b"100-continue") { Invitation::Awaited } else { Invitation::Needless }
 }
 
 /// Makes an answer's head one of HTTP/2: the stream ends by itself, and a connection is not an answer's to close.
