@@ -25,6 +25,16 @@ fn tokens_keep_their_promises() {
 }
 
 #[test]
+fn claims_keep_their_promises() {
+    replay("claims", 4_000, inputs::claims);
+}
+
+#[test]
+fn snapshots_keep_their_promises() {
+    replay("snapshot", 1_000, inputs::snapshot);
+}
+
+#[test]
 fn headers_of_proxies_keep_their_promises() {
     replay("proxy", 4_000, inputs::proxy);
 }
