@@ -106,8 +106,8 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long workers may take to end what is cut off.
-const LAST_EXCHANGES: Duration = Duration::from_secs(1);
+/// How long workers may take to end what is cut off. They take no time, unless the machine has none for them.
+const LAST_EXCHANGES: Duration = Duration::from_secs(5);
 
 /// How long stdout may take for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(1);

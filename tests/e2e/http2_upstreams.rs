@@ -3,6 +3,8 @@
 
 // Those that speak something else, speak it wrongly or do not speak.
 mod faults;
+// Those whose frames are written by hand.
+mod by_hand;
 
 use std::{
     net::SocketAddr,
@@ -250,7 +252,9 @@ async fn a_farewell_ends_no_request_and_the_next_one_gets_a_new_connection() {
     loop {
         number += 1;
         // It takes a moment until the farewell has been heard.
-        if text(ask(&client, "/", &format!("next-{number}")).await).await == "on 2" {
+        let answer = ask(&client, "/", &format!("next-{number}")).await;
+        assert_eq!(answer.status(), 200, "the farewell ended it");
+        if text(answer).await == "on 2" {
             break;
         }
     }

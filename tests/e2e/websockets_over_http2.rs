@@ -3,7 +3,7 @@
 use apigw_tests::{
     configuration::Document,
     frames::{
-        END_STREAM, Kind,
+        ACK, END_STREAM, Kind,
         peer::{FramePeer, Received, code, setting},
     },
     gate::Gate,
@@ -256,6 +256,25 @@ fn what_a_stream_does_not_take_is_not_gathered() {
     }
     let grown = gateway.data_plane.resident_bytes().saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes for 20 streams that take nothing");
+}
+
+#[test]
+fn a_stream_that_ends_in_the_drain_is_whole_and_the_gateway_ends() {
+    let origin = echoing();
+    let text = to(&origin).server("drain_timeout_seconds: 3600");
+    let mut gateway = Gateway::standalone(text);
+    let mut client = open(&gateway, &[("x-request-id", "whole")]);
+    assert_eq!(heard(&mut client, 5), "hello");
+    gateway.data_plane.program().signal(Signal::TERM);
+    // The gateway asks whether the client has heard of it; then nothing new can be on its way.
+    let asked = client.until(|received| received.is(Kind::Ping));
+    client.frame(Kind::Ping, ACK, 0, &asked.payload);
+    client.frame(Kind::Data, END_STREAM, 1, b"abc");
+    assert_eq!(heard(&mut client, 6), "ABCbye");
+    client.until_closed();
+    let line = gateway.data_plane.access("whole");
+    assert_eq!((&line["why"], &line["bytes"]), (&json!("ok"), &json!(11)));
+    assert!(gateway.data_plane.program_mut().ended().success());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
 };
 
 use super::{ACK, Kind, PREFACE, field, frame};
@@ -174,6 +174,23 @@ impl FramePeer {
         socket.set_read_timeout(Some(DEADLINE)).expect("the option exists");
         socket.set_write_timeout(Some(DEADLINE)).expect("the option exists");
         Self { socket: Box::new(socket), seen: Vec::new(), settings: Vec::new() }
+    }
+
+    /// Takes the next connection of a client, and its greeting, and says that all defaults hold. None: it greets otherwise.
+    ///
+    /// # Panics
+    /// When the listener is gone.
+    #[must_use]
+    pub fn accept(listener: &TcpListener) -> Option<Self> {
+        let (mut socket, _) = listener.accept().expect("it listens");
+        socket.set_nodelay(true).expect("the option exists");
+        socket.set_read_timeout(Some(DEADLINE)).expect("the option exists");
+        let mut greeting = [0; 24];
+        socket.read_exact(&mut greeting).ok().filter(|()| PREFACE.starts_with(&greeting))?;
+        let mut peer = Self { socket: Box::new(socket), seen: Vec::new(), settings: Vec::new() };
+        peer.settle(&[]);
+        peer.frame(Kind::Settings, ACK, 0, &[]);
+        Some(peer)
     }
 
     /// Connects in TLS.

@@ -42,6 +42,8 @@ pub struct Callee {
 struct Seen {
     calls: Mutex<Vec<(String, HeaderMap)>>,
     connections: AtomicUsize,
+    /// That never end by themselves.
+    hanging: AtomicUsize,
     /// Whose callers did not wait for their end.
     abandoned: AtomicUsize,
 }
@@ -89,6 +91,12 @@ impl Callee {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many calls so far have been told to hang, and do.
+    #[must_use]
+    pub fn hanging(&self) -> usize {
+        self.seen.hanging.load(Ordering::Relaxed)
     }
 
     /// How many calls were given up by their callers.
@@ -145,9 +153,10 @@ impl Drop for Unfinished {
 }
 
 async fn unary(request: Request<Bytes>, seen: Arc<Seen>) -> Result<Response<Bytes>, Status> {
-    let mut unfinished = Unfinished(Some(seen));
+    let mut unfinished = Unfinished(Some(Arc::clone(&seen)));
     let message = request.into_inner();
     if message == "hang" {
+        seen.hanging.fetch_add(1, Ordering::Relaxed);
         std::future::pending::<()>().await;
     }
     unfinished.0 = None;

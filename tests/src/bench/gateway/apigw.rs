@@ -12,7 +12,6 @@ use crate::{
     bench::{
         Invalid,
         shape::{Door, Protection, prefix},
-        site::free_address,
     },
     issuer::{AUDIENCE, ISSUER},
     programs,
@@ -26,7 +25,8 @@ pub(super) fn command(program: &Path, start: Start<'_>) -> Result<Command, Inval
     fs::write(&path, file(start, start.upstream)?)?;
     let mut command = programs::clean_command(program);
     command.arg("--config").arg(path);
-    command.args(["--admin-listen", &free_address().to_string()]);
+    // Nobody asks there, and several run at once.
+    command.args(["--admin-listen", "127.0.0.1:0"]);
     command.args(["--workers", &start.shape.workers.to_string()]);
     // A directory of its own, so that none remembers another.
     command.arg("--state-dir").arg(start.directory.join("state"));
