@@ -330,8 +330,8 @@ async fn drive(
                 // The exchange sees it and answers.
                 Some(Expired::Phase(Phase::Upstream) | Expired::Caller) => {}
                 Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
-                Some(Expired::Phase(Phase::Responding)) if has_peer() => deadlines.response_begins(),
-                Some(Expired::Phase(Phase::Responding)) => return Poll::Ready(End::Gone),
+                Some(Expired::Look) if has_peer() => {}
+                Some(Expired::Look) => return Poll::Ready(End::Gone),
                 Some(expired) => return Poll::Ready(End::Expired(expired)),
                 None => {}
             }

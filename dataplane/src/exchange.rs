@@ -341,8 +341,8 @@ fn passed(deadlines: &Deadlines) -> Option<Rejection> {
         Expired::Body => Some(Rejection::BodyTimeout),
         Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
         Expired::Caller => Some(Rejection::DeadlineExceeded),
-        // The connection ends without an answer.
-        Expired::Write => None,
+        // The connection ends without an answer, or goes on.
+        Expired::Write | Expired::Look => None,
     }
 }
 

@@ -224,3 +224,19 @@ fn thousands_of_cancelled_requests_leave_every_gauge_at_zero() {
     assert_eq!(client::get(gateway.address(), "/whole").text(), "whole");
     gate.open();
 }
+
+#[test]
+fn a_client_that_leaves_behind_more_than_is_taken_ahead_leaves_its_place() {
+    let gate = Gate::new();
+    let origin = slow(&gate);
+    // Without a look at the client, the place would be held for as long as the upstream may take.
+    let file = limited(&origin, 1).upstream("response_header_timeout_seconds: 600");
+    let gateway = Gateway::standalone(file);
+    let mut gone = begun(&gateway);
+    origin.await_request(0);
+    gone.send("GET /ahead HTTP/1.1\r\nHost: h\r\n\r\n".repeat(5_000));
+    drop(gone);
+    eventually("the place is free", || (in_flight(&gateway) == 0).then_some(()));
+    gate.open();
+    assert_eq!(client::get(gateway.address(), "/").status(), 200);
+}

@@ -22,7 +22,7 @@ pub(crate) enum Phase {
     Working,
     /// The upstream is to take the request and to begin its answer.
     Upstream,
-    /// The answer is on its way. Now and then somebody looks whether the client is still there.
+    /// The answer is on its way.
     Responding,
     /// The client and the upstream speak with each other.
     Tunnel,
@@ -41,6 +41,8 @@ pub(crate) enum Expired {
     Write,
     /// The time that the client gives its request is over.
     Caller,
+    /// Nothing has: it is time to look whether the client is still there.
+    Look,
 }
 
 /// The configured limits, as durations.
@@ -70,6 +72,8 @@ pub(crate) struct Deadlines {
     write_deadline: Cell<Option<Instant>>,
     /// Set while an exchange is under way whose client said how long it waits, whatever the phase.
     caller_deadline: Cell<Option<Instant>>,
+    /// Set while the client waits for an answer: what it sends ahead hides its end, or a body that the upstream does not take.
+    look: Cell<Option<Instant>>,
     /// Since when the client accepts no bytes, and for how long it accepted none before, of the present answer.
     blocked_since: Cell<Option<Instant>>,
     blocked_before: Cell<Duration>,
@@ -94,7 +98,7 @@ enum Body {
 /// A body slower than this, over more than the read timeout, counts as not arriving.
 const MINIMUM_BODY_BYTES_PER_SECOND: u64 = 1_024;
 
-/// How often it is looked whether a client still waits for the rest of its answer.
+/// How often it is looked whether a client still waits for its answer.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A client that accepts no bytes for this long, altogether, has held up its answer, and with it the upstream.
@@ -115,6 +119,7 @@ impl Deadlines {
             body_deadline: Cell::new(None),
             write_deadline: Cell::new(None),
             caller_deadline: Cell::new(None),
+            look: Cell::new(None),
             blocked_since: Cell::new(None),
             blocked_before: Cell::new(Duration::ZERO),
             expired: Cell::new(None),
@@ -253,7 +258,7 @@ impl Deadlines {
 
     /// An answer begins.
     pub(crate) fn response_begins(&self) {
-        self.enter(Phase::Responding, Some(LOOK));
+        self.enter(Phase::Responding, None);
     }
 
     /// A tunnel begins, or bytes have passed through it.
@@ -305,7 +310,8 @@ impl Deadlines {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let deadlines = [&self.deadline, &self.body_deadline, &self.write_deadline, &self.caller_deadline];
+        let deadlines =
+            [&self.deadline, &self.body_deadline, &self.write_deadline, &self.caller_deadline, &self.look];
         deadlines.into_iter().filter_map(Cell::get).min()
     }
 
@@ -327,7 +333,11 @@ impl Deadlines {
         } else if passed(&self.deadline) {
             Expired::Phase(self.phase.get())
         } else {
-            return None;
+            let looks = passed(&self.look);
+            if looks {
+                self.look.set(Some(now + LOOK));
+            }
+            return looks.then_some(Expired::Look);
         };
         self.expired.set(Some(expired));
         Some(expired)
@@ -343,6 +353,8 @@ impl Deadlines {
     fn enter(&self, phase: Phase, limit: Option<Duration>) {
         self.phase.set(phase);
         self.deadline.set(limit.map(|limit| self.now() + limit));
+        let is_waited_for = matches!(phase, Phase::Upstream | Phase::Responding);
+        self.look.set(is_waited_for.then(|| self.now() + LOOK));
     }
 }
 

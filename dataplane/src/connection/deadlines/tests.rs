@@ -15,7 +15,7 @@ async fn pass(deadlines: &Deadlines, time: Duration) {
 
 async fn expires_after(deadlines: &Deadlines, seconds: u64) -> Option<Expired> {
     pass(deadlines, Duration::from_secs(seconds)).await;
-    deadlines.check(Instant::now())
+    deadlines.check(Instant::now()).filter(|expired| *expired != Expired::Look)
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,14 +121,30 @@ async fn clients_that_accept_nothing_expire_and_streams_that_pause_do_not() {
     let deadlines = deadlines();
     deadlines.head_complete();
     deadlines.response_begins();
-    // Somebody looks whether the client is there, and it is.
-    assert_eq!(expires_after(&deadlines, 3_600).await, Some(Expired::Phase(Phase::Responding)));
+    assert_eq!(expires_after(&deadlines, 3_600).await, None);
     deadlines.write_blocked();
     assert_eq!(expires_after(&deadlines, 59).await, None);
     deadlines.write_progressed();
     assert_eq!(expires_after(&deadlines, 3_600).await, None);
     deadlines.write_blocked();
     assert_eq!(expires_after(&deadlines, 60).await, Some(Expired::Write));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_an_answer_is_looked_after_now_and_then() {
+    let deadlines = deadlines();
+    deadlines.head_complete();
+    for begin in [Deadlines::upstream_awaited, Deadlines::response_begins] {
+        begin(&deadlines);
+        for _ in 0..2 {
+            pass(&deadlines, LOOK).await;
+            assert_eq!(deadlines.check(Instant::now()), Some(Expired::Look));
+            assert_eq!(deadlines.expired(), None, "nothing has expired by that");
+        }
+    }
+    deadlines.response_complete();
+    pass(&deadlines, LOOK).await;
+    assert_eq!(deadlines.check(Instant::now()), None);
 }
 
 #[tokio::test(start_paused = true)]
