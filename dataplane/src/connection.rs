@@ -135,12 +135,7 @@ pub(crate) async fn serve(
         // On the heap as well.
         Some(tls) => (Box::pin(handshake::begin(&worker, stream, &tls)).await, Scheme::Https),
     };
-    let (deadlines, max_header_bytes) = {
-        let view = worker.view();
-        let settings = view.snapshot().settings();
-        let deadlines = Deadlines::new(&settings.server, &settings.upstream, Instant::now());
-        (Rc::new(deadlines), settings.server.max_header_bytes.get())
-    };
+    let deadlines = deadlines(&worker);
     let peer = Peer::new(peer, scheme);
     let client_of = |peer| Rc::new(Client { peer, deadlines: Rc::clone(&deadlines), control });
     let (client, socket) = match begun {
@@ -154,7 +149,7 @@ pub(crate) async fn serve(
     };
     let io = Rc::new(ClientIo::new(socket, deadlines));
     let end = {
-        let served = pin!(serve_requests(&worker, &client, &io, max_header_bytes));
+        let served = pin!(serve_requests(&worker, &client, &io));
         drive(served, &client, || io.has_peer()).await
     };
     let Some((mut socket, came)) = Rc::into_inner(io).map(ClientIo::into_parts) else { return };
@@ -176,26 +171,25 @@ pub(crate) async fn serve(
     refusal::linger(socket).await;
 }
 
+/// Of a connection that begins now.
+fn deadlines(worker: &Worker) -> Rc<Deadlines> {
+    let view = worker.view();
+    let settings = view.snapshot().settings();
+    Rc::new(Deadlines::new(&settings.server, &settings.upstream, Instant::now()))
+}
+
 /// Answers a connection that there is no place for, whatever it asks.
 pub(crate) async fn turn_away(worker: &Rc<Worker>, stream: Stream, peer: IpAddr) {
     let mut socket = Socket::Plain(stream);
-    let deadlines = {
-        let view = worker.view();
-        let settings = view.snapshot().settings();
-        Rc::new(Deadlines::new(&settings.server, &settings.upstream, Instant::now()))
-    };
-    let client = Client { peer: Peer::new(peer, Scheme::Http), deadlines, control: Rc::default() };
+    let (peer, deadlines) = (Peer::new(peer, Scheme::Http), deadlines(worker));
+    let client = Client { peer, deadlines, control: Rc::default() };
     refusal::answer(worker, &client, &mut socket, &Rejection::TooManyConnections).await;
     refusal::linger(socket).await;
 }
 
 /// Serves requests until one is the last.
-async fn serve_requests(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
-    io: &Rc<ClientIo>,
-    max_header_bytes: u64,
-) -> End {
+async fn serve_requests(worker: &Rc<Worker>, client: &Rc<Client>, io: &Rc<ClientIo>) -> End {
+    let max_header_bytes = worker.view().snapshot().settings().server.max_header_bytes.get();
     let max_bytes = usize::try_from(max_header_bytes).unwrap_or(usize::MAX);
     let mut is_first = true;
     loop {

@@ -1,6 +1,5 @@
-//! The beginning of a connection where TLS is spoken.
-//!
-//! What was agreed on inside of TLS (ALPN, RFC 7301) decides who serves the connection: HTTP/1.1 is all that is offered.
+//! The beginning of a connection where TLS is spoken. What is agreed on in it (ALPN, RFC 7301) decides nothing here: a connection
+//! is served in the protocol that it begins with, as one in clear is.
 
 use std::rc::Rc;
 
