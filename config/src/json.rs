@@ -8,13 +8,18 @@
 pub mod live;
 /// Which requests a route serves.
 mod route_match;
+/// How long it waits.
+mod timeouts;
 
 use std::{collections::BTreeMap, fmt};
 
 use apigw_proto::v1;
 use serde::{Serialize, Serializer};
 
-pub use self::route_match::{FieldMatchJson, RouteMatchJson};
+pub use self::{
+    route_match::{FieldMatchJson, RouteMatchJson},
+    timeouts::TimeoutsJson,
+};
 
 /// A route, as `/-/routes` lists it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,6 +49,8 @@ pub struct RouteJson {
     pub deny_cidrs: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cidrs_mode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<TimeoutsJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<CorsJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,6 +167,7 @@ impl From<v1::Route> for RouteJson {
             allow_cidrs: lists.allow,
             deny_cidrs: lists.deny,
             cidrs_mode: lists.mode,
+            timeouts: route.timeouts.map(TimeoutsJson::from),
             cors: route.cors.map(CorsJson::from),
             max_header_bytes: Some(route.max_header_bytes).filter(|&bytes| bytes > 0),
             max_body_bytes: Some(route.max_body_bytes).filter(|&bytes| bytes > 0),
@@ -269,6 +277,8 @@ mod tests {
         assert_eq!(auth.required_claims.get("email_verified").map(String::as_str), Some("true"));
         assert_eq!((full.allow_cidrs.len(), full.deny_cidrs.len()), (1, 1));
         assert_eq!((full.max_header_bytes, full.max_body_bytes), (Some(16_384), Some(104_857_600)));
+        let timeouts = full.timeouts.unwrap();
+        assert_eq!((timeouts.total_seconds, timeouts.idle_seconds), (Some(Number(10.0)), Some(Number(30.0))));
         let breaker = full.circuit_breaker;
         assert_eq!(
             (breaker.failure_percent, breaker.window_seconds),

@@ -18,6 +18,7 @@ mod rate_limit_backend;
 mod route;
 mod route_match;
 mod rules;
+mod timeouts;
 mod tls;
 
 pub(crate) use self::{
@@ -44,6 +45,7 @@ pub use self::{
     route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::ConfigError,
+    timeouts::Timeouts,
     tls::{
         CertificateFiles, CertificateForwarding, ClientAuth, ClientAuthMode, PlainRequests, ServerTls,
         TlsListening, TlsVersion,

@@ -19,6 +19,7 @@ mod route;
 mod route_auth;
 mod route_match;
 mod server;
+mod timeouts;
 mod tls;
 mod values;
 

@@ -322,7 +322,7 @@ async fn drive(
             }
             match deadlines.check(deadlines.now()) {
                 // The exchange sees it and answers.
-                Some(Expired::Phase(Phase::Upstream) | Expired::Caller) => {}
+                Some(Expired::Phase(Phase::Upstream) | Expired::Exchange(_)) => {}
                 Some(Expired::Body) if deadlines.is_awaiting_answer() => {}
                 Some(Expired::Look) if has_peer() => {}
                 Some(Expired::Look) => return Poll::Ready(End::Gone),

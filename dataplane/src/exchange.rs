@@ -19,6 +19,8 @@ pub(crate) mod call;
 mod grpc_web;
 /// Its body on the way up.
 pub(crate) mod request_body;
+/// How it is sent.
+mod sending;
 /// The answer.
 pub(crate) mod response;
 /// Header fields that stop here or are written here.
@@ -27,8 +29,10 @@ pub(crate) mod forwarding;
 mod trailers;
 /// The answer's body on the way down.
 pub(crate) mod response_body;
+/// Where it must not be silent for long.
+pub(crate) mod timed_body;
 
-use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};
+use std::{rc::Rc, sync::Arc};
 
 use apigw_config::names::Scheme;
 use apigw_engine::{
@@ -40,7 +44,7 @@ use apigw_engine::{
     path::NormalPath,
     policies::{Policies, admit_call},
     redirect,
-    rejection::{Answer, Rejection, UpstreamFailure},
+    rejection::{Answer, Rejection},
     routing::Asked,
     snapshot::{Snapshot, Upstream},
     target,
@@ -55,18 +59,15 @@ use self::{
     call::Telling,
     forwarding::X_REQUEST_ID,
     record::Record,
-    request_body::{BodyFault, ClientBody, RequestBody},
+    request_body::{ClientBody, RequestBody},
     response::Response,
     response_body::{ResponseBody, Source},
+    sending::Sender,
     upgrade::Upgrade,
 };
 use crate::{
     admin::endpoints::Place,
-    connection::{
-        Client,
-        deadlines::{Deadlines, Expired},
-    },
-    upstream::answer::UpstreamBody,
+    connection::Client,
     worker::{View, Worker},
 };
 
@@ -208,13 +209,13 @@ async fn answer(
 
     occupy(worker, policies, record)?;
     record.set_endpoint(endpoint);
-    call::tell_time_left(&mut head.headers, &client.deadlines);
-    let mut response = send(worker, client, snapshot, &endpoint.upstream, &head, body, &fault).await?;
+    let sender = Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: &fault };
+    let mut response = sender.send(record.dialect(), &endpoint.upstream, &mut head, body).await?;
     upgrade.check(&response)?;
     forwarding::prepare_response(&mut response.headers);
     record.set_forwarded(response.status, response.headers.get(GRPC_STATUS));
     record.set_web_form(grpc_web::translate_answer(web, &mut response.headers));
-    Ok(response.map(Source::Upstream))
+    Ok(sender.pass_on(response))
 }
 
 /// Takes what is not forwarded out of a request's fields, and writes what the gateway says of it.
@@ -307,43 +308,6 @@ async fn ask_endpoints(
     let response = endpoints.ask(place, head).await.ok_or(Rejection::Internal)?;
     record.set_status(response.status());
     Ok(Response::from(response).map(Source::Own))
-}
-
-/// Sends a request upstream, until the head of an answer comes or a deadline passes.
-async fn send(
-    worker: &Worker,
-    client: &Client,
-    snapshot: &Snapshot,
-    upstream: &Upstream,
-    head: &RequestHead,
-    body: RequestBody,
-    fault: &BodyFault,
-) -> Result<Response<UpstreamBody>, Rejection> {
-    let deadlines = &client.deadlines;
-    // It may have passed while the request was judged.
-    if deadlines.is_overdue() {
-        return Err(Rejection::DeadlineExceeded);
-    }
-    let mut sent = pin!(worker.upstreams.send(snapshot, upstream, head, body, deadlines));
-    poll_fn(|context| match sent.as_mut().poll(context) {
-        // A body that failed broke the upstream's connection, not the other way round.
-        Poll::Ready(response) => Poll::Ready(
-            response.map_err(|failure| fault.found().map_or(Rejection::Upstream(failure), Rejection::from)),
-        ),
-        Poll::Pending => passed(deadlines).map_or(Poll::Pending, |rejection| Poll::Ready(Err(rejection))),
-    })
-    .await
-}
-
-/// The rejection that a passed deadline asks for.
-fn passed(deadlines: &Deadlines) -> Option<Rejection> {
-    match deadlines.expired()? {
-        Expired::Body => Some(Rejection::BodyTimeout),
-        Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
-        Expired::Caller => Some(Rejection::DeadlineExceeded),
-        // The connection ends without an answer, or goes on.
-        Expired::Write | Expired::Look => None,
-    }
 }
 
 /// The gateway's own answer.

@@ -25,8 +25,8 @@ use std::{
 };
 
 use apigw_config::{
-    model::{self, Protocol},
-    names::Scheme,
+    model::{self, Protocol, Timeouts},
+    names::{Period, Scheme},
 };
 use apigw_engine::{
     head::RequestHead,
@@ -101,7 +101,7 @@ impl Upstreams {
     /// When no answer that can be passed on begins.
     pub(crate) async fn send(
         &self,
-        snapshot: &Snapshot,
+        settings: (&Snapshot, Option<&Timeouts>),
         upstream: &Upstream,
         request: &RequestHead,
         body: RequestBody,
@@ -110,7 +110,7 @@ impl Upstreams {
         let mut carrier = match poll_fn(|context| Poll::Ready(self.waiting_carrier(upstream, context))).await
         {
             Some(carrier) => carrier,
-            None => self.new_carrier(snapshot, upstream, deadlines).await?,
+            None => self.new_carrier(settings, upstream, deadlines).await?,
         };
         let mut body = body;
         let mut attempt = Attempt::First;
@@ -128,7 +128,7 @@ impl Upstreams {
             };
             attempt = Attempt::Second;
             self.counted.retries.add(1);
-            carrier = self.new_carrier(snapshot, upstream, deadlines).await?;
+            carrier = self.new_carrier(settings, upstream, deadlines).await?;
         }
     }
 
@@ -144,34 +144,60 @@ impl Upstreams {
     /// room for it.
     fn new_carrier<'a>(
         &'a self,
-        snapshot: &'a Snapshot,
+        (snapshot, timeouts): (&'a Snapshot, Option<&'a Timeouts>),
         upstream: &'a Upstream,
         deadlines: &'a Deadlines,
     ) -> Pin<Box<dyn Future<Output = Result<Carrier, UpstreamFailure>> + 'a>> {
         Box::pin(async move {
             deadlines.connecting();
-            let settings = &snapshot.settings().upstream;
-            match upstream.protocol {
-                Protocol::Http1 => {
-                    let socket = self.open(settings, upstream).await?;
-                    Ok(Carrier::Http1(Connection::new(socket, upstream.id)))
-                }
-                Protocol::Http2 => {
-                    let handshake = settings.tls_handshake_timeout.duration();
-                    let open = async || Link::begin(self.open(settings, upstream).await?, handshake).await;
-                    let limit = settings.dial_timeout.duration() + 2 * handshake;
-                    self.links.place(upstream.id, limit, open).await.map(Carrier::Http2)
-                }
-            }
+            let own = timeouts.and_then(|timeouts| timeouts.connect).map(Period::duration);
+            let Some(limit) = own else {
+                return self.open_carrier(ConnectLimits::from(&snapshot.settings().upstream), upstream).await;
+            };
+            // Each part may take all of the time, and all of them together no more.
+            let opened = self.open_carrier(ConnectLimits { dial: limit, handshake: limit }, upstream);
+            timeout(limit, opened).await.unwrap_or(Err(UpstreamFailure::ConnectTimeout))
         })
     }
 
-    async fn open(&self, settings: &model::Upstream, upstream: &Upstream) -> Result<Socket, UpstreamFailure> {
-        let stream = self.connector.connect(upstream, settings.dial_timeout.duration()).await?;
+    async fn open_carrier(
+        &self,
+        limits: ConnectLimits,
+        upstream: &Upstream,
+    ) -> Result<Carrier, UpstreamFailure> {
+        match upstream.protocol {
+            Protocol::Http1 => {
+                let socket = self.open(limits, upstream).await?;
+                Ok(Carrier::Http1(Connection::new(socket, upstream.id)))
+            }
+            Protocol::Http2 => {
+                let ConnectLimits { dial, handshake } = limits;
+                let open = async || Link::begin(self.open(limits, upstream).await?, handshake).await;
+                self.links.place(upstream.id, dial + 2 * handshake, open).await.map(Carrier::Http2)
+            }
+        }
+    }
+
+    async fn open(&self, limits: ConnectLimits, upstream: &Upstream) -> Result<Socket, UpstreamFailure> {
+        let stream = self.connector.connect(upstream, limits.dial).await?;
         match upstream.scheme {
             Scheme::Http => Ok(Socket::Plain(stream)),
-            Scheme::Https => self.secure(upstream, stream, settings.tls_handshake_timeout.duration()).await,
+            Scheme::Https => self.secure(upstream, stream, limits.handshake).await,
         }
+    }
+}
+
+/// How long the parts of making a connection may take.
+#[derive(Clone, Copy)]
+struct ConnectLimits {
+    dial: Duration,
+    /// Of TLS, and of HTTP/2.
+    handshake: Duration,
+}
+
+impl From<&model::Upstream> for ConnectLimits {
+    fn from(settings: &model::Upstream) -> Self {
+        Self { dial: settings.dial_timeout.duration(), handshake: settings.tls_handshake_timeout.duration() }
     }
 }
 

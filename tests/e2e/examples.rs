@@ -81,6 +81,21 @@ fn example_of_headers_forwards() {
 }
 
 #[test]
+fn example_of_timeouts_waits_no_longer_than_it_says() {
+    let silent = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.until_closed()
+    });
+    let events = Origin::saying("an event");
+    let text = fs::read_to_string(examples().join("timeouts.yaml")).expect("the example is there");
+    let moved = text.replace("http://127.0.0.1:9001", &silent.url());
+    let gateway = Gateway::standalone(moved.replace("http://127.0.0.1:9002", &events.url()));
+    assert_eq!(client::get(gateway.address(), "/events").text(), "an event");
+    assert_eq!(client::get_with(gateway.address(), "/api", "X-Request-Id: late\r\n").status(), 504);
+    assert_eq!(gateway.data_plane.access("late")["why"], "upstream_timeout");
+}
+
+#[test]
 fn every_example_is_valid() {
     let files = fs::read_dir(examples()).expect("there are examples").map_while(Result::ok);
     let files: Vec<_> = files.map(|entry| entry.path().display().to_string()).collect();

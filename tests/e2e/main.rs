@@ -51,6 +51,8 @@ mod proxy_protocol;
 mod addresses;
 // Every timeout in the file is real and ends in its own status and reason.
 mod timeouts;
+// Those of a route, beside the server's.
+mod route_timeouts;
 // More clients than there is room for, and the end of the process.
 mod pressure;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.

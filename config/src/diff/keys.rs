@@ -323,6 +323,7 @@ impl Keys {
             route_match,
             request_headers,
             response_headers,
+            timeouts,
         } = route;
         request_headers.into_iter().for_each(|changes| self.header_changes("request_headers", changes));
         response_headers.into_iter().for_each(|changes| self.header_changes("response_headers", changes));
@@ -337,9 +338,23 @@ impl Keys {
         circuit_breaker.into_iter().for_each(|breaker| self.circuit_breaker(breaker));
         auth.into_iter().for_each(|auth| self.route_auth(auth));
         self.address_lists("", address_lists);
+        timeouts.into_iter().for_each(|timeouts| self.timeouts(timeouts));
         cors.into_iter().for_each(|cors| self.cors(cors));
         self.count_above_0("max_header_bytes", max_header_bytes);
         self.count_above_0("max_body_bytes", max_body_bytes);
+    }
+
+    fn timeouts(&mut self, timeouts: v1::Timeouts) {
+        let v1::Timeouts { total_us, connect_us, first_byte_us, idle_us } = timeouts;
+        let timeouts = [
+            ("timeouts.total_seconds", total_us),
+            ("timeouts.connect_seconds", connect_us),
+            ("timeouts.first_byte_seconds", first_byte_us),
+            ("timeouts.idle_seconds", idle_us),
+        ];
+        for (key, micros) in timeouts.into_iter().filter(|(_, micros)| *micros > 0) {
+            self.seconds(key, micros);
+        }
     }
 
     fn route_match(&mut self, route_match: v1::RouteMatch) {

@@ -1,6 +1,6 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
-use super::{AnswerChanges, CircuitBreaker, HeaderChanges, RateLimit, RouteAuth, RouteMatch};
+use super::{AnswerChanges, CircuitBreaker, HeaderChanges, RateLimit, RouteAuth, RouteMatch, Timeouts};
 use crate::names::{
     AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
     RouteName, Span, UpstreamUrl, ValueError,
@@ -33,6 +33,8 @@ pub struct Route {
     pub concurrency: Concurrency,
     /// None: the file says nothing of it.
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// How long it waits.
+    pub timeouts: Timeouts,
     /// None: pages of other origins are not answered for.
     pub cors: Option<Cors>,
     /// The most bytes of a request's head, no more than the server's; none: as the server's.
@@ -58,6 +60,7 @@ impl Route {
             rate_limit: None,
             concurrency: Concurrency::default(),
             circuit_breaker: None,
+            timeouts: Timeouts::default(),
             cors: None,
             max_header_bytes: None,
             max_body_bytes: None,

@@ -4,6 +4,7 @@ use super::{Mapping, Place, Read, Reader, route_auth::RouteAuthInFile, values::I
 use crate::{
     model::{
         AddressLists, AnswerChanges, Concurrency, Destination, HeaderChanges, Route, RouteAuth, RouteFacts,
+        Timeouts,
     },
     names::{ByteCount, PolicyMode, RouteName, ValueError},
     problem::Position,
@@ -74,6 +75,7 @@ impl Read for RouteInFile {
         let rate_limit = keys.or("rate_limit", None);
         let concurrency = keys.or("concurrency", Concurrency::default());
         let circuit_breaker = keys.or("circuit_breaker", None);
+        let timeouts = keys.or("timeouts", Timeouts::default());
         let cors = keys.or("cors", None);
         let max_header_bytes = keys.or("max_header_bytes", None);
         let max_body_bytes = keys.or("max_body_bytes", None);
@@ -101,6 +103,7 @@ impl Read for RouteInFile {
                 rate_limit: rate_limit?,
                 concurrency: concurrency?,
                 circuit_breaker: circuit_breaker?,
+                timeouts: timeouts?,
                 cors: cors?,
                 max_header_bytes: max_header_bytes?,
                 max_body_bytes: max_body_bytes?,

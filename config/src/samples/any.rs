@@ -268,11 +268,12 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let limits = (prop::option::of(any_limit()), concurrency, prop::option::of(any_breaker()));
     let bytes = || prop::option::of(any_bytes());
     let sizes = (bytes(), bytes());
+    let limits = (limits, any_timeouts());
     (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
         move |(
             (matches, upstream, strip_prefix, request_headers, answer_headers),
             (auth_required, auth, address_lists),
-            (rate_limit, concurrency, circuit_breaker),
+            ((rate_limit, concurrency, circuit_breaker), timeouts),
             cors,
             (max_header_bytes, max_body_bytes),
         )| Route {
@@ -288,11 +289,22 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
             rate_limit,
             concurrency,
             circuit_breaker,
+            timeouts,
             cors,
             max_header_bytes,
             max_body_bytes,
         },
     )
+}
+
+fn any_timeouts() -> impl Strategy<Value = Timeouts> {
+    let period = || prop::option::of(any_period());
+    (period(), period(), period(), period()).prop_map(|(total, connect, first_byte, idle)| Timeouts {
+        total,
+        connect,
+        first_byte,
+        idle,
+    })
 }
 
 fn any_changes() -> impl Strategy<Value = HeaderChanges> {

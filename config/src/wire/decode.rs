@@ -9,6 +9,7 @@ mod policy;
 mod rate_limit;
 mod route;
 mod route_match;
+mod timeouts;
 mod tls;
 
 use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr, sync::Arc};

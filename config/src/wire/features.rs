@@ -59,10 +59,12 @@ pub enum Feature {
     RouteMatch,
     /// Header fields are changed.
     HeaderChanges,
+    /// Routes wait for as long as they say themselves.
+    Timeouts,
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 21] = [
+pub const KNOWN: [Feature; 22] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -84,6 +86,7 @@ pub const KNOWN: [Feature; 21] = [
     Feature::PolicyMode,
     Feature::RouteMatch,
     Feature::HeaderChanges,
+    Feature::Timeouts,
 ];
 
 impl Feature {
@@ -112,6 +115,7 @@ impl Feature {
             Self::PolicyMode => "policy_mode",
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
+            Self::Timeouts => "route.timeouts",
         }
     }
 }
@@ -338,7 +342,11 @@ impl Needs {
             route_match,
             request_headers,
             response_headers,
+            timeouts,
         } = route;
+        if let Some(v1::Timeouts { total_us: _, connect_us: _, first_byte_us: _, idle_us: _ }) = timeouts {
+            self.add(Feature::Timeouts);
+        }
         for changes in request_headers.into_iter().chain(response_headers) {
             let v1::HeaderChanges { remove: _, set: _, add: _ } = changes;
             self.add(Feature::HeaderChanges);

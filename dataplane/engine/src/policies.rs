@@ -7,7 +7,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use apigw_config::{
-    model::{self, AddressLists},
+    model::{self, AddressLists, Timeouts},
     names::PolicyMode,
 };
 
@@ -37,6 +37,8 @@ pub struct Policies {
     pub concurrency: Option<Policy<Places>>,
     /// Whether its upstream is well.
     pub breaker: Option<Policy<Arc<Breaker>>>,
+    /// How long it waits; none: as the settings say.
+    pub timeouts: Option<Timeouts>,
 }
 
 /// A limit of requests under way, and those that are.
@@ -61,6 +63,7 @@ impl Policies {
             }),
             concurrency: concurrency(route.concurrency, previous),
             breaker: route.circuit_breaker.as_ref().and_then(|breaker| self::breaker(breaker, previous)),
+            timeouts: Some(route.timeouts).filter(|timeouts| !timeouts.is_empty()),
         }
     }
 }

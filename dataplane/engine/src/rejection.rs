@@ -104,6 +104,12 @@ pub enum Rejection {
     /// The time is over that the caller gave the exchange. It says nothing about the upstream.
     #[error("the caller's deadline has passed")]
     DeadlineExceeded,
+    /// The time is over that the route gives an exchange.
+    #[error("the route's time for the whole exchange is over")]
+    TotalTimeout {
+        /// Who kept it waiting.
+        awaited: Awaited,
+    },
     /// As many requests of the route are under way as may be.
     #[error("{0}")]
     TooBusy(#[from] Full),
@@ -120,6 +126,15 @@ pub enum Rejection {
     /// A fault of the gateway.
     #[error("internal error")]
     Internal,
+}
+
+/// For whom an exchange was waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// It had all of the request, or did not take it.
+    Upstream,
+    /// He sent his request, or the gateway was at work for him: that says nothing about the upstream.
+    Client,
 }
 
 /// How an upstream failed. All of these, and nothing a client does, are the upstream's failures.
@@ -235,6 +250,7 @@ impl Rejection {
             Self::BodyMalformed => (Status::BAD_REQUEST, "body_malformed", "bad_request"),
             Self::CallTimeoutMalformed => (Status::BAD_REQUEST, "grpc_timeout_malformed", "bad_request"),
             Self::DeadlineExceeded => (Status::GATEWAY_TIMEOUT, "deadline_exceeded", "gateway_timeout"),
+            Self::TotalTimeout { .. } => (Status::GATEWAY_TIMEOUT, "total_timeout", "gateway_timeout"),
             Self::TooBusy(_) => (Status::SERVICE_UNAVAILABLE, "too_busy", "too_busy"),
             Self::CircuitOpen(_) => (Status::SERVICE_UNAVAILABLE, "breaker_open", "circuit_open"),
             Self::Upstream(failure) => failure.summary(),
@@ -294,6 +310,14 @@ impl Rejection {
                 | Self::BodyMalformed
                 | Self::Internal
         )
+    }
+}
+
+impl Rejection {
+    /// Whether it says that the upstream is not well.
+    #[must_use]
+    pub fn is_upstream_failure(&self) -> bool {
+        matches!(self, Self::Upstream(_) | Self::TotalTimeout { awaited: Awaited::Upstream })
     }
 }
 

@@ -5,7 +5,10 @@
 
 use std::{cell::Cell, time::Duration};
 
-use apigw_config::model::{Server, Upstream};
+use apigw_config::{
+    model::{self, Server, Upstream},
+    names::Period,
+};
 use tokio::time::Instant;
 
 /// What a client connection is doing.
@@ -39,10 +42,19 @@ pub(crate) enum Expired {
     Body,
     /// The client accepted no byte for too long.
     Write,
-    /// The time that the client gives its request is over.
-    Caller,
+    /// The time for the whole exchange is over.
+    Exchange(Limit),
     /// Nothing has: it is time to look whether the client is still there.
     Look,
+}
+
+/// Who says how long an exchange may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The client, of its own request.
+    Caller,
+    /// The route.
+    Route,
 }
 
 /// The configured limits, as durations.
@@ -70,10 +82,12 @@ pub(crate) struct Deadlines {
     body_deadline: Cell<Option<Instant>>,
     /// Set while the client accepts no bytes, whatever the phase.
     write_deadline: Cell<Option<Instant>>,
-    /// Set while an exchange is under way whose client said how long it waits, whatever the phase.
-    caller_deadline: Cell<Option<Instant>>,
     /// Set while the client waits for an answer: what it sends ahead hides its end, or a body that the upstream does not take.
     look: Cell<Option<Instant>>,
+    /// Set while an exchange is under way that may take only so long, whatever the phase.
+    exchange_deadline: Cell<Option<Instant>>,
+    /// Who set it.
+    exchange_limit: Cell<Limit>,
     /// Since when the client accepts no bytes, and for how long it accepted none before, of the present answer.
     blocked_since: Cell<Option<Instant>>,
     blocked_before: Cell<Duration>,
@@ -118,8 +132,9 @@ impl Deadlines {
             deadline: Cell::new(Some(now + timeouts.read_header.min(timeouts.idle))),
             body_deadline: Cell::new(None),
             write_deadline: Cell::new(None),
-            caller_deadline: Cell::new(None),
             look: Cell::new(None),
+            exchange_deadline: Cell::new(None),
+            exchange_limit: Cell::new(Limit::Caller),
             blocked_since: Cell::new(None),
             blocked_before: Cell::new(Duration::ZERO),
             expired: Cell::new(None),
@@ -181,25 +196,59 @@ impl Deadlines {
     /// A request's head is complete.
     pub(crate) fn head_complete(&self) {
         self.expired.set(None);
-        self.caller_deadline.set(None);
+        self.exchange_deadline.set(None);
         self.blocked_before.set(Duration::ZERO);
         self.enter(Phase::Working, None);
     }
 
-    /// The client waits for this long, from now.
-    pub(crate) fn caller_waits(&self, time: Duration) {
+    /// Takes what the route says in place of the settings. Its time for an exchange runs from now on.
+    pub(crate) fn follow_route(&self, route: &model::Timeouts) {
+        let mut timeouts = self.timeouts.get();
+        let replace = |timeout: &mut Duration, own: Option<Period>| {
+            *timeout = own.map_or(*timeout, Period::duration);
+        };
+        replace(&mut timeouts.response_header, route.first_byte);
+        replace(&mut timeouts.websocket_idle, route.idle);
+        self.timeouts.set(timeouts);
+        if let Some(total) = route.total {
+            self.limit_exchange(total.duration(), Limit::Route);
+        }
+    }
+
+    /// The exchange may take this long, from now; of several limits the nearest holds.
+    pub(crate) fn limit_exchange(&self, time: Duration, limit: Limit) {
         // One that is too far away to be named never comes.
-        self.caller_deadline.set(self.now().checked_add(time));
+        let Some(deadline) = self.now().checked_add(time) else { return };
+        if self.exchange_deadline.get().is_none_or(|nearest| deadline < nearest) {
+            self.exchange_deadline.set(Some(deadline));
+            self.exchange_limit.set(limit);
+        }
     }
 
-    /// How long the client still waits, if it said so.
-    pub(crate) fn caller_time_left(&self) -> Option<Duration> {
-        self.caller_deadline.get().map(|deadline| deadline.saturating_duration_since(self.now()))
+    /// How long the exchange may still take, if there is a limit.
+    pub(crate) fn exchange_time_left(&self) -> Option<Duration> {
+        self.exchange_deadline.get().map(|deadline| deadline.saturating_duration_since(self.now()))
     }
 
-    /// Whether the client waits no longer for what is under way.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.expired.get() == Some(Expired::Caller)
+    /// Whose time for the exchange is over, if it is.
+    pub(crate) fn overdue(&self) -> Option<Limit> {
+        match self.expired.get() {
+            Some(Expired::Exchange(limit)) => Some(limit),
+            _ => None,
+        }
+    }
+
+    /// Whether the upstream is waited for, and neither the client's body nor a connection.
+    pub(crate) fn is_upstream_awaited(&self) -> bool {
+        self.phase.get() == Phase::Upstream && self.deadline.get().is_some()
+    }
+
+    /// How many bytes of the request's body have come.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        match self.body.get() {
+            Body::Read(bytes) => bytes,
+            Body::Ended | Body::Unread => 0,
+        }
     }
 
     /// The request has a body, which is still to be read.
@@ -261,14 +310,20 @@ impl Deadlines {
         self.enter(Phase::Responding, None);
     }
 
-    /// A tunnel begins, or bytes have passed through it.
+    /// A tunnel begins. What limits an exchange was for the request that opened it.
+    pub(crate) fn tunnel_begins(&self) {
+        self.exchange_deadline.set(None);
+        self.tunnel_moved();
+    }
+
+    /// Bytes have passed through a tunnel.
     pub(crate) fn tunnel_moved(&self) {
         self.enter(Phase::Tunnel, Some(self.timeouts.get().websocket_idle));
     }
 
     /// The answer's last byte was handed over.
     pub(crate) fn response_complete(&self) {
-        self.caller_deadline.set(None);
+        self.exchange_deadline.set(None);
         self.enter(Phase::Flushing, None);
     }
 
@@ -311,7 +366,7 @@ impl Deadlines {
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         let deadlines =
-            [&self.deadline, &self.body_deadline, &self.write_deadline, &self.caller_deadline, &self.look];
+            [&self.deadline, &self.body_deadline, &self.write_deadline, &self.exchange_deadline, &self.look];
         deadlines.into_iter().filter_map(Cell::get).min()
     }
 
@@ -326,8 +381,8 @@ impl Deadlines {
         };
         let expired = if passed(&self.write_deadline) {
             Expired::Write
-        } else if passed(&self.caller_deadline) {
-            Expired::Caller
+        } else if passed(&self.exchange_deadline) {
+            Expired::Exchange(self.exchange_limit.get())
         } else if passed(&self.body_deadline) {
             Expired::Body
         } else if passed(&self.deadline) {

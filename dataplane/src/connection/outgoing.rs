@@ -134,7 +134,8 @@ impl Outgoing {
     fn gather(&mut self, io: &ClientIo, context: &mut Context<'_>) -> Result<Gathered, BrokenOff> {
         while let Some(body) = &mut self.body {
             let mut outgoing = io.outgoing();
-            if !outgoing.has_room() {
+            // What is overdue ends, although the client takes nothing.
+            if !outgoing.has_room() && !body.is_overdue() {
                 return Ok(Gathered::Full);
             }
             drop(outgoing);

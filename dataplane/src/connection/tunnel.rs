@@ -124,7 +124,7 @@ impl<'a> Tunnel<'a> {
     /// Begins. None: told by its absence, an upstream that agrees before it has all of the request has not understood it.
     pub(super) fn open(body: &'a mut ResponseBody, deadlines: &'a Deadlines) -> Option<Self> {
         let (wire, record) = body.tunnel()?;
-        deadlines.tunnel_moved();
+        deadlines.tunnel_begins();
         Some(Self { wire, record, deadlines, down: Way::Open, up: Way::Open })
     }
 

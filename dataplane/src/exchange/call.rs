@@ -17,7 +17,7 @@ use http::{
 };
 
 use super::{record::Record, response::Response, response_body::Source};
-use crate::connection::deadlines::Deadlines;
+use crate::connection::deadlines::{Deadlines, Limit};
 
 /// The dialect of a request with this content type.
 pub(crate) fn dialect(method: &Method, media_type: Option<&HeaderValue>) -> Dialect {
@@ -30,14 +30,14 @@ pub(crate) fn dialect(method: &Method, media_type: Option<&HeaderValue>) -> Dial
 /// When he does not say how long that is.
 pub(super) fn wait(dialect: Dialect, fields: &Fields, deadlines: &Deadlines) -> Result<(), Rejection> {
     if let (true, Some(time)) = (dialect.is_call(), timeout::told_in(fields)?) {
-        deadlines.caller_waits(time);
+        deadlines.limit_exchange(time, Limit::Caller);
     }
     Ok(())
 }
 
-/// Tells an upstream how long the caller still waits.
-pub(super) fn tell_time_left(fields: &mut Fields, deadlines: &Deadlines) {
-    if let Some(left) = deadlines.caller_time_left() {
+/// Tells an upstream how long a call may still take.
+pub(super) fn tell_time_left(dialect: Dialect, fields: &mut Fields, deadlines: &Deadlines) {
+    if let (true, Some(left)) = (dialect.is_call(), deadlines.exchange_time_left()) {
         fields.insert(GRPC_TIMEOUT, timeout::write(left));
     }
 }

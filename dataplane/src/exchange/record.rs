@@ -9,21 +9,22 @@ use apigw_engine::{
     mode::Passage,
     path::NormalPath,
     policies::AdmittedCall,
-    rejection::{Answer, Rejection, UpstreamFailure},
+    rejection::{Answer, Awaited, Rejection, UpstreamFailure},
     snapshot::{Endpoint, EndpointState, EndpointUse, Route, Slot, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
-use super::{answer_fields::AnswerFields, request_body::BodyFault};
+use super::{answer_fields::AnswerFields, request_body::BodyFault, sending::overdue};
 use crate::{
     access_log::Line,
     connection::{
         Client,
-        deadlines::{Deadlines, Expired, Phase},
+        deadlines::{Deadlines, Expired, Limit, Phase},
     },
     metrics::RouteCounters,
     tls::client_certificate::ClientCertificate,
+    upstream::answer::UpstreamBroken,
     worker::{View, Worker},
 };
 
@@ -34,8 +35,10 @@ pub(crate) enum Ending {
     Complete,
     /// The upstream broke off in the middle of its answer.
     UpstreamTruncated,
-    /// The time that the client gave it ended before the answer did.
-    DeadlineExceeded,
+    /// Nothing came of the upstream's answer for too long.
+    UpstreamIdle,
+    /// The time that it might take ended before the answer did.
+    Overdue(Limit),
     /// The client went away, or accepted nothing for too long.
     ClientDisconnected,
 }
@@ -226,15 +229,18 @@ impl Record {
         }
     }
 
-    /// Whether the time is over that the client gave its request.
+    /// Whether the time is over that the exchange may take.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.deadlines.is_overdue()
+        self.deadlines.overdue().is_some()
     }
 
     /// Why an answer has broken off that had begun.
-    pub(crate) fn breach(&self) -> (Ending, Rejection) {
-        if self.is_overdue() {
-            return (Ending::DeadlineExceeded, Rejection::DeadlineExceeded);
+    pub(crate) fn breach(&self, broken: &UpstreamBroken) -> (Ending, Rejection) {
+        if let Some(limit) = self.deadlines.overdue() {
+            return (Ending::Overdue(limit), overdue(limit, Awaited::Client));
+        }
+        if let UpstreamBroken::Idle = broken {
+            return (Ending::UpstreamIdle, UpstreamFailure::ResponseTimeout.into());
         }
         let fault = self.fault.as_ref().and_then(|fault| fault.found());
         (Ending::UpstreamTruncated, fault.map_or(UpstreamFailure::Reset.into(), Rejection::from))
@@ -259,7 +265,11 @@ impl Record {
         }
     }
 
+    /// Notes the route; its times hold from now on.
     pub(crate) fn set_route(&mut self, route: &Route<'_>) {
+        if let Some(timeouts) = &route.policies.timeouts {
+            self.deadlines.follow_route(timeouts);
+        }
         self.route = Some(route.slot);
         self.counters = self.worker.counters_of(route);
     }
@@ -294,7 +304,7 @@ impl Record {
 
     /// Notes that the gateway itself answers.
     pub(crate) fn set_rejection(&mut self, rejection: &Rejection, answer: &Answer) {
-        if let Rejection::Upstream(_) = rejection {
+        if rejection.is_upstream_failure() {
             self.upstream_failed(self.now());
         }
         // Whatever else it was, it was not the upstream.
@@ -354,18 +364,25 @@ impl Record {
         match ending {
             Ending::Complete if self.has_call_failed() => self.upstream_failed(now),
             Ending::Complete => self.upstream_succeeded(now),
-            Ending::UpstreamTruncated if self.body_fault().is_none() && !self.deadlines.was_held_up() => {
+            Ending::UpstreamTruncated | Ending::UpstreamIdle
+                if self.body_fault().is_none() && !self.deadlines.was_held_up() =>
+            {
                 self.upstream_failed(now);
             }
-            // Nor is it the upstream's failure when a client took its answer so slowly that it gave up.
-            Ending::UpstreamTruncated | Ending::DeadlineExceeded | Ending::ClientDisconnected => {
+            // Nor is it the upstream's failure when a client took its answer so slowly that it gave up, or an answer that
+            // goes on is longer than its time.
+            Ending::UpstreamTruncated
+            | Ending::UpstreamIdle
+            | Ending::Overdue(_)
+            | Ending::ClientDisconnected => {
                 self.call = None;
             }
         }
         let why = match ending {
             Ending::Complete => self.why,
             Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
-            Ending::DeadlineExceeded => Rejection::DeadlineExceeded.answer().reason,
+            Ending::UpstreamIdle => "upstream_idle",
+            Ending::Overdue(limit) => overdue(limit, Awaited::Client).answer().reason,
             Ending::ClientDisconnected => match self.deadlines.expired() {
                 Some(Expired::Write) => "write_timeout",
                 Some(Expired::Phase(Phase::Tunnel)) => "websocket_idle",

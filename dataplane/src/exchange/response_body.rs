@@ -15,6 +15,7 @@ use super::{
     grpc_web,
     record::{Ending, Record},
     trailers,
+    timed_body::TimedBody,
 };
 use crate::upstream::{
     answer::{UpstreamBody, UpstreamBroken},
@@ -34,6 +35,8 @@ pub(crate) enum Source {
     Own(Bytes),
     /// An upstream.
     Upstream(UpstreamBody),
+    /// An upstream that must not be silent for long.
+    Timed(Box<TimedBody>),
 }
 
 impl ResponseBody {
@@ -43,12 +46,12 @@ impl ResponseBody {
 
     /// Whether what is left of it is not wanted any more, and its end is to be asked for at once.
     pub(crate) fn is_overdue(&self) -> bool {
-        matches!(self.source, Source::Upstream(_)) && self.record.is_overdue()
+        !matches!(self.source, Source::Own(_)) && self.record.is_overdue()
     }
 
     /// Ends an answer that breaks off. The upstream's part of it is dropped, and so it is told.
     fn break_off(&mut self, broken: UpstreamBroken) -> Result<Frame<Bytes>, UpstreamBroken> {
-        let (ending, rejection) = self.record.breach();
+        let (ending, rejection) = self.record.breach(&broken);
         let told = match self.telling {
             Telling::Breaking => Err(broken),
             Telling::Trailers => {
@@ -85,8 +88,10 @@ impl ResponseBody {
 
     /// Lets what the client still sends go on to the upstream while it does not accept the answer.
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
-        if let Source::Upstream(body) = &mut self.source {
-            body.poll_upload(context);
+        match &mut self.source {
+            Source::Own(_) => {}
+            Source::Upstream(body) => body.poll_upload(context),
+            Source::Timed(body) => body.poll_upload(context),
         }
     }
 
@@ -106,6 +111,7 @@ impl Source {
             Self::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
+            Self::Timed(body) => body.poll_frame(context),
         }
     }
 
@@ -113,6 +119,7 @@ impl Source {
         match self {
             Self::Own(bytes) => bytes.is_empty(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Timed(body) => body.inner().is_end_stream(),
         }
     }
 }
@@ -157,10 +164,9 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Upstream(body) if self.record.web_form().is_some() && !body.is_end_stream() => {
-                SizeHint::default()
-            }
+            source if self.record.web_form().is_some() && !source.is_end_stream() => SizeHint::default(),
             Source::Upstream(body) => body.size_hint(),
+            Source::Timed(body) => body.inner().size_hint(),
         }
     }
 }

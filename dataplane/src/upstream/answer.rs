@@ -54,8 +54,10 @@ pub(crate) enum UpstreamBroken {
     /// The request's body broke first; what was wrong with it is known there.
     #[error("the request's body failed")]
     RequestBody,
-    #[error("the client's time for the request is over")]
+    #[error("the time for the exchange is over")]
     Overdue,
+    #[error("nothing came for too long")]
+    Idle,
 }
 
 impl UpstreamBody {

@@ -287,6 +287,21 @@ pub struct Route {
     pub request_headers: ::core::option::Option<HeaderChanges>,
     #[prost(message, optional, tag = "42")]
     pub response_headers: ::core::option::Option<HeaderChanges>,
+    /// Absent: as the settings say.
+    #[prost(message, optional, tag = "60")]
+    pub timeouts: ::core::option::Option<Timeouts>,
+}
+/// Each 0: as the settings say, or none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Timeouts {
+    #[prost(uint64, tag = "1")]
+    pub total_us: u64,
+    #[prost(uint64, tag = "2")]
+    pub connect_us: u64,
+    #[prost(uint64, tag = "3")]
+    pub first_byte_us: u64,
+    #[prost(uint64, tag = "4")]
+    pub idle_us: u64,
 }
 /// Endpoints that do the same work. The resource's name is the backend's.
 #[derive(Clone, PartialEq, ::prost::Message)]

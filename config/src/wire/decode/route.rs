@@ -8,6 +8,7 @@ use super::{
     header_changes::{answer_changes, header_changes},
     policy::{circuit_breaker, concurrency, cors, rate_limit},
     route_match::route_match,
+    timeouts::timeouts,
 };
 use crate::{
     model::{Destination, Route},
@@ -50,6 +51,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let concurrency = section(&mut fields, "concurrency", message.concurrency.as_ref(), concurrency);
     let breaker = message.circuit_breaker.as_ref();
     let circuit_breaker = section(&mut fields, "circuit_breaker", breaker, circuit_breaker);
+    let timeouts = section(&mut fields, "timeouts", message.timeouts.as_ref(), timeouts);
     let cors = section(&mut fields, "cors", message.cors.as_ref(), cors);
     let max_header_bytes = own_bytes(&mut fields, "max_header_bytes", message.max_header_bytes);
     let max_body_bytes = own_bytes(&mut fields, "max_body_bytes", message.max_body_bytes);
@@ -66,6 +68,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         rate_limit: rate_limit.ok()?,
         concurrency: concurrency.ok()?.unwrap_or_default(),
         circuit_breaker: circuit_breaker.ok()?,
+        timeouts: timeouts.ok()?.unwrap_or_default(),
         cors: cors.ok()?,
         max_header_bytes: max_header_bytes.ok()?,
         max_body_bytes: max_body_bytes.ok()?,

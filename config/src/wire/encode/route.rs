@@ -8,10 +8,10 @@ use super::{address_lists, mode};
 use crate::{
     model::{
         CircuitBreaker, Cors, Destination, FailureRate, FieldMatch, HeaderChanges, PathMatch, RateLimit,
-        Route, RouteAuth, RouteMatch, ValueMatch,
+        Route, RouteAuth, RouteMatch, Timeouts, ValueMatch,
     },
     names::{
-        ByteCount, HeaderName, MethodName, OriginPattern, PathPrefix, ProviderName, TokenScope,
+        ByteCount, HeaderName, MethodName, OriginPattern, PathPrefix, Period, ProviderName, TokenScope,
         ValueTemplate, WritableHeader,
     },
 };
@@ -43,11 +43,24 @@ impl From<&Route> for v1::Route {
             circuit_breaker: route.circuit_breaker.as_ref().map(Into::into),
             auth: route.auth.as_ref().map(Into::into),
             address_lists: address_lists(&route.address_lists),
+            timeouts: timeouts(&route.timeouts),
             cors: route.cors.as_ref().map(Into::into),
             max_header_bytes: route.max_header_bytes.map_or(0, ByteCount::get),
             max_body_bytes: route.max_body_bytes.map_or(0, ByteCount::get),
         }
     }
+}
+
+/// None: the route waits as the settings say.
+fn timeouts(timeouts: &Timeouts) -> Option<v1::Timeouts> {
+    let micros = |period: Option<Period>| period.map_or(0, Period::micros);
+    let Timeouts { total, connect, first_byte, idle } = *timeouts;
+    (!timeouts.is_empty()).then(|| v1::Timeouts {
+        total_us: micros(total),
+        connect_us: micros(connect),
+        first_byte_us: micros(first_byte),
+        idle_us: micros(idle),
+    })
 }
 
 /// None: nothing is changed.

@@ -1,5 +1,8 @@
 //! One policy after the other, each asked by the function that the exchange asks.
 
+/// What becomes of the request once it is sent.
+mod sent;
+
 use std::{sync::Arc, time::Duration};
 
 use apigw_config::model::RateLimitScope;
@@ -87,6 +90,7 @@ impl<'q> Steps<'q> {
         self.rate_limit(route, path(".rate_limit"), live);
         self.concurrency(route, path(".concurrency"), live);
         self.circuit_breaker(route, path(".circuit_breaker"), live);
+        self.timeouts(route, path(".timeouts"));
     }
 
     fn cors(&mut self, route: &Route<'_>, path: String) {

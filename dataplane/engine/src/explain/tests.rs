@@ -23,6 +23,7 @@ routes:
     rate_limit: {enabled: true, rps: 1, burst: 2, scope: user}
     concurrency: {max_in_flight: 3}
     circuit_breaker: {enabled: true, failure_threshold: 1, open_seconds: 1, half_open_max_in_flight: 1}
+    timeouts: {total_seconds: 2.5, idle_seconds: 30}
   - {name: twin, match: {path_prefix: /api/users/}, upstream: "http://h:3"}
   - {name: shadowed, match: {path_prefix: /shadow}, upstream: "http://h:4", deny_cidrs: ["::/0", "0.0.0.0/0"], cidrs_mode: shadow}
   - {name: denied, match: {path_prefix: /denied}, upstream: "http://h:4", deny_cidrs: ["192.0.2.0/24"]}
@@ -78,6 +79,7 @@ fn a_request_that_would_be_sent_shows_its_way() {
         ("rate_limit", Verdict::Allow),
         ("concurrency", Verdict::Allow),
         ("circuit_breaker", Verdict::Allow),
+        ("timeouts", Verdict::Allow),
     ];
     assert_eq!(verdicts(&explained), expected);
     let limit = &explained.steps[8];

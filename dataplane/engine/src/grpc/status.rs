@@ -67,7 +67,7 @@ impl From<&Rejection> for GrpcStatus {
     /// otherwise. Where that mapping knows only UNKNOWN and gRPC has a word, it is that word.
     fn from(rejection: &Rejection) -> Self {
         match rejection {
-            Rejection::DeadlineExceeded => return Self::DEADLINE_EXCEEDED,
+            Rejection::DeadlineExceeded | Rejection::TotalTimeout { .. } => return Self::DEADLINE_EXCEEDED,
             Rejection::BodyTooLarge { .. } | Rejection::HeadTooLarge { .. } => {
                 return Self::RESOURCE_EXHAUSTED;
             }
@@ -115,7 +115,11 @@ fn percent_encoded(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{address_list::AddressRefusal, jwt::error::JwtError, rejection::UpstreamFailure};
+    use crate::{
+        address_list::AddressRefusal,
+        jwt::error::JwtError,
+        rejection::{Awaited, UpstreamFailure},
+    };
 
     #[test]
     fn rejections_have_the_status_that_clients_make_of_them() {
@@ -129,6 +133,7 @@ mod tests {
             (UpstreamFailure::ResponseTimeout.into(), 14),
             (Rejection::RateLimitUnavailable, 14),
             (Rejection::DeadlineExceeded, 4),
+            (Rejection::TotalTimeout { awaited: Awaited::Upstream }, 4),
             (Rejection::BodyTooLarge { max_bytes: 1 }, 8),
             (Rejection::BodyTimeout, 2),
             (Rejection::Internal, 13),

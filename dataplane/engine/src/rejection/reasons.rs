@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::{Rejection, UpstreamFailure};
+use super::{Awaited, Rejection, UpstreamFailure};
 use crate::{
     access::Forbidden, address_list::AddressRefusal, circuit_breaker::Open, concurrency::Full,
     cors::CorsRefusal, jwt::error::JwtError, path::PathError,
@@ -20,8 +20,9 @@ pub struct Reason {
 }
 
 /// How an exchange can end after the upstream's answer began, or without anybody to answer.
-const ENDINGS: [(&str, &str); 5] = [
+const ENDINGS: [(&str, &str); 6] = [
     ("upstream_truncated", "the upstream's answer broke off; the client sees it cut off"),
+    ("upstream_idle", "nothing came of the upstream's answer for too long; the client sees it cut off"),
     ("write_timeout", "the client accepted nothing for too long"),
     ("websocket_idle", "nothing passed on a WebSocket for too long"),
     ("drain_timeout", "the gateway ended before the answer did"),
@@ -81,6 +82,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::BodyIncomplete,
         Rejection::CallTimeoutMalformed,
         Rejection::DeadlineExceeded,
+        Rejection::TotalTimeout { awaited: Awaited::Upstream },
         Rejection::TooBusy(Full { max_in_flight: 1 }),
         Rejection::CircuitOpen(Open { retry_after: std::time::Duration::ZERO }),
     ];

@@ -193,3 +193,18 @@ async fn a_new_connection_may_say_a_last_word_and_an_idle_one_may_not() {
     deadlines.hurry();
     assert_eq!(expires_after(&deadlines, 1).await, Some(Expired::Phase(Phase::New)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_two_limits_of_an_exchange_the_nearer_holds() {
+    for (caller, route, nearer) in [(2, 3, Limit::Caller), (3, 2, Limit::Route)] {
+        let deadlines = deadlines();
+        deadlines.head_complete();
+        deadlines.limit_exchange(Duration::from_secs(route), Limit::Route);
+        deadlines.limit_exchange(Duration::from_secs(caller), Limit::Caller);
+        assert_eq!(deadlines.exchange_time_left(), Some(Duration::from_secs(2)));
+        assert_eq!(expires_after(&deadlines, 2).await, Some(Expired::Exchange(nearer)));
+        assert_eq!(deadlines.overdue(), Some(nearer));
+        deadlines.head_complete();
+        assert_eq!((deadlines.overdue(), deadlines.exchange_time_left()), (None, None));
+    }
+}

@@ -1,0 +1,103 @@
+//! A request on its way upstream, until the head of an answer comes or a deadline passes.
+
+use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
+
+use apigw_config::model::Timeouts;
+use apigw_engine::{
+    grpc::Dialect,
+    head::RequestHead,
+    rejection::{Awaited, Rejection, UpstreamFailure},
+    snapshot::{Snapshot, Upstream},
+};
+use http::StatusCode;
+
+use super::{
+    call,
+    request_body::{BodyFault, RequestBody},
+    response::Response,
+    response_body::Source,
+    timed_body::TimedBody,
+};
+use crate::{
+    connection::{
+        Client,
+        deadlines::{Deadlines, Expired, Limit},
+    },
+    upstream::answer::UpstreamBody,
+    worker::Worker,
+};
+
+/// By what a request is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) client: &'a Client,
+    pub(super) snapshot: &'a Snapshot,
+    /// None: the route has none of its own.
+    pub(super) timeouts: Option<&'a Timeouts>,
+    pub(super) fault: &'a BodyFault,
+}
+
+impl Sender<'_> {
+    /// Sends a request.
+    pub(super) async fn send(
+        self,
+        dialect: Dialect,
+        upstream: &Upstream,
+        head: &mut RequestHead,
+        body: RequestBody,
+    ) -> Result<Response<UpstreamBody>, Rejection> {
+        let Self { worker, client, snapshot, timeouts, fault } = self;
+        let deadlines = &client.deadlines;
+        // It may have passed while the request was judged.
+        if let Some(limit) = deadlines.overdue() {
+            return Err(overdue(limit, Awaited::Client));
+        }
+        call::tell_time_left(dialect, &mut head.headers, deadlines);
+        let mut sent = pin!(worker.upstreams.send((snapshot, timeouts), upstream, head, body, deadlines));
+        poll_fn(|context| match sent.as_mut().poll(context) {
+            // A body that failed broke the upstream's connection, not the other way round.
+            Poll::Ready(response) => Poll::Ready(
+                response
+                    .map_err(|failure| fault.found().map_or(Rejection::Upstream(failure), Rejection::from)),
+            ),
+            Poll::Pending => passed(deadlines).map_or(Poll::Pending, |rejection| Poll::Ready(Err(rejection))),
+        })
+        .await
+    }
+
+    /// The answer on its way to the client, which breaks off where the route does not bear silence.
+    pub(super) fn pass_on(self, response: Response<UpstreamBody>) -> Response<Source> {
+        let idle = self.timeouts.and_then(|timeouts| timeouts.idle);
+        // A tunnel has a limit of its own.
+        match idle.filter(|_| response.status != StatusCode::SWITCHING_PROTOCOLS) {
+            None => response.map(Source::Upstream),
+            Some(limit) => response.map(|body| {
+                let deadlines = Rc::clone(&self.client.deadlines);
+                Source::Timed(Box::new(TimedBody::new(body, limit.duration(), deadlines)))
+            }),
+        }
+    }
+}
+
+/// The rejection that a passed deadline asks for.
+fn passed(deadlines: &Deadlines) -> Option<Rejection> {
+    match deadlines.expired()? {
+        Expired::Body => Some(Rejection::BodyTimeout),
+        Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
+        Expired::Exchange(limit) => {
+            let awaited = if deadlines.is_upstream_awaited() { Awaited::Upstream } else { Awaited::Client };
+            Some(overdue(limit, awaited))
+        }
+        // The connection ends without an answer.
+        Expired::Write | Expired::Look => None,
+    }
+}
+
+/// The rejection where the time is over that an exchange may take.
+pub(super) fn overdue(limit: Limit, awaited: Awaited) -> Rejection {
+    match limit {
+        Limit::Caller => Rejection::DeadlineExceeded,
+        Limit::Route => Rejection::TotalTimeout { awaited },
+    }
+}
