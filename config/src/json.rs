@@ -6,6 +6,8 @@
 
 /// The live state of what runs.
 pub mod live;
+/// When its requests are sent again.
+mod retry;
 /// Which requests a route serves.
 mod route_match;
 /// How long it waits.
@@ -17,6 +19,7 @@ use apigw_proto::v1;
 use serde::{Serialize, Serializer};
 
 pub use self::{
+    retry::{RetryJson, RetryStateJson},
     route_match::{FieldMatchJson, RouteMatchJson},
     timeouts::TimeoutsJson,
 };
@@ -51,6 +54,8 @@ pub struct RouteJson {
     pub cidrs_mode: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<TimeoutsJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<CorsJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,6 +173,7 @@ impl From<v1::Route> for RouteJson {
             deny_cidrs: lists.deny,
             cidrs_mode: lists.mode,
             timeouts: route.timeouts.map(TimeoutsJson::from),
+            retry: route.retry.map(RetryJson::from),
             cors: route.cors.map(CorsJson::from),
             max_header_bytes: Some(route.max_header_bytes).filter(|&bytes| bytes > 0),
             max_body_bytes: Some(route.max_body_bytes).filter(|&bytes| bytes > 0),

@@ -15,6 +15,7 @@ mod paths;
 mod proxy_protocol;
 mod rate_limit;
 mod rate_limit_backend;
+mod retry;
 mod route;
 mod route_match;
 mod rules;
@@ -42,6 +43,7 @@ pub use self::{
         MaxKeys, MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
         RedisTransport,
     },
+    retry::Retry,
     route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::ConfigError,

@@ -17,6 +17,7 @@ mod path;
 mod pattern;
 mod policy_mode;
 mod quantity;
+mod retry;
 mod secret;
 mod socket_path;
 mod upstream;
@@ -42,6 +43,7 @@ pub use self::{
     pattern::Pattern,
     policy_mode::PolicyMode,
     quantity::{ByteCount, Percent, Period, Span},
+    retry::{RetryCondition, RetryConditions, RetryCount},
     secret::Secret,
     socket_path::{SocketPath, SocketPathError, UNIX_SCHEME},
     upstream::{Scheme, UpstreamHost, UpstreamUrl},

@@ -15,6 +15,7 @@ mod mapping;
 mod place;
 mod policy;
 mod rate_limit;
+mod retry;
 mod route;
 mod route_auth;
 mod route_match;

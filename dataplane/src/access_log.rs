@@ -15,6 +15,8 @@ use std::{
 use jiff::Timestamp;
 use prometheus::IntCounter;
 
+use crate::exchange::attempts::FailedAttempt;
+
 /// A worker hands its buffer over when it has this many bytes, or with the worker's next tick.
 const BUFFER_BYTES: usize = 64 * 1_024;
 
@@ -50,6 +52,8 @@ pub(crate) struct Line<'a> {
     pub(crate) upstream: &'a str,
     /// Until the head of its answer.
     pub(crate) upstream_duration: Option<Duration>,
+    /// Before the one that the rest is of.
+    pub(crate) failed_attempts: &'a [FailedAttempt],
     pub(crate) revision: &'a str,
 }
 
@@ -193,6 +197,9 @@ impl Lines {
         if let Some(duration) = line.upstream_duration {
             text.push(",\"upstream_duration\":").push_seconds(duration);
         }
+        if !line.failed_attempts.is_empty() {
+            text.push_attempts(line.failed_attempts);
+        }
         text.push(",\"revision\":\"").push(line.revision).push("\"}\n");
     }
 }
@@ -216,6 +223,21 @@ impl Json<'_> {
         let mut buffer = itoa::Buffer::new();
         let written = buffer.format(number);
         self.push(&"000000000"[..digits.saturating_sub(written.len())]).push(written);
+    }
+
+    /// Adds how many attempts there were, and those before the last.
+    fn push_attempts(&mut self, failed: &[FailedAttempt]) {
+        self.push(",\"attempts\":").push_number(failed.len() as u64 + 1);
+        for (index, FailedAttempt { upstream, why, status }) in failed.iter().enumerate() {
+            let separator = if index == 0 { ",\"failed_attempts\":[" } else { "," };
+            self.push(separator).push("{\"upstream\":\"").push_escaped(&upstream.name());
+            self.push("\",\"why\":\"").push(why).push("\"");
+            if let Some(status) = status {
+                self.push(",\"status\":").push_number(u64::from(*status));
+            }
+            self.push("}");
+        }
+        self.push("]");
     }
 
     /// Adds seconds with six decimals.
@@ -307,6 +329,7 @@ mod tests {
             duration: Duration::from_micros(1_234),
             upstream: "127.0.0.1:9001",
             upstream_duration: Some(Duration::from_micros(900)),
+            failed_attempts: &[],
             revision: "1.2",
         }
     }

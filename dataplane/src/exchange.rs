@@ -21,6 +21,8 @@ mod grpc_web;
 pub(crate) mod request_body;
 /// How it is sent.
 mod sending;
+/// How often.
+pub(crate) mod attempts;
 /// The answer.
 pub(crate) mod response;
 /// Header fields that stop here or are written here.
@@ -210,7 +212,7 @@ async fn answer(
     occupy(worker, policies, record)?;
     record.set_endpoint(endpoint);
     let sender = Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: &fault };
-    let mut response = sender.send(record.dialect(), &endpoint.upstream, &mut head, body).await?;
+    let mut response = attempts::send(sender, &route, record, endpoint, &mut head, body).await?;
     upgrade.check(&response)?;
     forwarding::prepare_response(&mut response.headers);
     record.set_forwarded(response.status, response.headers.get(GRPC_STATUS));

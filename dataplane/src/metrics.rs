@@ -139,7 +139,15 @@ impl Collector for Metrics {
         for of_route in all.routes.values() {
             series.add(&of_route.route, of_route.counters());
         }
-        let RouteSeries { requests, durations, upstream, rejections, shadow_rejections } = series;
+        let RouteSeries {
+            requests,
+            durations,
+            upstream,
+            rejections,
+            shadow_rejections,
+            retries,
+            refused_retries,
+        } = series;
         let mut families = vec![
             counters("apigw_http_requests_total", "Requests answered.", requests),
             family(
@@ -159,6 +167,16 @@ impl Collector for Metrics {
                 "apigw_shadow_rejections_total",
                 "What policies in shadow mode would have refused.",
                 shadow_rejections,
+            ),
+            counters(
+                "apigw_upstream_retries_total",
+                "Requests sent once more as their route says, by what the attempt before came to.",
+                retries,
+            ),
+            counters(
+                "apigw_upstream_retries_refused_total",
+                "Requests not sent once more because the route's budget was spent.",
+                refused_retries,
             ),
         ];
         families.extend(of_worker::families(&all.workers));

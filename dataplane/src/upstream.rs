@@ -127,7 +127,7 @@ impl Upstreams {
                 _ => return Err(error.failure),
             };
             attempt = Attempt::Second;
-            self.counted.retries.add(1);
+            self.counted.repetitions.add(1);
             carrier = self.new_carrier(settings, upstream, deadlines).await?;
         }
     }

@@ -29,7 +29,7 @@ use apigw_engine::{
     balance::Turns,
     fields::Fields,
     jwt::cache::{CacheLimits, TokenCache},
-    snapshot::{Backend, Endpoint, Route, RouteId},
+    snapshot::{Backend, Endpoint, Route, RouteId, UpstreamId},
 };
 use arc_swap::{ArcSwap, Cache};
 use http::HeaderValue;
@@ -228,6 +228,16 @@ impl Worker {
         client: IpAddr,
     ) -> &'b Endpoint {
         backend.choose(&mut self.turns.borrow_mut(), headers, client)
+    }
+
+    /// An endpoint of a backend for a request that these have not served well; none: there is no other.
+    pub(crate) fn other_endpoint<'b>(
+        &self,
+        backend: &'b Backend,
+        request: (&Fields, IpAddr),
+        tried: &[UpstreamId],
+    ) -> Option<&'b Endpoint> {
+        backend.choose_other(&mut self.turns.borrow_mut(), request, tried)
     }
 
     /// The time of limits and breakers at this moment.

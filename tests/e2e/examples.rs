@@ -10,7 +10,7 @@ use apigw_tests::{
     client,
     configuration::ConfigFile,
     gateway::{DataPlane, Gateway, Source, gwctl_json},
-    origin::{Origin, ok},
+    origin::{Origin, ok, refusing},
     programs::Programs,
     waiting::eventually,
 };
@@ -93,6 +93,17 @@ fn example_of_timeouts_waits_no_longer_than_it_says() {
     assert_eq!(client::get(gateway.address(), "/events").text(), "an event");
     assert_eq!(client::get_with(gateway.address(), "/api", "X-Request-Id: late\r\n").status(), 504);
     assert_eq!(gateway.data_plane.access("late")["why"], "upstream_timeout");
+}
+
+#[test]
+fn example_of_retries_finds_the_endpoint_that_is_well() {
+    let origin = Origin::saying("well");
+    let text = fs::read_to_string(examples().join("retries.yaml")).expect("the example is there");
+    let moved = text.replace("http://127.0.0.1:9001", &format!("http://{}", refusing()));
+    let gateway = Gateway::standalone(moved.replace("http://127.0.0.1:9002", &origin.url()));
+    for _ in 0..10 {
+        assert_eq!(client::get(gateway.address(), "/catalogue").text(), "well");
+    }
 }
 
 #[test]

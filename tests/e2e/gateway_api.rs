@@ -3,7 +3,13 @@
 //!
 //! Each suite runs, or stands in [`NOT_SAID`] with the reason why it cannot be said.
 
-use std::{collections::BTreeMap, fmt::Write as _, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use apigw_tests::{
     client::Connection,
@@ -15,7 +21,7 @@ use serde_json::{Value, json};
 use crate::cases::cases;
 
 /// Suites that the file's language cannot say, and why.
-const NOT_SAID: [(&str, &str); 20] = [
+const NOT_SAID: [(&str, &str); 18] = [
     ("GatewayHTTPListenerIsolation", "a host that some routes are for is not kept from those for wider ones"),
     ("HTTPRoute303Redirect", "redirects of a route"),
     ("HTTPRoute307Redirect", "redirects of a route"),
@@ -41,8 +47,6 @@ const NOT_SAID: [(&str, &str); 20] = [
         "HTTPRouteResponseHeaderModifier",
         "changes of header fields, which header_changes.rs tests: not translated yet",
     ),
-    ("HTTPRouteRetry", "repetitions of a route's requests"),
-    ("HTTPRouteRetryWithTimeouts", "repetitions of a route's requests"),
     ("HTTPRouteRewriteHost", "rewriting"),
     ("HTTPRouteRewritePath", "rewriting of paths beyond strip_prefix"),
 ];
@@ -68,10 +72,14 @@ fn text(value: &Value) -> &str {
 
 /// A server that says who it is and what it saw, after a second where the query asks for that.
 fn backend(name: &'static str) -> Origin {
+    let failed = Mutex::new(BTreeMap::new());
     Origin::answering(move |request| {
         let (method, path) = request.line().split_once(' ').unwrap_or_default();
         if path.ends_with("?delay=1s") {
             thread::sleep(Duration::from_secs(1));
+        }
+        if let Some(failure) = failure(path, &failed) {
+            return failure;
         }
         let host = request.head.field("x-forwarded-host");
         let fields = request.head.fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
@@ -81,6 +89,26 @@ fn backend(name: &'static str) -> Origin {
         });
         ok(&seen.to_string())
     })
+}
+
+/// What a request is answered with whose query asks for so many failures first.
+fn failure(path: &str, failed: &Mutex<BTreeMap<String, u32>>) -> Option<String> {
+    let asked =
+        |name: &str| path.split(['?', '&']).find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    let most: u32 = asked("succeedAfter")?.parse().ok()?;
+    let before = {
+        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failed.entry(path.to_owned()).or_default();
+        *count += 1;
+        *count - 1
+    };
+    if before >= most {
+        return None;
+    }
+    if let Some(millis) = asked("delayRetry").and_then(|delay| delay.strip_suffix("ms")?.parse().ok()) {
+        thread::sleep(Duration::from_millis(millis));
+    }
+    Some(format!("HTTP/1.1 {} Failed\r\nContent-Length: 0\r\n\r\n", asked("responseCode")?))
 }
 
 /// In which order routes stand in the file: no case depends on it.
@@ -119,6 +147,7 @@ fn file(suite: &Value, address: &str, urls: &BTreeMap<&str, String>, order: Orde
                 let mut entry =
                     json!({ "name": name, "match": said(criteria, &hosts), "upstream": upstream });
                 add_timeouts(rule, &mut entry);
+                add_retry(rule, &mut entry);
                 entries.push(entry.to_string());
             }
         }
@@ -141,6 +170,15 @@ fn add_timeouts(rule: &Value, entry: &mut Value) {
             time.strip_suffix("ms").and_then(|millis| millis.parse().ok()).expect("milliseconds");
         entry["timeouts"][ours] = json!(millis / 1_000.0);
     }
+}
+
+/// The retries of a rule of theirs. There, resets and timeouts are reasons without being named, and nothing is said of a share.
+fn add_retry(rule: &Value, entry: &mut Value) {
+    let Some(retry) = rule.get("retry") else { return };
+    let words = ["connect_failure", "reset", "timeout"].map(Value::from);
+    let codes = retry["codes"].as_array().cloned().unwrap_or_default();
+    let on: Vec<_> = words.into_iter().chain(codes).collect();
+    entry["retry"] = json!({ "attempts": retry["attempts"], "on": on, "budget_percent": 100 });
 }
 
 /// A match of theirs as one of ours.
@@ -208,13 +246,15 @@ fn run(suite: &Value, order: Order) {
     let origins =
         ["infra-backend-v1", "infra-backend-v2", "infra-backend-v3"].map(|name| (name, backend(name)));
     let urls: BTreeMap<_, _> = origins.iter().map(|(name, origin)| (*name, origin.url())).collect();
-    let mut gateways: BTreeMap<&str, Gateway> = BTreeMap::new();
+    let mut gateways: BTreeMap<String, Gateway> = BTreeMap::new();
     for case in suite["cases"].as_array().expect("cases") {
+        let id = text(&case["id"]).replace('/', "-");
+        let case: Value = serde_json::from_str(&case.to_string().replace("{uuid}", &id)).expect("JSON");
         let address = text(&case["request"]["address"]);
         let gateway = gateways
-            .entry(address)
+            .entry(address.to_owned())
             .or_insert_with(|| Gateway::standalone(file(suite, address, &urls, order)));
-        check_case(case, gateway);
+        check_case(&case, gateway);
     }
 }
 

@@ -53,6 +53,8 @@ mod addresses;
 mod timeouts;
 // Those of a route, beside the server's.
 mod route_timeouts;
+// Requests that are sent once more, and what never is.
+mod retries;
 // More clients than there is room for, and the end of the process.
 mod pressure;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.

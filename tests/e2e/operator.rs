@@ -9,6 +9,7 @@ use apigw_tests::{
     gate::Gate,
     gateway::{ADMIN_KEY, Fleet, Gateway, gwctl_json},
     issuer::{Issuer, bearer, token},
+    load::at_once,
     origin::{Origin, ok, refusing},
     programs::Programs,
     waiting::eventually,
@@ -192,6 +193,7 @@ fn documented() -> BTreeSet<String> {
 #[test]
 fn every_metric_has_its_row_and_every_row_its_metric() {
     let (origin, issuer) = (Origin::saying("in"), Issuer::serving(&[&KEY]));
+    let failing = Origin::answering(|_| "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".into());
     let limits = "rate_limit: { enabled: true, rps: 1000, burst: 1, scope: ip }";
     let breaker = "circuit_breaker: { enabled: true, failure_threshold: 5, open_seconds: 10, half_open_max_in_flight: 1 }";
     let file = with_issuer(&issuer)
@@ -204,8 +206,13 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
         .with(breaker)
         .route("shadow", "/shadow", origin.url())
         .with("deny_cidrs: [\"127.0.0.0/8\"]")
-        .with("cidrs_mode: shadow");
+        .with("cidrs_mode: shadow")
+        .route("again", "/again", failing.url())
+        .with("retry: { attempts: 10, on: [503] }");
     let gateway = with_keys(&file);
+    // Four times ten retries are more than a quiet route has.
+    let again = at_once(4, |_| client::get(gateway.address(), "/again").status());
+    assert_eq!(again, [503; 4]);
     assert_eq!(client::get(gateway.address(), "/x").status(), 401);
     assert_eq!(client::get_with(gateway.address(), "/x", &bearer(&token(&KEY, "alice"))).status(), 200);
     assert_eq!(client::get(gateway.address(), "/shadow").status(), 200);

@@ -324,6 +324,7 @@ impl Keys {
             request_headers,
             response_headers,
             timeouts,
+            retry,
         } = route;
         request_headers.into_iter().for_each(|changes| self.header_changes("request_headers", changes));
         response_headers.into_iter().for_each(|changes| self.header_changes("response_headers", changes));
@@ -338,10 +339,19 @@ impl Keys {
         circuit_breaker.into_iter().for_each(|breaker| self.circuit_breaker(breaker));
         auth.into_iter().for_each(|auth| self.route_auth(auth));
         self.address_lists("", address_lists);
+        retry.into_iter().for_each(|retry| self.retry(retry));
         timeouts.into_iter().for_each(|timeouts| self.timeouts(timeouts));
         cors.into_iter().for_each(|cors| self.cors(cors));
         self.count_above_0("max_header_bytes", max_header_bytes);
         self.count_above_0("max_body_bytes", max_body_bytes);
+    }
+
+    fn retry(&mut self, retry: v1::Retry) {
+        let v1::Retry { attempts, on, budget_percent, methods } = retry;
+        self.count("retry.attempts", attempts.into());
+        self.list("retry.on", on);
+        self.number("retry.budget_percent", budget_percent);
+        self.list("retry.methods", methods);
     }
 
     fn timeouts(&mut self, timeouts: v1::Timeouts) {

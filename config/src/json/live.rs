@@ -7,7 +7,7 @@ use apigw_proto::v1;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Number;
+use super::{Number, RetryStateJson};
 
 /// The state of a route's policies on one data plane.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,6 +16,9 @@ pub struct LimitsJson {
     pub concurrency: Option<ConcurrencyStateJson>,
     pub circuit_breaker: Option<CircuitBreakerStateJson>,
     pub rate_limit: Option<RateLimitStateJson>,
+    /// Absent where nothing is sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryStateJson>,
     /// Refused requests by reason.
     pub rejections: BTreeMap<String, u64>,
     /// What policies in shadow mode would have refused.
@@ -90,6 +93,7 @@ impl From<v1::RouteLimits> for LimitsJson {
             concurrency: row.concurrency.map(ConcurrencyStateJson::from),
             circuit_breaker: row.circuit_breaker.map(CircuitBreakerStateJson::from),
             rate_limit: row.rate_limit.map(RateLimitStateJson::from),
+            retry: row.retry.map(RetryStateJson::from),
             rejections: counts(row.rejections),
             shadow_rejections: counts(row.shadow_rejections),
         }

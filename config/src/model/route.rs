@@ -1,6 +1,8 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
-use super::{AnswerChanges, CircuitBreaker, HeaderChanges, RateLimit, RouteAuth, RouteMatch, Timeouts};
+use super::{
+    AnswerChanges, CircuitBreaker, HeaderChanges, RateLimit, Retry, RouteAuth, RouteMatch, Timeouts,
+};
 use crate::names::{
     AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
     RouteName, Span, UpstreamUrl, ValueError,
@@ -35,6 +37,8 @@ pub struct Route {
     pub circuit_breaker: Option<CircuitBreaker>,
     /// How long it waits.
     pub timeouts: Timeouts,
+    /// When a request is sent again; none: where the upstream has not looked at it.
+    pub retry: Option<Retry>,
     /// None: pages of other origins are not answered for.
     pub cors: Option<Cors>,
     /// The most bytes of a request's head, no more than the server's; none: as the server's.
@@ -61,6 +65,7 @@ impl Route {
             concurrency: Concurrency::default(),
             circuit_breaker: None,
             timeouts: Timeouts::default(),
+            retry: None,
             cors: None,
             max_header_bytes: None,
             max_body_bytes: None,

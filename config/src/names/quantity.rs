@@ -143,6 +143,9 @@ impl ByteCount {
 pub struct Percent(f64);
 
 impl Percent {
+    /// 20 percent.
+    pub const FIFTH: Self = Self(20.0);
+
     /// Takes a number.
     ///
     /// # Errors

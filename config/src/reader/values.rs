@@ -13,8 +13,8 @@ use crate::{
         AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, CookieName,
         ExactPath, FilePath, ForwardedHeader, HeaderName, HostPattern, KeyPrefix, ListenAddress, MatchText,
         MethodName, OriginPattern, PathPrefix, Pattern, Percent, Period, PolicyMode, ProviderName, QueryName,
-        RouteName, Secret, ServerAddress, Span, TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl,
-        ValueError, ValueTemplate, Weight, WritableHeader,
+        RetryCondition, RetryCount, RouteName, Secret, ServerAddress, Span, TokenScope, TrafficAddress,
+        UpstreamHost, UpstreamUrl, ValueError, ValueTemplate, Weight, WritableHeader,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -152,6 +152,14 @@ impl Read for MaxKeys {
     }
 }
 
+impl Read for RetryCount {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        // What no counter can hold is as illegal as zero.
+        reader.take(place, Self::new(u32::try_from(number).unwrap_or(0)))
+    }
+}
+
 impl Read for Percent {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let number = number(place, reader)?;
@@ -281,7 +289,7 @@ macro_rules! read_as_text {
     };
 }
 
-read_as_text!(ClaimValue, MatchText);
+read_as_text!(ClaimValue, MatchText, RetryCondition);
 
 impl<T: Read> Read for Option<T> {
     /// For values that may be absent. What is there must be readable.

@@ -10,8 +10,8 @@ use crate::{
     names::{
         Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimName, ClaimValue, CookieName,
         ExactPath, FilePath, ForwardedHeader, HeaderName, KeyPrefix, MatchText, PathPrefix, Percent, Period,
-        PolicyMode, ProviderName, QueryName, Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight,
-        WritableHeader,
+        PolicyMode, ProviderName, QueryName, RetryCondition, RetryConditions, RetryCount, Secret,
+        ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
     },
 };
 
@@ -268,12 +268,12 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let limits = (prop::option::of(any_limit()), concurrency, prop::option::of(any_breaker()));
     let bytes = || prop::option::of(any_bytes());
     let sizes = (bytes(), bytes());
-    let limits = (limits, any_timeouts());
+    let limits = (limits, (any_timeouts(), prop::option::of(any_retry())));
     (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
         move |(
             (matches, upstream, strip_prefix, request_headers, answer_headers),
             (auth_required, auth, address_lists),
-            ((rate_limit, concurrency, circuit_breaker), timeouts),
+            ((rate_limit, concurrency, circuit_breaker), (timeouts, retry)),
             cors,
             (max_header_bytes, max_body_bytes),
         )| Route {
@@ -290,11 +290,28 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
             concurrency,
             circuit_breaker,
             timeouts,
+            retry,
             cors,
             max_header_bytes,
             max_body_bytes,
         },
     )
+}
+
+fn any_retry() -> impl Strategy<Value = Retry> {
+    let conditions = vec![
+        RetryConditions::default(),
+        RetryConditions::new(vec![RetryCondition::Timeout, RetryCondition::Status(503)]).unwrap(),
+    ];
+    let methods = prop::collection::vec("[A-Z]{1,6}".prop_map(|text| text.parse().unwrap()), 0..3);
+    let percent = (0.001..=100.0).prop_map(|number| Percent::new(number).unwrap());
+    let attempts = (1..=10_u32).prop_map(|number| RetryCount::new(number).unwrap());
+    (attempts, select(conditions), percent, methods).prop_map(|(attempts, on, budget, methods)| Retry {
+        attempts,
+        on,
+        budget,
+        methods,
+    })
 }
 
 fn any_timeouts() -> impl Strategy<Value = Timeouts> {

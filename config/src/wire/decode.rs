@@ -7,6 +7,7 @@ mod backend;
 mod header_changes;
 mod policy;
 mod rate_limit;
+mod retry;
 mod route;
 mod route_match;
 mod timeouts;

@@ -61,10 +61,12 @@ pub enum Feature {
     HeaderChanges,
     /// Routes wait for as long as they say themselves.
     Timeouts,
+    /// Requests are sent again as routes say.
+    Retry,
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 22] = [
+pub const KNOWN: [Feature; 23] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -87,6 +89,7 @@ pub const KNOWN: [Feature; 22] = [
     Feature::RouteMatch,
     Feature::HeaderChanges,
     Feature::Timeouts,
+    Feature::Retry,
 ];
 
 impl Feature {
@@ -116,6 +119,7 @@ impl Feature {
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
             Self::Timeouts => "route.timeouts",
+            Self::Retry => "route.retry",
         }
     }
 }
@@ -343,7 +347,11 @@ impl Needs {
             request_headers,
             response_headers,
             timeouts,
+            retry,
         } = route;
+        if let Some(v1::Retry { attempts: _, on: _, budget_percent: _, methods: _ }) = retry {
+            self.add(Feature::Retry);
+        }
         if let Some(v1::Timeouts { total_us: _, connect_us: _, first_byte_us: _, idle_us: _ }) = timeouts {
             self.add(Feature::Timeouts);
         }

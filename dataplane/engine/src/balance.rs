@@ -59,6 +59,18 @@ impl Balanced {
         last
     }
 
+    /// One that chance chooses by the weights of those that are left; none: there are none.
+    fn any_left(&self, chance: u64, is_left: impl Fn(usize) -> bool) -> Option<usize> {
+        let left = || self.weights.iter().enumerate().filter(|(index, _)| is_left(*index));
+        let total: i32 = left().map(|(_, weight)| weight).sum();
+        let mut share = i32::try_from(chance % u64::from(total.unsigned_abs().max(1))).unwrap_or(0);
+        let found = left().find(|(_, weight)| {
+            share -= **weight;
+            share < 0
+        });
+        found.map(|(index, _)| index)
+    }
+
     /// Of two different ones that chance chooses by their weights, the one that is at less for its weight; of two that are at
     /// as much, the first, so that idle ones take what their weights say.
     fn least(&self, chance: u64, in_flight: impl Fn(usize) -> u32) -> usize {
@@ -111,6 +123,22 @@ impl Turns {
                 let seed = self.seed;
                 let beginning = || Turn::beginning(balanced, FxBuildHasher.hash_one((seed, backend)));
                 self.of_backends.entry(backend).or_insert_with(beginning).next(balanced)
+            }
+        }
+    }
+
+    /// The index of an endpoint for a request that others have not served well, among those that are left; none: there are
+    /// none. By a key, it is the one that would have it if the others were gone.
+    pub(crate) fn other(
+        &mut self,
+        balanced: &Balanced,
+        key: Option<KeyHash>,
+        is_left: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        match (&balanced.way, key) {
+            (Way::ByKey(rendezvous), Some(key)) => rendezvous.find_among(key, is_left),
+            (Way::ByKey(_) | Way::LeastRequests | Way::InTurn, _) => {
+                balanced.any_left(self.chance(), is_left)
             }
         }
     }
@@ -187,6 +215,33 @@ mod tests {
         for (taken, expected) in taken.into_iter().zip([1_000, 2_000, 5_000]) {
             assert!((taken - expected).abs() < expected / 5, "{taken} of {expected}");
         }
+    }
+
+    #[test]
+    fn another_endpoint_is_one_that_is_left_by_the_weights() {
+        let balanced = balanced(&Balance::RoundRobin, &[100, 1, 3]);
+        let mut turns = Turns::new(7);
+        let mut taken = [0_i32; 3];
+        for _ in 0..4_000 {
+            taken[turns.other(&balanced, None, |index| index != 0).unwrap()] += 1;
+        }
+        assert_eq!(taken[0], 0);
+        assert!((taken[1] - 1_000).abs() < 200, "{taken:?}");
+        assert_eq!(turns.other(&balanced, None, |_| false), None);
+    }
+
+    #[test]
+    fn another_endpoint_for_a_key_is_always_the_same() {
+        let balanced = balanced(&Balance::Hash(apigw_config::model::HashKey::Ip), &[1; 5]);
+        let key = KeyHash::of(b"alice");
+        let first = next_by(&mut Turns::new(1), &balanced, key);
+        let other = |seed| Turns::new(seed).other(&balanced, Some(key), |index| index != first);
+        assert!(other(1).is_some_and(|index| index != first));
+        assert_eq!(other(1), other(2));
+    }
+
+    fn next_by(turns: &mut Turns, balanced: &Balanced, key: KeyHash) -> usize {
+        turns.next(BackendId::of(1), balanced, Some(key), |_| 0)
     }
 
     proptest! {

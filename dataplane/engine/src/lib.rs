@@ -43,6 +43,8 @@ pub mod target;
 pub mod header_changes;
 /// Where requests are sent that come in clear.
 pub mod redirect;
+/// Whether a request is sent once more.
+pub mod retry;
 /// Why it is refused.
 pub mod rejection;
 /// How that is told to callers of gRPC.

@@ -20,6 +20,7 @@ use crate::{
     jwt::providers::Providers,
     mode::{JudgedMode, Passage, Policy},
     rate_limit::RouteLimit,
+    retry::RetryRules,
 };
 
 /// The policies of one route.
@@ -39,6 +40,8 @@ pub struct Policies {
     pub breaker: Option<Policy<Arc<Breaker>>>,
     /// How long it waits; none: as the settings say.
     pub timeouts: Option<Timeouts>,
+    /// When its requests are sent once more; none: where the upstream has not looked at them.
+    pub retry: Option<RetryRules>,
 }
 
 /// A limit of requests under way, and those that are.
@@ -63,6 +66,10 @@ impl Policies {
             }),
             concurrency: concurrency(route.concurrency, previous),
             breaker: route.circuit_breaker.as_ref().and_then(|breaker| self::breaker(breaker, previous)),
+            retry: route
+                .retry
+                .as_ref()
+                .map(|config| RetryRules::new(config, previous.and_then(|previous| previous.retry.as_ref()))),
             timeouts: Some(route.timeouts).filter(|timeouts| !timeouts.is_empty()),
         }
     }

@@ -266,6 +266,15 @@ impl Deadlines {
         self.enter(Phase::Upstream, Some(self.timeouts.get().response_header));
     }
 
+    /// An attempt to send the request has ended, and nothing is awaited of what it waited for.
+    pub(crate) fn attempt_ends(&self) {
+        self.body_deadline.set(None);
+        if let Some(Expired::Phase(_)) = self.expired.get() {
+            self.expired.set(None);
+        }
+        self.enter(Phase::Working, None);
+    }
+
     /// More of the body is awaited from the client, and meanwhile nothing from the upstream.
     pub(crate) fn body_awaited(&self) {
         let now = self.now();

@@ -10,12 +10,15 @@ use apigw_engine::{
     path::NormalPath,
     policies::AdmittedCall,
     rejection::{Answer, Awaited, Rejection, UpstreamFailure},
+    retry::RetryReason,
     snapshot::{Endpoint, EndpointState, EndpointUse, Route, Slot, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
-use super::{answer_fields::AnswerFields, request_body::BodyFault, sending::overdue};
+use super::{
+    answer_fields::AnswerFields, attempts::FailedAttempt, request_body::BodyFault, sending::overdue,
+};
 use crate::{
     access_log::Line,
     connection::{
@@ -74,6 +77,8 @@ pub(crate) struct Record {
     upstream: Option<Arc<Upstream>>,
     /// That the upstream has something to do; none: nobody could ask.
     endpoint_use: Option<EndpointUse>,
+    /// At most as many as a route may make.
+    failed_attempts: Vec<FailedAttempt>,
     upstream_duration: Option<Duration>,
     /// None: the request has no body.
     fault: Option<Rc<BodyFault>>,
@@ -124,6 +129,7 @@ impl Record {
             call: None,
             upstream: None,
             endpoint_use: None,
+            failed_attempts: Vec::new(),
             upstream_duration: None,
             fault: None,
             dialect: Dialect::Http,
@@ -280,6 +286,17 @@ impl Record {
         self.endpoint_use = endpoint.state.as_ref().map(EndpointState::begin);
     }
 
+    /// Notes an attempt that another one follows, for this reason.
+    pub(crate) fn add_failed_attempt(&mut self, attempt: FailedAttempt, reason: RetryReason) {
+        self.failed_attempts.push(attempt);
+        self.counters.count_retry(reason.as_str());
+    }
+
+    /// Notes that there would be another attempt, if the budget were not spent.
+    pub(crate) fn count_refused_retry(&self) {
+        self.counters.count_refused_retry();
+    }
+
     /// Notes an answer that is no rejection.
     pub(crate) fn set_status(&mut self, status: StatusCode) {
         self.status = Some(status);
@@ -410,6 +427,7 @@ impl Record {
             duration,
             upstream: &upstream,
             upstream_duration: self.upstream_duration,
+            failed_attempts: &self.failed_attempts,
             revision: self.view.revision(),
         });
     }

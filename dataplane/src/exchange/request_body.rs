@@ -1,5 +1,8 @@
 //! A request's body on its way to the upstream: counted against the limit and timed, never gathered.
 
+/// Where it may be sent more than once.
+pub(super) mod replay;
+
 use std::{
     cell::Cell,
     collections::VecDeque,
@@ -12,6 +15,7 @@ use apigw_engine::{rejection::Rejection, snapshot::Slot};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use self::replay::Replay;
 use super::{
     grpc_web::{Base64, NotBase64},
     trailers,
@@ -67,6 +71,8 @@ pub(crate) enum RequestBody {
     Empty,
     /// It is passed on as it comes.
     Streamed(Streamed),
+    /// It may be sent more than once.
+    Replay(Replay),
 }
 
 /// A body that comes from the client.
@@ -165,15 +171,28 @@ impl RequestBody {
     }
 
     /// The body with what was taken of it in front again, which is all that was taken so far.
-    pub(crate) fn again(mut self, taken: Vec<Frame<Bytes>>) -> Self {
-        if let Self::Streamed(streamed) = &mut self {
-            streamed.again = taken.into();
+    pub(crate) fn again(self, taken: Vec<Frame<Bytes>>) -> Self {
+        match self {
+            Self::Empty => Self::Empty,
+            Self::Streamed(mut streamed) => {
+                streamed.again = taken.into();
+                Self::Streamed(streamed)
+            }
+            // It has them itself.
+            Self::Replay(replay) => Self::Replay(replay.rewound()),
         }
-        self
     }
 }
 
 impl Streamed {
+    /// How many bytes are to come, where that is known.
+    fn size_hint(&self) -> SizeHint {
+        match self.incoming.remaining() {
+            Some(bytes) if self.again.is_empty() && self.base64.is_none() => SizeHint::with_exact(bytes),
+            _ => SizeHint::default(),
+        }
+    }
+
     fn has_ended(&self) -> bool {
         let has_rest = self.base64.as_ref().is_some_and(|base64| !base64.is_even());
         self.again.is_empty() && !has_rest && self.incoming.has_ended()
@@ -243,6 +262,7 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Streamed(streamed) => streamed.poll_frame(context),
+            Self::Replay(replay) => replay.poll_frame(context),
         }
     }
 
@@ -250,18 +270,15 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Streamed(streamed) => streamed.has_ended(),
+            Self::Replay(replay) => replay.has_ended(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(streamed) => match streamed.incoming.remaining() {
-                Some(bytes) if streamed.again.is_empty() && streamed.base64.is_none() => {
-                    SizeHint::with_exact(bytes)
-                }
-                _ => SizeHint::default(),
-            },
+            Self::Streamed(streamed) => streamed.size_hint(),
+            Self::Replay(replay) => replay.size_hint(),
         }
     }
 }

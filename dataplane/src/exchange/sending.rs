@@ -81,7 +81,7 @@ impl Sender<'_> {
 }
 
 /// The rejection that a passed deadline asks for.
-fn passed(deadlines: &Deadlines) -> Option<Rejection> {
+pub(super) fn passed(deadlines: &Deadlines) -> Option<Rejection> {
     match deadlines.expired()? {
         Expired::Body => Some(Rejection::BodyTimeout),
         Expired::Phase(_) => Some(UpstreamFailure::ResponseTimeout.into()),
@@ -89,7 +89,7 @@ fn passed(deadlines: &Deadlines) -> Option<Rejection> {
             let awaited = if deadlines.is_upstream_awaited() { Awaited::Upstream } else { Awaited::Client };
             Some(overdue(limit, awaited))
         }
-        // The connection ends without an answer.
+        // The connection ends without an answer, or goes on.
         Expired::Write | Expired::Look => None,
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct RouteCounters {
     upstream: Durations,
     rejections: Reasons,
     shadow_rejections: Reasons,
+    retries: Reasons,
+    refused_retries: Cell,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +67,16 @@ impl RouteCounters {
         self.rejections.add(reason);
     }
 
+    /// Counts a request that is sent once more.
+    pub(crate) fn count_retry(&self, reason: &'static str) {
+        self.retries.add(reason);
+    }
+
+    /// Counts a request that would be sent once more, if the budget were not spent.
+    pub(crate) fn count_refused_retry(&self) {
+        self.refused_retries.add(1);
+    }
+
     /// Counts what a policy in shadow mode would have refused.
     pub(crate) fn count_shadow(&self, reason: &'static str) {
         self.shadow_rejections.add(reason);
@@ -79,6 +91,8 @@ pub(super) struct RouteSeries {
     pub(super) upstream: Vec<Metric>,
     pub(super) rejections: Vec<Metric>,
     pub(super) shadow_rejections: Vec<Metric>,
+    pub(super) retries: Vec<Metric>,
+    pub(super) refused_retries: Vec<Metric>,
 }
 
 impl RouteSeries {
@@ -102,6 +116,10 @@ impl RouteSeries {
             |(reason, count): (&&str, &u64)| counter(&[("route", route), ("reason", reason)], *count);
         self.rejections.extend(sums.rejections.iter().map(series));
         self.shadow_rejections.extend(sums.shadow_rejections.iter().map(series));
+        self.retries.extend(sums.retries.iter().map(series));
+        if sums.refused_retries > 0 {
+            self.refused_retries.push(counter(&[("route", route)], sums.refused_retries));
+        }
     }
 
     fn add_method<'a>(
@@ -130,11 +148,13 @@ impl RouteSeries {
     }
 }
 
-/// Refusals of a route by reason.
+/// Refusals and retries of a route by reason.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReasonSums {
     pub(crate) rejections: BTreeMap<&'static str, u64>,
     pub(crate) shadow_rejections: BTreeMap<&'static str, u64>,
+    pub(crate) retries: BTreeMap<&'static str, u64>,
+    pub(crate) refused_retries: u64,
 }
 
 impl ReasonSums {
@@ -143,6 +163,8 @@ impl ReasonSums {
         for counters in counters {
             counters.rejections.add_to(&mut sums.rejections);
             counters.shadow_rejections.add_to(&mut sums.shadow_rejections);
+            counters.retries.add_to(&mut sums.retries);
+            sums.refused_retries += counters.refused_retries.read();
         }
         sums
     }

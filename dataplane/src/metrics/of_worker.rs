@@ -27,7 +27,7 @@ pub(crate) struct WorkerCounters {
     /// Handshakes with upstreams that failed, or took too long.
     pub(crate) failed_upstream_handshakes: Cell,
     /// Requests sent a second time, on another connection.
-    pub(crate) retries: Cell,
+    pub(crate) repetitions: Cell,
     /// Connections to upstreams that wait for a request.
     pub(crate) idle_upstream: Cell,
     /// Connections to the rate limit server.
@@ -196,9 +196,9 @@ fn of_upstreams(workers: &[Arc<WorkerCounters>]) -> Vec<MetricFamily> {
             vec![counter(&[], sum(workers, |worker| &worker.failed_upstream_handshakes))],
         ),
         counters(
-            "apigw_upstream_retries_total",
+            "apigw_upstream_repetitions_total",
             "Requests sent once more because a kept connection had been closed.",
-            vec![counter(&[], sum(workers, |worker| &worker.retries))],
+            vec![counter(&[], sum(workers, |worker| &worker.repetitions))],
         ),
         gauges(
             "apigw_upstream_idle_connections",

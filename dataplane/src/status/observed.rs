@@ -17,6 +17,7 @@ use apigw_engine::{
     jwt::{error::JwtError, providers::Accepted, time::UnixTime, token::Token, verify::Verified},
     mode::JudgedMode,
     rate_limit::{BucketKey, Decision},
+    retry::BudgetState,
     snapshot::{Backend, Endpoint, Route},
 };
 use apigw_proto::v1;
@@ -90,7 +91,8 @@ pub(super) fn limits(
     let mut reasons = metrics.reasons();
     let limiter = limiter(serving, metrics, moment);
     let row = |route: Route<'_>| {
-        let ReasonSums { rejections, shadow_rejections } = reasons.remove(&route.id).unwrap_or_default();
+        let ReasonSums { rejections, shadow_rejections, retries: _, refused_retries } =
+            reasons.remove(&route.id).unwrap_or_default();
         let policies = route.policies;
         v1::RouteLimits {
             data_plane: data_plane.into(),
@@ -108,6 +110,10 @@ pub(super) fn limits(
                 .rate_limit
                 .as_ref()
                 .map(|policy| v1::RateLimitState { mode: mode(policy.mode()), ..limiter.clone() }),
+            retry: policies.retry.as_ref().map(|rules| {
+                let BudgetState { requests, retries, max_retries } = rules.budget(moment.now);
+                v1::RetryState { requests, retries, max_retries, refused: refused_retries }
+            }),
             rejections: counts(rejections),
             shadow_rejections: counts(shadow_rejections),
         }

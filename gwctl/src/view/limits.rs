@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use apigw_config::json::live::{
-    CircuitBreakerStateJson, ConcurrencyStateJson, LimitsJson, RateLimitStateJson,
+use apigw_config::json::{
+    RetryStateJson,
+    live::{CircuitBreakerStateJson, ConcurrencyStateJson, LimitsJson, RateLimitStateJson},
 };
 use apigw_proto::v1;
 use serde::Serialize;
@@ -37,8 +38,16 @@ impl From<Vec<v1::RouteLimits>> for LimitsView {
 
 impl Table for LimitsView {
     fn table(&self, style: Style) -> String {
-        let mut grid =
-            Grid::new(["DATA PLANE", "ROUTE", "IN FLIGHT", "BREAKER", "RATE LIMIT", "REJECTED", "IN SHADOW"]);
+        let mut grid = Grid::new([
+            "DATA PLANE",
+            "ROUTE",
+            "IN FLIGHT",
+            "BREAKER",
+            "RATE LIMIT",
+            "RETRIES",
+            "REJECTED",
+            "IN SHADOW",
+        ]);
         for RowView { data_plane, route, limits } in &self.0 {
             let none = || Cell::from("-");
             grid.push([
@@ -47,6 +56,7 @@ impl Table for LimitsView {
                 limits.concurrency.as_ref().map_or_else(none, concurrency),
                 limits.circuit_breaker.as_ref().map_or_else(none, circuit_breaker),
                 limits.rate_limit.as_ref().map_or_else(none, rate_limit),
+                limits.retry.as_ref().map_or_else(none, retry),
                 listed(&limits.rejections).into(),
                 listed(&limits.shadow_rejections).into(),
             ]);
@@ -94,6 +104,12 @@ fn rate_limit(state: &RateLimitStateJson) -> Cell {
     if *backend_connected { text.into() } else { Cell::coloured(&text, Colour::Bad) }
 }
 
+fn retry(state: &RetryStateJson) -> Cell {
+    let RetryStateJson { retries, max_retries, .. } = state;
+    let text = format!("{retries} of {max_retries}");
+    if retries < max_retries { text.into() } else { Cell::coloured(&text, Colour::Waiting) }
+}
+
 fn listed(counts: &BTreeMap<String, u64>) -> String {
     let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     counts.join(", ")
@@ -136,6 +152,7 @@ mod tests {
                 mode: String::new(),
                 backend_connected: false,
             }),
+            retry: Some(v1::RetryState { requests: 100, retries: 3, max_retries: 30, refused: 0 }),
             rejections: vec![reason("rate_limited", 12), reason("breaker_open", 1)],
             shadow_rejections: vec![reason("too_busy", 5)],
         }
@@ -159,6 +176,7 @@ mod tests {
                     "backend": "redis", "keys": 7, "max_keys": 1000, "evictions": 2,
                     "backend_connected": false, "backend_failures": { "timeout": 4 }, "mode": "enforce",
                 },
+                "retry": { "requests": 100, "retries": 3, "max_retries": 30, "refused": 0 },
                 "rejections": { "breaker_open": 1, "rate_limited": 12 },
                 "shadow_rejections": { "too_busy": 5 },
             },
@@ -176,17 +194,19 @@ mod tests {
         let lines: Vec<_> =
             table.lines().map(|line| line.split("  ").filter(|cell| !cell.is_empty())).collect();
         let cells: Vec<Vec<_>> = lines.into_iter().map(|line| line.map(str::trim).collect()).collect();
-        let heads = ["DATA PLANE", "ROUTE", "IN FLIGHT", "BREAKER", "RATE LIMIT", "REJECTED", "IN SHADOW"];
+        let heads =
+            ["DATA PLANE", "ROUTE", "IN FLIGHT", "BREAKER", "RATE LIMIT", "RETRIES", "REJECTED", "IN SHADOW"];
         let users = [
             "dp-1",
             "users",
             "3 of 50 (shadow)",
             "open, trial in 2.5 s",
             "redis, 7 of 1000 keys, 2 evicted, failed: timeout 4, not connected",
+            "3 of 30",
             "breaker_open 1, rate_limited 12",
             "too_busy 5",
         ];
-        let bare = ["dp-1", "bare", "-", "-", "-", "-", "-"];
+        let bare = ["dp-1", "bare", "-", "-", "-", "-", "-", "-"];
         assert_eq!(cells, [heads, users, bare]);
     }
 

@@ -290,6 +290,23 @@ pub struct Route {
     /// Absent: as the settings say.
     #[prost(message, optional, tag = "60")]
     pub timeouts: ::core::option::Option<Timeouts>,
+    /// Absent: nothing is sent again but what an upstream has not looked at.
+    #[prost(message, optional, tag = "61")]
+    pub retry: ::core::option::Option<Retry>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Retry {
+    /// Beside the first.
+    #[prost(uint32, tag = "1")]
+    pub attempts: u32,
+    /// Words and statuses, as a file has them.
+    #[prost(string, repeated, tag = "2")]
+    pub on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(double, tag = "3")]
+    pub budget_percent: f64,
+    /// Beside the idempotent ones.
+    #[prost(string, repeated, tag = "4")]
+    pub methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Each 0: as the settings say, or none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -642,6 +659,23 @@ pub struct RouteLimits {
     /// Requests that passed, and would have been refused but for a policy in shadow mode.
     #[prost(message, repeated, tag = "7")]
     pub shadow_rejections: ::prost::alloc::vec::Vec<ReasonCount>,
+    #[prost(message, optional, tag = "60")]
+    pub retry: ::core::option::Option<RetryState>,
+}
+/// What a route's budget of retries is at, over the last seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryState {
+    #[prost(uint64, tag = "1")]
+    pub requests: u64,
+    /// Attempts beside the first ones, as far as they count.
+    #[prost(uint64, tag = "2")]
+    pub retries: u64,
+    /// The most there may be.
+    #[prost(uint64, tag = "3")]
+    pub max_retries: u64,
+    /// How often the budget was spent, since the data plane started.
+    #[prost(uint64, tag = "4")]
+    pub refused: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConcurrencyState {

@@ -7,6 +7,7 @@ use super::{
     auth::route_auth,
     header_changes::{answer_changes, header_changes},
     policy::{circuit_breaker, concurrency, cors, rate_limit},
+    retry::retry,
     route_match::route_match,
     timeouts::timeouts,
 };
@@ -52,6 +53,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let breaker = message.circuit_breaker.as_ref();
     let circuit_breaker = section(&mut fields, "circuit_breaker", breaker, circuit_breaker);
     let timeouts = section(&mut fields, "timeouts", message.timeouts.as_ref(), timeouts);
+    let retry = section(&mut fields, "retry", message.retry.as_ref(), retry);
     let cors = section(&mut fields, "cors", message.cors.as_ref(), cors);
     let max_header_bytes = own_bytes(&mut fields, "max_header_bytes", message.max_header_bytes);
     let max_body_bytes = own_bytes(&mut fields, "max_body_bytes", message.max_body_bytes);
@@ -69,6 +71,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         concurrency: concurrency.ok()?.unwrap_or_default(),
         circuit_breaker: circuit_breaker.ok()?,
         timeouts: timeouts.ok()?.unwrap_or_default(),
+        retry: retry.ok()?,
         cors: cors.ok()?,
         max_header_bytes: max_header_bytes.ok()?,
         max_body_bytes: max_body_bytes.ok()?,

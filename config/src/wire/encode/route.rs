@@ -8,7 +8,7 @@ use super::{address_lists, mode};
 use crate::{
     model::{
         CircuitBreaker, Cors, Destination, FailureRate, FieldMatch, HeaderChanges, PathMatch, RateLimit,
-        Route, RouteAuth, RouteMatch, Timeouts, ValueMatch,
+        Retry, Route, RouteAuth, RouteMatch, Timeouts, ValueMatch,
     },
     names::{
         ByteCount, HeaderName, MethodName, OriginPattern, PathPrefix, Period, ProviderName, TokenScope,
@@ -44,6 +44,7 @@ impl From<&Route> for v1::Route {
             auth: route.auth.as_ref().map(Into::into),
             address_lists: address_lists(&route.address_lists),
             timeouts: timeouts(&route.timeouts),
+            retry: route.retry.as_ref().map(Into::into),
             cors: route.cors.as_ref().map(Into::into),
             max_header_bytes: route.max_header_bytes.map_or(0, ByteCount::get),
             max_body_bytes: route.max_body_bytes.map_or(0, ByteCount::get),
@@ -122,6 +123,18 @@ impl From<&RouteAuth> for v1::RouteAuth {
                 .map(|(name, header)| (name.as_str().into(), header.name().as_str().into()))
                 .collect(),
             mode: mode(*auth_mode),
+        }
+    }
+}
+
+impl From<&Retry> for v1::Retry {
+    fn from(retry: &Retry) -> Self {
+        let Retry { attempts, on, budget, methods } = retry;
+        Self {
+            attempts: attempts.get().into(),
+            on: on.as_slice().iter().map(ToString::to_string).collect(),
+            budget_percent: budget.get(),
+            methods: methods.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 17] = [
+    let cases: [(&str, &str, &[&str]); 18] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("", "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: user }", &["rate_limit"]),
@@ -56,6 +56,7 @@ fn each_policy_requires_its_feature() {
         ("", "  request_headers: { remove: [x-a] }", &["route.headers"]),
         ("", "  response_headers: { set: { x-a: b } }", &["route.headers"]),
         ("", "  timeouts: { idle_seconds: 1 }", &["route.timeouts"]),
+        ("", "  retry: { methods: [POST] }", &["route.retry"]),
         ("", "  cors: { allow_origins: [\"*\"] }", &["cors"]),
         ("", "  max_header_bytes: 1000\n  max_body_bytes: 1000", &["max_header_bytes", "max_body_bytes"]),
     ];
@@ -147,6 +148,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "route.match",
         "route.headers",
         "route.timeouts",
+        "route.retry",
     ];
     assert_eq!(names, expected);
     assert!(names.into_iter().all(is_known));

@@ -36,8 +36,14 @@ impl Rendezvous {
     }
 
     pub(super) fn find(&self, key: KeyHash) -> usize {
-        let scores = self.0.iter().map(|lot| lot.score(key)).enumerate();
-        scores.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(index, _)| index)
+        self.find_among(key, |_| true).unwrap_or(0)
+    }
+
+    /// As if there were no others than these.
+    pub(super) fn find_among(&self, key: KeyHash, is_there: impl Fn(usize) -> bool) -> Option<usize> {
+        let scores = self.0.iter().enumerate().filter(|(index, _)| is_there(*index));
+        let scores = scores.map(|(index, lot)| (index, lot.score(key)));
+        scores.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index)
     }
 }
 

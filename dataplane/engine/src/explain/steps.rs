@@ -91,6 +91,7 @@ impl<'q> Steps<'q> {
         self.concurrency(route, path(".concurrency"), live);
         self.circuit_breaker(route, path(".circuit_breaker"), live);
         self.timeouts(route, path(".timeouts"));
+        self.retry(route, path(".retry"));
     }
 
     fn cors(&mut self, route: &Route<'_>, path: String) {

@@ -80,6 +80,7 @@ fn a_request_that_would_be_sent_shows_its_way() {
         ("concurrency", Verdict::Allow),
         ("circuit_breaker", Verdict::Allow),
         ("timeouts", Verdict::Allow),
+        ("retry", Verdict::Skip),
     ];
     assert_eq!(verdicts(&explained), expected);
     let limit = &explained.steps[8];

@@ -273,6 +273,19 @@ impl Backend {
             }
         }
     }
+
+    /// An endpoint for a request that these have not served well; none: there is no other.
+    pub fn choose_other<'a>(
+        &'a self,
+        turns: &mut Turns,
+        (headers, client): (&Fields, IpAddr),
+        tried: &[UpstreamId],
+    ) -> Option<&'a Endpoint> {
+        let Endpoints::Several { balanced, endpoints, .. } = &self.endpoints else { return None };
+        let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
+        let is_left = |index: usize| !tried.contains(&endpoints[index].upstream.id);
+        turns.other(balanced, key, is_left).map(|index| &endpoints[index])
+    }
 }
 
 /// What a request says of the key; none: nothing.

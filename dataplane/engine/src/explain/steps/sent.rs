@@ -21,6 +21,17 @@ impl Steps<'_> {
         self.tell("timeouts", told.collect::<Vec<_>>().join(", "), path);
     }
 
+    /// When the request is sent once more.
+    pub(super) fn retry(&mut self, route: &Route<'_>, path: String) {
+        let Some(retry) = &route.config.retry else {
+            return self.skip("retry", "only what an upstream has not looked at");
+        };
+        let on = retry.on.as_slice().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (attempts, percent) = (retry.attempts.get(), retry.budget.get());
+        let detail = format!("up to {attempts} more on {on}, as long as retries are under {percent}%");
+        self.tell("retry", detail, path);
+    }
+
     /// What no judgement follows from.
     fn tell(&mut self, policy: &'static str, detail: String, path: String) {
         self.add(policy, None, Ok::<_, Rejection>(()), detail, path);
