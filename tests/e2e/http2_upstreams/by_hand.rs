@@ -103,8 +103,8 @@ fn a_farewell_repeats_what_it_does_not_count_and_what_may_be_repeated() {
         connection.send(format!("{method} / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}"));
         let told = format!("{method} on stream {stream}, {last} being the last");
         assert_eq!(connection.response().status(), expected, "{told}");
-        let retries = gateway.data_plane.metrics().count("apigw_upstream_retries_total", &[]);
-        assert_eq!(retries, u64::from(expected == 204), "{told}");
+        let repetitions = gateway.data_plane.metrics().count("apigw_upstream_repetitions_total", &[]);
+        assert_eq!(repetitions, u64::from(expected == 204), "{told}");
     }
 }
 
