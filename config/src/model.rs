@@ -11,6 +11,7 @@ mod checks;
 mod circuit_breaker;
 mod gateway_config;
 mod header_changes;
+mod health;
 mod paths;
 mod proxy_protocol;
 mod rate_limit;
@@ -36,6 +37,7 @@ pub use self::{
     circuit_breaker::{CircuitBreaker, FailureRate},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     header_changes::{AnswerChanges, HeaderChanges},
+    health::{ActiveCheck, Health, Probe},
     paths::{EncodedSlash, PathRules},
     proxy_protocol::ProxyProtocol,
     rate_limit::{RateLimit, RateLimitScope},

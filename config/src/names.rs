@@ -31,7 +31,7 @@ use rustc_hash::FxBuildHasher;
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
-    backend::{CookieName, Weight},
+    backend::{CheckCount, CookieName, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, Origin, OriginPattern},
     file_path::FilePath,
@@ -39,7 +39,7 @@ pub use self::{
     host::HostPattern,
     match_text::{MatchText, QueryName},
     method::MethodName,
-    path::{ExactPath, PathPrefix},
+    path::{ExactPath, PathPrefix, ProbePath},
     pattern::Pattern,
     policy_mode::PolicyMode,
     quantity::{ByteCount, Percent, Period, Span},

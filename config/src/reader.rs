@@ -10,6 +10,7 @@ mod checks;
 mod entries;
 mod gateway;
 mod header_changes;
+mod health;
 mod keys;
 mod mapping;
 mod place;

@@ -23,6 +23,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     access_log::LogQueue,
     admin::endpoints::Endpoints,
+    health::HealthChecks,
     listeners::{self, Bound, Listeners, Purpose},
     metrics::Metrics,
     rate_limit_redis::RedisLimiter,
@@ -53,6 +54,7 @@ pub(crate) struct Parameters {
 pub(crate) struct Gateway {
     parameters: Parameters,
     addresses: Arc<Addresses>,
+    health: HealthChecks,
     active: Mutex<Active>,
     cut: watch::Sender<Cut>,
 }
@@ -96,9 +98,12 @@ struct Started {
 
 impl Gateway {
     pub(crate) fn new(parameters: Parameters) -> Self {
+        let addresses = Arc::<Addresses>::default();
+        let running = Arc::clone(&parameters.running);
         Self {
+            health: HealthChecks::new(running, Arc::clone(&addresses), parameters.start),
             parameters,
-            addresses: Arc::default(),
+            addresses,
             active: Mutex::default(),
             cut: watch::Sender::new(Cut::NotYet),
         }
@@ -142,7 +147,7 @@ impl Gateway {
         Ok(Prepared { serving, started, names, changes })
     }
 
-    /// Brings a configuration into force.
+    /// Brings a configuration into force. To be called in the control runtime.
     pub(crate) fn commit(&self, prepared: Prepared) {
         let Prepared { serving, started, names, changes } = prepared;
         // First the names: a worker that takes the snapshot finds them.
@@ -169,6 +174,7 @@ impl Gateway {
         }
         self.parameters.running.set_listen_address(active.listen_address());
         drop(active);
+        self.health.follow(&serving);
         self.parameters.metrics.forget_departed(&serving.snapshot);
     }
 

@@ -29,6 +29,8 @@ mod exchange;
 mod upstream;
 /// Addresses of upstreams' names.
 mod resolver;
+/// Whether upstreams are well.
+mod health;
 /// Keys of those who issue tokens.
 mod jwks;
 /// Rate limits counted by a server that several data planes share.

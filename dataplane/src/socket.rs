@@ -2,6 +2,8 @@
 
 /// As the system carries them.
 pub(crate) mod stream;
+/// Of which only so many are read.
+pub(crate) mod bounded;
 
 use std::{
     io::{self, IoSlice},

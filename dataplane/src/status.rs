@@ -143,7 +143,7 @@ impl Runtime for OwnStatus {
 
     fn backends(&self) -> Vec<v1::EndpointState> {
         let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
-        observed::backends(&snapshot, &self.name())
+        observed::backends(&snapshot, &self.name(), self.moment())
     }
 
     fn certificates(&self) -> Vec<v1::CertificateState> {

@@ -107,6 +107,24 @@ fn example_of_retries_finds_the_endpoint_that_is_well() {
 }
 
 #[test]
+fn example_of_health_leaves_out_who_is_not_well() {
+    let well = Origin::answering(|request| ok(request.line()));
+    let ill = Origin::answering(|_| "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".into());
+    let text = fs::read_to_string(examples().join("health.yaml")).expect("the example is there");
+    let text =
+        text.replace("http://127.0.0.1:9001", &well.url()).replace("http://127.0.0.1:9002", &ill.url());
+    let gateway = Gateway::standalone(text);
+    eventually("it is left out", || {
+        let rows = gwctl_json(gateway.data_plane.admin(), &["backends"]);
+        (rows[1]["health"] == "unhealthy").then_some(())
+    });
+    let mut connection = client::Connection::open(gateway.address());
+    for _ in 0..10 {
+        assert_eq!(connection.get("/orders/7").text(), "GET /orders/7");
+    }
+}
+
+#[test]
 fn every_example_is_valid() {
     let files = fs::read_dir(examples()).expect("there are examples").map_while(Result::ok);
     let files: Vec<_> = files.map(|entry| entry.path().display().to_string()).collect();

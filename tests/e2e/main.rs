@@ -77,6 +77,8 @@ mod concurrency;
 mod breaker;
 // Requests are spread over the endpoints of a backend, each spoken to as the file says.
 mod backends;
+// Endpoints that are not well are given no requests.
+mod health;
 // TLS on both sides: certificates, their renewal, who is told what.
 mod tls;
 // What pages of other origins may do.

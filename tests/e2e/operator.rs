@@ -221,13 +221,13 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     let (certificate, key) = (identity.path("cert.pem"), identity.path("key.pem"));
     let files = format!("{{cert_file: {certificate:?}, key_file: {key:?}}}");
     let tls = format!("tls: {{certificates: [{files}]}}");
-    let secured = Gateway::standalone(
-        Document::new().server(&tls).server("proxy_protocol: {trusted: [127.0.0.1]}").route(
-            "all",
-            "/",
-            origin.url(),
-        ),
-    );
+    let document = Document::new().server(&tls).server("proxy_protocol: {trusted: [127.0.0.1]}");
+    let checked = "health: {active: {tcp: true}}";
+    let secured = Gateway::standalone(format!(
+        "backends: [{{name: pool, endpoints: [{{url: \"{0}\"}}], {checked}}}]\n{1}",
+        origin.url(),
+        document.route("all", "/", origin.url()),
+    ));
     let mut in_clear = client::Connection::open(secured.address());
     in_clear.send("PROXY UNKNOWN\r\n");
     assert_eq!(in_clear.get("/in-clear").status(), 400);

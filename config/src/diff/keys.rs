@@ -4,6 +4,9 @@
 //! What a file would not say (nothing, or what every file says without saying it) has no key, and whatever two
 //! messages differ in has one; a property test holds this against the bytes of the messages.
 
+/// Of one backend.
+mod backend;
+
 use std::collections::BTreeMap;
 
 use apigw_proto::v1::{self, field_match, provider, rate_limit_backend};
@@ -269,38 +272,6 @@ impl Keys {
         self.list(&format!("{beneath}issuers"), issuers);
         self.list(&format!("{beneath}audiences"), audiences);
         self.seconds(&format!("{beneath}leeway_seconds"), leeway_us);
-    }
-
-    fn named_backend(&mut self, backend: v1::Backend) {
-        // The name is what it is compared by.
-        let v1::Backend { name: _, endpoints, balance, http2, tls } = backend;
-        // In one line: by their places, one that goes would make another of all that follow.
-        let endpoint = |v1::Endpoint { url, weight }| match weight {
-            1 => url,
-            weight => format!("{url} weight {weight}"),
-        };
-        self.list("endpoints", endpoints.into_iter().map(endpoint).collect());
-        if let Some(v1::Balance { policy, header, cookie, ip }) = balance {
-            self.text("balance.policy", policy);
-            self.text("balance.header", header);
-            self.text("balance.cookie", cookie);
-            if ip {
-                self.truth("balance.ip", true);
-            }
-        }
-        self.truth("http2", http2);
-        if let Some(v1::BackendTls { ca_file, certificate, server_name }) = tls {
-            if ca_file.is_empty() && certificate.is_none() && server_name.is_empty() {
-                // Then it still forbids what is in clear.
-                self.truth("tls", true);
-            }
-            self.text("tls.ca_file", ca_file);
-            if let Some(v1::CertificateFiles { cert_file, key_file }) = certificate {
-                self.text("tls.cert_file", cert_file);
-                self.text("tls.key_file", key_file);
-            }
-            self.text("tls.server_name", server_name);
-        }
     }
 
     fn route(&mut self, route: v1::Route) {

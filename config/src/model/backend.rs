@@ -7,13 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use super::CertificateFiles;
+use super::{CertificateFiles, Health};
 use crate::names::{
     BackendName, CookieName, FilePath, HeaderName, Scheme, UpstreamHost, UpstreamUrl, ValueError, Weight,
 };
 
 /// One entry of `backends`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Backend {
     name: BackendName,
     endpoints: Vec<Endpoint>,
@@ -22,6 +22,8 @@ pub struct Backend {
     pub balance: Balance,
     /// What is spoken to them.
     pub protocol: Protocol,
+    /// How it is found out which of them can be sent requests.
+    pub health: Health,
 }
 
 /// One entry of `endpoints`.
@@ -206,7 +208,8 @@ impl Backend {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { name, endpoints, tls, balance: Balance::default(), protocol: Protocol::default() })
+        let (balance, protocol, health) = Default::default();
+        Ok(Self { name, endpoints, tls, balance, protocol, health })
     }
 
     /// Its name, unique in the configuration.

@@ -1,6 +1,9 @@
 //! How the endpoints of a backend share the work.
 
-use std::{num::NonZeroU16, sync::Arc};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    sync::Arc,
+};
 
 use super::ValueError;
 
@@ -59,6 +62,39 @@ impl Weight {
     /// The number.
     #[must_use]
     pub fn get(self) -> u16 {
+        self.0.get()
+    }
+}
+
+/// How many checks in a row say the same: 1 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckCount(NonZeroU32);
+
+impl CheckCount {
+    const MAX: u32 = 100;
+
+    /// Takes a number.
+    ///
+    /// # Errors
+    /// When it is 0 or above 100.
+    pub fn new(count: u32) -> Result<Self, ValueError> {
+        let count = NonZeroU32::new(count).filter(|count| count.get() <= Self::MAX);
+        count.map(Self).ok_or(ValueError::OutOfRange { range: "from 1 to 100" })
+    }
+
+    /// For defaults written in the code.
+    ///
+    /// # Panics
+    /// At compile time, when used in a constant out of range.
+    #[must_use]
+    pub const fn literal(count: u32) -> Self {
+        assert!(count <= Self::MAX, "there are at most 100");
+        Self(NonZeroU32::new(count).expect("it is not zero"))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
         self.0.get()
     }
 }

@@ -69,6 +69,35 @@ impl fmt::Display for ExactPath {
     }
 }
 
+/// What an endpoint is asked for to see whether it is well: a path and perhaps a query, sent as it is.
+///
+/// Starts with `/`; at most 8,192 bytes of visible ASCII, without what no target of a request has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProbePath(Arc<str>);
+
+impl ProbePath {
+    /// Takes a path.
+    ///
+    /// # Errors
+    /// When it does not start with `/`, is too long, or has a character that no target has.
+    pub fn new(text: &str) -> Result<Self, ValueError> {
+        if !text.starts_with('/') {
+            return Err(ValueError::NoLeadingSlash { text: text.into() });
+        }
+        if text.len() > MAX_BYTES {
+            return Err(ValueError::TooLong { limit: MAX_BYTES });
+        }
+        let is_legal = text.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>^`{}|".contains(&b));
+        if is_legal { Ok(Self(text.into())) } else { Err(ValueError::NotATarget { text: text.into() }) }
+    }
+
+    /// The path and the query as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The rule of both: what a normalised path can be, or begin with.
 fn check(text: &str) -> Result<(), ValueError> {
     if !text.starts_with('/') {

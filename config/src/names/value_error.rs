@@ -37,6 +37,12 @@ pub enum ValueError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Not what a request can ask for.
+    #[error("not a path, and perhaps a query, in visible ASCII: {text:?}")]
+    NotATarget {
+        /// As written.
+        text: String,
+    },
     /// Not a URL to send requests to.
     #[error("not an absolute http or https URL: {text:?}")]
     NotAnUpstream {

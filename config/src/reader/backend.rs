@@ -3,7 +3,8 @@
 use super::{Mapping, Place, Read, Reader, values::Located};
 use crate::{
     model::{
-        Backend, BackendTls, Balance, BalancePolicy, CertificateFiles, ClientAddress, Endpoint, Protocol,
+        Backend, BackendTls, Balance, BalancePolicy, CertificateFiles, ClientAddress, Endpoint, Health,
+        Protocol,
     },
     names::{BackendName, Weight},
     problem::Position,
@@ -39,6 +40,7 @@ impl Read for BackendInFile {
         let balance = keys.or("balance", Balance::default());
         let speaks_http2 = keys.or("http2", false);
         let tls = keys.or("tls", None);
+        let health = keys.or("health", Health::default());
         let position = keys.position_of("name");
         let backend = || {
             let (positions, endpoints): (Vec<_>, Vec<_>) =
@@ -54,6 +56,7 @@ impl Read for BackendInFile {
             let mut backend = backend.ok()?;
             backend.balance = balance?;
             backend.protocol = if speaks_http2? { Protocol::Http2 } else { Protocol::Http1 };
+            backend.health = health?;
             Some(backend)
         };
         let backend = backend();

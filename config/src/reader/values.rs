@@ -10,11 +10,12 @@ use crate::{
         RateLimitScope, RedisFailure, Required, TlsVersion,
     },
     names::{
-        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimValue, CookieName,
-        ExactPath, FilePath, ForwardedHeader, HeaderName, HostPattern, KeyPrefix, ListenAddress, MatchText,
-        MethodName, OriginPattern, PathPrefix, Pattern, Percent, Period, PolicyMode, ProviderName, QueryName,
-        RetryCondition, RetryCount, RouteName, Secret, ServerAddress, Span, TokenScope, TrafficAddress,
-        UpstreamHost, UpstreamUrl, ValueError, ValueTemplate, Weight, WritableHeader,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, CheckCount, ClaimValue,
+        CookieName, ExactPath, FilePath, ForwardedHeader, HeaderName, HostPattern, KeyPrefix, ListenAddress,
+        MatchText, MethodName, OriginPattern, PathPrefix, Pattern, Percent, Period, PolicyMode, ProbePath,
+        ProviderName, QueryName, RetryCondition, RetryCount, RouteName, Secret, ServerAddress, Span,
+        TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl, ValueError, ValueTemplate, Weight,
+        WritableHeader,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -144,6 +145,14 @@ impl Read for Weight {
     }
 }
 
+impl Read for CheckCount {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        // What no counter can hold is as illegal as zero.
+        reader.take(place, Self::new(u32::try_from(number).unwrap_or(0)))
+    }
+}
+
 impl Read for MaxKeys {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let number = whole(place, reader)?;
@@ -217,6 +226,7 @@ read_from_text! {
     RouteName: Self::new,
     PathPrefix: Self::new,
     ExactPath: Self::new,
+    ProbePath: Self::new,
     Pattern: Self::from_str,
     HostPattern: Self::from_str,
     QueryName: Self::new,

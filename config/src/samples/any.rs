@@ -8,10 +8,10 @@ use super::route;
 use crate::{
     model::*,
     names::{
-        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, ClaimName, ClaimValue, CookieName,
-        ExactPath, FilePath, ForwardedHeader, HeaderName, KeyPrefix, MatchText, PathPrefix, Percent, Period,
-        PolicyMode, ProviderName, QueryName, RetryCondition, RetryConditions, RetryCount, Secret,
-        ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
+        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, CheckCount, ClaimName, ClaimValue,
+        CookieName, ExactPath, FilePath, ForwardedHeader, HeaderName, KeyPrefix, MatchText, PathPrefix,
+        Percent, Period, PolicyMode, ProbePath, ProviderName, QueryName, RetryCondition, RetryConditions,
+        RetryCount, Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
     },
 };
 
@@ -99,8 +99,8 @@ fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
         Balance::Hash(HashKey::Header(HeaderName::new("x-user").unwrap())),
         Balance::Hash(HashKey::Cookie(CookieName::new("session").unwrap())),
     ]);
-    let parts = (weights, "(/[a-z]{1,3})?", any_backend_tls(), protocol, balance);
-    parts.prop_map(move |(weights, path, tls, protocol, balance)| {
+    let parts = (weights, "(/[a-z]{1,3})?", any_backend_tls(), protocol, balance, any_health());
+    parts.prop_map(move |(weights, path, tls, protocol, balance, health)| {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let endpoint = |(port, weight)| Endpoint {
             url: UpstreamUrl::new(&format!("{scheme}://10.0.0.1:{port}{path}")).unwrap(),
@@ -108,9 +108,20 @@ fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
         };
         let endpoints = (1..).zip(weights).map(endpoint).collect();
         let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();
-        (backend.protocol, backend.balance) = (protocol, balance);
+        (backend.protocol, backend.balance, backend.health) = (protocol, balance, health);
         backend
     })
+}
+
+fn any_health() -> impl Strategy<Value = Health> {
+    let probe = prop_oneof![Just(Probe::Tcp), Just(Probe::Http(ProbePath::new("/healthz?full=1").unwrap()))];
+    let interval = any_period().prop_map(|period| period.max(Period::milliseconds(100)));
+    let count = || (1..=100_u32).prop_map(|count| CheckCount::new(count).unwrap());
+    let check =
+        (probe, interval, any_period(), count(), count()).prop_map(|(probe, interval, timeout, down, up)| {
+            ActiveCheck::new(probe, interval, timeout, down, up)
+        });
+    prop::option::of(check).prop_map(|check| Health { active: check.map(Result::unwrap) })
 }
 
 fn any_backend_tls() -> impl Strategy<Value = Option<BackendTls>> {

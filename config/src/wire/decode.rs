@@ -5,6 +5,7 @@
 mod auth;
 mod backend;
 mod header_changes;
+mod health;
 mod policy;
 mod rate_limit;
 mod retry;

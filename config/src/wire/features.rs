@@ -53,6 +53,8 @@ pub enum Feature {
     Backends,
     /// HTTP/2 is spoken to endpoints.
     BackendHttp2,
+    /// Endpoints are asked whether they are well.
+    BackendHealth,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
     /// Routes are chosen by more than a prefix of the path.
@@ -66,7 +68,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 23] = [
+pub const KNOWN: [Feature; 24] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -85,6 +87,7 @@ pub const KNOWN: [Feature; 23] = [
     Feature::ProxyProtocol,
     Feature::Backends,
     Feature::BackendHttp2,
+    Feature::BackendHealth,
     Feature::PolicyMode,
     Feature::RouteMatch,
     Feature::HeaderChanges,
@@ -115,6 +118,7 @@ impl Feature {
             Self::ProxyProtocol => "server.proxy_protocol",
             Self::Backends => "backends",
             Self::BackendHttp2 => "backends.http2",
+            Self::BackendHealth => "backends.health",
             Self::PolicyMode => "policy_mode",
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
@@ -311,13 +315,25 @@ impl Needs {
     }
 
     fn named_backend(&mut self, backend: v1::Backend) {
-        let v1::Backend { name: _, endpoints, balance, http2, tls } = backend;
+        let v1::Backend { name: _, endpoints, balance, http2, tls, health } = backend;
         self.add(Feature::Backends);
         for v1::Endpoint { url: _, weight: _ } in endpoints {}
         // A build that does not know a policy refuses its name.
         if let Some(v1::Balance { policy: _, header: _, cookie: _, ip: _ }) = balance {}
         if http2 {
             self.add(Feature::BackendHttp2);
+        }
+        // A build that does not ask would send requests to what is down.
+        if let Some(v1::BackendHealth { active }) = health
+            && let Some(v1::ActiveCheck {
+                path: _,
+                interval_us: _,
+                timeout_us: _,
+                unhealthy_threshold: _,
+                healthy_threshold: _,
+            }) = active
+        {
+            self.add(Feature::BackendHealth);
         }
         // A build that reads backends applies all of it.
         if let Some(v1::BackendTls { ca_file: _, certificate, server_name: _ }) = tls

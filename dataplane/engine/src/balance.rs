@@ -15,13 +15,14 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 pub use self::rendezvous::KeyHash;
 use self::{rendezvous::Rendezvous, turn::Turn};
-use crate::snapshot::BackendId;
+use crate::{endpoint::WHOLE, snapshot::BackendId};
 
 /// The endpoints of a backend, and how one of them is chosen.
 #[derive(Debug)]
 pub(crate) struct Balanced {
-    weights: Box<[i32]>,
-    total: i32,
+    /// In thousandths, as an endpoint may take a part of its own.
+    weights: Box<[u32]>,
+    total: u32,
     way: Way,
 }
 
@@ -32,59 +33,93 @@ enum Way {
     ByKey(Rendezvous),
 }
 
+/// What each endpoint takes just now, in proportion to the others. It may change while it is looked at, and be no more than
+/// nearly so.
+pub(crate) struct Portions<'b, P> {
+    balanced: &'b Balanced,
+    /// Of the endpoint of that index, in thousandths.
+    of: P,
+    /// Above 0.
+    total: u32,
+}
+
 impl Balanced {
     /// Several endpoints with their weights, each with a name by which every data plane knows it.
     pub(crate) fn new<'a>(
         balance: &Balance,
         endpoints: impl Iterator<Item = (&'a str, Weight)> + Clone,
     ) -> Self {
-        let weights: Box<[i32]> = endpoints.clone().map(|(_, weight)| weight.get().into()).collect();
+        let weights: Box<[u32]> =
+            endpoints.clone().map(|(_, weight)| u32::from(weight.get()) * WHOLE).collect();
         let way = match balance {
             Balance::RoundRobin => Way::InTurn,
             Balance::LeastRequests => Way::LeastRequests,
-            Balance::Hash(_) => Way::ByKey(Rendezvous::new(endpoints)),
+            Balance::Hash(_) => Way::ByKey(Rendezvous::new(endpoints.map(|(name, _)| name))),
         };
         Self { total: weights.iter().sum(), weights, way }
     }
 
-    /// The endpoint with this share of all weights, counted from the first on.
-    fn at(&self, mut share: i32) -> usize {
-        let last = self.weights.len().saturating_sub(1);
-        for (index, weight) in self.weights.iter().enumerate() {
-            if share < *weight {
+    /// Each takes all of its weight.
+    pub(crate) fn whole(&self) -> Portions<'_, impl Fn(usize) -> u32> {
+        Portions { balanced: self, of: |index: usize| self.weights[index], total: self.total }
+    }
+
+    /// Each takes a share of its weight, in thousandths; none if nobody takes anything.
+    pub(crate) fn reduced(
+        &self,
+        share: impl Fn(usize) -> u32,
+    ) -> Option<Portions<'_, impl Fn(usize) -> u32>> {
+        // A weight is a whole number of thousands, so little is lost by the division, and a small share is not nothing.
+        let of = move |index: usize| self.weights[index] / WHOLE * share(index);
+        let total = (0..self.weights.len()).map(&of).sum();
+        (total > 0).then_some(Portions { balanced: self, of, total })
+    }
+}
+
+impl<P: Fn(usize) -> u32> Portions<'_, P> {
+    fn len(&self) -> usize {
+        self.balanced.weights.len()
+    }
+
+    /// Each endpoint that takes anything, with its portion.
+    fn iter(&self) -> impl Iterator<Item = (usize, u32)> {
+        (0..self.len()).map(|index| (index, (self.of)(index))).filter(|(_, portion)| *portion > 0)
+    }
+
+    /// The endpoint with this share of all portions, counted from the first on.
+    fn at(&self, mut share: u32) -> usize {
+        let mut last = 0;
+        for (index, portion) in self.iter() {
+            if share < portion {
                 return index;
             }
-            share -= weight;
+            share -= portion;
+            last = index;
         }
         last
     }
 
-    /// One that chance chooses by the weights of those that are left; none: there are none.
-    fn any_left(&self, chance: u64, is_left: impl Fn(usize) -> bool) -> Option<usize> {
-        let left = || self.weights.iter().enumerate().filter(|(index, _)| is_left(*index));
-        let total: i32 = left().map(|(_, weight)| weight).sum();
-        let mut share = i32::try_from(chance % u64::from(total.unsigned_abs().max(1))).unwrap_or(0);
-        let found = left().find(|(_, weight)| {
-            share -= **weight;
-            share < 0
-        });
-        found.map(|(index, _)| index)
-    }
-
-    /// Of two different ones that chance chooses by their weights, the one that is at less for its weight; of two that are at
-    /// as much, the first, so that idle ones take what their weights say.
+    /// Of two different ones that chance chooses by their portions, the one that is at less for its portion; of two that are
+    /// at as much, the first, so that idle ones take what their weights say.
     fn least(&self, chance: u64, in_flight: impl Fn(usize) -> u32) -> usize {
-        let draw =
-            |chance: u64, of: i32| i32::try_from(chance % u64::from(of.unsigned_abs().max(1))).unwrap_or(0);
         let first = self.at(draw(chance >> 32, self.total));
-        let others = self.total - self.weights[first];
+        let of_first = (self.of)(first);
+        let others = self.total.saturating_sub(of_first);
+        if others == 0 {
+            return first;
+        }
         // Among what is left when the first is gone.
         let share = draw(chance & 0xffff_ffff, others);
-        let before: i32 = self.weights[..first].iter().sum();
-        let second = self.at(if share < before { share } else { share + self.weights[first] });
-        let load = |index: usize, other: usize| i64::from(in_flight(index)) * i64::from(self.weights[other]);
+        let before: u32 = (0..first).map(&self.of).sum();
+        let second = self.at(if share < before { share } else { share + of_first });
+        let load = |index: usize, other: usize| u64::from(in_flight(index)) * u64::from((self.of)(other));
         if load(second, first) < load(first, second) { second } else { first }
     }
+}
+
+/// A number below `of`, each as likely as the others, by 32 bits of chance.
+fn draw(chance: u64, of: u32) -> u32 {
+    u32::try_from((chance * u64::from(of)) >> 32).unwrap_or(0)
 }
 
 /// One worker's memory of turns; as many backends as a snapshot has.
@@ -109,36 +144,36 @@ impl Turns {
     }
 
     /// The index of the endpoint that takes a request. A request without the key that it is to be found by is sent in turn.
-    pub(crate) fn next(
+    pub(crate) fn next<P: Fn(usize) -> u32>(
         &mut self,
         backend: BackendId,
-        balanced: &Balanced,
+        portions: &Portions<'_, P>,
         key: Option<KeyHash>,
         in_flight: impl Fn(usize) -> u32,
     ) -> usize {
-        match (&balanced.way, key) {
-            (Way::LeastRequests, _) => balanced.least(self.chance(), in_flight),
-            (Way::ByKey(rendezvous), Some(key)) => rendezvous.find(key),
+        match (&portions.balanced.way, key) {
+            (Way::LeastRequests, _) => portions.least(self.chance(), in_flight),
+            (Way::ByKey(rendezvous), Some(key)) => rendezvous.find(key, portions.iter()),
             (Way::ByKey(_), None) | (Way::InTurn, _) => {
                 let seed = self.seed;
-                let beginning = || Turn::beginning(balanced, FxBuildHasher.hash_one((seed, backend)));
-                self.of_backends.entry(backend).or_insert_with(beginning).next(balanced)
+                let beginning =
+                    || Turn::beginning(portions.balanced, FxBuildHasher.hash_one((seed, backend)));
+                self.of_backends.entry(backend).or_insert_with(beginning).next(portions)
             }
         }
     }
 
-    /// The index of an endpoint for a request that others have not served well, among those that are left; none: there are
-    /// none. By a key, it is the one that would have it if the others were gone.
-    pub(crate) fn other(
+    /// The index of an endpoint for a request that others have not served well, where those take nothing: by chance, so
+    /// that nobody's turn is used up; by a key, the one that would have it if the others were gone.
+    pub(crate) fn other<P: Fn(usize) -> u32>(
         &mut self,
-        balanced: &Balanced,
+        portions: &Portions<'_, P>,
         key: Option<KeyHash>,
-        is_left: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        match (&balanced.way, key) {
-            (Way::ByKey(rendezvous), Some(key)) => rendezvous.find_among(key, is_left),
+    ) -> usize {
+        match (&portions.balanced.way, key) {
+            (Way::ByKey(rendezvous), Some(key)) => rendezvous.find(key, portions.iter()),
             (Way::ByKey(_) | Way::LeastRequests | Way::InTurn, _) => {
-                balanced.any_left(self.chance(), is_left)
+                portions.at(draw(self.chance() >> 32, portions.total))
             }
         }
     }
@@ -151,6 +186,7 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
+    use apigw_config::model::HashKey;
     use proptest::prelude::*;
 
     use super::*;
@@ -163,7 +199,9 @@ mod tests {
     }
 
     fn next(turns: &mut Turns, id: u64, balanced: &Balanced, in_flight: &[u32]) -> usize {
-        turns.next(BackendId::of(id), balanced, None, |index| in_flight.get(index).copied().unwrap_or(0))
+        turns.next(BackendId::of(id), &balanced.whole(), None, |index| {
+            in_flight.get(index).copied().unwrap_or(0)
+        })
     }
 
     #[test]
@@ -222,12 +260,12 @@ mod tests {
         let balanced = balanced(&Balance::RoundRobin, &[100, 1, 3]);
         let mut turns = Turns::new(7);
         let mut taken = [0_i32; 3];
+        let left = balanced.reduced(|index| if index == 0 { 0 } else { WHOLE }).unwrap();
         for _ in 0..4_000 {
-            taken[turns.other(&balanced, None, |index| index != 0).unwrap()] += 1;
+            taken[turns.other(&left, None)] += 1;
         }
         assert_eq!(taken[0], 0);
         assert!((taken[1] - 1_000).abs() < 200, "{taken:?}");
-        assert_eq!(turns.other(&balanced, None, |_| false), None);
     }
 
     #[test]
@@ -235,13 +273,14 @@ mod tests {
         let balanced = balanced(&Balance::Hash(apigw_config::model::HashKey::Ip), &[1; 5]);
         let key = KeyHash::of(b"alice");
         let first = next_by(&mut Turns::new(1), &balanced, key);
-        let other = |seed| Turns::new(seed).other(&balanced, Some(key), |index| index != first);
-        assert!(other(1).is_some_and(|index| index != first));
+        let left = balanced.reduced(|index| if index == first { 0 } else { WHOLE }).unwrap();
+        let other = |seed| Turns::new(seed).other(&left, Some(key));
+        assert_ne!(other(1), first);
         assert_eq!(other(1), other(2));
     }
 
     fn next_by(turns: &mut Turns, balanced: &Balanced, key: KeyHash) -> usize {
-        turns.next(BackendId::of(1), balanced, Some(key), |_| 0)
+        turns.next(BackendId::of(1), &balanced.whole(), Some(key), |_| 0)
     }
 
     proptest! {
@@ -250,10 +289,57 @@ mod tests {
             let balanced = balanced(&Balance::RoundRobin, &weights);
             let mut turns = Turns::new(seed);
             let mut taken = vec![0_u16; weights.len()];
-            for _ in 0..balanced.total {
+            for _ in 0..balanced.total / WHOLE {
                 taken[next(&mut turns, 1, &balanced, &[])] += 1;
             }
             prop_assert_eq!(taken, weights);
+        }
+
+        #[test]
+        fn who_takes_nothing_is_left_out_and_the_rest_take_their_weights(
+            weights in prop::collection::vec((1_u16..=40, any::<bool>()), 2..12),
+            seed: u64,
+        ) {
+            let (weights, takes): (Vec<_>, Vec<_>) = weights.into_iter().unzip();
+            let balanced = balanced(&Balance::RoundRobin, &weights);
+            let mut turns = Turns::new(seed);
+            // All of them have begun before some are left out.
+            for _ in 0..seed % 50 {
+                next(&mut turns, 1, &balanced, &[]);
+            }
+            let share = |index: usize| if takes[index] { WHOLE } else { 0 };
+            let Some(reduced) = balanced.reduced(share) else {
+                prop_assert!(!takes.contains(&true));
+                return Ok(());
+            };
+            let mut taken = vec![0_i32; weights.len()];
+            for _ in 0..10 * reduced.total / WHOLE {
+                taken[turns.next(BackendId::of(1), &reduced, None, |_| 0)] += 1;
+            }
+            for (index, taken) in taken.into_iter().enumerate() {
+                let expected = if takes[index] { 10 * i32::from(weights[index]) } else { 0 };
+                // What is owed from before is paid once.
+                let owed = if takes[index] { 12 } else { 0 };
+                prop_assert!((taken - expected).abs() <= owed, "{}: {} of {}", index, taken, expected);
+            }
+        }
+
+        #[test]
+        fn whatever_part_is_taken_somebody_is_found(
+            weights in prop::collection::vec(1_u16..=1_000, 2..12),
+            rounds in prop::collection::vec(prop::collection::vec(0_u32..=WHOLE, 12), 1..20),
+            seed: u64,
+        ) {
+            for balance in [Balance::RoundRobin, Balance::LeastRequests, Balance::Hash(HashKey::Ip)] {
+                let balanced = balanced(&balance, &weights);
+                let mut turns = Turns::new(seed);
+                for (round, shares) in rounds.iter().enumerate() {
+                    let Some(reduced) = balanced.reduced(|index| shares[index]) else { continue };
+                    let key = KeyHash::of(&round.to_be_bytes());
+                    let found = turns.next(BackendId::of(1), &reduced, Some(key), |_| 1);
+                    prop_assert!(shares[found] > 0, "{:?}", balance);
+                }
+            }
         }
 
         #[test]

@@ -35,6 +35,8 @@ pub mod rate_limit;
 pub mod concurrency;
 /// Whether its upstream is well.
 pub mod circuit_breaker;
+/// How the endpoints are that might take it.
+pub mod endpoint;
 /// Which endpoint takes it.
 pub mod balance;
 /// What the upstream is asked for.

@@ -18,7 +18,7 @@ use std::{
 use self::backend::UpstreamKey;
 pub(crate) use self::slots::Slots;
 pub use self::{
-    backend::{Backend, BackendId, Endpoint, EndpointState, EndpointUse, Upstream, UpstreamId},
+    backend::{Backend, BackendId, Endpoint, Upstream, UpstreamId},
     slots::Slot,
 };
 use crate::{

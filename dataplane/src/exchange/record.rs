@@ -5,13 +5,14 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 use apigw_config::model::HeaderChanges;
 use apigw_engine::{
     concurrency::Permit,
+    endpoint::{EndpointState, EndpointUse},
     grpc::{Dialect, WebForm, status::GrpcStatus},
     mode::Passage,
     path::NormalPath,
     policies::AdmittedCall,
     rejection::{Answer, Awaited, Rejection, UpstreamFailure},
     retry::RetryReason,
-    snapshot::{Endpoint, EndpointState, EndpointUse, Route, Slot, Upstream},
+    snapshot::{Endpoint, Route, Slot, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;

@@ -14,8 +14,8 @@ use super::{
     call::{self, Telling},
     grpc_web,
     record::{Ending, Record},
-    trailers,
     timed_body::TimedBody,
+    trailers,
 };
 use crate::upstream::{
     answer::{UpstreamBody, UpstreamBroken},

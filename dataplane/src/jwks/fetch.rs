@@ -3,9 +3,6 @@
 //! Redirects are not followed: where keys come from is the configuration's word alone. The type the answer claims is not
 //! looked at; whether it is a key set is seen from the document. The caller bounds the time.
 
-/// What the answer is read from.
-mod bounded;
-
 use std::{future::poll_fn, io, pin::Pin, sync::Arc};
 
 use apigw_config::names::{Scheme, UpstreamHost, UpstreamUrl};
@@ -22,9 +19,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use self::bounded::Bounded;
 use crate::{
-    socket::stream::Stream,
+    socket::{bounded::Bounded, stream::Stream},
     tls::upstream::{RootsError, platform_roots, server_name},
 };
 

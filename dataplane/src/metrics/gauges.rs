@@ -6,7 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use apigw_engine::{circuit_breaker::BreakerPhase, snapshot::Route};
+use apigw_engine::{
+    Snapshot,
+    circuit_breaker::BreakerPhase,
+    endpoint::{CheckTally, EndpointSeen, Standing},
+    snapshot::Route,
+};
 use apigw_proto::v1::ConfigSource;
 use prometheus::{
     core::{Collector, Desc},
@@ -44,6 +49,7 @@ impl Collector for States {
             families.extend(of_buckets(&serving, now));
             families.extend(of_providers(&serving));
             families.extend(of_certificates(&serving));
+            families.extend(of_backends(&serving.snapshot));
         }
         // A family without a series has no text form.
         families.retain(|family| !family.get_metric().is_empty());
@@ -155,6 +161,34 @@ fn of_certificates(serving: &Serving) -> Vec<MetricFamily> {
             "apigw_certificate_renewal_failures_total",
             "How often files of certificates became of no use.",
             vec![counter(&[], tls.map_or(0, |tls| tls.failures()) + upstream.failures())],
+        ),
+    ]
+}
+
+/// Of the backends that have names. No two endpoints of one have the same URL.
+fn of_backends(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let (mut healthy, mut checks, mut unguided) = (Vec::new(), Vec::new(), Vec::new());
+    for (config, backend) in snapshot.config().backends().iter().zip(snapshot.backends()) {
+        let name = ("backend", config.name().as_str());
+        unguided.extend(backend.state().map(|state| counter(&[name], state.unguided())));
+        for (endpoint, compiled) in config.endpoints().iter().zip(backend.endpoints()) {
+            let Some(state) = &compiled.state else { continue };
+            let EndpointSeen { standing, checks: CheckTally { passed, failed }, .. } = state.seen();
+            let url = ("endpoint", endpoint.url.as_str());
+            healthy.push(gauge(&[name, url], if standing == Standing::Healthy { 1.0 } else { 0.0 }));
+            if config.health.active.is_some() {
+                checks.push(counter(&[name, url, ("outcome", "success")], passed));
+                checks.push(counter(&[name, url, ("outcome", "failure")], failed));
+            }
+        }
+    }
+    vec![
+        gauges("apigw_endpoint_healthy", "1 for an endpoint that is given requests, 0 otherwise.", healthy),
+        counters("apigw_endpoint_checks_total", "Checks of endpoints.", checks),
+        counters(
+            "apigw_backend_unguided_requests_total",
+            "Requests given to an endpoint although none was healthy.",
+            unguided,
         ),
     ]
 }

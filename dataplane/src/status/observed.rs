@@ -122,7 +122,7 @@ pub(super) fn limits(
 }
 
 /// The endpoints of the backends that have names, in the order of the file.
-pub(super) fn backends(snapshot: &Snapshot, data_plane: &str) -> Vec<v1::EndpointState> {
+pub(super) fn backends(snapshot: &Snapshot, data_plane: &str, moment: Moment) -> Vec<v1::EndpointState> {
     let configured = snapshot.config().backends().iter();
     let pairs = configured.zip(snapshot.backends());
     let endpoints = pairs.flat_map(|(config, backend)| {
@@ -132,12 +132,18 @@ pub(super) fn backends(snapshot: &Snapshot, data_plane: &str) -> Vec<v1::Endpoin
             .zip(backend.endpoints())
             .map(move |(config, endpoint)| (backend, config, endpoint))
     });
-    let row = |(backend, config, endpoint): (&Arc<Backend>, &model::Endpoint, &Endpoint)| v1::EndpointState {
-        data_plane: data_plane.into(),
-        backend: backend.name().map(ToString::to_string).unwrap_or_default(),
-        url: config.url.as_str().into(),
-        weight: config.weight.get().into(),
-        in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
+    let row = |(backend, config, endpoint): (&Arc<Backend>, &model::Endpoint, &Endpoint)| {
+        let seen = endpoint.state.as_ref().map(|state| state.seen()).unwrap_or_default();
+        v1::EndpointState {
+            data_plane: data_plane.into(),
+            backend: backend.name().map(ToString::to_string).unwrap_or_default(),
+            url: config.url.as_str().into(),
+            weight: config.weight.get().into(),
+            in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
+            health: seen.standing.as_str().into(),
+            reason: seen.standing.reason().unwrap_or_default(),
+            since_ms: seen.since.map_or(0, |since| moment.unix_ms(since, moment.now)),
+        }
     };
     endpoints.map(row).collect()
 }

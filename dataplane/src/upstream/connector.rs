@@ -39,38 +39,48 @@ impl Connector {
         upstream: &Upstream,
         limit: Duration,
     ) -> Result<Stream, UpstreamFailure> {
-        let connected = match &upstream.host {
-            UpstreamHost::Address(address) => {
-                timeout(limit, connect_to(SocketAddr::new(*address, upstream.port))).await
-            }
-            UpstreamHost::Unix(path) => timeout(limit, connect_to_file(path)).await,
-            UpstreamHost::Name(name) => {
-                let addresses = self.addresses.of(name).ok_or(UpstreamFailure::Unresolved)?;
-                timeout(limit, self.connect_to_any(&addresses, upstream.port)).await
-            }
-        };
-        match &connected {
-            Ok(Some(_)) => self.counted.connects.add(1),
-            Ok(None) | Err(_) => self.counted.failed_connects.add(1),
-        }
-        match connected {
-            Ok(Some(stream)) => Ok(stream),
-            Ok(None) => Err(UpstreamFailure::Connect),
-            Err(_elapsed) => Err(UpstreamFailure::ConnectTimeout),
-        }
-    }
-
-    async fn connect_to_any(&self, addresses: &[IpAddr], port: u16) -> Option<Stream> {
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
-        let first = turn % addresses.len().max(1);
-        for address in addresses[first..].iter().chain(&addresses[..first]) {
-            if let Some(stream) = connect_to(SocketAddr::new(*address, port)).await {
-                return Some(stream);
-            }
+        let connected = timeout(limit, dial(&self.addresses, upstream, turn)).await;
+        let connected = connected.unwrap_or(Err(UpstreamFailure::ConnectTimeout));
+        match &connected {
+            Ok(_) => self.counted.connects.add(1),
+            // Nobody was asked.
+            Err(UpstreamFailure::Unresolved) => {}
+            Err(_) => self.counted.failed_connects.add(1),
         }
-        None
+        connected
     }
+}
+
+/// Opens a connection. Of a name's addresses, the one whose turn it is comes first; one that refuses gives way to the next.
+///
+/// # Errors
+/// When the name has no address, or no address accepts.
+pub(crate) async fn dial(
+    addresses: &Addresses,
+    upstream: &Upstream,
+    turn: usize,
+) -> Result<Stream, UpstreamFailure> {
+    let connected = match &upstream.host {
+        UpstreamHost::Address(address) => connect_to(SocketAddr::new(*address, upstream.port)).await,
+        UpstreamHost::Unix(path) => connect_to_file(path).await,
+        UpstreamHost::Name(name) => {
+            let addresses = addresses.of(name).ok_or(UpstreamFailure::Unresolved)?;
+            connect_to_any(&addresses, upstream.port, turn).await
+        }
+    };
+    connected.ok_or(UpstreamFailure::Connect)
+}
+
+async fn connect_to_any(addresses: &[IpAddr], port: u16, turn: usize) -> Option<Stream> {
+    let first = turn % addresses.len().max(1);
+    for address in addresses[first..].iter().chain(&addresses[..first]) {
+        if let Some(stream) = connect_to(SocketAddr::new(*address, port)).await {
+            return Some(stream);
+        }
+    }
+    None
 }
 
 async fn connect_to_file(path: &SocketPath) -> Option<Stream> {

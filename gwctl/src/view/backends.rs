@@ -1,9 +1,10 @@
 //! `gwctl backends`: one row for each endpoint of a backend on each data plane.
 
+use apigw_config::json::live::timestamp_if_any;
 use apigw_proto::v1;
 use serde::Serialize;
 
-use crate::output::{Grid, Style, Table};
+use crate::output::{Cell, Colour, Grid, Style, Table};
 
 /// In the order of the data planes, then of the file.
 #[derive(Debug, Serialize)]
@@ -17,16 +18,19 @@ struct RowView {
     url: String,
     weight: u32,
     in_flight: u32,
+    health: String,
+    reason: String,
+    /// None: since the data plane has it.
+    since: Option<String>,
 }
 
 impl From<Vec<v1::EndpointState>> for BackendsView {
     fn from(rows: Vec<v1::EndpointState>) -> Self {
-        let row = |v1::EndpointState { data_plane, backend, url, weight, in_flight }| RowView {
-            data_plane,
-            backend,
-            url,
-            weight,
-            in_flight,
+        let row = |row: v1::EndpointState| {
+            let v1::EndpointState { data_plane, backend, url, weight, in_flight, health, reason, since_ms } =
+                row;
+            let since = timestamp_if_any(since_ms);
+            RowView { data_plane, backend, url, weight, in_flight, health, reason, since }
         };
         Self(rows.into_iter().map(row).collect())
     }
@@ -34,14 +38,19 @@ impl From<Vec<v1::EndpointState>> for BackendsView {
 
 impl Table for BackendsView {
     fn table(&self, style: Style) -> String {
-        let mut grid = Grid::new(["DATA PLANE", "BACKEND", "ENDPOINT", "WEIGHT", "IN FLIGHT"]);
-        for RowView { data_plane, backend, url, weight, in_flight } in &self.0 {
+        let heads = ["DATA PLANE", "BACKEND", "ENDPOINT", "WEIGHT", "IN FLIGHT", "HEALTH", "REASON", "SINCE"];
+        let mut grid = Grid::new(heads);
+        for RowView { data_plane, backend, url, weight, in_flight, health, reason, since } in &self.0 {
+            let colour = if health == "healthy" { Colour::Good } else { Colour::Bad };
             grid.push([
                 data_plane.as_str().into(),
                 backend.as_str().into(),
                 url.as_str().into(),
                 weight.to_string().into(),
                 in_flight.to_string().into(),
+                Cell::coloured(health, colour),
+                reason.as_str().into(),
+                Cell::optional(since.as_ref()),
             ]);
         }
         grid.render(style)
@@ -61,6 +70,9 @@ mod tests {
             url: "http://10.0.0.1:9000".into(),
             weight: 2,
             in_flight: 7,
+            health: "unhealthy".into(),
+            reason: "status_503".into(),
+            since_ms: 1_700_000_000_123,
         }])
     }
 
@@ -68,11 +80,13 @@ mod tests {
     fn every_endpoint_is_a_row() {
         let expected = json!([{
             "data_plane": "dp-1", "backend": "orders", "url": "http://10.0.0.1:9000", "weight": 2, "in_flight": 7,
+            "health": "unhealthy", "reason": "status_503", "since": "2023-11-14T22:13:20.123Z",
         }]);
         assert_eq!(serde_json::to_value(view()).ok(), Some(expected));
         let table = view().table(Style::Plain);
-        let expected = "DATA PLANE  BACKEND  ENDPOINT              WEIGHT  IN FLIGHT\n\
-                        dp-1        orders   http://10.0.0.1:9000  2       7\n";
+        let expected = "DATA PLANE  BACKEND  ENDPOINT              WEIGHT  IN FLIGHT  HEALTH     REASON      SINCE\n\
+                        dp-1        orders   http://10.0.0.1:9000  2       7          unhealthy  status_503  \
+                        2023-11-14T22:13:20.123Z\n";
         assert_eq!(table, expected);
     }
 }

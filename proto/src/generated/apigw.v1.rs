@@ -336,6 +336,33 @@ pub struct Backend {
     /// Absent: they are judged by the machine's authorities, if they speak TLS.
     #[prost(message, optional, tag = "5")]
     pub tls: ::core::option::Option<BackendTls>,
+    /// Absent: they are taken to be well.
+    #[prost(message, optional, tag = "70")]
+    pub health: ::core::option::Option<BackendHealth>,
+}
+/// How it is found out which endpoints can be sent requests.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackendHealth {
+    /// Absent: they are not asked.
+    #[prost(message, optional, tag = "1")]
+    pub active: ::core::option::Option<ActiveCheck>,
+}
+/// Each endpoint is asked from time to time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActiveCheck {
+    /// What is asked for; empty: it is only connected to.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Between two checks; at least 100000.
+    #[prost(uint64, tag = "2")]
+    pub interval_us: u64,
+    #[prost(uint64, tag = "3")]
+    pub timeout_us: u64,
+    /// From 1 to 100: failed checks in a row that make it unhealthy, passed ones that make it healthy again.
+    #[prost(uint32, tag = "4")]
+    pub unhealthy_threshold: u32,
+    #[prost(uint32, tag = "5")]
+    pub healthy_threshold: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Endpoint {
@@ -800,6 +827,15 @@ pub struct EndpointState {
     /// Requests that it is at.
     #[prost(uint32, tag = "5")]
     pub in_flight: u32,
+    /// Whether it is given requests: "healthy" or "unhealthy".
+    #[prost(string, tag = "70")]
+    pub health: ::prost::alloc::string::String,
+    /// Why it is not healthy, in a word; empty: it is.
+    #[prost(string, tag = "71")]
+    pub reason: ::prost::alloc::string::String,
+    /// Milliseconds since 1970, since when; 0: since the data plane has it.
+    #[prost(uint64, tag = "72")]
+    pub since_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CertificatesRequest {}

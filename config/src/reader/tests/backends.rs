@@ -103,6 +103,31 @@ fn endpoints_are_found_by_one_thing() {
 }
 
 #[test]
+fn checks_ask_for_a_path_or_connect() {
+    let with = |check: &str| {
+        format!("{{name: a, endpoints: [{{url: 'http://h'}}], health: {{active: {{{check}}}}}}}")
+    };
+    for legal in ["path: /healthz?full=1", "tcp: true", "tcp: false, path: /, interval_seconds: 0.1"] {
+        check_backend(&with(legal), &[]);
+    }
+    let at = "backends[0].health.active";
+    let neither = format!("72 {at}.path: missing; a path is asked for by HTTP, \"tcp: true\" only connects");
+    check_backend(&with(""), &[&neither]);
+    check_backend(&with("path: /, tcp: true"), &[&format!("87 {at}.tcp: must not be true beside a path")]);
+    check_backend(
+        &with("path: healthz, interval_seconds: 0.09, healthy_threshold: 0, unhealthy_threshold: 101"),
+        &[
+            &format!("79 {at}.path: must start with \"/\": \"healthz\""),
+            &format!("106 {at}.interval_seconds: must be from 0.1 to 86400 seconds"),
+            &format!("131 {at}.healthy_threshold: must be from 1 to 100"),
+            &format!("155 {at}.unhealthy_threshold: must be from 1 to 100"),
+        ],
+    );
+    let target = "not a path, and perhaps a query, in visible ASCII";
+    check_backend(&with("path: '/a b'"), &[&format!("79 {at}.path: {target}: \"/a b\"")]);
+}
+
+#[test]
 fn certificates_come_with_their_keys() {
     let with = |tls: &str| format!("{{name: a, endpoints: [{{url: 'https://h'}}], tls: {{{tls}}}}}");
     check_backend(&with("cert_file: a"), &["61 backends[0].tls.key_file: missing, as there is a cert_file"]);

@@ -2,9 +2,9 @@
 
 use apigw_proto::v1;
 
-use super::Fields;
+use super::{Fields, health::health};
 use crate::{
-    model::{Backend, BackendTls, Balance, CertificateFiles, ClientAddress, Endpoint, Protocol},
+    model::{Backend, BackendTls, Balance, CertificateFiles, ClientAddress, Endpoint, Health, Protocol},
     names::{BackendName, CookieName, FilePath, HeaderName, UpstreamHost, UpstreamUrl, Weight},
     problem::{KeyPath, Problem, Problems},
 };
@@ -39,6 +39,10 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
         None => Some(None),
         Some(message) => tls(message, at.key("tls"), fields.problems).map(Some),
     };
+    let health = match &message.health {
+        None => Some(Health::default()),
+        Some(message) => health(message, at.key("health"), fields.problems),
+    };
     if !is_whole {
         return None;
     }
@@ -51,6 +55,7 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
     let mut backend = backend.ok()?;
     backend.balance = balance?;
     backend.protocol = if message.http2 { Protocol::Http2 } else { Protocol::Http1 };
+    backend.health = health?;
     Some(backend)
 }
 

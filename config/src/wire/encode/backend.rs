@@ -3,7 +3,7 @@
 use apigw_proto::v1;
 
 use crate::{
-    model::{Backend, BackendTls, Balance, Endpoint, HashKey, Protocol},
+    model::{ActiveCheck, Backend, BackendTls, Balance, Endpoint, HashKey, Health, Probe, Protocol},
     names::FilePath,
 };
 
@@ -15,6 +15,7 @@ impl From<&Backend> for v1::Backend {
             balance: Some((&backend.balance).into()),
             http2: backend.protocol == Protocol::Http2,
             tls: backend.tls().map(Into::into),
+            health: (backend.health != Health::default()).then(|| (&backend.health).into()),
         }
     }
 }
@@ -29,6 +30,28 @@ impl From<&Balance> for v1::Balance {
             Balance::Hash(HashKey::Ip) => ("", "", true),
         };
         Self { policy, header: header.into(), cookie: cookie.into(), ip }
+    }
+}
+
+impl From<&Health> for v1::BackendHealth {
+    fn from(health: &Health) -> Self {
+        Self { active: health.active.as_ref().map(Into::into) }
+    }
+}
+
+impl From<&ActiveCheck> for v1::ActiveCheck {
+    fn from(check: &ActiveCheck) -> Self {
+        let path = match check.probe() {
+            Probe::Http(path) => path.as_str(),
+            Probe::Tcp => "",
+        };
+        Self {
+            path: path.into(),
+            interval_us: check.interval().micros(),
+            timeout_us: check.timeout().micros(),
+            unhealthy_threshold: check.unhealthy_threshold().get(),
+            healthy_threshold: check.healthy_threshold().get(),
+        }
     }
 }
 

@@ -70,6 +70,9 @@ fn backends_require_their_features_used_or_not() {
     let backends = |keys: &str| format!("backends: [{{name: b, endpoints: [{{url: 'http://h'}}]{keys}}}]");
     assert_eq!(required_by(&backends(""), ""), ["backends"]);
     assert_eq!(required_by(&backends(", http2: true"), ""), ["backends", "backends.http2"]);
+    let health = ", health: {active: {tcp: true}}";
+    assert_eq!(required_by(&backends(health), ""), ["backends", "backends.health"]);
+    assert_eq!(required_by(&backends(", health: {}"), ""), ["backends"]);
 }
 
 #[test]
@@ -144,6 +147,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "server.proxy_protocol",
         "backends",
         "backends.http2",
+        "backends.health",
         "policy_mode",
         "route.match",
         "route.headers",

@@ -1,13 +1,6 @@
 //! Where requests go: upstreams, and the backends whose endpoints they are.
 
-use std::{
-    borrow::Cow,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use apigw_config::{
     model::{self, BackendTls, HashKey, Protocol},
@@ -17,6 +10,7 @@ use http::{HeaderValue, header::COOKIE};
 
 use crate::{
     balance::{Balanced, KeyHash, Turns},
+    endpoint::{BackendState, EndpointState, WHOLE},
     fields::Fields,
 };
 
@@ -131,37 +125,6 @@ impl Upstream {
     }
 }
 
-/// What is known of an endpoint beside its settings, by all workers. It outlives snapshots as long as its backend has it.
-#[derive(Debug, Default)]
-pub struct EndpointState {
-    in_flight: AtomicU32,
-}
-
-impl EndpointState {
-    /// How many requests it is given just now.
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Notes that a request goes there, until what is returned is dropped.
-    #[must_use]
-    pub fn begin(self: &Arc<Self>) -> EndpointUse {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        EndpointUse(Arc::clone(self))
-    }
-}
-
-/// A request under way to an endpoint.
-#[derive(Debug)]
-pub struct EndpointUse(Arc<EndpointState>);
-
-impl Drop for EndpointUse {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// An endpoint of a backend.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -179,6 +142,8 @@ pub struct Backend {
     endpoints: Endpoints,
     /// What an endpoint is found by; none: by nothing that a request says.
     hash_key: Option<HashKey>,
+    /// What its endpoints have in common; none: it has no name, so nobody could ask.
+    state: Option<Arc<BackendState>>,
 }
 
 #[derive(Debug)]
@@ -189,6 +154,7 @@ enum Endpoints {
         id: BackendId,
         balanced: Balanced,
         endpoints: Box<[Endpoint]>,
+        state: Arc<BackendState>,
     },
 }
 
@@ -196,7 +162,7 @@ impl Backend {
     /// One endpoint without a name.
     pub(super) fn of_url(url: &UpstreamUrl, upstream: Arc<Upstream>) -> Self {
         let endpoints = Endpoints::One(Endpoint { upstream, state: None });
-        Self { name: None, base_path: url.base_path().into(), endpoints, hash_key: None }
+        Self { name: None, base_path: url.base_path().into(), endpoints, hash_key: None, state: None }
     }
 
     /// A backend whose endpoints have these upstreams, with the state of those that the previous one had already.
@@ -206,10 +172,12 @@ impl Backend {
         upstreams: Vec<Arc<Upstream>>,
         previous: Option<&Self>,
     ) -> Self {
+        let common = previous.and_then(|previous| previous.state.clone()).unwrap_or_default();
         let endpoint = |upstream: Arc<Upstream>| {
             let known = previous.map_or(&[][..], Self::endpoints);
             let known = known.iter().find(|known| known.upstream.is_at(&upstream));
-            let state = known.and_then(|known| known.state.clone()).unwrap_or_default();
+            let state = known.and_then(|known| known.state.clone());
+            let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Arc::clone(&common))));
             Endpoint { upstream, state: Some(state) }
         };
         let mut endpoints: Vec<_> = upstreams.into_iter().map(endpoint).collect();
@@ -227,9 +195,11 @@ impl Backend {
                 id,
                 balanced: Balanced::new(&config.balance, weighted),
                 endpoints: endpoints.into(),
+                state: Arc::clone(&common),
             },
         };
-        Self { name: Some(config.name().clone()), base_path: config.base_path().into(), endpoints, hash_key }
+        let (name, base_path) = (Some(config.name().clone()), config.base_path().into());
+        Self { name, base_path, endpoints, hash_key, state: Some(common) }
     }
 
     /// Its name; none: a route names its one endpoint by a URL.
@@ -253,6 +223,20 @@ impl Backend {
         }
     }
 
+    /// What its endpoints have in common; none: it has no name.
+    #[must_use]
+    pub fn state(&self) -> Option<&BackendState> {
+        self.state.as_deref()
+    }
+
+    /// Whether no endpoint is well, so that each is given requests.
+    #[must_use]
+    pub fn is_unguided(&self) -> bool {
+        let takes_nothing =
+            |endpoint: &Endpoint| endpoint.state.as_ref().is_some_and(|state| state.share() == 0);
+        self.endpoints().iter().all(takes_nothing)
+    }
+
     /// What its endpoints' turns are remembered under; none: it has one only.
     pub(super) fn id(&self) -> Option<BackendId> {
         match &self.endpoints {
@@ -265,16 +249,30 @@ impl Backend {
     pub fn choose<'a>(&'a self, turns: &mut Turns, headers: &Fields, client: IpAddr) -> &'a Endpoint {
         match &self.endpoints {
             Endpoints::One(endpoint) => endpoint,
-            Endpoints::Several { id, balanced, endpoints } => {
+            Endpoints::Several { id, balanced, endpoints, state } => {
                 let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
                 let in_flight =
                     |index: usize| endpoints[index].state.as_ref().map_or(0, |state| state.in_flight());
-                &endpoints[turns.next(*id, balanced, key, in_flight)]
+                if state.is_whole() {
+                    return &endpoints[turns.next(*id, &balanced.whole(), key, in_flight)];
+                }
+                let share =
+                    |index: usize| endpoints[index].state.as_ref().map_or(WHOLE, |state| state.share());
+                let index = match balanced.reduced(share) {
+                    Some(reduced) => turns.next(*id, &reduced, key, in_flight),
+                    // Somebody must: checks may be wrong, and a refusal would be certain.
+                    None => {
+                        state.count_unguided();
+                        turns.next(*id, &balanced.whole(), key, in_flight)
+                    }
+                };
+                &endpoints[index]
             }
         }
     }
 
-    /// An endpoint for a request that these have not served well; none: there is no other.
+    /// An endpoint for a request that these have not served well; none: there is no other. One that is not well is chosen only
+    /// where no other is left.
     pub fn choose_other<'a>(
         &'a self,
         turns: &mut Turns,
@@ -284,7 +282,15 @@ impl Backend {
         let Endpoints::Several { balanced, endpoints, .. } = &self.endpoints else { return None };
         let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
         let is_left = |index: usize| !tried.contains(&endpoints[index].upstream.id);
-        turns.other(balanced, key, is_left).map(|index| &endpoints[index])
+        let share = |index: usize| endpoints[index].state.as_ref().map_or(WHOLE, |state| state.share());
+        let index = match balanced.reduced(|index| if is_left(index) { share(index) } else { 0 }) {
+            Some(well) => turns.other(&well, key),
+            None => {
+                let left = balanced.reduced(|index| if is_left(index) { WHOLE } else { 0 })?;
+                turns.other(&left, key)
+            }
+        };
+        Some(&endpoints[index])
     }
 }
 

@@ -10,14 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream whose other side may send so many bytes; more is an error.
 #[derive(Debug)]
-pub(super) struct Bounded<S> {
+pub(crate) struct Bounded<S> {
     stream: S,
     bytes_left: usize,
 }
 
 impl<S> Bounded<S> {
     /// Allows so many bytes, and those that one more read brings.
-    pub(super) fn new(stream: S, bytes: usize) -> Self {
+    pub(crate) fn new(stream: S, bytes: usize) -> Self {
         Self { stream, bytes_left: bytes }
     }
 }

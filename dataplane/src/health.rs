@@ -1,0 +1,194 @@
+//! Asks endpoints whether they are well, in the background, and tells the engine what comes of it.
+//!
+//! One task per endpoint, in the control runtime, makes a check, waits and makes the next one. So many checks are made at
+//! once and no more, and pauses differ by chance, so that a thousand endpoints are no burst. Nothing here decides what
+//! follows from a check, and no request waits for one.
+
+/// One check.
+mod probe;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use apigw_config::{
+    model::{ActiveCheck, Backends},
+    names::BackendName,
+};
+use apigw_engine::{
+    endpoint::{Change, CheckFailure, CheckRound, EndpointState},
+    rejection::UpstreamFailure,
+    snapshot::{Backend, Upstream, UpstreamId},
+};
+use tokio::{
+    sync::Semaphore,
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{resolver::Addresses, running::Running, serving::Serving};
+
+/// The most checks at once, of all backends. Further ones wait for their turn.
+const MAX_AT_ONCE: usize = 256;
+
+/// The first check of an endpoint comes within this time.
+const FIRST_CHECK: Duration = Duration::from_millis(500);
+
+/// The checks of what runs; as many as it has endpoints that are checked.
+#[derive(Debug)]
+pub(crate) struct HealthChecks {
+    shared: Arc<Shared>,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    /// Of what runs.
+    backends: Backends,
+    checks: HashMap<UpstreamId, Check>,
+}
+
+/// What all checks need.
+#[derive(Debug)]
+struct Shared {
+    running: Arc<Running>,
+    addresses: Arc<Addresses>,
+    permits: Semaphore,
+    /// Where the time of limits and breakers begins.
+    start: Instant,
+}
+
+/// What is checked.
+#[derive(Debug)]
+struct Target {
+    backend: BackendName,
+    url: String,
+    upstream: Arc<Upstream>,
+    state: Arc<EndpointState>,
+    check: ActiveCheck,
+}
+
+/// The task that checks an endpoint. Dropping it ends the task.
+#[derive(Debug)]
+struct Check {
+    target: Arc<Target>,
+    task: AbortHandle,
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl HealthChecks {
+    /// Of nothing. The time of limits and breakers begins at `start`.
+    pub(crate) fn new(running: Arc<Running>, addresses: Arc<Addresses>, start: Instant) -> Self {
+        let permits = Semaphore::new(MAX_AT_ONCE);
+        Self { shared: Arc::new(Shared { running, addresses, permits, start }), current: Mutex::default() }
+    }
+
+    /// Checks what runs from now on, in the runtime of the caller. Checks that stay the same go on, and what was found by
+    /// others is forgotten.
+    pub(crate) fn follow(&self, serving: &Serving) {
+        let snapshot = &serving.snapshot;
+        let backends = snapshot.config().backends();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.backends.is_shared_with(backends) {
+            return;
+        }
+        let mut former = std::mem::take(&mut current.checks);
+        let check = |target: Target| {
+            let known = former.remove(&target.upstream.id).filter(|known| known.target.is_same(&target));
+            let check = known.unwrap_or_else(|| self.start(target));
+            (check.target.upstream.id, check)
+        };
+        let checks: HashMap<_, _> = targets(backends, snapshot.backends()).map(check).collect();
+        // An endpoint may be checked under another id now, as one that is spoken to in another way.
+        let checked: HashSet<_> = checks.values().map(|check| Arc::as_ptr(&check.target.state)).collect();
+        for check in former.values().filter(|check| !checked.contains(&Arc::as_ptr(&check.target.state))) {
+            check.target.state.forget_checks(self.shared.start.elapsed());
+        }
+        *current = Current { backends: backends.clone(), checks };
+    }
+
+    fn start(&self, target: Target) -> Check {
+        let target = Arc::new(target);
+        let round = target.state.begin_checks(self.shared.start.elapsed());
+        let task = tokio::spawn(keep_checking(Arc::clone(&self.shared), Arc::clone(&target), round));
+        Check { target, task: task.abort_handle() }
+    }
+}
+
+/// The endpoints that are checked.
+fn targets<'a>(
+    configured: &'a Backends,
+    backends: impl Iterator<Item = &'a Arc<Backend>>,
+) -> impl Iterator<Item = Target> {
+    let checked = configured.iter().zip(backends).filter_map(|(config, backend)| {
+        let check = config.health.active.as_ref()?;
+        Some((config, backend, check))
+    });
+    checked.flat_map(|(config, backend, check)| {
+        config.endpoints().iter().zip(backend.endpoints()).filter_map(|(endpoint, compiled)| {
+            Some(Target {
+                backend: config.name().clone(),
+                url: endpoint.url.as_str().into(),
+                upstream: Arc::clone(&compiled.upstream),
+                state: Arc::clone(compiled.state.as_ref()?),
+                check: check.clone(),
+            })
+        })
+    })
+}
+
+impl Target {
+    fn is_same(&self, other: &Self) -> bool {
+        self.upstream.id == other.upstream.id
+            && Arc::ptr_eq(&self.state, &other.state)
+            && self.check == other.check
+    }
+}
+
+/// Checks an endpoint for ever.
+async fn keep_checking(shared: Arc<Shared>, target: Arc<Target>, round: CheckRound) {
+    let interval = target.check.interval().duration();
+    sleep(interval.min(FIRST_CHECK).mul_f64(fastrand::f64())).await;
+    let mut turn = fastrand::usize(..);
+    loop {
+        let outcome = check(&shared, &target, turn).await;
+        turn = turn.wrapping_add(1);
+        report(&shared, &target, round, outcome);
+        // So that those that began together do not stay together.
+        sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+    }
+}
+
+async fn check(shared: &Shared, target: &Target, turn: usize) -> Result<(), CheckFailure> {
+    // It is never closed.
+    let _permit = shared.permits.acquire().await;
+    // Those of now: files of certificates are renewed.
+    let tls = shared.running.serving().map(|serving| serving.upstream_tls().clone()).unwrap_or_default();
+    let asked = probe::ask(&target.upstream, target.check.probe(), &shared.addresses, turn, &tls);
+    let late = Err(CheckFailure::NoAnswer(UpstreamFailure::ResponseTimeout));
+    timeout(target.check.timeout().duration(), asked).await.unwrap_or(late)
+}
+
+fn report(shared: &Shared, target: &Target, round: CheckRound, outcome: Result<(), CheckFailure>) {
+    let Target { backend, url, state, check, .. } = target;
+    match state.checked(round, outcome, check, shared.start.elapsed()) {
+        None => return,
+        Some(Change::BecameHealthy) => tracing::info!(%backend, endpoint = url, "endpoint is healthy"),
+        Some(Change::BecameUnhealthy(reason)) => {
+            tracing::warn!(%backend, endpoint = url, %reason, "endpoint is unhealthy");
+        }
+    }
+    let snapshot = shared.running.snapshot();
+    let is_named = |known: &&Arc<Backend>| known.name() == Some(backend);
+    let found = snapshot.as_ref().and_then(|snapshot| snapshot.backends().find(is_named));
+    if found.is_some_and(|found| found.is_unguided()) {
+        tracing::error!(%backend, "no endpoint is healthy: requests go to all of them");
+    }
+}
