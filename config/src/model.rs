@@ -37,7 +37,7 @@ pub use self::{
     circuit_breaker::{CircuitBreaker, FailureRate},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     header_changes::{AnswerChanges, HeaderChanges},
-    health::{ActiveCheck, Health, Probe},
+    health::{ActiveCheck, Health, Outlier, Probe},
     paths::{EncodedSlash, PathRules},
     proxy_protocol::ProxyProtocol,
     rate_limit::{RateLimit, RateLimitScope},

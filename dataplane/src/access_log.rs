@@ -233,7 +233,7 @@ impl Json<'_> {
             self.push(separator).push("{\"upstream\":\"").push_escaped(&upstream.name());
             self.push("\",\"why\":\"").push(why).push("\"");
             if let Some(status) = status {
-                self.push(",\"status\":").push_number(u64::from(*status));
+                self.push(",\"status\":").push_number(u64::from(status.as_u16()));
             }
             self.push("}");
         }

@@ -1,4 +1,5 @@
-//! Asks endpoints whether they are well, in the background, and tells the engine what comes of it.
+//! Asks endpoints whether they are well, in the background, and tells the engine what comes of it. Lets those in again whose
+//! time has come.
 //!
 //! One task per endpoint, in the control runtime, makes a check, waits and makes the next one. So many checks are made at
 //! once and no more, and pauses differ by chance, so that a thousand endpoints are no burst. Nothing here decides what
@@ -14,24 +15,28 @@ use std::{
 };
 
 use apigw_config::{
-    model::{ActiveCheck, Backends},
+    model::{self, ActiveCheck, Backends},
     names::BackendName,
 };
 use apigw_engine::{
-    endpoint::{Change, CheckFailure, CheckRound, EndpointState},
+    Snapshot,
+    endpoint::{BackendState, Change, CheckFailure, CheckRound, EndpointState},
     rejection::UpstreamFailure,
     snapshot::{Backend, Upstream, UpstreamId},
 };
 use tokio::{
     sync::Semaphore,
     task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{resolver::Addresses, running::Running, serving::Serving};
 
 /// The most checks at once, of all backends. Further ones wait for their turn.
 const MAX_AT_ONCE: usize = 256;
+
+/// How often it is looked whether an endpoint is to be let in again.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The first check of an endpoint comes within this time.
 const FIRST_CHECK: Duration = Duration::from_millis(500);
@@ -48,6 +53,18 @@ struct Current {
     /// Of what runs.
     backends: Backends,
     checks: HashMap<UpstreamId, Check>,
+    /// None: no endpoint is left out for a time.
+    _timing: Option<Timing>,
+}
+
+/// The task that lets endpoints in again. Dropping it ends the task.
+#[derive(Debug)]
+struct Timing(AbortHandle);
+
+impl Drop for Timing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What all checks need.
@@ -99,6 +116,7 @@ impl HealthChecks {
         if current.backends.is_shared_with(backends) {
             return;
         }
+        let now = self.shared.start.elapsed();
         let mut former = std::mem::take(&mut current.checks);
         let check = |target: Target| {
             let known = former.remove(&target.upstream.id).filter(|known| known.target.is_same(&target));
@@ -109,9 +127,17 @@ impl HealthChecks {
         // An endpoint may be checked under another id now, as one that is spoken to in another way.
         let checked: HashSet<_> = checks.values().map(|check| Arc::as_ptr(&check.target.state)).collect();
         for check in former.values().filter(|check| !checked.contains(&Arc::as_ptr(&check.target.state))) {
-            check.target.state.forget_checks(self.shared.start.elapsed());
+            check.target.state.forget_checks(now);
         }
-        *current = Current { backends: backends.clone(), checks };
+        for (config, backend) in backends.iter().zip(snapshot.backends()) {
+            let states = backend.endpoints().iter().filter_map(|endpoint| endpoint.state.as_ref());
+            states.for_each(|state| state.judge_requests(config.health.outlier.as_ref(), now));
+        }
+        let timing = timed(snapshot).next().is_some().then(|| {
+            let task = tokio::spawn(keep_time(Arc::clone(&self.shared), Arc::clone(snapshot)));
+            Timing(task.abort_handle())
+        });
+        *current = Current { backends: backends.clone(), checks, _timing: timing };
     }
 
     fn start(&self, target: Target) -> Check {
@@ -154,15 +180,15 @@ impl Target {
 
 /// Checks an endpoint for ever.
 async fn keep_checking(shared: Arc<Shared>, target: Arc<Target>, round: CheckRound) {
-    let interval = target.check.interval().duration();
-    sleep(interval.min(FIRST_CHECK).mul_f64(fastrand::f64())).await;
+    let pause = target.check.interval().duration();
+    sleep(pause.min(FIRST_CHECK).mul_f64(fastrand::f64())).await;
     let mut turn = fastrand::usize(..);
     loop {
         let outcome = check(&shared, &target, turn).await;
         turn = turn.wrapping_add(1);
         report(&shared, &target, round, outcome);
         // So that those that began together do not stay together.
-        sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+        sleep(pause.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
     }
 }
 
@@ -178,17 +204,52 @@ async fn check(shared: &Shared, target: &Target, turn: usize) -> Result<(), Chec
 
 fn report(shared: &Shared, target: &Target, round: CheckRound, outcome: Result<(), CheckFailure>) {
     let Target { backend, url, state, check, .. } = target;
-    match state.checked(round, outcome, check, shared.start.elapsed()) {
-        None => return,
-        Some(Change::BecameHealthy) => tracing::info!(%backend, endpoint = url, "endpoint is healthy"),
-        Some(Change::BecameUnhealthy(reason)) => {
-            tracing::warn!(%backend, endpoint = url, %reason, "endpoint is unhealthy");
-        }
-    }
+    let Some(change) = state.checked(round, outcome, check, shared.start.elapsed()) else { return };
+    tell(backend.as_str(), url, change);
     let snapshot = shared.running.snapshot();
     let is_named = |known: &&Arc<Backend>| known.name() == Some(backend);
     let found = snapshot.as_ref().and_then(|snapshot| snapshot.backends().find(is_named));
     if found.is_some_and(|found| found.is_unguided()) {
         tracing::error!(%backend, "no endpoint is healthy: requests go to all of them");
     }
+}
+
+/// Tells people what became of an endpoint.
+pub(crate) fn tell(backend: &str, endpoint: &str, change: Change) {
+    match change {
+        Change::BecameHealthy => tracing::info!(backend, endpoint, "endpoint is healthy"),
+        Change::BecameUnhealthy(reason) => {
+            tracing::warn!(backend, endpoint, %reason, "endpoint is unhealthy");
+        }
+        Change::Ejected(length) => {
+            tracing::warn!(backend, endpoint, seconds = length.as_secs_f64(), "endpoint is ejected");
+        }
+    }
+}
+
+/// Does what it is time for with endpoints that are not as they should be, for ever.
+async fn keep_time(shared: Arc<Shared>, snapshot: Arc<Snapshot>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for (config, backend) in timed(&snapshot) {
+            if backend.state().is_none_or(BackendState::is_whole) {
+                continue;
+            }
+            for (endpoint, compiled) in config.endpoints().iter().zip(backend.endpoints()) {
+                let change = compiled.state.as_ref().and_then(|state| state.tick(shared.start.elapsed()));
+                if let Some(change) = change {
+                    tell(config.name().as_str(), endpoint.url.as_str(), change);
+                }
+            }
+        }
+    }
+}
+
+/// The backends whose endpoints return by themselves.
+fn timed(snapshot: &Snapshot) -> impl Iterator<Item = (&model::Backend, &Backend)> {
+    let backends = snapshot.config().backends().iter().zip(snapshot.backends());
+    let backends = backends.map(|(config, backend)| (config.as_ref(), backend.as_ref()));
+    backends.filter(|(config, _)| config.health.outlier.is_some())
 }

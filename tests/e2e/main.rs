@@ -79,6 +79,8 @@ mod breaker;
 mod backends;
 // Endpoints that are not well are given no requests.
 mod health;
+// Endpoints that fail requests are given none for a while.
+mod outliers;
 // TLS on both sides: certificates, their renewal, who is told what.
 mod tls;
 // What pages of other origins may do.

@@ -222,7 +222,7 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     let files = format!("{{cert_file: {certificate:?}, key_file: {key:?}}}");
     let tls = format!("tls: {{certificates: [{files}]}}");
     let document = Document::new().server(&tls).server("proxy_protocol: {trusted: [127.0.0.1]}");
-    let checked = "health: {active: {tcp: true}}";
+    let checked = "health: {active: {tcp: true}, outlier: {}}";
     let secured = Gateway::standalone(format!(
         "backends: [{{name: pool, endpoints: [{{url: \"{0}\"}}], {checked}}}]\n{1}",
         origin.url(),

@@ -1,13 +1,15 @@
 //! `backends[].health`: how it is found out which endpoints can be sent requests. Nothing here asks one.
 
-use super::PolicyError;
-use crate::names::{CheckCount, Period, ProbePath, ValueError};
+use super::{FailureRate, PolicyError};
+use crate::names::{CheckCount, Percent, Period, ProbePath, ValueError};
 
 /// `backends[].health`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Health {
     /// Each endpoint is asked from time to time; none: it is not.
     pub active: Option<ActiveCheck>,
+    /// One that fails the requests it is given is left out for a while; none: it is not.
+    pub outlier: Option<Outlier>,
 }
 
 /// `backends[].health.active`.
@@ -88,5 +90,54 @@ impl ActiveCheck {
     #[must_use]
     pub fn healthy_threshold(&self) -> CheckCount {
         self.healthy_threshold
+    }
+}
+
+/// `backends[].health.outlier`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outlier {
+    consecutive_failures: u32,
+    failure_rate: Option<FailureRate>,
+    /// How long an endpoint is left out the first time.
+    pub ejection: Period,
+    /// The most endpoints that are left out at once, of all of a backend.
+    pub max_ejected: Percent,
+}
+
+impl Outlier {
+    /// Failed requests in a row, where the file says nothing.
+    pub const DEFAULT_CONSECUTIVE_FAILURES: u32 = 5;
+    /// How long an endpoint is left out the first time, where the file says nothing.
+    pub const DEFAULT_EJECTION: Period = Period::seconds(10);
+    /// The most endpoints that are left out, where the file says nothing.
+    pub const DEFAULT_MAX_EJECTED: Percent = Percent::literal(50);
+
+    /// Endpoints that fail so many requests in a row, or such a share of them; 0 in a row: only the share counts.
+    ///
+    /// # Errors
+    /// When neither would ever be reached.
+    pub fn new(
+        consecutive_failures: u32,
+        failure_rate: Option<FailureRate>,
+        ejection: Period,
+        max_ejected: Percent,
+    ) -> Result<Self, Vec<PolicyError>> {
+        if consecutive_failures == 0 && failure_rate.is_none() {
+            let error = ValueError::OutOfRange { range: "above 0 without a failure_percent" };
+            return Err(vec![PolicyError { key: "consecutive_failures", error }]);
+        }
+        Ok(Self { consecutive_failures, failure_rate, ejection, max_ejected })
+    }
+
+    /// Failed requests in a row; 0: only their share counts.
+    #[must_use]
+    pub fn consecutive_failures(&self) -> u32 {
+        self.consecutive_failures
+    }
+
+    /// The share of failed requests; none: only those in a row count.
+    #[must_use]
+    pub fn failure_rate(&self) -> Option<FailureRate> {
+        self.failure_rate
     }
 }

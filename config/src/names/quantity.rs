@@ -158,6 +158,16 @@ impl Percent {
         }
     }
 
+    /// A whole number, for defaults written in the code.
+    ///
+    /// # Panics
+    /// At compile time, when used in a constant out of range.
+    #[must_use]
+    pub const fn literal(number: u8) -> Self {
+        assert!(number > 0 && number <= 100, "a share is above 0 and at most 100");
+        Self(number as f64)
+    }
+
     /// The number.
     #[must_use]
     pub fn get(self) -> f64 {

@@ -2,17 +2,40 @@
 
 use super::{Mapping, Place, Read, Reader};
 use crate::{
-    model::{ActiveCheck, Health, Probe},
-    names::ProbePath,
+    model::{ActiveCheck, FailureRate, Health, Outlier, Probe},
+    names::{Percent, ProbePath},
 };
 
 impl Read for Health {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
         let active = keys.or("active", None);
+        let outlier = keys.or("outlier", None);
         keys.finish();
 
-        Some(Self { active: active? })
+        Some(Self { active: active?, outlier: outlier? })
+    }
+}
+
+impl Read for Outlier {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let consecutive_failures = keys.or("consecutive_failures", Self::DEFAULT_CONSECUTIVE_FAILURES);
+        let percent: Option<Option<Percent>> = keys.or("failure_percent", None);
+        let window = keys.or("window_seconds", FailureRate::DEFAULT_WINDOW);
+        let minimum_requests = keys.or("minimum_requests", FailureRate::DEFAULT_MINIMUM_REQUESTS);
+        let ejection = keys.or("ejection_seconds", Self::DEFAULT_EJECTION);
+        let max_ejected = keys.or("max_ejected_percent", Self::DEFAULT_MAX_EJECTED);
+        let rate = percent.zip(window).zip(minimum_requests).map(|((percent, window), minimum_requests)| {
+            percent.map(|percent| FailureRate { percent, window, minimum_requests })
+        });
+        let all = consecutive_failures.zip(rate).zip(ejection).zip(max_ejected);
+        let outlier = all.and_then(|(((failures, rate), ejection), max_ejected)| {
+            keys.judged(Self::new(failures, rate, ejection, max_ejected))
+        });
+        keys.finish();
+
+        outlier
     }
 }
 

@@ -121,7 +121,11 @@ fn any_health() -> impl Strategy<Value = Health> {
         (probe, interval, any_period(), count(), count()).prop_map(|(probe, interval, timeout, down, up)| {
             ActiveCheck::new(probe, interval, timeout, down, up)
         });
-    prop::option::of(check).prop_map(|check| Health { active: check.map(Result::unwrap) })
+    let percent = (1..=1_000_u16).prop_map(|tenths| Percent::new(f64::from(tenths) / 10.0).unwrap());
+    let outlier = (1_u32.., prop::option::of(any_rate()), any_period(), percent)
+        .prop_map(|(failures, rate, ejection, most)| Outlier::new(failures, rate, ejection, most).unwrap());
+    (prop::option::of(check), prop::option::of(outlier))
+        .prop_map(|(check, outlier)| Health { active: check.map(Result::unwrap), outlier })
 }
 
 fn any_backend_tls() -> impl Strategy<Value = Option<BackendTls>> {

@@ -55,6 +55,8 @@ pub enum Feature {
     BackendHttp2,
     /// Endpoints are asked whether they are well.
     BackendHealth,
+    /// Endpoints that fail requests are left out.
+    BackendOutlier,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
     /// Routes are chosen by more than a prefix of the path.
@@ -68,7 +70,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 24] = [
+pub const KNOWN: [Feature; 25] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -88,6 +90,7 @@ pub const KNOWN: [Feature; 24] = [
     Feature::Backends,
     Feature::BackendHttp2,
     Feature::BackendHealth,
+    Feature::BackendOutlier,
     Feature::PolicyMode,
     Feature::RouteMatch,
     Feature::HeaderChanges,
@@ -119,6 +122,7 @@ impl Feature {
             Self::Backends => "backends",
             Self::BackendHttp2 => "backends.http2",
             Self::BackendHealth => "backends.health",
+            Self::BackendOutlier => "backends.health.outlier",
             Self::PolicyMode => "policy_mode",
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
@@ -323,17 +327,26 @@ impl Needs {
         if http2 {
             self.add(Feature::BackendHttp2);
         }
-        // A build that does not ask would send requests to what is down.
-        if let Some(v1::BackendHealth { active }) = health
-            && let Some(v1::ActiveCheck {
-                path: _,
-                interval_us: _,
-                timeout_us: _,
-                unhealthy_threshold: _,
-                healthy_threshold: _,
-            }) = active
+        // A build that does not do these would send requests to what is down.
+        let v1::BackendHealth { active, outlier } = health.unwrap_or_default();
+        if let Some(v1::ActiveCheck {
+            path: _,
+            interval_us: _,
+            timeout_us: _,
+            unhealthy_threshold: _,
+            healthy_threshold: _,
+        }) = active
         {
             self.add(Feature::BackendHealth);
+        }
+        if let Some(v1::Outlier {
+            consecutive_failures: _,
+            failure_rate: _,
+            ejection_us: _,
+            max_ejected_percent: _,
+        }) = outlier
+        {
+            self.add(Feature::BackendOutlier);
         }
         // A build that reads backends applies all of it.
         if let Some(v1::BackendTls { ca_file: _, certificate, server_name: _ }) = tls

@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn another_endpoint_for_a_key_is_always_the_same() {
-        let balanced = balanced(&Balance::Hash(apigw_config::model::HashKey::Ip), &[1; 5]);
+        let balanced = balanced(&Balance::Hash(HashKey::Ip), &[1; 5]);
         let key = KeyHash::of(b"alice");
         let first = next_by(&mut Turns::new(1), &balanced, key);
         let left = balanced.reduced(|index| if index == first { 0 } else { WHOLE }).unwrap();

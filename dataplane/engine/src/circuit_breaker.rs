@@ -19,7 +19,7 @@ mod settings;
 /// What happens at each event, one at a time.
 mod state;
 /// The share of failures in the recent past.
-mod window;
+pub(crate) mod window;
 
 #[cfg(test)]
 mod interleavings;

@@ -6,31 +6,63 @@
 
 /// What checks have found.
 mod checked;
+/// What the requests say that it was given.
+mod ejections;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use apigw_config::model::ActiveCheck;
+use apigw_config::model::{ActiveCheck, Outlier};
 
 pub use self::checked::CheckFailure;
-use self::checked::Checked;
+use self::{
+    checked::Checked,
+    ejections::{Ejections, Memory, Verdict},
+};
 use crate::sync::Mutex;
 
 /// What an endpoint takes that is well: all of its weight, in thousandths.
 pub(crate) const WHOLE: u32 = 1_000;
 
 /// What the endpoints of a backend have in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BackendState {
     /// How many endpoints take less than all of their weight.
     reduced: AtomicU32,
+    counts: Mutex<Counts>,
     /// Requests that were given to an endpoint although none was well.
     unguided: AtomicU64,
+}
+
+/// How many endpoints of a backend are how. Locked behind the condition of one of them.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Take nothing.
+    out: usize,
+    ejected: usize,
+}
+
+/// By what an endpoint is left out that fails the requests it is given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OutlierRules {
+    /// As configured.
+    pub settings: Outlier,
+    /// How many endpoints its backend has.
+    pub endpoints: usize,
+}
+
+impl OutlierRules {
+    /// Whether one more may be left out. Somebody else must be left who takes requests.
+    fn allow_one_more(&self, counts: &Counts) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "there are at most a thousand")]
+        let share = (counts.ejected + 1) as f64 * 100.0 / self.endpoints.max(1) as f64;
+        counts.out + 1 < self.endpoints && share <= self.settings.max_ejected.get()
+    }
 }
 
 /// What is known of an endpoint. Shared by all workers and by whoever finds out how it is.
@@ -40,6 +72,8 @@ pub struct EndpointState {
     in_flight: AtomicU32,
     /// What part of its weight it takes, in thousandths. Relaxed, because nothing else is read by its leave.
     share: AtomicU32,
+    /// Whether a success changes anything, so that those of one that is well only read.
+    has_failed: AtomicBool,
     condition: Mutex<Condition>,
 }
 
@@ -49,6 +83,10 @@ struct Condition {
     checked: Checked,
     round: CheckRound,
     tally: CheckTally,
+    /// None: what requests say has no consequences.
+    ejections: Option<Ejections>,
+    /// How often it was ejected.
+    ejected: u64,
     /// When it last became what it is; none: it has been so from the beginning.
     since: Option<Duration>,
 }
@@ -71,6 +109,8 @@ pub struct CheckTally {
 pub enum Change {
     /// It is given no further requests.
     BecameUnhealthy(CheckFailure),
+    /// It failed requests, and is given none for so long.
+    Ejected(Duration),
     /// It takes requests again.
     BecameHealthy,
 }
@@ -84,6 +124,8 @@ pub struct EndpointSeen {
     pub since: Option<Duration>,
     /// How often it was asked.
     pub checks: CheckTally,
+    /// How often it was ejected.
+    pub ejections: u64,
 }
 
 /// Whether an endpoint is given requests, and why not.
@@ -94,6 +136,8 @@ pub enum Standing {
     Healthy,
     /// Checks say that it is not well.
     Unhealthy(CheckFailure),
+    /// It has failed requests, and is given none until then.
+    Ejected(Duration),
 }
 
 impl Standing {
@@ -103,6 +147,7 @@ impl Standing {
         match self {
             Self::Healthy => "healthy",
             Self::Unhealthy(_) => "unhealthy",
+            Self::Ejected(_) => "ejected",
         }
     }
 
@@ -112,13 +157,23 @@ impl Standing {
         match self {
             Self::Healthy => None,
             Self::Unhealthy(failure) => Some(failure.to_string()),
+            Self::Ejected(_) => Some("requests_failed".into()),
         }
+    }
+}
+
+impl Default for BackendState {
+    /// All endpoints are well.
+    fn default() -> Self {
+        let (reduced, unguided) = Default::default();
+        Self { reduced, counts: Mutex::new(Counts::default()), unguided }
     }
 }
 
 impl BackendState {
     /// Whether all endpoints take all of their weight.
-    pub(crate) fn is_whole(&self) -> bool {
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
         self.reduced.load(Ordering::Relaxed) == 0
     }
 
@@ -141,6 +196,7 @@ impl EndpointState {
             backend,
             in_flight: AtomicU32::new(0),
             share: AtomicU32::new(WHOLE),
+            has_failed: AtomicBool::new(false),
             condition: Mutex::new(Condition::default()),
         }
     }
@@ -153,9 +209,9 @@ impl EndpointState {
 
     /// Notes that a request goes there, until what is returned is dropped.
     #[must_use]
-    pub fn begin(self: &Arc<Self>) -> EndpointUse {
+    pub fn begin(self: &Arc<Self>, rules: Option<OutlierRules>) -> EndpointUse {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        EndpointUse(Arc::clone(self))
+        EndpointUse { state: Arc::clone(self), rules }
     }
 
     /// What part of its weight it takes, in thousandths.
@@ -201,44 +257,131 @@ impl EndpointState {
         });
     }
 
+    /// Judges requests by these settings from now on, or not at all. What was found by others is forgotten.
+    pub fn judge_requests(&self, settings: Option<&Outlier>, now: Duration) {
+        self.update(now, |condition| {
+            if condition.ejections.as_ref().map(Ejections::settings) != settings {
+                condition.ejections = settings.copied().map(Ejections::new);
+            }
+            // Looked at by the first one at least.
+            self.has_failed.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// Does what it is time for; gives what it changes.
+    pub fn tick(&self, now: Duration) -> Option<Change> {
+        self.update(now, |condition| {
+            let ejections = condition.ejections.as_mut()?;
+            let was_out = ejections.until().is_some();
+            ejections.end_if_due(now);
+            let is_back = was_out && condition.standing() == Standing::Healthy;
+            is_back.then_some(Change::BecameHealthy)
+        })
+    }
+
+    fn succeeded(&self, rules: &OutlierRules, now: Duration) {
+        if !self.has_failed.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut condition = self.condition.lock();
+        if let Some(ejections) = condition.judging(rules)
+            && ejections.succeeded(now) == Memory::Empty
+        {
+            self.has_failed.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn failed(&self, rules: &OutlierRules, now: Duration) -> Option<Change> {
+        let mut condition = self.condition.lock();
+        let before = condition.shape();
+        self.has_failed.store(true, Ordering::Relaxed);
+        if condition.judging(rules)?.failed(now) == Verdict::Keep {
+            return None;
+        }
+        let mut counts = self.backend.counts.lock();
+        if !rules.allow_one_more(&counts) {
+            return None;
+        }
+        let length = condition.judging(rules)?.begin(now);
+        condition.ejected += 1;
+        self.settle(&before, &mut condition, &mut counts, now);
+        Some(Change::Ejected(length))
+    }
+
     /// What an operator sees.
     #[must_use]
     pub fn seen(&self) -> EndpointSeen {
         let condition = self.condition.lock();
-        EndpointSeen { standing: condition.standing(), since: condition.since, checks: condition.tally }
+        EndpointSeen {
+            standing: condition.standing(),
+            since: condition.since,
+            checks: condition.tally,
+            ejections: condition.ejected,
+        }
     }
 
     fn update<T>(&self, now: Duration, change: impl FnOnce(&mut Condition) -> T) -> T {
         let mut condition = self.condition.lock();
-        let before = condition.standing().as_str();
+        let before = condition.shape();
         let changed = change(&mut condition);
-        if condition.standing().as_str() != before {
+        self.settle(&before, &mut condition, &mut self.backend.counts.lock(), now);
+        changed
+    }
+
+    /// Lets everybody know, before any lock is released, so that what is counted follows what is known.
+    fn settle(&self, before: &Shape, condition: &mut Condition, counts: &mut Counts, now: Duration) {
+        let after = condition.shape();
+        if after.standing != before.standing {
             condition.since = Some(now);
         }
-        // Before the lock is released, so that what is counted follows what is known.
-        let share = condition.share();
-        let former = self.share.swap(share, Ordering::Relaxed);
-        match (former == WHOLE, share == WHOLE) {
+        self.share.store(after.share, Ordering::Relaxed);
+        counts.replace(before, &after);
+        match (before.share == WHOLE, after.share == WHOLE) {
             (true, false) => drop(self.backend.reduced.fetch_add(1, Ordering::Relaxed)),
             (false, true) => drop(self.backend.reduced.fetch_sub(1, Ordering::Relaxed)),
             (true, true) | (false, false) => {}
         }
-        changed
     }
 }
 
 impl Drop for EndpointState {
     /// Whoever leaves its backend is not missed there.
     fn drop(&mut self) {
-        if self.share() != WHOLE {
+        let shape = self.condition.lock().shape();
+        self.backend.counts.lock().replace(&shape, &Shape::WHOLE);
+        if shape.share != WHOLE {
             self.backend.reduced.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
+/// What others have to know of a condition.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    standing: &'static str,
+    share: u32,
+    is_ejected: bool,
+}
+
+impl Shape {
+    /// Of one that is well, or has left.
+    const WHOLE: Self = Self { standing: "healthy", share: WHOLE, is_ejected: false };
+}
+
+impl Counts {
+    fn replace(&mut self, before: &Shape, after: &Shape) {
+        self.out = self.out + usize::from(after.share == 0) - usize::from(before.share == 0);
+        self.ejected = self.ejected + usize::from(after.is_ejected) - usize::from(before.is_ejected);
+    }
+}
+
 impl Condition {
     fn standing(&self) -> Standing {
-        self.checked.unwell().map_or(Standing::Healthy, Standing::Unhealthy)
+        match (self.checked.unwell(), self.ejections.as_ref().and_then(Ejections::until)) {
+            (Some(failure), _) => Standing::Unhealthy(failure),
+            (None, Some(until)) => Standing::Ejected(until),
+            (None, None) => Standing::Healthy,
+        }
     }
 
     fn next_round(&mut self) -> CheckRound {
@@ -246,128 +389,55 @@ impl Condition {
         self.round
     }
 
-    fn share(&self) -> u32 {
-        match self.standing() {
+    /// What judges requests by these rules; none while it is left out, or if others judge by now.
+    fn judging(&mut self, rules: &OutlierRules) -> Option<&mut Ejections> {
+        let ejections = self.ejections.as_mut()?;
+        (ejections.until().is_none() && *ejections.settings() == rules.settings).then_some(ejections)
+    }
+
+    fn shape(&self) -> Shape {
+        let standing = self.standing();
+        let share = match standing {
             Standing::Healthy => WHOLE,
-            Standing::Unhealthy(_) => 0,
-        }
+            Standing::Unhealthy(_) | Standing::Ejected(_) => 0,
+        };
+        let is_ejected = self.ejections.as_ref().is_some_and(|ejections| ejections.until().is_some());
+        Shape { standing: standing.as_str(), share, is_ejected }
     }
 }
 
 /// A request under way to an endpoint.
 #[derive(Debug)]
-pub struct EndpointUse(Arc<EndpointState>);
+pub struct EndpointUse {
+    state: Arc<EndpointState>,
+    /// None: it has no consequences how it ends, or it has ended.
+    rules: Option<OutlierRules>,
+}
+
+impl EndpointUse {
+    /// The endpoint answered, and not with a failure.
+    pub fn succeeded(&mut self, now: Duration) {
+        if let Some(rules) = self.rules.take() {
+            self.state.succeeded(&rules, now);
+        }
+    }
+
+    /// The endpoint failed; gives what follows. Only the first end of a request counts.
+    pub fn failed(&mut self, now: Duration) -> Option<Change> {
+        self.state.failed(&self.rules.take()?, now)
+    }
+
+    /// How it ends says nothing about the endpoint.
+    pub fn says_nothing(&mut self) {
+        self.rules = None;
+    }
+}
 
 impl Drop for EndpointUse {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use apigw_config::{
-        model::Probe,
-        names::{CheckCount, Period},
-    };
-    use http::StatusCode;
-
-    use super::*;
-    use crate::rejection::UpstreamFailure;
-
-    const REFUSED: Result<(), CheckFailure> = Err(CheckFailure::NoAnswer(UpstreamFailure::Connect));
-
-    fn check(down: u32, up: u32) -> ActiveCheck {
-        let (interval, timeout) = (Period::seconds(5), Period::seconds(1));
-        let count = |count| CheckCount::new(count).unwrap();
-        ActiveCheck::new(Probe::Tcp, interval, timeout, count(down), count(up)).unwrap()
-    }
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    /// What each of these outcomes of checks changes; `+` for one that is passed.
-    fn changes(check: &ActiveCheck, outcomes: &str) -> String {
-        let state = EndpointState::new(Arc::default());
-        let round = state.begin_checks(at(0));
-        let changes = outcomes.bytes().map(|outcome| {
-            let outcome = if outcome == b'+' { Ok(()) } else { REFUSED };
-            match state.checked(round, outcome, check, at(1)) {
-                None => '.',
-                Some(Change::BecameHealthy) => 'H',
-                Some(Change::BecameUnhealthy(_)) => 'U',
-            }
-        });
-        changes.collect()
-    }
-
-    #[test]
-    fn the_first_check_decides_alone() {
-        assert_eq!(changes(&check(3, 3), "-"), "U");
-        assert_eq!(changes(&check(3, 3), "+"), ".");
-    }
-
-    #[test]
-    fn so_many_checks_in_a_row_decide_and_not_one_less() {
-        assert_eq!(changes(&check(3, 2), "+--+---+-++"), "......U...H");
-        assert_eq!(changes(&check(1, 1), "+-+-"), ".UHU");
-    }
-
-    #[test]
-    fn what_is_not_well_takes_nothing_and_its_backend_knows() {
-        let backend = Arc::<BackendState>::default();
-        let states = [(); 2].map(|()| EndpointState::new(Arc::clone(&backend)));
-        let round = CheckRound::default();
-        for state in &states {
-            let _ = state.checked(round, REFUSED, &check(1, 1), at(1));
-            assert_eq!((state.share(), backend.is_whole()), (0, false));
-        }
-        let [first, second] = states;
-        let _ = first.checked(round, Ok(()), &check(1, 1), at(2));
-        assert_eq!((first.share(), backend.is_whole()), (WHOLE, false));
-        drop(second);
-        assert!(backend.is_whole(), "it has left");
-        drop(first);
-        assert!(backend.is_whole());
-    }
-
-    #[test]
-    fn operators_see_why_and_since_when() {
-        let state = EndpointState::new(Arc::default());
-        let seen = state.seen();
-        assert_eq!((seen.standing, seen.since), (Standing::Healthy, None));
-        let unwell = CheckFailure::Status(StatusCode::SERVICE_UNAVAILABLE);
-        let _ = state.checked(CheckRound::default(), Err(unwell), &check(1, 1), at(7));
-        let _ = state.checked(CheckRound::default(), REFUSED, &check(1, 1), at(9));
-        let CheckFailure::NoAnswer(refused) = REFUSED.unwrap_err() else { panic!("it is") };
-        let seen = state.seen();
-        assert_eq!(seen.standing, Standing::Unhealthy(CheckFailure::NoAnswer(refused)), "the newest");
-        assert_eq!((seen.since, seen.checks), (Some(at(7)), CheckTally { passed: 0, failed: 2 }));
-        assert_eq!(unwell.to_string(), "status_503");
-        assert_eq!(CheckFailure::NoAnswer(refused).to_string(), "upstream_unreachable");
-    }
-
-    #[test]
-    fn other_checks_believe_what_is_known_until_their_first_outcome() {
-        let state = EndpointState::new(Arc::default());
-        let former = state.begin_checks(at(0));
-        let _ = state.checked(former, REFUSED, &check(1, 5), at(1));
-        let round = state.begin_checks(at(2));
-        assert_eq!(state.share(), 0);
-        assert_eq!(state.checked(former, Ok(()), &check(1, 1), at(3)), None, "it is of those before");
-        assert_eq!(state.checked(round, Ok(()), &check(1, 5), at(3)), Some(Change::BecameHealthy));
-        assert_eq!(state.share(), WHOLE);
-    }
-
-    #[test]
-    fn without_checks_it_is_taken_to_be_well() {
-        let state = EndpointState::new(Arc::default());
-        let round = state.begin_checks(at(0));
-        let _ = state.checked(round, REFUSED, &check(1, 5), at(1));
-        state.forget_checks(at(2));
-        assert_eq!((state.share(), state.seen().standing), (WHOLE, Standing::Healthy));
-        assert_eq!(state.checked(round, REFUSED, &check(1, 5), at(3)), None, "it was under way");
-        assert_eq!(state.share(), WHOLE);
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use apigw_engine::{
     retry::{Attempt, Others, Outcome, RetryRules, Verdict, wait_after},
     snapshot::{Backend, Endpoint, Route, Upstream},
 };
-use http::header::HOST;
+use http::{StatusCode, header::HOST};
 use tokio::time::sleep;
 
 use super::{
@@ -35,7 +35,14 @@ pub(crate) struct FailedAttempt {
     /// A reason code; of an answer `status`.
     pub(crate) why: &'static str,
     /// Of the answer, if there was one.
-    pub(crate) status: Option<u16>,
+    pub(crate) status: Option<StatusCode>,
+}
+
+impl FailedAttempt {
+    /// Whether it speaks against the endpoint, as an answer that is passed on would.
+    pub(crate) fn is_upstream_failure(&self) -> bool {
+        self.status.is_none_or(|status| status.is_server_error())
+    }
 }
 
 /// Sends a request to this endpoint, and once more where the route says so.
@@ -138,7 +145,7 @@ fn failed(upstream: &Arc<Upstream>, outcome: Outcome) -> FailedAttempt {
     let reason = |failure: UpstreamFailure| Rejection::from(failure).answer().reason;
     let (why, status) = match outcome {
         Outcome::Failed(failure) => (reason(failure), None),
-        Outcome::Answered(status) => ("status", Some(status.as_u16())),
+        Outcome::Answered(status) => ("status", Some(status)),
     };
     FailedAttempt { upstream: Arc::clone(upstream), why, status }
 }

@@ -1,11 +1,11 @@
 //! What is remembered of an exchange, and written when it ends, however it ends.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
-use apigw_config::model::HeaderChanges;
+use apigw_config::{model::HeaderChanges, names::BackendName};
 use apigw_engine::{
     concurrency::Permit,
-    endpoint::{EndpointState, EndpointUse},
+    endpoint::EndpointUse,
     grpc::{Dialect, WebForm, status::GrpcStatus},
     mode::Passage,
     path::NormalPath,
@@ -26,6 +26,7 @@ use crate::{
         Client,
         deadlines::{Deadlines, Expired, Limit, Phase},
     },
+    health,
     metrics::RouteCounters,
     tls::client_certificate::ClientCertificate,
     upstream::answer::UpstreamBroken,
@@ -284,11 +285,15 @@ impl Record {
     /// Notes that an endpoint is asked. It is busy until the exchange ends.
     pub(crate) fn set_endpoint(&mut self, endpoint: &Endpoint) {
         self.upstream = Some(Arc::clone(&endpoint.upstream));
-        self.endpoint_use = endpoint.state.as_ref().map(EndpointState::begin);
+        self.endpoint_use = endpoint.begin();
     }
 
-    /// Notes an attempt that another one follows, for this reason.
+    /// Notes an attempt that another one follows, for this reason. The endpoint is told what it would have been told without
+    /// another one; the breaker waits for the last.
     pub(crate) fn add_failed_attempt(&mut self, attempt: FailedAttempt, reason: RetryReason) {
+        if attempt.is_upstream_failure() {
+            self.endpoint_failed(self.worker.time(self.now()));
+        }
         self.failed_attempts.push(attempt);
         self.counters.count_retry(reason.as_str());
     }
@@ -326,7 +331,7 @@ impl Record {
             self.upstream_failed(self.now());
         }
         // Whatever else it was, it was not the upstream.
-        self.call = None;
+        self.upstream_is_not_to_blame();
         self.set_answer(answer);
     }
 
@@ -343,15 +348,46 @@ impl Record {
     }
 
     fn upstream_failed(&mut self, now: Instant) {
+        let now = self.worker.time(now);
         if let Some(call) = self.call.take() {
-            call.failed(self.worker.time(now));
+            call.failed(now);
+        }
+        self.endpoint_failed(now);
+    }
+
+    fn endpoint_failed(&mut self, now: Duration) {
+        if let Some(change) = self.endpoint_use.as_mut().and_then(|used| used.failed(now)) {
+            let (backend, endpoint) = (self.backend_name(), self.upstream_name());
+            health::tell(backend, &endpoint, change);
         }
     }
 
     fn upstream_succeeded(&mut self, now: Instant) {
+        let now = self.worker.time(now);
         if let Some(call) = self.call.take() {
-            call.succeeded(self.worker.time(now));
+            call.succeeded(now);
         }
+        if let Some(used) = &mut self.endpoint_use {
+            used.succeeded(now);
+        }
+    }
+
+    fn upstream_is_not_to_blame(&mut self) {
+        self.call = None;
+        if let Some(used) = &mut self.endpoint_use {
+            used.says_nothing();
+        }
+    }
+
+    /// The name of the route's backend; empty where it has none, or there is no route.
+    fn backend_name(&self) -> &str {
+        let backend = self.route.and_then(|slot| self.view.snapshot().route_at(slot).backend.name());
+        backend.map_or("", BackendName::as_str)
+    }
+
+    /// As logs have it; empty while no upstream is asked.
+    fn upstream_name(&self) -> Cow<'_, str> {
+        self.upstream.as_ref().map_or("".into(), |upstream| upstream.name())
     }
 
     /// Counts bytes of the answer's body.
@@ -378,7 +414,7 @@ impl Record {
         self.deadlines.response_complete();
         // When all is cut off, nobody has been woken for it.
         let now = if self.worker.is_cut() { Instant::now() } else { self.now() };
-        (self.permit, self.endpoint_use) = (None, None);
+        self.permit = None;
         match ending {
             Ending::Complete if self.has_call_failed() => self.upstream_failed(now),
             Ending::Complete => self.upstream_succeeded(now),
@@ -393,9 +429,10 @@ impl Record {
             | Ending::UpstreamIdle
             | Ending::Overdue(_)
             | Ending::ClientDisconnected => {
-                self.call = None;
+                self.upstream_is_not_to_blame();
             }
         }
+        self.endpoint_use = None;
         let why = match ending {
             Ending::Complete => self.why,
             Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
@@ -412,7 +449,7 @@ impl Record {
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let method = self.target.as_ref().map(|target| &target.method);
         self.counters.count(method, status, duration);
-        let upstream = self.upstream.as_ref().map_or("".into(), |upstream| upstream.name());
+        let upstream = self.upstream_name();
         self.worker.log.write(&Line {
             request_id: self.request_id.to_str().unwrap_or(""),
             route: self.route_name(),

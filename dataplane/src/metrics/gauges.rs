@@ -167,15 +167,20 @@ fn of_certificates(serving: &Serving) -> Vec<MetricFamily> {
 
 /// Of the backends that have names. No two endpoints of one have the same URL.
 fn of_backends(snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let (mut healthy, mut checks, mut unguided) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut healthy, mut checks) = (Vec::new(), Vec::new());
+    let (mut ejections, mut unguided) = (Vec::new(), Vec::new());
     for (config, backend) in snapshot.config().backends().iter().zip(snapshot.backends()) {
         let name = ("backend", config.name().as_str());
         unguided.extend(backend.state().map(|state| counter(&[name], state.unguided())));
         for (endpoint, compiled) in config.endpoints().iter().zip(backend.endpoints()) {
             let Some(state) = &compiled.state else { continue };
-            let EndpointSeen { standing, checks: CheckTally { passed, failed }, .. } = state.seen();
+            let EndpointSeen { standing, checks: CheckTally { passed, failed }, ejections: times, .. } =
+                state.seen();
             let url = ("endpoint", endpoint.url.as_str());
             healthy.push(gauge(&[name, url], if standing == Standing::Healthy { 1.0 } else { 0.0 }));
+            if config.health.outlier.is_some() {
+                ejections.push(counter(&[name, url], times));
+            }
             if config.health.active.is_some() {
                 checks.push(counter(&[name, url, ("outcome", "success")], passed));
                 checks.push(counter(&[name, url, ("outcome", "failure")], failed));
@@ -185,6 +190,11 @@ fn of_backends(snapshot: &Snapshot) -> Vec<MetricFamily> {
     vec![
         gauges("apigw_endpoint_healthy", "1 for an endpoint that is given requests, 0 otherwise.", healthy),
         counters("apigw_endpoint_checks_total", "Checks of endpoints.", checks),
+        counters(
+            "apigw_endpoint_ejections_total",
+            "How often an endpoint failed too many requests.",
+            ejections,
+        ),
         counters(
             "apigw_backend_unguided_requests_total",
             "Requests given to an endpoint although none was healthy.",

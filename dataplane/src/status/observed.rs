@@ -13,6 +13,7 @@ use apigw_config::{
 use apigw_engine::{
     Snapshot,
     circuit_breaker::{Breaker, BreakerPhase, BreakerState},
+    endpoint::Standing,
     explain::Live,
     jwt::{error::JwtError, providers::Accepted, time::UnixTime, token::Token, verify::Verified},
     mode::JudgedMode,
@@ -142,6 +143,10 @@ pub(super) fn backends(snapshot: &Snapshot, data_plane: &str, moment: Moment) ->
             in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
             health: seen.standing.as_str().into(),
             reason: seen.standing.reason().unwrap_or_default(),
+            ejected_until_ms: match seen.standing {
+                Standing::Ejected(until) => moment.unix_ms(until, moment.now),
+                Standing::Healthy | Standing::Unhealthy(_) => 0,
+            },
             since_ms: seen.since.map_or(0, |since| moment.unix_ms(since, moment.now)),
         }
     };

@@ -22,15 +22,27 @@ struct RowView {
     reason: String,
     /// None: since the data plane has it.
     since: Option<String>,
+    /// None: it is not ejected.
+    ejected_until: Option<String>,
 }
 
 impl From<Vec<v1::EndpointState>> for BackendsView {
     fn from(rows: Vec<v1::EndpointState>) -> Self {
         let row = |row: v1::EndpointState| {
-            let v1::EndpointState { data_plane, backend, url, weight, in_flight, health, reason, since_ms } =
-                row;
+            let v1::EndpointState {
+                data_plane,
+                backend,
+                url,
+                weight,
+                in_flight,
+                health,
+                reason,
+                since_ms,
+                ejected_until_ms,
+            } = row;
             let since = timestamp_if_any(since_ms);
-            RowView { data_plane, backend, url, weight, in_flight, health, reason, since }
+            let ejected_until = timestamp_if_any(ejected_until_ms);
+            RowView { data_plane, backend, url, weight, in_flight, health, reason, since, ejected_until }
         };
         Self(rows.into_iter().map(row).collect())
     }
@@ -38,9 +50,21 @@ impl From<Vec<v1::EndpointState>> for BackendsView {
 
 impl Table for BackendsView {
     fn table(&self, style: Style) -> String {
-        let heads = ["DATA PLANE", "BACKEND", "ENDPOINT", "WEIGHT", "IN FLIGHT", "HEALTH", "REASON", "SINCE"];
+        let heads = [
+            "DATA PLANE",
+            "BACKEND",
+            "ENDPOINT",
+            "WEIGHT",
+            "IN FLIGHT",
+            "HEALTH",
+            "REASON",
+            "SINCE",
+            "UNTIL",
+        ];
         let mut grid = Grid::new(heads);
-        for RowView { data_plane, backend, url, weight, in_flight, health, reason, since } in &self.0 {
+        for RowView { data_plane, backend, url, weight, in_flight, health, reason, since, ejected_until } in
+            &self.0
+        {
             let colour = if health == "healthy" { Colour::Good } else { Colour::Bad };
             grid.push([
                 data_plane.as_str().into(),
@@ -51,6 +75,7 @@ impl Table for BackendsView {
                 Cell::coloured(health, colour),
                 reason.as_str().into(),
                 Cell::optional(since.as_ref()),
+                Cell::optional(ejected_until.as_ref()),
             ]);
         }
         grid.render(style)
@@ -73,6 +98,7 @@ mod tests {
             health: "unhealthy".into(),
             reason: "status_503".into(),
             since_ms: 1_700_000_000_123,
+            ejected_until_ms: 0,
         }])
     }
 
@@ -80,13 +106,14 @@ mod tests {
     fn every_endpoint_is_a_row() {
         let expected = json!([{
             "data_plane": "dp-1", "backend": "orders", "url": "http://10.0.0.1:9000", "weight": 2, "in_flight": 7,
-            "health": "unhealthy", "reason": "status_503", "since": "2023-11-14T22:13:20.123Z",
+            "health": "unhealthy", "reason": "status_503", "since": "2023-11-14T22:13:20.123Z", "ejected_until": null,
         }]);
         assert_eq!(serde_json::to_value(view()).ok(), Some(expected));
         let table = view().table(Style::Plain);
-        let expected = "DATA PLANE  BACKEND  ENDPOINT              WEIGHT  IN FLIGHT  HEALTH     REASON      SINCE\n\
+        let expected = "DATA PLANE  BACKEND  ENDPOINT              WEIGHT  IN FLIGHT  HEALTH     REASON      \
+                        SINCE                     UNTIL\n\
                         dp-1        orders   http://10.0.0.1:9000  2       7          unhealthy  status_503  \
-                        2023-11-14T22:13:20.123Z\n";
+                        2023-11-14T22:13:20.123Z  -\n";
         assert_eq!(table, expected);
     }
 }

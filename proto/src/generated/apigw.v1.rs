@@ -341,11 +341,30 @@ pub struct Backend {
     pub health: ::core::option::Option<BackendHealth>,
 }
 /// How it is found out which endpoints can be sent requests.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BackendHealth {
     /// Absent: they are not asked.
     #[prost(message, optional, tag = "1")]
     pub active: ::core::option::Option<ActiveCheck>,
+    /// Absent: what they do with requests has no consequences.
+    #[prost(message, optional, tag = "2")]
+    pub outlier: ::core::option::Option<Outlier>,
+}
+/// An endpoint that fails requests is left out for a while.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Outlier {
+    /// In a row; 0: only the share counts.
+    #[prost(uint32, tag = "1")]
+    pub consecutive_failures: u32,
+    /// Absent: only those in a row count.
+    #[prost(message, optional, tag = "2")]
+    pub failure_rate: ::core::option::Option<FailureRate>,
+    /// How long, the first time.
+    #[prost(uint64, tag = "3")]
+    pub ejection_us: u64,
+    /// The most that are left out at once; above 0, at most 100.
+    #[prost(double, tag = "4")]
+    pub max_ejected_percent: f64,
 }
 /// Each endpoint is asked from time to time.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -827,7 +846,7 @@ pub struct EndpointState {
     /// Requests that it is at.
     #[prost(uint32, tag = "5")]
     pub in_flight: u32,
-    /// Whether it is given requests: "healthy" or "unhealthy".
+    /// Whether it is given requests: "healthy", "unhealthy" or "ejected".
     #[prost(string, tag = "70")]
     pub health: ::prost::alloc::string::String,
     /// Why it is not healthy, in a word; empty: it is.
@@ -836,6 +855,9 @@ pub struct EndpointState {
     /// Milliseconds since 1970, since when; 0: since the data plane has it.
     #[prost(uint64, tag = "72")]
     pub since_ms: u64,
+    /// Milliseconds since 1970, until when it is ejected; 0: it is not.
+    #[prost(uint64, tag = "73")]
+    pub ejected_until_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CertificatesRequest {}

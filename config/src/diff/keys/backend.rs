@@ -23,9 +23,9 @@ impl Keys {
             }
         }
         self.truth("http2", http2);
-        if let Some(v1::BackendHealth { active }) = health {
-            active.into_iter().for_each(|check| self.active_check(check));
-        }
+        let v1::BackendHealth { active, outlier } = health.unwrap_or_default();
+        active.into_iter().for_each(|check| self.active_check(check));
+        outlier.into_iter().for_each(|outlier| self.outlier(outlier));
         if let Some(v1::BackendTls { ca_file, certificate, server_name }) = tls {
             if ca_file.is_empty() && certificate.is_none() && server_name.is_empty() {
                 // Then it still forbids what is in clear.
@@ -38,6 +38,18 @@ impl Keys {
             }
             self.text("tls.server_name", server_name);
         }
+    }
+
+    fn outlier(&mut self, outlier: v1::Outlier) {
+        let v1::Outlier { consecutive_failures, failure_rate, ejection_us, max_ejected_percent } = outlier;
+        self.count("health.outlier.consecutive_failures", consecutive_failures.into());
+        if let Some(v1::FailureRate { percent, window_us, minimum_requests }) = failure_rate {
+            self.number("health.outlier.failure_percent", percent);
+            self.seconds("health.outlier.window_seconds", window_us);
+            self.count("health.outlier.minimum_requests", minimum_requests.into());
+        }
+        self.seconds("health.outlier.ejection_seconds", ejection_us);
+        self.number("health.outlier.max_ejected_percent", max_ejected_percent);
     }
 
     fn active_check(&mut self, check: v1::ActiveCheck) {

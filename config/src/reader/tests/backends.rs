@@ -128,6 +128,28 @@ fn checks_ask_for_a_path_or_connect() {
 }
 
 #[test]
+fn endpoints_are_left_out_for_what_can_happen() {
+    let with = |outlier: &str| {
+        format!("{{name: a, endpoints: [{{url: 'http://h'}}], health: {{outlier: {{{outlier}}}}}}}")
+    };
+    for legal in ["", "consecutive_failures: 0, failure_percent: 50", "ejection_seconds: 0.5"] {
+        check_backend(&with(legal), &[]);
+    }
+    let at = "backends[0].health.outlier";
+    check_backend(
+        &with("consecutive_failures: 0"),
+        &[&format!("96 {at}.consecutive_failures: must be above 0 without a failure_percent")],
+    );
+    check_backend(
+        &with("max_ejected_percent: 0, ejection_seconds: 0"),
+        &[
+            &format!("95 {at}.max_ejected_percent: must be above 0 and at most 100"),
+            &format!("116 {at}.ejection_seconds: must be above 0 and at most 86400 seconds"),
+        ],
+    );
+}
+
+#[test]
 fn certificates_come_with_their_keys() {
     let with = |tls: &str| format!("{{name: a, endpoints: [{{url: 'https://h'}}], tls: {{{tls}}}}}");
     check_backend(&with("cert_file: a"), &["61 backends[0].tls.key_file: missing, as there is a cert_file"]);

@@ -2,10 +2,10 @@
 
 use apigw_proto::v1;
 
-use super::Fields;
+use super::{Fields, policy};
 use crate::{
-    model::{ActiveCheck, Health, Probe},
-    names::{CheckCount, ProbePath},
+    model::{ActiveCheck, Health, Outlier, Probe},
+    names::{CheckCount, Percent, ProbePath},
     problem::{KeyPath, Problems},
 };
 
@@ -14,12 +14,29 @@ pub(super) fn health(
     at: KeyPath<'_>,
     problems: &mut Problems,
 ) -> Option<Health> {
-    let v1::BackendHealth { active } = message;
+    let v1::BackendHealth { active, outlier } = message;
     let active = match active {
         None => Some(None),
         Some(message) => active_check(message, at.key("active"), problems).map(Some),
     };
-    Some(Health { active: active? })
+    let outlier = match outlier {
+        None => Some(None),
+        Some(message) => self::outlier(message, at.key("outlier"), problems).map(Some),
+    };
+    Some(Health { active: active?, outlier: outlier? })
+}
+
+fn outlier(message: &v1::Outlier, at: KeyPath<'_>, problems: &mut Problems) -> Option<Outlier> {
+    let v1::Outlier { consecutive_failures, failure_rate, ejection_us, max_ejected_percent } = message;
+    let mut fields = Fields { at, problems };
+    let rate = match failure_rate {
+        None => Some(None),
+        Some(message) => policy::failure_rate(*message, &mut fields).map(Some),
+    };
+    let ejection = fields.period("ejection_seconds", *ejection_us);
+    let max_ejected = fields.take("max_ejected_percent", Percent::new(*max_ejected_percent));
+    let outlier = Outlier::new(*consecutive_failures, rate?, ejection?, max_ejected?);
+    fields.judged(outlier)
 }
 
 fn active_check(message: &v1::ActiveCheck, at: KeyPath<'_>, problems: &mut Problems) -> Option<ActiveCheck> {

@@ -72,7 +72,7 @@ pub(super) fn circuit_breaker(
     Some(breaker.filter(|_| rate_is_legal)?.with_mode(mode?))
 }
 
-fn failure_rate(message: v1::FailureRate, fields: &mut Fields<'_, '_>) -> Option<FailureRate> {
+pub(super) fn failure_rate(message: v1::FailureRate, fields: &mut Fields<'_, '_>) -> Option<FailureRate> {
     let v1::FailureRate { percent, window_us, minimum_requests } = message;
     let percent = fields.take("failure_percent", Percent::new(percent));
     let window = fields.period("window_seconds", window_us);

@@ -3,7 +3,10 @@
 use apigw_proto::v1;
 
 use crate::{
-    model::{ActiveCheck, Backend, BackendTls, Balance, Endpoint, HashKey, Health, Probe, Protocol},
+    model::{
+        ActiveCheck, Backend, BackendTls, Balance, Endpoint, FailureRate, HashKey, Health, Outlier, Probe,
+        Protocol,
+    },
     names::FilePath,
 };
 
@@ -35,7 +38,24 @@ impl From<&Balance> for v1::Balance {
 
 impl From<&Health> for v1::BackendHealth {
     fn from(health: &Health) -> Self {
-        Self { active: health.active.as_ref().map(Into::into) }
+        Self {
+            active: health.active.as_ref().map(Into::into),
+            outlier: health.outlier.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl From<&Outlier> for v1::Outlier {
+    fn from(outlier: &Outlier) -> Self {
+        Self {
+            consecutive_failures: outlier.consecutive_failures(),
+            failure_rate: outlier.failure_rate().map(|FailureRate { percent, window, minimum_requests }| {
+                let (percent, window_us) = (percent.get(), window.micros());
+                v1::FailureRate { percent, window_us, minimum_requests: minimum_requests.get() }
+            }),
+            ejection_us: outlier.ejection.micros(),
+            max_ejected_percent: outlier.max_ejected.get(),
+        }
     }
 }
 

@@ -72,6 +72,8 @@ fn backends_require_their_features_used_or_not() {
     assert_eq!(required_by(&backends(", http2: true"), ""), ["backends", "backends.http2"]);
     let health = ", health: {active: {tcp: true}}";
     assert_eq!(required_by(&backends(health), ""), ["backends", "backends.health"]);
+    let outlier = ", health: {outlier: {}}";
+    assert_eq!(required_by(&backends(outlier), ""), ["backends", "backends.health.outlier"]);
     assert_eq!(required_by(&backends(", health: {}"), ""), ["backends"]);
 }
 
@@ -148,6 +150,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends",
         "backends.http2",
         "backends.health",
+        "backends.health.outlier",
         "policy_mode",
         "route.match",
         "route.headers",

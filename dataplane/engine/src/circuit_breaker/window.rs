@@ -9,7 +9,7 @@ const BUCKETS: u8 = 10;
 /// Counts of what ended within the window. It reaches back between nine and ten tenths of its length, because the
 /// bucket of the present moment is not full yet.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     bucket_nanos: u128,
     /// Thousandths of a percent: whole numbers, because shares are compared exactly.
     share: u128,
@@ -27,7 +27,7 @@ struct Bucket {
 }
 
 impl Window {
-    pub(super) fn new(rate: FailureRate) -> Self {
+    pub(crate) fn new(rate: FailureRate) -> Self {
         let FailureRate { percent, window, minimum_requests } = rate;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 1 to 100000")]
         let share = (percent.get() * 1000.0).round().max(1.0) as u128;
@@ -40,22 +40,22 @@ impl Window {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.buckets = Default::default();
     }
 
-    pub(super) fn count_success(&mut self, now: Duration) {
+    pub(crate) fn count_success(&mut self, now: Duration) {
         self.bucket(now).requests += 1;
     }
 
-    pub(super) fn count_failure(&mut self, now: Duration) {
+    pub(crate) fn count_failure(&mut self, now: Duration) {
         let bucket = self.bucket(now);
         bucket.requests += 1;
         bucket.failures += 1;
     }
 
     /// Whether the condition held when the last end was counted.
-    pub(super) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         let requests: u64 = self.buckets.iter().map(|bucket| bucket.requests).sum();
         let failures: u64 = self.buckets.iter().map(|bucket| bucket.failures).sum();
         let is_share = u128::from(failures) * 100_000 >= self.share * u128::from(requests);

@@ -10,7 +10,7 @@ use http::{HeaderValue, header::COOKIE};
 
 use crate::{
     balance::{Balanced, KeyHash, Turns},
-    endpoint::{BackendState, EndpointState, WHOLE},
+    endpoint::{BackendState, EndpointState, EndpointUse, OutlierRules, WHOLE},
     fields::Fields,
 };
 
@@ -132,6 +132,16 @@ pub struct Endpoint {
     pub upstream: Arc<Upstream>,
     /// None: its backend has no name, so nobody could ask.
     pub state: Option<Arc<EndpointState>>,
+    /// By what it is left out that fails requests; none: it is not.
+    pub rules: Option<OutlierRules>,
+}
+
+impl Endpoint {
+    /// Notes that a request goes there, until what is returned is dropped; none: nobody wants to know.
+    #[must_use]
+    pub fn begin(&self) -> Option<EndpointUse> {
+        self.state.as_ref().map(|state| state.begin(self.rules))
+    }
 }
 
 /// What a route sends its requests to: endpoints that do the same work. A URL that a route names is a backend without a name.
@@ -161,7 +171,7 @@ enum Endpoints {
 impl Backend {
     /// One endpoint without a name.
     pub(super) fn of_url(url: &UpstreamUrl, upstream: Arc<Upstream>) -> Self {
-        let endpoints = Endpoints::One(Endpoint { upstream, state: None });
+        let endpoints = Endpoints::One(Endpoint { upstream, state: None, rules: None });
         Self { name: None, base_path: url.base_path().into(), endpoints, hash_key: None, state: None }
     }
 
@@ -173,12 +183,14 @@ impl Backend {
         previous: Option<&Self>,
     ) -> Self {
         let common = previous.and_then(|previous| previous.state.clone()).unwrap_or_default();
+        let rules =
+            config.health.outlier.map(|settings| OutlierRules { settings, endpoints: upstreams.len() });
         let endpoint = |upstream: Arc<Upstream>| {
             let known = previous.map_or(&[][..], Self::endpoints);
             let known = known.iter().find(|known| known.upstream.is_at(&upstream));
             let state = known.and_then(|known| known.state.clone());
             let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Arc::clone(&common))));
-            Endpoint { upstream, state: Some(state) }
+            Endpoint { upstream, state: Some(state), rules }
         };
         let mut endpoints: Vec<_> = upstreams.into_iter().map(endpoint).collect();
         // By the URL as it would be written by anybody.

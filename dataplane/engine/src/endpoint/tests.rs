@@ -1,0 +1,190 @@
+//! What is known of an endpoint, and what part of its weight follows.
+
+use apigw_config::{
+    model::Probe,
+    names::{CheckCount, Percent, Period},
+};
+use http::StatusCode;
+
+use super::*;
+use crate::rejection::UpstreamFailure;
+
+const REFUSED: Result<(), CheckFailure> = Err(CheckFailure::NoAnswer(UpstreamFailure::Connect));
+
+fn check(down: u32, up: u32) -> ActiveCheck {
+    let (interval, timeout) = (Period::seconds(5), Period::seconds(1));
+    let count = |count| CheckCount::new(count).unwrap();
+    ActiveCheck::new(Probe::Tcp, interval, timeout, count(down), count(up)).unwrap()
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What each of these outcomes of checks changes; `+` for one that is passed.
+fn changes(check: &ActiveCheck, outcomes: &str) -> String {
+    let state = EndpointState::new(Arc::default());
+    let round = state.begin_checks(at(0));
+    let changes = outcomes.bytes().map(|outcome| {
+        let outcome = if outcome == b'+' { Ok(()) } else { REFUSED };
+        match state.checked(round, outcome, check, at(1)) {
+            None => '.',
+            Some(Change::BecameHealthy) => 'H',
+            Some(Change::BecameUnhealthy(_)) => 'U',
+            Some(Change::Ejected(_)) => 'E',
+        }
+    });
+    changes.collect()
+}
+
+#[test]
+fn the_first_check_decides_alone() {
+    assert_eq!(changes(&check(3, 3), "-"), "U");
+    assert_eq!(changes(&check(3, 3), "+"), ".");
+}
+
+#[test]
+fn so_many_checks_in_a_row_decide_and_not_one_less() {
+    assert_eq!(changes(&check(3, 2), "+--+---+-++"), "......U...H");
+    assert_eq!(changes(&check(1, 1), "+-+-"), ".UHU");
+}
+
+#[test]
+fn what_is_not_well_takes_nothing_and_its_backend_knows() {
+    let backend = Arc::<BackendState>::default();
+    let states = [(); 2].map(|()| EndpointState::new(Arc::clone(&backend)));
+    let round = CheckRound::default();
+    for state in &states {
+        let _ = state.checked(round, REFUSED, &check(1, 1), at(1));
+        assert_eq!((state.share(), backend.is_whole()), (0, false));
+    }
+    let [first, second] = states;
+    let _ = first.checked(round, Ok(()), &check(1, 1), at(2));
+    assert_eq!((first.share(), backend.is_whole()), (WHOLE, false));
+    drop(second);
+    assert!(backend.is_whole(), "it has left");
+    drop(first);
+    assert!(backend.is_whole());
+}
+
+#[test]
+fn operators_see_why_and_since_when() {
+    let state = EndpointState::new(Arc::default());
+    let seen = state.seen();
+    assert_eq!((seen.standing, seen.since), (Standing::Healthy, None));
+    let unwell = CheckFailure::Status(StatusCode::SERVICE_UNAVAILABLE);
+    let _ = state.checked(CheckRound::default(), Err(unwell), &check(1, 1), at(7));
+    let _ = state.checked(CheckRound::default(), REFUSED, &check(1, 1), at(9));
+    let CheckFailure::NoAnswer(refused) = REFUSED.unwrap_err() else { panic!("it is") };
+    let seen = state.seen();
+    assert_eq!(seen.standing, Standing::Unhealthy(CheckFailure::NoAnswer(refused)), "the newest");
+    assert_eq!((seen.since, seen.checks), (Some(at(7)), CheckTally { passed: 0, failed: 2 }));
+    assert_eq!(unwell.to_string(), "status_503");
+    assert_eq!(CheckFailure::NoAnswer(refused).to_string(), "upstream_unreachable");
+}
+
+#[test]
+fn other_checks_believe_what_is_known_until_their_first_outcome() {
+    let state = EndpointState::new(Arc::default());
+    let former = state.begin_checks(at(0));
+    let _ = state.checked(former, REFUSED, &check(1, 5), at(1));
+    let round = state.begin_checks(at(2));
+    assert_eq!(state.share(), 0);
+    assert_eq!(state.checked(former, Ok(()), &check(1, 1), at(3)), None, "it is of those before");
+    assert_eq!(state.checked(round, Ok(()), &check(1, 5), at(3)), Some(Change::BecameHealthy));
+    assert_eq!(state.share(), WHOLE);
+}
+
+#[test]
+fn without_checks_it_is_taken_to_be_well() {
+    let state = EndpointState::new(Arc::default());
+    let round = state.begin_checks(at(0));
+    let _ = state.checked(round, REFUSED, &check(1, 5), at(1));
+    state.forget_checks(at(2));
+    assert_eq!((state.share(), state.seen().standing), (WHOLE, Standing::Healthy));
+    assert_eq!(state.checked(round, REFUSED, &check(1, 5), at(3)), None, "it was under way");
+    assert_eq!(state.share(), WHOLE);
+}
+
+fn rules(endpoints: usize, percent: f64) -> OutlierRules {
+    let (ejection, most) = (Period::seconds(10), Percent::new(percent).unwrap());
+    OutlierRules { settings: Outlier::new(1, None, ejection, most).unwrap(), endpoints }
+}
+
+/// How many of so many endpoints are left out when all fail.
+fn ejected(endpoints: usize, percent: f64, unwell: usize) -> usize {
+    let (backend, rules) = (Arc::<BackendState>::default(), rules(endpoints, percent));
+    let states: Vec<_> = (0..endpoints).map(|_| Arc::new(EndpointState::new(Arc::clone(&backend)))).collect();
+    for state in &states {
+        state.judge_requests(Some(&rules.settings), at(0));
+    }
+    for state in states.iter().take(unwell) {
+        let _ = state.checked(CheckRound::default(), REFUSED, &check(1, 1), at(0));
+    }
+    let ejected = |state: &&Arc<EndpointState>| {
+        matches!(state.begin(Some(rules)).failed(at(1)), Some(Change::Ejected(_)))
+    };
+    states.iter().rev().filter(ejected).count()
+}
+
+#[test]
+fn no_more_are_ejected_than_may_be_and_never_the_last() {
+    for (endpoints, percent, unwell, expected) in [
+        (1, 100.0, 0, 0),
+        (2, 50.0, 0, 1),
+        (2, 49.0, 0, 0),
+        (2, 100.0, 0, 1),
+        (3, 50.0, 0, 1),
+        (4, 50.0, 0, 2),
+        (10, 100.0, 0, 9),
+        (4, 100.0, 3, 0),
+        (4, 100.0, 2, 1),
+    ] {
+        let found = ejected(endpoints, percent, unwell);
+        assert_eq!(found, expected, "{endpoints} endpoints, {percent}%, {unwell} unwell");
+    }
+}
+
+#[test]
+fn an_ejected_endpoint_returns_when_it_is_time() {
+    let backend = Arc::<BackendState>::default();
+    let state = Arc::new(EndpointState::new(Arc::clone(&backend)));
+    let rules = rules(2, 50.0);
+    state.judge_requests(Some(&rules.settings), at(0));
+    assert_eq!(state.begin(Some(rules)).failed(at(5)), Some(Change::Ejected(at(10))));
+    assert_eq!((state.share(), state.seen().standing), (0, Standing::Ejected(at(15))));
+    assert_eq!(state.begin(Some(rules)).failed(at(6)), None, "it was under way");
+    assert_eq!(state.tick(at(14)), None);
+    assert_eq!(state.tick(at(15)), Some(Change::BecameHealthy));
+    assert_eq!((state.share(), backend.is_whole()), (WHOLE, true));
+    assert_eq!(state.seen().ejections, 1);
+}
+
+#[test]
+fn only_the_first_end_of_a_request_counts() {
+    let state = Arc::new(EndpointState::new(Arc::default()));
+    let rules = rules(2, 50.0);
+    state.judge_requests(Some(&rules.settings), at(0));
+    let mut silent = state.begin(Some(rules));
+    silent.says_nothing();
+    assert_eq!(silent.failed(at(1)), None);
+    let mut well = state.begin(Some(rules));
+    well.succeeded(at(1));
+    assert_eq!(well.failed(at(1)), None);
+}
+
+#[test]
+fn other_rules_forget_and_those_of_before_have_no_consequences() {
+    let state = Arc::new(EndpointState::new(Arc::default()));
+    let (former, other) = (rules(2, 50.0), rules(2, 100.0));
+    state.judge_requests(Some(&former.settings), at(0));
+    let _ = state.begin(Some(former)).failed(at(1));
+    state.judge_requests(Some(&former.settings), at(2));
+    assert_eq!(state.share(), 0, "they are the same");
+    state.judge_requests(Some(&other.settings), at(2));
+    assert_eq!(state.share(), WHOLE);
+    assert_eq!(state.begin(Some(former)).failed(at(3)), None);
+    state.judge_requests(None, at(4));
+    assert_eq!(state.begin(Some(other)).failed(at(5)), None);
+    assert_eq!(state.share(), WHOLE);
+}
