@@ -10,6 +10,8 @@ pub mod live;
 mod retry;
 /// Which requests a route serves.
 mod route_match;
+/// What it makes of them, and what it answers itself.
+mod rewrite;
 /// How long it waits.
 mod timeouts;
 
@@ -20,6 +22,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::{
     retry::{RetryJson, RetryStateJson},
+    rewrite::{FixedAnswerJson, PathRewriteJson, RedirectJson, RewriteJson},
     route_match::{FieldMatchJson, RouteMatchJson},
     timeouts::TimeoutsJson,
 };
@@ -35,7 +38,13 @@ pub struct RouteJson {
     pub upstream: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub backend: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<RedirectJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub respond: Option<FixedAnswerJson>,
     pub strip_prefix: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<RewriteJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<HeaderChangesJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,7 +170,10 @@ impl From<v1::Route> for RouteJson {
             route_match: route.route_match.map(RouteMatchJson::from),
             upstream: route.upstream,
             backend: route.backend,
+            redirect: route.redirect.map(RedirectJson::from),
+            respond: route.respond.map(FixedAnswerJson::from),
             strip_prefix: route.strip_prefix,
+            rewrite: route.rewrite.map(RewriteJson::from),
             request_headers: route.request_headers.map(HeaderChangesJson::from),
             response_headers: route.response_headers.map(HeaderChangesJson::from),
             auth_required: route.auth_required,

@@ -12,11 +12,13 @@ mod circuit_breaker;
 mod gateway_config;
 mod header_changes;
 mod health;
+mod own_answer;
 mod paths;
 mod proxy_protocol;
 mod rate_limit;
 mod rate_limit_backend;
 mod retry;
+mod rewrite;
 mod route;
 mod route_match;
 mod rules;
@@ -38,6 +40,7 @@ pub use self::{
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     header_changes::{AnswerChanges, HeaderChanges},
     health::{ActiveCheck, Health, Outlier, Probe},
+    own_answer::{FixedAnswer, Redirect},
     paths::{EncodedSlash, PathRules},
     proxy_protocol::ProxyProtocol,
     rate_limit::{RateLimit, RateLimitScope},
@@ -46,6 +49,7 @@ pub use self::{
         RedisTransport,
     },
     retry::Retry,
+    rewrite::{HostRewrite, PathChange, PathRewrite, RegexRewrite},
     route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::ConfigError,

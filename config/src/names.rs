@@ -5,6 +5,7 @@
 
 mod address;
 mod algorithm;
+mod answer;
 mod backend;
 mod claim;
 mod cors;
@@ -14,6 +15,7 @@ mod host;
 mod match_text;
 mod method;
 mod path;
+mod path_template;
 mod pattern;
 mod policy_mode;
 mod quantity;
@@ -31,16 +33,18 @@ use rustc_hash::FxBuildHasher;
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
+    answer::{AnswerStatus, AnswerText, MediaType, RedirectStatus},
     backend::{CheckCount, CookieName, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, Origin, OriginPattern},
     file_path::FilePath,
     header::{ForwardedHeader, HeaderName, WritableHeader},
-    host::HostPattern,
+    host::{HostName, HostPattern},
     match_text::{MatchText, QueryName},
     method::MethodName,
     path::{ExactPath, PathPrefix, ProbePath},
-    pattern::Pattern,
+    path_template::{PathPart, PathTemplate},
+    pattern::{Expansion, Pattern},
     policy_mode::PolicyMode,
     quantity::{ByteCount, Percent, Period, Span},
     retry::{RetryCondition, RetryConditions, RetryCount},

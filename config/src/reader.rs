@@ -17,6 +17,7 @@ mod place;
 mod policy;
 mod rate_limit;
 mod retry;
+mod rewrite;
 mod route;
 mod route_auth;
 mod route_match;

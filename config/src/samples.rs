@@ -6,7 +6,7 @@ pub(crate) use self::any::any_config;
 use crate::{
     model::{
         Admin, Auth, Backend, CircuitBreaker, Concurrency, Destination, Endpoint, GatewayConfig, Jwks,
-        Provider, ProviderKind, RateLimit, RateLimitScope, Route, Server, Settings,
+        PathChange, Provider, ProviderKind, RateLimit, RateLimitScope, Route, Server, Settings,
     },
     names::{
         Algorithms, BackendName, PathPrefix, Period, ProviderName, RouteName, Span, UpstreamUrl, Weight,
@@ -22,7 +22,7 @@ pub(crate) fn full() -> GatewayConfig {
     let settings =
         Settings { server, auth: Some(provider.into()), admin: Some(admin), ..Settings::default() };
     let users = Route {
-        strip_prefix: Some(PathPrefix::new("/api").unwrap()),
+        path_change: PathChange::Strip(PathPrefix::new("/api").unwrap()),
         auth_required: true,
         rate_limit: Some(RateLimit::enabled(5.0, 10.0, Some(RateLimitScope::User)).unwrap()),
         concurrency: Concurrency { max_in_flight: 50, ..Concurrency::default() },

@@ -17,6 +17,8 @@ mod answer_fields;
 pub(crate) mod call;
 /// What a call of gRPC-Web is for an upstream that speaks gRPC.
 mod grpc_web;
+/// What it is answered where no upstream is asked.
+mod own_answer;
 /// Its body on the way up.
 pub(crate) mod request_body;
 /// How it is sent.
@@ -48,7 +50,7 @@ use apigw_engine::{
     redirect,
     rejection::{Answer, Rejection},
     routing::Asked,
-    snapshot::{Snapshot, Upstream},
+    snapshot::{Answerer, Route, Snapshot, Upstream},
     target,
 };
 use bytes::Bytes;
@@ -61,7 +63,7 @@ use self::{
     call::Telling,
     forwarding::X_REQUEST_ID,
     record::Record,
-    request_body::{ClientBody, RequestBody},
+    request_body::{BodyFault, ClientBody, RequestBody},
     response::Response,
     response_body::{ResponseBody, Source},
     sending::Sender,
@@ -188,22 +190,23 @@ async fn answer(
     call::wait(record.dialect(), &head.headers, &client.deadlines)?;
     let caller = caller::admit(worker, view, policies, record, &head.headers).await?;
     counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
+    let backend = match route.answerer {
+        Answerer::Backend(backend) => backend,
+        Answerer::Gateway(answer) => {
+            return own_answer::reply(answer, (client, snapshot), record, &route, &head, &path);
+        }
+    };
 
     // Before the fields that say so are taken away, as what is for one connection only.
     let upgrade = Upgrade::asked(&head, &body);
-    let fault = Rc::default();
-    record.set_body_fault(&fault);
-    let max_body_bytes = route.config.max_body_bytes.unwrap_or(snapshot.settings().server.max_body_bytes);
-    let body = RequestBody::new(body, max_body_bytes.get(), (view, route.slot), &client.deadlines, &fault)?;
+    let (body, fault) = take_body(client, view, record, &route, body)?;
     let changes = changes::of_request(client, record, &route, &head, &path, caller.as_deref());
-    head.uri = target::upstream_target(&head.uri, &path, &route)?;
-    let endpoint = worker.endpoint(route.backend, &head.headers, record.client());
+    head.uri = target::upstream_target(&head.uri, &path, &route, backend, snapshot)?;
+    let endpoint = worker.endpoint(backend, &head.headers, record.client());
     let upgrade = upgrade.through(endpoint.upstream.protocol);
-    prepare_fields(worker, client, snapshot, &endpoint.upstream, record, &mut head.headers);
+    prepare_fields(worker, client, snapshot, (&route, &endpoint.upstream), record, &mut head.headers);
     upgrade.ask(&mut head.headers);
-    if let (Some(access), Some(caller)) = (&policies.access, &caller) {
-        access.rules().forward(caller.claims(), &mut head.headers);
-    }
+    caller::tell_claims(policies, caller.as_deref(), &mut head.headers);
     changes.into_iter().for_each(|changes| changes.apply_to_request(&mut head.headers));
 
     let web = grpc_web::asked(record.dialect(), endpoint.upstream.protocol);
@@ -212,7 +215,7 @@ async fn answer(
     occupy(worker, policies, record)?;
     record.set_endpoint(endpoint);
     let sender = Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: &fault };
-    let mut response = attempts::send(sender, &route, record, endpoint, &mut head, body).await?;
+    let mut response = attempts::send(sender, (&route, backend), record, endpoint, &mut head, body).await?;
     upgrade.check(&response)?;
     forwarding::prepare_response(&mut response.headers);
     record.set_forwarded(response.status, response.headers.get(GRPC_STATUS));
@@ -220,17 +223,34 @@ async fn answer(
     Ok(sender.pass_on(response))
 }
 
+/// Takes a request's body, within what its route allows; how it fails is noted where the record finds it.
+fn take_body(
+    client: &Client,
+    view: &Rc<View>,
+    record: &mut Record,
+    route: &Route<'_>,
+    body: ClientBody,
+) -> Result<(RequestBody, Rc<BodyFault>), Rejection> {
+    let fault = Rc::default();
+    record.set_body_fault(&fault);
+    let of_server = view.snapshot().settings().server.max_body_bytes;
+    let max_body_bytes = route.config.max_body_bytes.unwrap_or(of_server);
+    let body = RequestBody::new(body, max_body_bytes.get(), (view, route.slot), &client.deadlines, &fault)?;
+    Ok((body, fault))
+}
+
 /// Takes what is not forwarded out of a request's fields, and writes what the gateway says of it.
 fn prepare_fields(
     worker: &Worker,
     client: &Client,
     snapshot: &Snapshot,
-    upstream: &Upstream,
+    (route, upstream): (&Route<'_>, &Upstream),
     record: &Record,
     fields: &mut Fields,
 ) {
+    let host = forwarding::host(&route.config.host_rewrite, upstream, fields);
     let trusted = &snapshot.settings().server.trusted_proxies;
-    forwarding::prepare_request(fields, &client.peer, trusted, &upstream.authority, record.request_id());
+    forwarding::prepare_request(fields, &client.peer, trusted, &host, record.request_id());
     snapshot.vouched().strip(fields);
     worker.endpoints().keep_key_back(fields);
 }

@@ -125,6 +125,27 @@ fn example_of_health_leaves_out_who_is_not_well() {
 }
 
 #[test]
+fn example_of_redirects_answers_and_forwards() {
+    let origin = Origin::answering(|request| {
+        ok(&format!("{} {}", request.line(), request.head.field("host").unwrap_or_default()))
+    });
+    let text = fs::read_to_string(examples().join("redirects.yaml")).expect("the example is there");
+    let gateway = Gateway::standalone(text.replace("http://127.0.0.1:9001", &origin.url()));
+    let ask = |host: &str, target: &str| {
+        let mut connection = client::Connection::open(gateway.address());
+        connection.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        connection.response()
+    };
+    let moved = ask("old.example.com", "/shop/7?a=b");
+    assert_eq!(moved.field("location"), Some("https://www.example.com/store/7?a=b"));
+    assert_eq!(ask("h", "/contact.html").field("location"), Some("http://h/contact"));
+    assert_eq!(ask("h", "/robots.txt").text(), "User-agent: *\nDisallow: /\n");
+    assert_eq!((ask("h", "/v0/x").status(), ask("h", "/v0/x").json()["error"].as_str()), (410, Some("gone")));
+    assert_eq!(ask("h", "/orders/7").text(), "GET /v2/orders/7 h");
+    assert_eq!(ask("h", "/users/7/x").text(), "GET /accounts/7/x users.internal");
+}
+
+#[test]
 fn every_example_is_valid() {
     let files = fs::read_dir(examples()).expect("there are examples").map_while(Result::ok);
     let files: Vec<_> = files.map(|entry| entry.path().display().to_string()).collect();

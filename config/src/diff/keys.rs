@@ -9,7 +9,7 @@ mod backend;
 
 use std::collections::BTreeMap;
 
-use apigw_proto::v1::{self, field_match, provider, rate_limit_backend};
+use apigw_proto::v1::{self, field_match, path_rewrite, provider, rate_limit_backend};
 
 use super::{Hidden, Value};
 use crate::{
@@ -296,7 +296,20 @@ impl Keys {
             response_headers,
             timeouts,
             retry,
+            redirect,
+            respond,
+            rewrite,
         } = route;
+        redirect.into_iter().for_each(|redirect| self.redirect(redirect));
+        if let Some(v1::FixedAnswer { status, body, content_type }) = respond {
+            self.count("respond.status", status.into());
+            self.text("respond.body", body);
+            self.text("respond.content_type", content_type);
+        }
+        if let Some(v1::Rewrite { path_rewrite, host }) = rewrite {
+            self.path_rewrite("rewrite", path_rewrite);
+            self.text("rewrite.host", host);
+        }
         request_headers.into_iter().for_each(|changes| self.header_changes("request_headers", changes));
         response_headers.into_iter().for_each(|changes| self.header_changes("response_headers", changes));
         route_match.into_iter().for_each(|route_match| self.route_match(route_match));
@@ -335,6 +348,27 @@ impl Keys {
         ];
         for (key, micros) in timeouts.into_iter().filter(|(_, micros)| *micros > 0) {
             self.seconds(key, micros);
+        }
+    }
+
+    fn redirect(&mut self, redirect: v1::Redirect) {
+        let v1::Redirect { status, scheme, host, port, path_rewrite } = redirect;
+        self.count("redirect.status", status.into());
+        self.text("redirect.scheme", scheme);
+        self.text("redirect.host", host);
+        self.count_above_0("redirect.port", port.into());
+        self.path_rewrite("redirect", path_rewrite);
+    }
+
+    fn path_rewrite(&mut self, path: &str, message: Option<v1::PathRewrite>) {
+        match message.and_then(|message| message.rewrite) {
+            None => {}
+            Some(path_rewrite::Rewrite::Path(text)) => self.text(&format!("{path}.path"), text),
+            Some(path_rewrite::Rewrite::Prefix(text)) => self.text(&format!("{path}.prefix"), text),
+            Some(path_rewrite::Rewrite::Regex(v1::RegexRewrite { pattern, with })) => {
+                self.text(&format!("{path}.regex"), pattern);
+                self.text(&format!("{path}.with"), with);
+            }
         }
     }
 

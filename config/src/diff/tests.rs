@@ -143,7 +143,7 @@ fn with_part_of(one: &Route, other: &Route, part: usize) -> Route {
     match part {
         0 => route.matches = other.matches,
         1 => route.destination = other.destination,
-        2 => route.strip_prefix = other.strip_prefix,
+        2 => route.path_change = other.path_change,
         3 => route.address_lists = other.address_lists,
         4 => route.auth_required = other.auth_required,
         5 => route.auth = other.auth,

@@ -1,7 +1,8 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
 use super::{
-    AnswerChanges, CircuitBreaker, HeaderChanges, RateLimit, Retry, RouteAuth, RouteMatch, Timeouts,
+    AnswerChanges, CircuitBreaker, FixedAnswer, HeaderChanges, HostRewrite, PathChange, PathMatch,
+    PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Timeouts,
 };
 use crate::names::{
     AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
@@ -17,8 +18,10 @@ pub struct Route {
     pub matches: RouteMatch,
     /// Where its requests go.
     pub destination: Destination,
-    /// Removed from the path before it is sent.
-    pub strip_prefix: Option<PathPrefix>,
+    /// What becomes of the path before it is sent.
+    pub path_change: PathChange,
+    /// What host the upstream is asked for.
+    pub host_rewrite: HostRewrite,
     /// What is changed of requests' header fields.
     pub request_headers: HeaderChanges,
     /// What is changed of answers' header fields; no claim is told in them.
@@ -55,7 +58,8 @@ impl Route {
             name,
             matches: path_prefix.into(),
             destination: Destination::Upstream(upstream),
-            strip_prefix: None,
+            path_change: PathChange::default(),
+            host_rewrite: HostRewrite::default(),
             request_headers: HeaderChanges::default(),
             response_headers: AnswerChanges::default(),
             address_lists: AddressLists::default(),
@@ -71,6 +75,46 @@ impl Route {
             max_body_bytes: None,
         }
     }
+
+    /// The route, if its parts go together.
+    ///
+    /// # Errors
+    /// Every part that does not go with the others.
+    pub(crate) fn checked(self) -> Result<Self, Vec<PolicyError>> {
+        let mut errors = Vec::new();
+        if self.destination.is_own_answer() {
+            let error = |key| PolicyError { key, error: ValueError::NotForwarded };
+            errors.extend(self.parts_for_upstreams().map(error));
+        }
+        let has_prefix = !matches!(self.matches.path, PathMatch::Regex(_));
+        let rewrites = |key, rewrite: &PathRewrite| {
+            let is_lost = matches!(rewrite, PathRewrite::Prefix(_)) && !has_prefix;
+            is_lost.then_some(PolicyError { key, error: ValueError::NoPrefixToReplace })
+        };
+        if let PathChange::Rewrite(rewrite) = &self.path_change {
+            errors.extend(rewrites("rewrite", rewrite));
+        }
+        if let Destination::Redirect(Redirect { path: Some(rewrite), .. }) = &self.destination {
+            errors.extend(rewrites("redirect", rewrite));
+        }
+        if errors.is_empty() { Ok(self) } else { Err(errors) }
+    }
+
+    /// The keys that it has and that say how requests are sent.
+    fn parts_for_upstreams(&self) -> impl Iterator<Item = &'static str> {
+        let is_rewritten = matches!(self.path_change, PathChange::Rewrite(_));
+        let has = [
+            ("strip_prefix", matches!(self.path_change, PathChange::Strip(_))),
+            ("rewrite", is_rewritten || self.host_rewrite != HostRewrite::Upstream),
+            ("request_headers", !self.request_headers.is_empty()),
+            ("concurrency", self.concurrency.max_in_flight > 0),
+            ("circuit_breaker", self.circuit_breaker.as_ref().is_some_and(CircuitBreaker::is_enabled)),
+            ("max_body_bytes", self.max_body_bytes.is_some()),
+            ("timeouts", !self.timeouts.is_empty()),
+            ("retry", self.retry.is_some()),
+        ];
+        has.into_iter().filter_map(|(key, has)| has.then_some(key))
+    }
 }
 
 /// Where a route's requests go.
@@ -80,6 +124,10 @@ pub enum Destination {
     Upstream(UpstreamUrl),
     /// To a backend of the configuration.
     Backend(BackendName),
+    /// To nobody: clients are sent elsewhere.
+    Redirect(Redirect),
+    /// To nobody: clients are told what the file says.
+    Respond(FixedAnswer),
 }
 
 impl Destination {
@@ -88,17 +136,14 @@ impl Destination {
     pub fn backend(&self) -> Option<&BackendName> {
         match self {
             Self::Backend(name) => Some(name),
-            Self::Upstream(_) => None,
+            Self::Upstream(_) | Self::Redirect(_) | Self::Respond(_) => None,
         }
     }
 
-    /// As a file says it: a URL, or the name of a backend.
+    /// Whether the gateway answers itself.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Upstream(url) => url.as_str(),
-            Self::Backend(name) => name.as_str(),
-        }
+    pub fn is_own_answer(&self) -> bool {
+        matches!(self, Self::Redirect(_) | Self::Respond(_))
     }
 }
 

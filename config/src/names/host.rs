@@ -2,6 +2,8 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr, sync::Arc};
 
+use http::HeaderValue;
+
 use super::{ValueError, upstream::is_dns_name};
 
 /// A host, or all that lie beneath one: `api.example.com`, `*.example.com`.
@@ -46,6 +48,37 @@ impl FromStr for HostPattern {
         let is_address = text == host && host.parse::<std::net::Ipv4Addr>().is_ok();
         let is_name = is_dns_name(host) && !host.ends_with('.');
         if is_address || is_name { Ok(pattern(host.to_ascii_lowercase().into())) } else { Err(not_a_host()) }
+    }
+}
+
+/// One host, under the rules of a pattern that names one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostName(HeaderValue);
+
+impl HostName {
+    /// The host, without a port.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As header fields have it.
+    #[must_use]
+    pub fn as_http(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.parse()? {
+            HostPattern::Exactly(host) => {
+                HeaderValue::from_str(&host).map(Self).map_err(|_| ValueError::NotAHost { text: text.into() })
+            }
+            HostPattern::Beneath(_) => Err(ValueError::NotAHost { text: text.into() }),
+        }
     }
 }
 

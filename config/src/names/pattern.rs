@@ -2,13 +2,13 @@
 
 use std::{fmt, hash, str::FromStr, sync::Arc};
 
-use regex_automata::{Anchored, Input, meta::Regex};
+use regex_automata::{Anchored, Input, PatternID, meta::Regex};
 use regex_syntax::{
     ParserBuilder,
     hir::{Hir, HirKind, Look},
 };
 
-use super::ValueError;
+use super::{PathPart, PathTemplate, ValueError};
 
 /// A regular expression that a whole value must match, in the syntax of the [`regex`](https://docs.rs/regex) crate, on
 /// bytes: matching takes time linear in the value, and `\w`, `\d` and `.` mean ASCII.
@@ -20,6 +20,17 @@ pub struct Pattern {
     regex: Arc<Regex>,
     /// What every value that matches begins with.
     beginning: Arc<str>,
+}
+
+/// What a template makes of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expansion {
+    /// The value does not match.
+    NoMatch,
+    /// More bytes than were asked for.
+    TooLong,
+    /// This.
+    Text(String),
 }
 
 impl Pattern {
@@ -40,6 +51,49 @@ impl Pattern {
     #[must_use]
     pub fn beginning(&self) -> &str {
         &self.beginning
+    }
+
+    /// Whether it has a group of this name or number.
+    #[must_use]
+    pub fn has_group(&self, group: &str) -> bool {
+        self.group(group).is_some()
+    }
+
+    /// What a template makes of a value, in at most `limit` bytes.
+    ///
+    /// # Panics
+    /// When the template has a group that the expression has not ([`Self::has_group`]).
+    #[must_use]
+    pub fn expand(&self, value: &str, template: &PathTemplate, limit: usize) -> Expansion {
+        let mut captures = self.regex.create_captures();
+        self.regex.captures(Input::new(value).anchored(Anchored::Yes), &mut captures);
+        if !captures.is_match() {
+            return Expansion::NoMatch;
+        }
+        let mut text = String::new();
+        for part in template.parts() {
+            let piece = match part {
+                PathPart::Text(text) => text,
+                PathPart::Group(group) => {
+                    let index = self.group(group).expect("a template has only groups of its expression");
+                    // On the value's own characters, of which all are ASCII.
+                    captures.get_group(index).and_then(|span| value.get(span.range())).unwrap_or_default()
+                }
+            };
+            if text.len() + piece.len() > limit {
+                return Expansion::TooLong;
+            }
+            text.push_str(piece);
+        }
+        Expansion::Text(text)
+    }
+
+    fn group(&self, group: &str) -> Option<usize> {
+        let groups = self.regex.group_info();
+        match group.parse::<usize>() {
+            Ok(index) => (index < groups.group_len(PatternID::ZERO)).then_some(index),
+            Err(_) => groups.to_index(PatternID::ZERO, group),
+        }
     }
 
     /// Whether the whole of a value matches.

@@ -1,6 +1,6 @@
 //! Where requests are sent to. Names are resolved elsewhere, while the gateway runs.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use super::{PathPrefix, SocketPath, UNIX_SCHEME, ValueError};
 
@@ -14,12 +14,33 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// As URLs have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
     /// The port where a URL of this scheme names none.
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,
+        }
+    }
+}
+
+impl FromStr for Scheme {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            _ => Err(ValueError::UnknownChoice { choices: "http, https", text: text.into() }),
         }
     }
 }

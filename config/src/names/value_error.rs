@@ -50,8 +50,47 @@ pub enum ValueError {
         text: String,
     },
     /// A request goes to one place.
-    #[error("a route has exactly one of upstream and backend")]
+    #[error("a route has exactly one of upstream, backend, redirect and respond")]
     SeveralDestinations,
+    /// It would have no effect.
+    #[error("has no effect: the gateway answers this route's requests itself")]
+    NotForwarded,
+    /// A path is changed in one way.
+    #[error("not beside strip_prefix, which changes the path, too")]
+    PathChangedTwice,
+    /// A path is replaced in one way.
+    #[error("has several of path, prefix and regex")]
+    SeveralRewrites,
+    /// It would have no effect.
+    #[error("must not be empty: what it changes is missing")]
+    NothingChanged,
+    /// An expression and what takes the place of what it matches belong together.
+    #[error("regex and with need each other")]
+    HalfARewrite,
+    /// There is no prefix to be replaced.
+    #[error("needs match.path_prefix or match.path: an expression names no prefix")]
+    NoPrefixToReplace,
+    /// A piece of what was matched that no group of the expression matches.
+    #[error("the expression has no group {group:?}")]
+    UnknownGroup {
+        /// Its name or number.
+        group: String,
+    },
+    /// What stands behind a path.
+    #[error("must not contain \"?\" or \"#\", at which a path ends: {text:?}")]
+    EndsPath {
+        /// As written.
+        text: String,
+    },
+    /// Answers of that status have no body.
+    #[error("must be empty: answers of this status have no body")]
+    BodyForbidden,
+    /// Not what a body can be.
+    #[error("not a media type such as \"text/plain\": {text:?}")]
+    NotAMediaType {
+        /// As written.
+        text: String,
+    },
     /// Cookies are named by tokens.
     #[error("not the name of a cookie: {text:?}")]
     NotACookie {

@@ -1,12 +1,14 @@
 //! Reads one route.
 
-use super::{Mapping, Place, Read, Reader, route_auth::RouteAuthInFile, values::IfFilled};
+use super::{
+    Mapping, Place, Read, Reader, rewrite::RewriteInFile, route_auth::RouteAuthInFile, values::IfFilled,
+};
 use crate::{
     model::{
-        AddressLists, AnswerChanges, Concurrency, Destination, HeaderChanges, Route, RouteAuth, RouteFacts,
-        Timeouts,
+        AddressLists, AnswerChanges, Concurrency, Destination, HeaderChanges, PathChange, Route, RouteAuth,
+        RouteFacts, Timeouts,
     },
-    names::{ByteCount, PolicyMode, RouteName, ValueError},
+    names::{ByteCount, PathPrefix, PolicyMode, RouteName, ValueError},
     problem::Position,
 };
 
@@ -62,16 +64,15 @@ impl Read for RouteInFile {
         let matches = keys.required("match");
         let destination = destination(&mut keys);
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
+        let rewrite = keys.or("rewrite", RewriteInFile::default());
         let request_headers = keys.or("request_headers", HeaderChanges::default());
         let response_headers = keys.or("response_headers", AnswerChanges::default());
         let address_lists = address_lists(&mut keys);
         let auth_required = keys.or("auth_required", false);
         let auth: Option<Option<RouteAuthInFile>> = keys.or("auth", None);
         let auth_is_readable = auth.is_some();
-        let (auth, provider_positions) = match auth.flatten() {
-            None => (None, Vec::new()),
-            Some(RouteAuthInFile { auth, provider_positions }) => (Some(auth), provider_positions),
-        };
+        let auth = auth.flatten().map(|read| (Some(read.auth), read.provider_positions));
+        let (auth, provider_positions) = auth.unwrap_or_default();
         let rate_limit = keys.or("rate_limit", None);
         let concurrency = keys.or("concurrency", Concurrency::default());
         let circuit_breaker = keys.or("circuit_breaker", None);
@@ -88,14 +89,14 @@ impl Read for RouteInFile {
             providers: provider_positions,
             max_header_bytes: keys.position_of("max_header_bytes"),
         };
-        keys.finish();
-
+        let path_change = path_change(&mut keys, strip_prefix, rewrite.as_ref());
         let route = || {
             Some(Route {
                 name: name.clone()?,
                 matches: matches?,
                 destination: destination.clone()?,
-                strip_prefix: strip_prefix?.0,
+                path_change: path_change?,
+                host_rewrite: rewrite?.host,
                 request_headers: request_headers?,
                 response_headers: response_headers?,
                 address_lists: address_lists?,
@@ -112,6 +113,9 @@ impl Read for RouteInFile {
             })
         };
         let route = route().filter(|_| auth_is_readable);
+        let route = route.and_then(|route| keys.judged(route.checked()));
+        keys.finish();
+
         let max_header_bytes = max_header_bytes.flatten();
         Some(Self { route, auth, positions, name, destination, auth_required, max_header_bytes })
     }
@@ -141,20 +145,37 @@ impl RouteInFile {
 
 /// Where a route's requests go: exactly one of the keys says it.
 fn destination(keys: &mut Mapping<'_, '_>) -> Option<Destination> {
-    let has_several = keys.has("upstream") && keys.has("backend");
-    let upstream = keys.or("upstream", None);
-    let backend = keys.or("backend", None);
-    if has_several {
-        keys.report("backend", ValueError::SeveralDestinations);
+    const KEYS: [&str; 4] = ["upstream", "backend", "redirect", "respond"];
+    let second = KEYS.into_iter().filter(|key| keys.has(key)).nth(1);
+    let upstream = keys.or("upstream", None).map(|url| url.map(Destination::Upstream));
+    let backend = keys.or("backend", None).map(|name| name.map(Destination::Backend));
+    let redirect = keys.or("redirect", None).map(|redirect| redirect.map(Destination::Redirect));
+    let respond = keys.or("respond", None).map(|answer| answer.map(Destination::Respond));
+    if let Some(second) = second {
+        keys.report(second, ValueError::SeveralDestinations);
         return None;
     }
-    match (upstream?, backend?) {
-        (Some(url), _) => Some(Destination::Upstream(url)),
-        (None, Some(name)) => Some(Destination::Backend(name)),
-        (None, None) => {
-            keys.report("upstream", "missing: a route has one of upstream and backend");
+    let destination = upstream?.or(backend?).or(redirect?).or(respond?);
+    if destination.is_none() {
+        keys.report("upstream", "missing: a route has one of upstream, backend, redirect and respond");
+    }
+    destination
+}
+
+/// What becomes of the path: one of two keys says it.
+fn path_change(
+    keys: &mut Mapping<'_, '_>,
+    strip_prefix: Option<IfFilled<PathPrefix>>,
+    rewrite: Option<&RewriteInFile>,
+) -> Option<PathChange> {
+    match (strip_prefix?.0, rewrite?.path.clone()) {
+        (Some(_), Some(_)) => {
+            keys.report("rewrite", ValueError::PathChangedTwice);
             None
         }
+        (Some(prefix), None) => Some(PathChange::Strip(prefix)),
+        (None, Some(rewrite)) => Some(PathChange::Rewrite(rewrite)),
+        (None, None) => Some(PathChange::None),
     }
 }
 

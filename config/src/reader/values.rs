@@ -1,19 +1,26 @@
 //! Reads single values: texts, numbers, lists of them. The wrong kind of value is told apart here, the wrong value by the
 //! type's own constructor.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU32, str::FromStr as _};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::IpAddr,
+    num::{NonZeroU16, NonZeroU32},
+    str::FromStr as _,
+};
 
 use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
 use crate::{
     model::{
-        BalancePolicy, CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, MaxKeys,
-        RateLimitScope, RedisFailure, Required, TlsVersion,
+        BalancePolicy, CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, HostRewrite,
+        MaxKeys, RateLimitScope, RedisFailure, Required, TlsVersion,
     },
     names::{
-        AddressRange, Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, CheckCount, ClaimValue,
-        CookieName, ExactPath, FilePath, ForwardedHeader, HeaderName, HostPattern, KeyPrefix, ListenAddress,
-        MatchText, MethodName, OriginPattern, PathPrefix, Pattern, Percent, Period, PolicyMode, ProbePath,
-        ProviderName, QueryName, RetryCondition, RetryCount, RouteName, Secret, ServerAddress, Span,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, AnswerStatus, AnswerText, BackendName,
+        ByteCount, CheckCount, ClaimValue, CookieName, ExactPath, FilePath, ForwardedHeader, HeaderName,
+        HostName, HostPattern, KeyPrefix, ListenAddress, MatchText, MediaType, MethodName, OriginPattern,
+        PathPrefix, PathTemplate, Pattern, Percent, Period, PolicyMode, ProbePath, ProviderName, QueryName,
+        RedirectStatus, RetryCondition, RetryCount, RouteName, Scheme, Secret, ServerAddress, Span,
         TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl, ValueError, ValueTemplate, Weight,
         WritableHeader,
     },
@@ -137,6 +144,30 @@ impl Read for NonZeroU32 {
     }
 }
 
+/// Small numbers that are a status or a port.
+macro_rules! read_from_small_number {
+    ($($type:ty: $constructor:expr),+ $(,)?) => {
+        $(impl Read for $type {
+            fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+                let number = whole(place, reader)?;
+                // What no counter can hold is as illegal as zero.
+                reader.take(place, $constructor(u32::try_from(number).unwrap_or(0)))
+            }
+        })+
+    };
+}
+
+read_from_small_number! {
+    RedirectStatus: Self::new,
+    AnswerStatus: Self::new,
+    NonZeroU16: port,
+}
+
+fn port(number: u32) -> Result<NonZeroU16, ValueError> {
+    let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+    port.ok_or(ValueError::OutOfRange { range: "from 1 to 65535" })
+}
+
 impl Read for Weight {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let number = whole(place, reader)?;
@@ -225,6 +256,11 @@ macro_rules! read_from_text {
 read_from_text! {
     RouteName: Self::new,
     PathPrefix: Self::new,
+    PathTemplate: Self::from_str,
+    HostName: Self::from_str,
+    HostRewrite: Self::from_str,
+    MediaType: Self::from_str,
+    Scheme: Self::from_str,
     ExactPath: Self::new,
     ProbePath: Self::new,
     Pattern: Self::from_str,
@@ -299,7 +335,7 @@ macro_rules! read_as_text {
     };
 }
 
-read_as_text!(ClaimValue, MatchText, RetryCondition);
+read_as_text!(AnswerText, ClaimValue, MatchText, RetryCondition);
 
 impl<T: Read> Read for Option<T> {
     /// For values that may be absent. What is there must be readable.

@@ -1,9 +1,13 @@
 //! Any configuration that is legal.
 
+/// Where requests of its routes go.
+mod destination;
+
 use std::{num::NonZeroU32, ops::RangeInclusive};
 
 use proptest::{prelude::*, sample::select};
 
+use self::destination::{any_own_answer, any_rewrite, legal};
 use super::route;
 use crate::{
     model::*,
@@ -276,7 +280,12 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let prefix = || "(/[a-z%~-]{1,6}){1,3}/?".prop_map(|text| PathPrefix::new(&text).unwrap());
     let upstream = "https?://[a-z]{1,8}(:[1-9][0-9]{0,3})?(/[a-z]{1,4})?";
     let upstream = upstream.prop_map(|text| UpstreamUrl::new(&text).unwrap());
-    let target = (any_match(), upstream, prop::option::of(prefix()), any_changes(), any_changes());
+    let strip = prefix().prop_map(PathChange::Strip);
+    let path_change = prop_oneof![Just(PathChange::None), strip, any_rewrite().prop_map(PathChange::Rewrite)];
+    let host = select(vec!["${host}", "a.example"]).prop_map(|text| text.parse().unwrap());
+    let host_rewrite = prop_oneof![Just(HostRewrite::Upstream), host];
+    let upstream = (upstream, prop::option::weighted(0.2, any_own_answer()), path_change, host_rewrite);
+    let target = (any_match(), upstream, any_changes(), any_changes());
     let callers = (any::<bool>(), prop::option::of(any_route_auth()), any_lists());
     let concurrency =
         (any::<u32>(), any_mode()).prop_map(|(max_in_flight, mode)| Concurrency { max_in_flight, mode });
@@ -286,29 +295,33 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let limits = (limits, (any_timeouts(), prop::option::of(any_retry())));
     (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
         move |(
-            (matches, upstream, strip_prefix, request_headers, answer_headers),
+            (matches, (upstream, own_answer, path_change, host_rewrite), request_headers, answer_headers),
             (auth_required, auth, address_lists),
             ((rate_limit, concurrency, circuit_breaker), (timeouts, retry)),
             cors,
             (max_header_bytes, max_body_bytes),
-        )| Route {
-            name: route(&name, "/", "http://h").name,
-            matches,
-            destination: Destination::Upstream(upstream),
-            strip_prefix,
-            request_headers,
-            response_headers: AnswerChanges::new(answer_headers).unwrap(),
-            address_lists,
-            auth_required,
-            auth,
-            rate_limit,
-            concurrency,
-            circuit_breaker,
-            timeouts,
-            retry,
-            cors,
-            max_header_bytes,
-            max_body_bytes,
+        )| {
+            let route = Route {
+                name: route(&name, "/", "http://h").name,
+                matches,
+                destination: Destination::Upstream(upstream),
+                path_change,
+                host_rewrite,
+                request_headers,
+                response_headers: AnswerChanges::new(answer_headers).unwrap(),
+                address_lists,
+                auth_required,
+                auth,
+                rate_limit,
+                concurrency,
+                circuit_breaker,
+                timeouts,
+                retry,
+                cors,
+                max_header_bytes,
+                max_body_bytes,
+            };
+            legal(route, own_answer)
         },
     )
 }

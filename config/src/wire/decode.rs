@@ -9,6 +9,7 @@ mod health;
 mod policy;
 mod rate_limit;
 mod retry;
+mod rewrite;
 mod route;
 mod route_match;
 mod timeouts;

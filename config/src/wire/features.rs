@@ -67,10 +67,14 @@ pub enum Feature {
     Timeouts,
     /// Requests are sent again as routes say.
     Retry,
+    /// Routes are answered by the gateway.
+    OwnAnswers,
+    /// Paths and hosts are rewritten.
+    Rewrite,
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 25] = [
+pub const KNOWN: [Feature; 27] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -96,6 +100,8 @@ pub const KNOWN: [Feature; 25] = [
     Feature::HeaderChanges,
     Feature::Timeouts,
     Feature::Retry,
+    Feature::OwnAnswers,
+    Feature::Rewrite,
 ];
 
 impl Feature {
@@ -128,6 +134,8 @@ impl Feature {
             Self::HeaderChanges => "route.headers",
             Self::Timeouts => "route.timeouts",
             Self::Retry => "route.retry",
+            Self::OwnAnswers => "route.answers",
+            Self::Rewrite => "route.rewrite",
         }
     }
 }
@@ -377,12 +385,20 @@ impl Needs {
             response_headers,
             timeouts,
             retry,
+            redirect,
+            respond,
+            rewrite,
         } = route;
         if let Some(v1::Retry { attempts: _, on: _, budget_percent: _, methods: _ }) = retry {
             self.add(Feature::Retry);
         }
         if let Some(v1::Timeouts { total_us: _, connect_us: _, first_byte_us: _, idle_us: _ }) = timeouts {
             self.add(Feature::Timeouts);
+        }
+        self.own_answers(redirect.as_ref(), respond.as_ref());
+        if let Some(v1::Rewrite { path_rewrite, host: _ }) = rewrite {
+            self.add(Feature::Rewrite);
+            path_rewrite.iter().for_each(path_rewrite_in_full);
         }
         for changes in request_headers.into_iter().chain(response_headers) {
             let v1::HeaderChanges { remove: _, set: _, add: _ } = changes;
@@ -405,6 +421,16 @@ impl Needs {
         if max_body_bytes > 0 {
             self.add(Feature::MaxBodyBytes);
         }
+    }
+
+    fn own_answers(&mut self, redirect: Option<&v1::Redirect>, respond: Option<&v1::FixedAnswer>) {
+        if redirect.is_some() || respond.is_some() {
+            self.add(Feature::OwnAnswers);
+        }
+        if let Some(v1::Redirect { status: _, scheme: _, host: _, port: _, path_rewrite }) = redirect {
+            path_rewrite.iter().for_each(path_rewrite_in_full);
+        }
+        if let Some(v1::FixedAnswer { status: _, body: _, content_type: _ }) = respond {}
     }
 
     fn rate_limit(&mut self, limit: &v1::RateLimit) {
@@ -452,6 +478,15 @@ impl Needs {
     fn cors(&mut self, cors: v1::Cors) {
         let v1::Cors { allow_origins: _, allow_methods: _, allow_headers: _, max_age_us: _, mode } = cors;
         self.policy(Feature::Cors, &mode);
+    }
+}
+
+/// A build that reads a rewrite does all of it.
+fn path_rewrite_in_full(message: &v1::PathRewrite) {
+    use v1::path_rewrite::Rewrite;
+    match &message.rewrite {
+        Some(Rewrite::Regex(v1::RegexRewrite { pattern: _, with: _ })) => {}
+        Some(Rewrite::Path(_) | Rewrite::Prefix(_)) | None => {}
     }
 }
 

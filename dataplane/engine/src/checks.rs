@@ -157,7 +157,8 @@ fn differences(snapshot: &Snapshot, expect: &Expectation, explained: &Explanatio
     let route =
         explained.route.and_then(|index| snapshot.config().route(index)).map(|route| route.name.as_str());
     compare("route", expect.route.as_ref().map(apigw_config::names::RouteName::as_str), route);
-    let status = explained.refusal.map(|(status, _)| status.to_string());
+    let status = explained.refusal.map(|(status, _)| status).or(explained.own_status);
+    let status = status.map(|status| status.to_string());
     compare("status", expect.status.map(|status| status.to_string()).as_deref(), status.as_deref());
     compare("reason", expect.reason.as_deref(), explained.refusal.map(|(_, reason)| reason));
     let target = explained.target.as_deref().filter(|_| explained.refusal.is_none());

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use apigw_config::names::AddressRange;
+use apigw_config::names::{AddressRange, Scheme};
 
 /// Whether a peer's forwarding headers are believed.
 #[must_use]
@@ -36,6 +36,18 @@ pub fn client_address<'a>(
     client
 }
 
+/// How the client asks, as far as a trusted proxy in front of the gateway says: what the last of them wrote.
+#[must_use]
+pub fn client_scheme(
+    (peer, spoken): (IpAddr, Scheme),
+    forwarded_proto: Option<&str>,
+    trusted_proxies: &[AddressRange],
+) -> Scheme {
+    let told = forwarded_proto.filter(|_| is_trusted(peer.to_canonical(), trusted_proxies));
+    let last = told.and_then(|told| told.rsplit(',').next()).map(str::trim);
+    last.and_then(|scheme| scheme.to_ascii_lowercase().parse().ok()).unwrap_or(spoken)
+}
+
 /// An address, with the port that some proxies add.
 fn parse_entry(entry: &str) -> Option<IpAddr> {
     let bracketed = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']'));
@@ -47,6 +59,21 @@ fn parse_entry(entry: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_trusted_proxies_say_how_the_client_asks() {
+        let trusted = ["192.0.2.1".parse().unwrap()];
+        for (peer, told, expected) in [
+            ([192, 0, 2, 1], Some("https"), Scheme::Https),
+            ([192, 0, 2, 1], Some("http, HTTPS"), Scheme::Https),
+            ([192, 0, 2, 1], Some("gopher"), Scheme::Http),
+            ([192, 0, 2, 1], None, Scheme::Http),
+            ([192, 0, 2, 2], Some("https"), Scheme::Http),
+        ] {
+            let found = client_scheme((peer.into(), Scheme::Http), told, &trusted);
+            assert_eq!(found, expected, "{peer:?} {told:?}");
+        }
+    }
 
     fn check(peer: &str, forwarded_for: &[&str], trusted: &[&str], expected: &str) {
         let trusted: Vec<_> = trusted.iter().map(|range| range.parse().unwrap()).collect();

@@ -36,7 +36,7 @@ use crate::{
     rate_limit::{BucketKey, Decision},
     rejection::Rejection,
     routing::Asked,
-    snapshot::Route,
+    snapshot::{Answerer, Route},
     target,
 };
 
@@ -94,8 +94,10 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// Status and reason of the refusal; none: it would be sent upstream.
     pub refusal: Option<(u16, &'static str)>,
-    /// What the upstream would be asked for: path and query. None: there is no route, or no path.
+    /// What the upstream would be asked for: path and query. None: there is no route, no path or no upstream.
     pub target: Option<String>,
+    /// The status that the gateway itself would answer with; none: it would not.
+    pub own_status: Option<u16>,
 }
 
 /// One judgement.
@@ -149,8 +151,17 @@ pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Ex
     };
     steps.check("route", Ok::<_, Rejection>(()), || near_misses::why_it_wins(route.config, &asked));
     steps.of_route(&route, live);
-    let target = target::upstream_target(&question.head.uri, &path, &route);
-    let target = target.ok().and_then(|uri| uri.path_and_query().map(ToString::to_string));
+    let rules = snapshot.settings().server.paths;
+    let target = match route.answerer {
+        Answerer::Backend(backend) => {
+            let uri = &question.head.uri;
+            steps.target(target::upstream_target(uri, &path, &route, backend, snapshot))
+        }
+        Answerer::Gateway(answer) => {
+            steps.own_answer(answer, &route, &path, rules);
+            None
+        }
+    };
     steps.explanation(Some(snapshot.place_of(&route)), near_misses, target)
 }
 

@@ -39,11 +39,15 @@ pub mod circuit_breaker;
 pub mod endpoint;
 /// Which endpoint takes it.
 pub mod balance;
+/// What takes the place of its path.
+mod rewrite;
 /// What the upstream is asked for.
 pub mod target;
+/// What it is answered where no upstream is asked.
+pub mod own_answer;
 /// Which header fields are changed.
 pub mod header_changes;
-/// Where requests are sent that come in clear.
+/// Where clients are sent instead.
 pub mod redirect;
 /// Whether a request is sent once more.
 pub mod retry;

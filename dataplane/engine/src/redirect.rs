@@ -1,8 +1,12 @@
-//! Where a request is sent that should have come in TLS.
+//! Where a client is sent whose request is answered elsewhere, or should have come in TLS.
 
+use apigw_config::{
+    model::{PathRules, Redirect, RouteMatch},
+    names::{HostName, Scheme},
+};
 use http::{HeaderValue, Method, StatusCode, header::HOST};
 
-use crate::{head::RequestHead, path::NormalPath, rejection::Rejection};
+use crate::{head::RequestHead, path::NormalPath, rejection::Rejection, rewrite::rewritten};
 
 /// The port of an https URL that names none (RFC 9110 section 4.2.2).
 const HTTPS_PORT: u16 = 443;
@@ -27,6 +31,53 @@ pub fn to_https(
     Ok((if is_question { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT }, location))
 }
 
+/// Where a route's redirect sends the client of a request that came in this scheme: as a whole, so that nothing has to be
+/// guessed. The path is the one that was judged, and the query goes along.
+///
+/// # Errors
+/// When the request does not say for which host it is, and neither does the route; or when the path that it makes is none.
+pub(crate) fn location(
+    redirect: &Redirect,
+    matches: &RouteMatch,
+    head: &RequestHead,
+    path: &NormalPath<'_>,
+    scheme: Scheme,
+    rules: PathRules,
+) -> Result<HeaderValue, Rejection> {
+    let asked = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let (name, port) = split_port(asked).unwrap_or_default();
+    let host = redirect.host.as_ref().map_or(name, HostName::as_str);
+    if host.is_empty() {
+        return Err(Rejection::Host);
+    }
+    // A scheme that is named stands for its own port, not for the one where the other scheme was spoken.
+    let port = match (redirect.port, redirect.scheme) {
+        (Some(port), _) => Some(port.get()),
+        (None, Some(_)) => None,
+        (None, None) => port,
+    };
+    let scheme = redirect.scheme.unwrap_or(scheme);
+    let path = match &redirect.path {
+        Some(rewrite) => rewritten(rewrite, matches, path, rules)?,
+        None => path.as_str().into(),
+    };
+    let mut location = [scheme.as_str(), "://", host].concat();
+    if let Some(port) = port.filter(|port| *port != scheme.default_port()) {
+        location.extend([":", &port.to_string()]);
+    }
+    location += &path;
+    if let Some(query) = head.uri.query() {
+        location.extend(["?", query]);
+    }
+    HeaderValue::try_from(location).map_err(|_illegal| Rejection::Host)
+}
+
+/// A host and its port, if it has one; none: it is not one.
+fn split_port(host: &str) -> Option<(&str, Option<u16>)> {
+    let name = without_port(host)?;
+    Some((name, host[name.len()..].strip_prefix(':').and_then(|port| port.parse().ok())))
+}
+
 /// The host of `uri-host [ ":" port ]`; none: it is not one. What could be read as a user name is no host.
 fn without_port(host: &str) -> Option<&str> {
     let (name, port) = match host.strip_prefix('[') {
@@ -42,7 +93,7 @@ fn without_port(host: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use apigw_config::model::PathRules;
+    use apigw_config::model::Destination;
     use http::Request;
 
     use super::*;
@@ -66,6 +117,39 @@ mod tests {
         check("HEAD", "a.example:8080", "/", 8443, Ok((301, "https://a.example:8443/")));
         check("POST", "a.example", "/x", 443, Ok((308, "https://a.example/x")));
         check("GET", "[::1]:80", "/", 443, Ok((301, "https://[::1]/")));
+    }
+
+    /// Where a route with this redirect sends who asks a host for `/a/b?c` in clear.
+    fn check_route(redirect: &str, host: &str, expected: Result<&str, Rejection>) {
+        let file = format!("routes: [{{name: a, match: {{path_prefix: /a}}, redirect: {{{redirect}}}}}]");
+        let config = apigw_config::read("test.yaml", file.as_bytes()).unwrap();
+        let route = config.route(0).unwrap();
+        let Destination::Redirect(redirect) = &route.destination else { panic!("{file}") };
+        let request = Request::builder().uri("/a/b?c").header(HOST, host).body(()).unwrap();
+        let head = RequestHead::from(request.into_parts().0);
+        let path = NormalPath::new(head.uri.path(), PathRules::default()).unwrap();
+        let found = location(redirect, &route.matches, &head, &path, Scheme::Http, PathRules::default());
+        let found = found.map(|location| location.to_str().unwrap().to_owned());
+        assert_eq!(found, expected.map(ToOwned::to_owned), "{file} {host}");
+    }
+
+    #[test]
+    fn what_a_route_does_not_name_is_as_it_was_asked_for() {
+        check_route("path: /x", "h:8080", Ok("http://h:8080/x?c"));
+        check_route("path: /x", "h:80", Ok("http://h/x?c"));
+        check_route("prefix: /x", "[::1]:8080", Ok("http://[::1]:8080/x/b?c"));
+        check_route("regex: '/(.)/(.)', with: '/${2}/${1}'", "h", Ok("http://h/b/a?c"));
+        check_route("host: o.example", "h:8080", Ok("http://o.example:8080/a/b?c"));
+        check_route("scheme: https", "h:8080", Ok("https://h/a/b?c"));
+        check_route("scheme: https, port: 8443", "h:8080", Ok("https://h:8443/a/b?c"));
+        check_route("port: 80", "h:8080", Ok("http://h/a/b?c"));
+        check_route("scheme: http, port: 443", "h", Ok("http://h:443/a/b?c"));
+    }
+
+    #[test]
+    fn nobody_is_sent_to_what_is_no_host() {
+        check_route("path: /x", "a:b", Err(Rejection::Host));
+        check_route("host: o.example", "a:b", Ok("http://o.example/a/b?c"));
     }
 
     #[test]

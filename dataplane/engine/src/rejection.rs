@@ -54,6 +54,9 @@ pub enum Rejection {
     /// The path has no single meaning.
     #[error("{0}")]
     Path(#[from] PathError),
+    /// What the route's rewriting makes of the path has no single meaning, or would leave the place that it names.
+    #[error("what the route makes of the path is none that could be asked for")]
+    RewrittenPath,
     /// The client's address may not.
     #[error("{0}")]
     Address(#[from] AddressRefusal),
@@ -234,6 +237,7 @@ impl Rejection {
             Self::StreamProtocol => (Status::NOT_IMPLEMENTED, "protocol_unknown", "not_implemented"),
             Self::Host => (Status::BAD_REQUEST, "bad_host", "bad_host"),
             Self::Path(error) => (Status::BAD_REQUEST, error.reason(), "bad_path"),
+            Self::RewrittenPath => (Status::BAD_REQUEST, "path_rewritten", "bad_path"),
             Self::Address(refusal) => (Status::FORBIDDEN, refusal.reason(), "forbidden"),
             Self::NoRoute => (Status::NOT_FOUND, "no_route", "no_route"),
             Self::Cors(refusal) => (Status::FORBIDDEN, refusal.reason(), "forbidden"),

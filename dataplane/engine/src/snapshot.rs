@@ -24,6 +24,7 @@ pub use self::{
 use crate::{
     access::{VouchedHeaders, VouchedTally},
     jwt::providers::Providers,
+    own_answer::OwnAnswer,
     path::NormalPath,
     policies::{AddressPolicy, Policies},
     routing::{Asked, RouteTable, Shadowed},
@@ -98,6 +99,8 @@ enum Destination {
     Url(Arc<Backend>),
     /// One that has a name, where it lies: what lies there may change while the route stays as it is.
     Backend(Slot),
+    /// Nobody.
+    Own(OwnAnswer),
 }
 
 /// The backends that have names.
@@ -155,10 +158,30 @@ pub struct Route<'a> {
     pub config: &'a model::Route,
     /// Identity of its state.
     pub id: RouteId,
-    /// Where its requests go.
-    pub backend: &'a Arc<Backend>,
+    /// Who answers its requests.
+    pub answerer: Answerer<'a>,
     /// By what its requests are judged.
     pub policies: &'a Policies,
+}
+
+/// Who answers the requests of a route.
+#[derive(Debug, Clone, Copy)]
+pub enum Answerer<'a> {
+    /// An endpoint of a backend.
+    Backend(&'a Arc<Backend>),
+    /// The gateway itself.
+    Gateway(&'a OwnAnswer),
+}
+
+impl<'a> Route<'a> {
+    /// Where its requests go; none: the gateway answers them.
+    #[must_use]
+    pub fn backend(&self) -> Option<&'a Arc<Backend>> {
+        match self.answerer {
+            Answerer::Backend(backend) => Some(backend),
+            Answerer::Gateway(_) => None,
+        }
+    }
 }
 
 impl Snapshot {
@@ -229,11 +252,12 @@ impl Snapshot {
     #[must_use]
     pub fn route_at(&self, slot: Slot) -> Route<'_> {
         let CompiledRoute { config, id, destination, policies, .. } = &**self.routes.at(slot);
-        let backend = match destination {
-            Destination::Url(backend) => backend,
-            Destination::Backend(slot) => self.backends.backends.at(*slot),
+        let answerer = match destination {
+            Destination::Url(backend) => Answerer::Backend(backend),
+            Destination::Backend(slot) => Answerer::Backend(self.backends.backends.at(*slot)),
+            Destination::Own(answer) => Answerer::Gateway(answer),
         };
-        Route { slot, config, id: *id, backend, policies }
+        Route { slot, config, id: *id, answerer, policies }
     }
 
     /// The place of a route of this snapshot in the configuration.
@@ -347,12 +371,12 @@ mod tests {
             assert_eq!(route(&second, path).id, route(&first, path).id, "{path}");
         }
         assert_eq!(
-            route(&second, "/b").backend.endpoints()[0].upstream.id,
-            route(&first, "/b").backend.endpoints()[0].upstream.id
+            route(&second, "/b").backend().unwrap().endpoints()[0].upstream.id,
+            route(&first, "/b").backend().unwrap().endpoints()[0].upstream.id
         );
         assert_eq!(
-            route(&second, "/a").backend.endpoints()[0].upstream.id,
-            route(&first, "/b").backend.endpoints()[0].upstream.id
+            route(&second, "/a").backend().unwrap().endpoints()[0].upstream.id,
+            route(&first, "/b").backend().unwrap().endpoints()[0].upstream.id
         );
         assert_ne!(route(&second, "/new").id, route(&first, "/a").id);
     }
@@ -364,8 +388,8 @@ mod tests {
         let again = snapshot(&[("a", "http://h:1")], Some(&without)).unwrap();
         assert_ne!(route(&again, "/a").id, route(&first, "/a").id);
         assert_ne!(
-            route(&again, "/a").backend.endpoints()[0].upstream.id,
-            route(&first, "/a").backend.endpoints()[0].upstream.id
+            route(&again, "/a").backend().unwrap().endpoints()[0].upstream.id,
+            route(&first, "/a").backend().unwrap().endpoints()[0].upstream.id
         );
     }
 
@@ -394,8 +418,8 @@ mod tests {
     fn schemes_tell_upstreams_apart() {
         let snapshot = snapshot(&[("a", "http://h:1"), ("b", "https://h:1")], None).unwrap();
         assert_ne!(
-            route(&snapshot, "/a").backend.endpoints()[0].upstream.id,
-            route(&snapshot, "/b").backend.endpoints()[0].upstream.id
+            route(&snapshot, "/a").backend().unwrap().endpoints()[0].upstream.id,
+            route(&snapshot, "/b").backend().unwrap().endpoints()[0].upstream.id
         );
     }
 }

@@ -1,19 +1,30 @@
 //! What path an upstream is asked for.
 
-use apigw_config::names::PathPrefix;
+use apigw_config::model::{PathChange, PathRules, Route};
 use bytes::Bytes;
 use http::{Uri, uri::PathAndQuery};
 
-use crate::{path::NormalPath, rejection::Rejection, snapshot::Route};
+use crate::{
+    path::NormalPath,
+    rejection::Rejection,
+    rewrite::{rewritten, strip},
+    snapshot::{self, Backend, Snapshot},
+};
 
-/// The target an upstream is asked for, in origin form (RFC 9112 section 3.2.1); the query is not looked at.
+/// The target an upstream is asked for, in origin form (RFC 9112 section 3.2.1), beneath its base path; the query is not
+/// looked at.
 ///
 /// # Errors
-/// When escapes or the base path have made it longer than a target can be.
-pub fn upstream_target(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>) -> Result<Uri, Rejection> {
-    let base_path = route.backend.base_path();
-    let rewritten = rewritten_path(path.as_str(), route.config.strip_prefix.as_ref(), base_path);
-    let changed = match rewritten {
+/// When escapes, a rewrite or the base path have made it longer than a target can be, or a rewrite has made it none.
+pub fn upstream_target(
+    received: &Uri,
+    path: &NormalPath<'_>,
+    route: &snapshot::Route<'_>,
+    backend: &Backend,
+    snapshot: &Snapshot,
+) -> Result<Uri, Rejection> {
+    let rules = snapshot.settings().server.paths;
+    let changed = match changed_path(path, route.config, backend.base_path(), rules)? {
         Some(path) => path,
         None if path.is_as_received() && received.authority().is_none() => return Ok(received.clone()),
         None => path.as_str().to_owned(),
@@ -30,40 +41,47 @@ pub fn upstream_target(received: &Uri, path: &NormalPath<'_>, route: &Route<'_>)
 
 /// The path of a request after the route's own changes.
 ///
-/// `path` is normalised. The prefix is removed on a segment border only, what is left never becomes empty, and the
-/// upstream's base path (without a final slash) is put in front.
+/// A prefix is removed on a segment border only, what is left never becomes empty, and the upstream's base path (without a
+/// final slash) is put in front.
 ///
 /// None: the path is sent as it is.
-fn rewritten_path(path: &str, strip_prefix: Option<&PathPrefix>, base_path: &str) -> Option<String> {
-    let stripped = strip_prefix.and_then(|prefix| strip(path, prefix));
-    if stripped.is_none() && base_path.is_empty() {
-        return None;
-    }
-    let rest = match stripped.unwrap_or(path) {
-        "" => "/",
-        rest => rest,
+fn changed_path(
+    path: &NormalPath<'_>,
+    route: &Route,
+    base_path: &str,
+    rules: PathRules,
+) -> Result<Option<String>, Rejection> {
+    let rest = match &route.path_change {
+        PathChange::None if base_path.is_empty() => return Ok(None),
+        PathChange::None => path.as_str().into(),
+        PathChange::Strip(prefix) => match strip(path.as_str(), prefix) {
+            None if base_path.is_empty() => return Ok(None),
+            None => path.as_str().into(),
+            Some("") => "/".into(),
+            Some(rest) => rest.into(),
+        },
+        PathChange::Rewrite(rewrite) => rewritten(rewrite, &route.matches, path, rules)?,
     };
-    Some([base_path, rest].concat())
-}
-
-/// What follows the prefix: empty or beginning with one slash, since two begin an authority for some (RFC 3986 section 4.2). None:
-/// the path does not begin with the prefix.
-fn strip<'a>(path: &'a str, prefix: &PathPrefix) -> Option<&'a str> {
-    let prefix = prefix.as_str();
-    let rest = path.strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix))?;
-    let further = rest.trim_start_matches('/').len();
-    let rest = &rest[rest.len().saturating_sub(further + 1)..];
-    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    Ok(Some([base_path, &rest].concat()))
 }
 
 #[cfg(test)]
 mod tests {
+    use apigw_config::names::{PathPrefix, RouteName, UpstreamUrl};
+
     use super::*;
 
     fn check(path: &str, strip_prefix: &str, base_path: &str, expected: Option<&str>) {
-        let strip_prefix = (!strip_prefix.is_empty()).then(|| PathPrefix::new(strip_prefix).unwrap());
-        let rewritten = rewritten_path(path, strip_prefix.as_ref(), base_path);
-        assert_eq!(rewritten.as_deref(), expected, "{path} - {strip_prefix:?} + {base_path}");
+        let name = RouteName::new("a").unwrap();
+        let upstream = UpstreamUrl::new("http://h").unwrap();
+        let mut route = Route::new(name, PathPrefix::new("/").unwrap(), upstream);
+        if !strip_prefix.is_empty() {
+            route.path_change = PathChange::Strip(PathPrefix::new(strip_prefix).unwrap());
+        }
+        let rules = PathRules { merge_slashes: false, ..PathRules::default() };
+        let path = NormalPath::new(path, rules).unwrap();
+        let changed = changed_path(&path, &route, base_path, rules).unwrap();
+        assert_eq!(changed.as_deref(), expected, "{path} - {strip_prefix:?} + {base_path}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl FailedAttempt {
 /// What the last attempt came to.
 pub(super) async fn send(
     sender: Sender<'_>,
-    route: &Route<'_>,
+    (route, backend): (&Route<'_>, &Backend),
     record: &mut Record,
     endpoint: &Endpoint,
     head: &mut RequestHead,
@@ -60,7 +60,7 @@ pub(super) async fn send(
     match &route.policies.retry {
         None => sender.send(record.dialect(), &endpoint.upstream, head, body).await,
         Some(rules) => {
-            let attempts = Attempts { sender, rules, backend: route.backend };
+            let attempts = Attempts { sender, rules, backend };
             // On the heap, so that requests that are sent once do not carry the room for it.
             Box::pin(attempts.send(record, endpoint, head, body)).await
         }

@@ -47,6 +47,13 @@ pub(crate) async fn admit(
     Ok(caller)
 }
 
+/// Tells the upstream what the route says of a caller who is known.
+pub(super) fn tell_claims(policies: &Policies, caller: Option<&Verified>, headers: &mut Fields) {
+    if let (Some(access), Some(caller)) = (&policies.access, caller) {
+        access.rules().forward(caller.claims(), headers);
+    }
+}
+
 async fn identify(
     worker: &Worker,
     view: &View,

@@ -1,11 +1,15 @@
 //! Header fields that stop at the gateway, and those it writes, in both directions.
 
-use std::{net::IpAddr, rc::Rc};
+use std::{borrow::Cow, net::IpAddr, rc::Rc};
 
-use apigw_config::names::{AddressRange, Scheme};
+use apigw_config::{
+    model::HostRewrite,
+    names::{AddressRange, Scheme},
+};
 use apigw_engine::{
     client,
     fields::Fields,
+    snapshot::Upstream,
     spelling::{are_alike, folded},
 };
 use http::{
@@ -23,7 +27,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -198,6 +202,22 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         CONNECTION | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION | TE | TRANSFER_ENCODING | UPGRADE
     );
     is_standard || *name == KEEP_ALIVE || *name == PROXY_CONNECTION
+}
+
+/// What host an upstream is asked for; where the client named none, the upstream's own.
+pub(crate) fn host<'h>(
+    rewrite: &'h HostRewrite,
+    upstream: &'h Upstream,
+    headers: &Fields,
+) -> Cow<'h, HeaderValue> {
+    match rewrite {
+        HostRewrite::Upstream => Cow::Borrowed(&upstream.authority),
+        HostRewrite::AsReceived => match headers.get(HOST) {
+            Some(host) => Cow::Owned(host.clone()),
+            None => Cow::Borrowed(&upstream.authority),
+        },
+        HostRewrite::Name(host) => Cow::Borrowed(host.as_http()),
+    }
 }
 
 /// Turns the header fields a client sent into those its upstream is to see.

@@ -381,7 +381,7 @@ impl Record {
 
     /// The name of the route's backend; empty where it has none, or there is no route.
     fn backend_name(&self) -> &str {
-        let backend = self.route.and_then(|slot| self.view.snapshot().route_at(slot).backend.name());
+        let backend = self.route.and_then(|slot| self.view.snapshot().route_at(slot).backend()?.name());
         backend.map_or("", BackendName::as_str)
     }
 

@@ -52,6 +52,7 @@ struct SourceView {
 struct OutcomeView {
     /// Null where it would be sent upstream.
     status: Option<u32>,
+    /// Null where it would not be refused.
     reason: Option<String>,
 }
 
@@ -91,9 +92,9 @@ impl From<v1::ExplainResponse> for ExplainView {
 }
 
 impl ExplainView {
-    /// Whether it would get no further than the gateway.
+    /// Whether it would not get what it asks for.
     pub(crate) fn is_refused(&self) -> bool {
-        self.upstream.is_none()
+        self.outcome.reason.is_some()
     }
 }
 
@@ -136,9 +137,11 @@ impl Table for ExplainView {
             writeln!(text, "{arguments}").expect("a string takes any text");
         };
         match (&self.outcome, &self.upstream) {
-            (OutcomeView { status: Some(status), reason }, _) => {
-                let reason = reason.as_deref().unwrap_or_default();
+            (OutcomeView { status: Some(status), reason: Some(reason) }, _) => {
                 line(format_args!("refused with {status}, reason {}", printable(reason)));
+            }
+            (OutcomeView { status: Some(status), reason: None }, _) => {
+                line(format_args!("answered with {status} by the gateway"));
             }
             (_, Some(UpstreamView { backend: Some(backend), path, .. })) => {
                 line(format_args!("sent to backend {} as {}", printable(backend), printable(path)));

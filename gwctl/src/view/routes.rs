@@ -1,6 +1,8 @@
 //! `gwctl routes`: the array that the Go model's `/-/routes` answers.
 
-use apigw_config::json::{CircuitBreakerJson, RateLimitJson, RouteJson, RouteMatchJson};
+use apigw_config::json::{
+    CircuitBreakerJson, PathRewriteJson, RateLimitJson, RedirectJson, RouteJson, RouteMatchJson,
+};
 use apigw_proto::v1;
 use serde::Serialize;
 
@@ -20,22 +22,14 @@ impl From<Vec<v1::Route>> for RoutesView {
 
 impl Table for RoutesView {
     fn table(&self, style: Style) -> String {
-        let mut grid = Grid::new([
-            "NAME",
-            "MATCH",
-            "UPSTREAM",
-            "STRIPPED",
-            "AUTH",
-            "RATE LIMIT",
-            "IN FLIGHT",
-            "BREAKER",
-        ]);
+        let mut grid =
+            Grid::new(["NAME", "MATCH", "DESTINATION", "PATH", "AUTH", "RATE LIMIT", "IN FLIGHT", "BREAKER"]);
         for route in &self.0 {
             grid.push([
                 route.name.as_str().into(),
                 requests(route).as_str().into(),
-                if route.backend.is_empty() { &*route.upstream } else { &*route.backend }.into(),
-                Cell::optional(Some(route.strip_prefix.as_str()).filter(|prefix| !prefix.is_empty())),
+                destination(route).into(),
+                Cell::optional(path_change(route)),
                 if route.auth_required { "required" } else { "-" }.into(),
                 Cell::optional(rate_limit(&route.rate_limit)),
                 match route.concurrency.max_in_flight {
@@ -47,6 +41,37 @@ impl Table for RoutesView {
         }
         grid.render(style)
     }
+}
+
+/// Who answers a route's requests.
+fn destination(route: &RouteJson) -> String {
+    if let Some(RedirectJson { status, scheme, host, port, path_rewrite }) = &route.redirect {
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+        let path = rewritten(path_rewrite).unwrap_or_default();
+        return format!("{status} to {scheme}{host}{port}{path}");
+    }
+    match &route.respond {
+        Some(answer) => format!("answers {}", answer.status),
+        None if route.backend.is_empty() => route.upstream.clone(),
+        None => route.backend.clone(),
+    }
+}
+
+/// What becomes of the path before a request is sent; none: nothing.
+fn path_change(route: &RouteJson) -> Option<String> {
+    let rewrite = route.rewrite.as_ref().and_then(|rewrite| rewritten(&rewrite.path_rewrite));
+    rewrite.or_else(|| {
+        Some(&route.strip_prefix).filter(|prefix| !prefix.is_empty()).map(|prefix| format!("-{prefix}"))
+    })
+}
+
+/// `/all/of/it`, `/prefix...`, `regex -> with`; none: the path is not rewritten.
+fn rewritten(rewrite: &PathRewriteJson) -> Option<String> {
+    let PathRewriteJson { path, prefix, regex, with } = rewrite;
+    let prefix = prefix.as_ref().map(|prefix| format!("{prefix}..."));
+    let regex = regex.as_ref().zip(with.as_ref()).map(|(regex, with)| format!("{regex} -> {with}"));
+    path.clone().or(prefix).or(regex)
 }
 
 /// Which requests a route serves, in the order in which it is chosen: host and path, method, header fields, parameters.

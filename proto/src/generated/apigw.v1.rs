@@ -248,7 +248,7 @@ pub struct Route {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub path_prefix: ::prost::alloc::string::String,
-    /// A URL; empty where a backend is named.
+    /// A URL. Of this, `backend`, `redirect` and `respond` exactly one is there.
     #[prost(string, tag = "3")]
     pub upstream: ::prost::alloc::string::String,
     /// Empty: nothing is stripped.
@@ -276,7 +276,7 @@ pub struct Route {
     pub max_header_bytes: u64,
     #[prost(uint64, tag = "13")]
     pub max_body_bytes: u64,
-    /// The name of a backend; empty where a URL is named.
+    /// The name of a backend; empty where none is named.
     #[prost(string, tag = "20")]
     pub backend: ::prost::alloc::string::String,
     /// Absent: every request with a path under `path_prefix`.
@@ -293,6 +293,14 @@ pub struct Route {
     /// Absent: nothing is sent again but what an upstream has not looked at.
     #[prost(message, optional, tag = "61")]
     pub retry: ::core::option::Option<Retry>,
+    /// Answers of the gateway's own.
+    #[prost(message, optional, tag = "80")]
+    pub redirect: ::core::option::Option<Redirect>,
+    #[prost(message, optional, tag = "81")]
+    pub respond: ::core::option::Option<FixedAnswer>,
+    /// Absent: neither path nor host is changed beyond `strip_prefix`.
+    #[prost(message, optional, tag = "82")]
+    pub rewrite: ::core::option::Option<Rewrite>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Retry {
@@ -319,6 +327,73 @@ pub struct Timeouts {
     pub first_byte_us: u64,
     #[prost(uint64, tag = "4")]
     pub idle_us: u64,
+}
+/// Where clients are sent. What is absent is as in the request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    #[prost(uint32, tag = "1")]
+    pub status: u32,
+    /// "http" or "https"; empty: absent.
+    #[prost(string, tag = "2")]
+    pub scheme: ::prost::alloc::string::String,
+    /// Empty: absent.
+    #[prost(string, tag = "3")]
+    pub host: ::prost::alloc::string::String,
+    /// 0: that of the scheme, where it is there; else that of the request.
+    #[prost(uint32, tag = "4")]
+    pub port: u32,
+    #[prost(message, optional, tag = "5")]
+    pub path_rewrite: ::core::option::Option<PathRewrite>,
+}
+/// What clients are told.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FixedAnswer {
+    /// From 200 to 599.
+    #[prost(uint32, tag = "1")]
+    pub status: u32,
+    #[prost(string, tag = "2")]
+    pub body: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub content_type: ::prost::alloc::string::String,
+}
+/// What becomes of a request before it is sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rewrite {
+    #[prost(message, optional, tag = "1")]
+    pub path_rewrite: ::core::option::Option<PathRewrite>,
+    /// "${host}": that of the request; empty: that of the upstream.
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+}
+/// Another path in the place of a request's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathRewrite {
+    #[prost(oneof = "path_rewrite::Rewrite", tags = "1, 2, 3")]
+    pub rewrite: ::core::option::Option<path_rewrite::Rewrite>,
+}
+/// Nested message and enum types in `PathRewrite`.
+pub mod path_rewrite {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Rewrite {
+        /// All of it.
+        #[prost(string, tag = "1")]
+        Path(::prost::alloc::string::String),
+        /// What the route's path or prefix names.
+        #[prost(string, tag = "2")]
+        Prefix(::prost::alloc::string::String),
+        #[prost(message, tag = "3")]
+        Regex(super::RegexRewrite),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegexRewrite {
+    /// What all of the path must match.
+    #[prost(string, tag = "1")]
+    pub pattern: ::prost::alloc::string::String,
+    /// Where "${1}" and "${name}" stand for groups.
+    #[prost(string, tag = "2")]
+    pub with: ::prost::alloc::string::String,
 }
 /// Endpoints that do the same work. The resource's name is the backend's.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -187,6 +187,7 @@ fn a_route_goes_to_one_place_that_is_there() {
     let told = problems(&format!("{faulty}{USER}"));
     assert_eq!(told, ["g.yaml:1:33 backends[0].endpoints: at least one endpoint is needed"]);
     let both = USER.replace("backend: b", "backend: b, upstream: 'http://h'");
-    let several = "g.yaml:1:54 routes[0].backend: a route has exactly one of upstream and backend";
+    let several =
+        "g.yaml:1:54 routes[0].backend: a route has exactly one of upstream, backend, redirect and respond";
     assert_eq!(problems(&both), [several]);
 }

@@ -3,9 +3,9 @@
 use super::{EXAMPLE, legal};
 use crate::{
     model::{
-        Auth, Concurrency, Destination, GatewayConfig, MaxKeys, Provider, ProviderKind, RateLimitBackend,
-        RateLimitScope, RedisBackend, RedisCredentials, RedisFailure, RedisServers, RedisTransport, Route,
-        Settings,
+        Auth, Concurrency, Destination, GatewayConfig, MaxKeys, PathChange, Provider, ProviderKind,
+        RateLimitBackend, RateLimitScope, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
+        RedisTransport, Route, Settings,
     },
     names::{Algorithm, KeyPrefix, PathPrefix, Period, PolicyMode, Secret, ServerAddress, Span},
     samples,
@@ -60,7 +60,7 @@ fn what_is_absent_or_null_has_its_default() {
 
     let Destination::Upstream(url) = &route.destination else { panic!("it is a URL") };
     assert_eq!(route, &Route::new(route.name.clone(), PathPrefix::new("/").unwrap(), url.clone()));
-    assert_eq!((route.auth_required, &route.strip_prefix), (false, &None));
+    assert_eq!((route.auth_required, &route.path_change), (false, &PathChange::None));
     assert_eq!(route.concurrency, Concurrency { max_in_flight: 0, mode: PolicyMode::Enforce });
     assert_eq!((&route.rate_limit, &route.circuit_breaker), (&None, &None));
 }
@@ -146,5 +146,5 @@ fn disabled_policies_may_be_empty() {
     let limit = route.rate_limit.as_ref().unwrap();
     assert_eq!((limit.is_enabled(), limit.requests_per_second(), limit.scope()), (false, 0.5, None));
     assert!(!route.circuit_breaker.unwrap().is_enabled());
-    assert_eq!(route.strip_prefix, None);
+    assert_eq!(route.path_change, PathChange::None);
 }

@@ -8,11 +8,12 @@ use super::{
     header_changes::{answer_changes, header_changes},
     policy::{circuit_breaker, concurrency, cors, rate_limit},
     retry::retry,
+    rewrite::{fixed_answer, redirect, rewrite},
     route_match::route_match,
     timeouts::timeouts,
 };
 use crate::{
-    model::{Destination, Route},
+    model::{Destination, PathChange, PolicyError, Route},
     names::{BackendName, ByteCount, PathPrefix, RouteName, UpstreamUrl, ValueError},
     problem::{KeyPath, Problem, Problems},
 };
@@ -33,14 +34,14 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let name = fields.take("name", RouteName::new(&message.name));
     let criteria = message.route_match.as_ref();
     let matches = route_match(&message.path_prefix, criteria, &at.key("match"), fields.problems);
-    let destination = match (message.upstream.as_str(), message.backend.as_str()) {
-        (url, "") => fields.take("upstream", UpstreamUrl::new(url)).map(Destination::Upstream),
-        ("", name) => fields.take("backend", BackendName::new(name)).map(Destination::Backend),
-        _ => fields.take("backend", Err(ValueError::SeveralDestinations)),
-    };
-    let strip_prefix = match message.strip_prefix.as_str() {
-        "" => Some(None),
-        text => fields.take("strip_prefix", PathPrefix::new(text)).map(Some),
+    let destination = destination(message, &mut fields);
+    let rewrite = section(&mut fields, "rewrite", message.rewrite.as_ref(), rewrite);
+    let (path_rewrite, host_rewrite) = rewrite.map(Option::unwrap_or_default).ok().unzip();
+    let path_change = match (message.strip_prefix.as_str(), path_rewrite.flatten()) {
+        ("", None) => Some(PathChange::None),
+        ("", Some(rewrite)) => Some(PathChange::Rewrite(rewrite)),
+        (text, None) => fields.take("strip_prefix", PathPrefix::new(text)).map(PathChange::Strip),
+        _ => fields.take("rewrite", Err(ValueError::PathChangedTwice)),
     };
     let changes = message.request_headers.as_ref();
     let request_headers = section(&mut fields, "request_headers", changes, header_changes);
@@ -57,11 +58,12 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let cors = section(&mut fields, "cors", message.cors.as_ref(), cors);
     let max_header_bytes = own_bytes(&mut fields, "max_header_bytes", message.max_header_bytes);
     let max_body_bytes = own_bytes(&mut fields, "max_body_bytes", message.max_body_bytes);
-    Some(Route {
+    let route = Route {
         name: name?,
         matches: matches?,
         destination: destination?,
-        strip_prefix: strip_prefix?,
+        path_change: path_change?,
+        host_rewrite: host_rewrite?,
         request_headers: request_headers.ok()?.unwrap_or_default(),
         response_headers: response_headers.ok()?.unwrap_or_default(),
         address_lists: address_lists?,
@@ -75,7 +77,32 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         cors: cors.ok()?,
         max_header_bytes: max_header_bytes.ok()?,
         max_body_bytes: max_body_bytes.ok()?,
-    })
+    };
+    let mut fields = Fields { at: *at, problems };
+    let errors = match route.checked() {
+        Ok(route) => return Some(route),
+        Err(errors) => errors,
+    };
+    for PolicyError { key, error } in errors {
+        fields.take::<()>(key, Err(error));
+    }
+    None
+}
+
+/// Where the route's requests go: exactly one of the fields says it.
+fn destination(message: &v1::Route, fields: &mut Fields<'_, '_>) -> Option<Destination> {
+    let at = fields.at;
+    match (message.upstream.as_str(), message.backend.as_str(), &message.redirect, &message.respond) {
+        ("", "", Some(message), None) => {
+            redirect(message, &at.key("redirect"), fields.problems).map(Destination::Redirect)
+        }
+        ("", "", None, Some(message)) => {
+            fixed_answer(message, &at.key("respond"), fields.problems).map(Destination::Respond)
+        }
+        (url, "", None, None) => fields.take("upstream", UpstreamUrl::new(url)).map(Destination::Upstream),
+        ("", name, None, None) => fields.take("backend", BackendName::new(name)).map(Destination::Backend),
+        _ => fields.take("backend", Err(ValueError::SeveralDestinations)),
+    }
 }
 
 /// A value could not be read; the problems say why.

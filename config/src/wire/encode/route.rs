@@ -2,27 +2,24 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use apigw_proto::v1::{self, field_match};
+use apigw_proto::v1::{self, field_match, path_rewrite};
 
 use super::{address_lists, mode};
 use crate::{
     model::{
-        CircuitBreaker, Cors, Destination, FailureRate, FieldMatch, HeaderChanges, PathMatch, RateLimit,
-        Retry, Route, RouteAuth, RouteMatch, Timeouts, ValueMatch,
+        CircuitBreaker, Cors, Destination, FailureRate, FieldMatch, FixedAnswer, HeaderChanges, PathChange,
+        PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route, RouteAuth, RouteMatch, Timeouts,
+        ValueMatch,
     },
     names::{
-        ByteCount, HeaderName, MethodName, OriginPattern, PathPrefix, Period, ProviderName, TokenScope,
+        ByteCount, HeaderName, HostName, MethodName, OriginPattern, Period, ProviderName, Scheme, TokenScope,
         ValueTemplate, WritableHeader,
     },
 };
 
 impl From<&Route> for v1::Route {
     fn from(route: &Route) -> Self {
-        let (upstream, backend) = match &route.destination {
-            Destination::Upstream(url) => (url.as_str().into(), String::new()),
-            Destination::Backend(name) => (String::new(), name.to_string()),
-        };
-        Self {
+        let mut message = Self {
             name: route.name.to_string(),
             path_prefix: match &route.matches.path {
                 PathMatch::Prefix(prefix) => prefix.to_string(),
@@ -31,9 +28,11 @@ impl From<&Route> for v1::Route {
             request_headers: header_changes(&route.request_headers),
             response_headers: header_changes(route.response_headers.as_changes()),
             route_match: route_match(&route.matches),
-            upstream,
-            backend,
-            strip_prefix: route.strip_prefix.as_ref().map_or("", PathPrefix::as_str).into(),
+            strip_prefix: match &route.path_change {
+                PathChange::Strip(prefix) => prefix.to_string(),
+                PathChange::None | PathChange::Rewrite(_) => String::new(),
+            },
+            rewrite: rewrite(route),
             auth_required: route.auth_required,
             rate_limit: route.rate_limit.as_ref().map(Into::into),
             concurrency: Some(v1::Concurrency {
@@ -48,6 +47,26 @@ impl From<&Route> for v1::Route {
             cors: route.cors.as_ref().map(Into::into),
             max_header_bytes: route.max_header_bytes.map_or(0, ByteCount::get),
             max_body_bytes: route.max_body_bytes.map_or(0, ByteCount::get),
+            ..Self::default()
+        };
+        match &route.destination {
+            Destination::Upstream(url) => message.upstream = url.as_str().into(),
+            Destination::Backend(name) => message.backend = name.to_string(),
+            Destination::Redirect(redirect) => message.redirect = Some(redirect.into()),
+            Destination::Respond(answer) => message.respond = Some(answer.into()),
+        }
+        message
+    }
+}
+
+impl From<&Redirect> for v1::Redirect {
+    fn from(Redirect { status, scheme, host, port, path }: &Redirect) -> Self {
+        Self {
+            status: status.as_http().as_u16().into(),
+            scheme: scheme.map(Scheme::as_str).unwrap_or_default().into(),
+            host: host.as_ref().map_or("", HostName::as_str).into(),
+            port: port.map_or(0, |port| port.get().into()),
+            path_rewrite: path.as_ref().map(Into::into),
         }
     }
 }
@@ -62,6 +81,40 @@ fn timeouts(timeouts: &Timeouts) -> Option<v1::Timeouts> {
         first_byte_us: micros(first_byte),
         idle_us: micros(idle),
     })
+}
+
+impl From<&FixedAnswer> for v1::FixedAnswer {
+    fn from(answer: &FixedAnswer) -> Self {
+        Self {
+            status: answer.status().as_http().as_u16().into(),
+            body: answer.body().to_string(),
+            content_type: answer.content_type().as_str().into(),
+        }
+    }
+}
+
+impl From<&PathRewrite> for v1::PathRewrite {
+    fn from(rewrite: &PathRewrite) -> Self {
+        let rewrite = match rewrite {
+            PathRewrite::Full(path) => path_rewrite::Rewrite::Path(path.to_string()),
+            PathRewrite::Prefix(prefix) => path_rewrite::Rewrite::Prefix(prefix.to_string()),
+            PathRewrite::Regex(regex) => path_rewrite::Rewrite::Regex(v1::RegexRewrite {
+                pattern: regex.pattern().to_string(),
+                with: regex.with().to_string(),
+            }),
+        };
+        Self { rewrite: Some(rewrite) }
+    }
+}
+
+/// What `strip_prefix` does not say; none: nothing.
+fn rewrite(route: &Route) -> Option<v1::Rewrite> {
+    let path_rewrite = match &route.path_change {
+        PathChange::Rewrite(rewrite) => Some(rewrite.into()),
+        PathChange::None | PathChange::Strip(_) => None,
+    };
+    let message = v1::Rewrite { path_rewrite, host: route.host_rewrite.as_str().into() };
+    (message != v1::Rewrite::default()).then_some(message)
 }
 
 /// None: nothing is changed.

@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 18] = [
+    let cases: [(&str, &str, &[&str]); 19] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("", "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: user }", &["rate_limit"]),
@@ -57,11 +57,20 @@ fn each_policy_requires_its_feature() {
         ("", "  response_headers: { set: { x-a: b } }", &["route.headers"]),
         ("", "  timeouts: { idle_seconds: 1 }", &["route.timeouts"]),
         ("", "  retry: { methods: [POST] }", &["route.retry"]),
+        ("", "  rewrite: { prefix: /b }", &["route.rewrite"]),
         ("", "  cors: { allow_origins: [\"*\"] }", &["cors"]),
         ("", "  max_header_bytes: 1000\n  max_body_bytes: 1000", &["max_header_bytes", "max_body_bytes"]),
     ];
     for (sections, keys, expected) in cases {
         assert_eq!(required_by(sections, keys), expected, "{sections} {keys}");
+    }
+}
+
+#[test]
+fn answers_of_the_gateways_own_require_their_feature() {
+    for key in ["redirect: { scheme: https }", "respond: { status: 204 }"] {
+        let text = format!("routes: [{{ name: a, match: {{ path_prefix: / }}, {key} }}]");
+        assert_eq!(of_file(text.as_bytes()), ["route.answers"], "{key}");
     }
 }
 
@@ -156,6 +165,8 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "route.headers",
         "route.timeouts",
         "route.retry",
+        "route.answers",
+        "route.rewrite",
     ];
     assert_eq!(names, expected);
     assert!(names.into_iter().all(is_known));

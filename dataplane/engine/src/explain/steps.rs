@@ -5,8 +5,11 @@ mod sent;
 
 use std::{sync::Arc, time::Duration};
 
-use apigw_config::model::RateLimitScope;
-use http::{HeaderValue, header::AUTHORIZATION};
+use apigw_config::{
+    model::{PathRules, RateLimitScope},
+    names::Scheme,
+};
+use http::{HeaderValue, Uri, header::AUTHORIZATION};
 
 use super::{Caller, Explanation, Live, NearMiss, Question, Step, Verdict};
 use crate::{
@@ -18,6 +21,8 @@ use crate::{
     head,
     jwt::{authorization::bearer_token, claims::Claims, error::JwtError},
     mode::{JudgedMode, Policy},
+    own_answer::{OwnAnswer, Reply},
+    path::NormalPath,
     policies::{AddressPolicy, Places},
     rate_limit::{
         BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue, Tat, User,
@@ -35,6 +40,7 @@ pub(super) struct Steps<'q> {
     caller: Option<Known>,
     judgements: Vec<Step>,
     refusal: Option<(u16, &'static str)>,
+    own_status: Option<u16>,
 }
 
 /// A caller by his token.
@@ -46,7 +52,7 @@ struct Known {
 
 impl<'q> Steps<'q> {
     pub(super) fn new(snapshot: &'q Snapshot, question: &'q Question) -> Self {
-        Self { snapshot, question, caller: None, judgements: Vec::new(), refusal: None }
+        Self { snapshot, question, caller: None, judgements: Vec::new(), refusal: None, own_status: None }
     }
 
     pub(super) fn explanation(
@@ -55,7 +61,37 @@ impl<'q> Steps<'q> {
         near_misses: Vec<NearMiss>,
         target: Option<String>,
     ) -> Explanation {
-        Explanation { route, near_misses, steps: self.judgements, refusal: self.refusal, target }
+        let Self { judgements: steps, refusal, own_status, .. } = self;
+        let own_status = own_status.filter(|_| refusal.is_none());
+        Explanation { route, near_misses, steps, refusal, target, own_status }
+    }
+
+    /// What the upstream is asked for. It is judged where the route changes it; else it is what was judged before.
+    pub(super) fn target(&mut self, target: Result<Uri, Rejection>) -> Option<String> {
+        match target {
+            Ok(uri) => uri.path_and_query().map(ToString::to_string),
+            Err(rejection) => {
+                self.check("upstream path", Err::<(), _>(rejection), String::new);
+                None
+            }
+        }
+    }
+
+    /// What the gateway itself answers.
+    pub(super) fn own_answer(
+        &mut self,
+        answer: &OwnAnswer,
+        route: &Route<'_>,
+        path: &NormalPath<'_>,
+        rules: PathRules,
+    ) {
+        let key = answer.key();
+        let file_path = format!("routes[{}].{key}", self.snapshot.place_of(route));
+        // Who asks what would become of a request does not say how it would come.
+        let reply = answer.reply(route.config, &self.question.head, path, Scheme::Http, rules);
+        let detail = reply.as_ref().map_or_else(|_rejection| String::new(), in_words);
+        self.own_status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
+        self.add(key, None, reply, detail, file_path);
     }
 
     /// A judgement that is no policy.
@@ -220,6 +256,13 @@ impl<'q> Steps<'q> {
             }
         };
         self.judgements.push(Step { policy, mode, verdict, detail, path });
+    }
+}
+
+fn in_words(reply: &Reply) -> String {
+    match reply.location.as_ref().and_then(|location| location.to_str().ok()) {
+        Some(location) => format!("{} to {location}", reply.status.as_u16()),
+        None => format!("{} with {} bytes", reply.status.as_u16(), reply.body.len()),
     }
 }
 

@@ -99,7 +99,7 @@ impl Explanation {
                 })
                 .collect(),
             policies: self.steps.iter().map(Step::to_wire).collect(),
-            status: self.refusal.map_or(0, |(status, _)| status.into()),
+            status: self.refusal.map(|(status, _)| status).or(self.own_status).map_or(0, u32::from),
             reason: self.refusal.map(|(_, reason)| reason.into()).unwrap_or_default(),
             upstream_url: config.map(|route| first_url(route, snapshot)).unwrap_or_default(),
             backend: config
@@ -116,6 +116,7 @@ impl Explanation {
 fn first_url(route: &Route, snapshot: &Snapshot) -> String {
     match &route.destination {
         Destination::Upstream(url) => url.as_str().into(),
+        Destination::Redirect(_) | Destination::Respond(_) => String::new(),
         Destination::Backend(name) => {
             let backend = snapshot.config().backends().find(name);
             let first = backend.and_then(|backend| backend.endpoints().first());

@@ -81,6 +81,7 @@ fn rejections() -> Vec<Rejection> {
         Rejection::BodyMalformed,
         Rejection::BodyIncomplete,
         Rejection::CallTimeoutMalformed,
+        Rejection::RewrittenPath,
         Rejection::DeadlineExceeded,
         Rejection::TotalTimeout { awaited: Awaited::Upstream },
         Rejection::TooBusy(Full { max_in_flight: 1 }),

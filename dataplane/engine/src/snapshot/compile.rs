@@ -258,6 +258,8 @@ impl<'p> Compilation<'p> {
                 let upstream = self.upstream(url, UpstreamKey::of_url(url));
                 Destination::Url(Arc::new(Backend::of_url(url, upstream)))
             }
+            model::Destination::Redirect(redirect) => Destination::Own(redirect.into()),
+            model::Destination::Respond(answer) => Destination::Own(answer.into()),
             model::Destination::Backend(name) => {
                 let slot = self.backends.slots.get(name);
                 Destination::Backend(*slot.expect("a configuration has the backends that its routes name"))

@@ -288,7 +288,7 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
     let routes = snapshot.routes().enumerate().map(|(place, route)| {
         assert_eq!(snapshot.place_of(&route), place);
         let limit = route.policies.concurrency.as_ref().map(|policy| policy.rules().max_in_flight);
-        format!("{} {limit:?} {:?} {:?}", route.config.name, backend(route.backend), known(&route))
+        format!("{} {limit:?} {:?} {:?}", route.config.name, backend(route.backend().unwrap()), known(&route))
     });
     let hosts = ["a.example", "x.example", "b.test", "c.test"];
     let requests = (0..900).flat_map(|number| hosts.map(|host| (number, host)));
@@ -381,8 +381,8 @@ fn an_edit_of_a_backend_compiles_no_route_and_is_what_routes_see() {
     assert!(after.groups.iter().zip(&before.groups).all(|(after, before)| Arc::ptr_eq(after, before)));
     let user = |snapshot: &Snapshot| {
         let mut routes = snapshot.routes();
-        let user = routes.find(|route| route.backend.name() == Some(&backend_name(5)));
-        user.map(|route| route.backend.endpoints().len())
+        let user = routes.find(|route| route.backend().unwrap().name() == Some(&backend_name(5)));
+        user.map(|route| route.backend().unwrap().endpoints().len())
     };
     assert_eq!((user(&before), user(&after)), (Some(2), Some(3)));
 }

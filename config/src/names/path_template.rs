@@ -1,0 +1,86 @@
+//! What takes the place of a path that an expression matches. Putting it together is the engine's business.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use super::ValueError;
+
+/// A path with groups of an expression in it, such as `/v2/${1}/${name}`; `${0}` is all of what was matched, and `$${` stands
+/// for `${`.
+///
+/// Starts with `/`; at most 1,024 bytes of visible ASCII without `?` and `#`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathTemplate {
+    text: Arc<str>,
+    parts: Arc<[PathPart]>,
+}
+
+/// A piece of such a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathPart {
+    /// As it is.
+    Text(Arc<str>),
+    /// What a group of the expression matched, by its name or number.
+    Group(Arc<str>),
+}
+
+impl PathTemplate {
+    /// The most bytes of a template.
+    pub const MAX_BYTES: usize = 1_024;
+
+    /// Its pieces, at least one.
+    #[must_use]
+    pub fn parts(&self) -> &[PathPart] {
+        &self.parts
+    }
+}
+
+impl FromStr for PathTemplate {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if !text.starts_with('/') {
+            return Err(ValueError::NoLeadingSlash { text: text.into() });
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
+        }
+        match text.chars().find(|c| !c.is_ascii_graphic()) {
+            Some(character) => return Err(ValueError::NotVisibleAscii { character }),
+            None if text.contains(['?', '#']) => return Err(ValueError::EndsPath { text: text.into() }),
+            None => {}
+        }
+        Ok(Self { text: text.into(), parts: parts(text)?.into() })
+    }
+}
+
+fn parts(text: &str) -> Result<Vec<PathPart>, ValueError> {
+    let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
+    while let Some(place) = rest.find("${") {
+        if let Some(before) = rest[..place].strip_suffix('$') {
+            plain += before;
+            plain += "${";
+            rest = &rest[place + 2..];
+            continue;
+        }
+        plain += &rest[..place];
+        let (group, after) = rest[place + 2..]
+            .split_once('}')
+            .ok_or_else(|| ValueError::OpenVariable { text: text.into() })?;
+        if !plain.is_empty() {
+            parts.push(PathPart::Text(std::mem::take(&mut plain).into()));
+        }
+        parts.push(PathPart::Group(group.into()));
+        rest = after;
+    }
+    plain += rest;
+    if !plain.is_empty() {
+        parts.push(PathPart::Text(plain.into()));
+    }
+    Ok(parts)
+}
+
+impl fmt::Display for PathTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
