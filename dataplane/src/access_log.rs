@@ -52,7 +52,9 @@ pub(crate) struct Line<'a> {
     pub(crate) upstream: &'a str,
     /// Until the head of its answer.
     pub(crate) upstream_duration: Option<Duration>,
-    /// Before the one that the rest is of.
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// Those that another one followed, or was to follow.
     pub(crate) failed_attempts: &'a [FailedAttempt],
     pub(crate) revision: &'a str,
 }
@@ -198,7 +200,7 @@ impl Lines {
             text.push(",\"upstream_duration\":").push_seconds(duration);
         }
         if !line.failed_attempts.is_empty() {
-            text.push_attempts(line.failed_attempts);
+            text.push_attempts(line.attempts, line.failed_attempts);
         }
         text.push(",\"revision\":\"").push(line.revision).push("\"}\n");
     }
@@ -225,9 +227,9 @@ impl Json<'_> {
         self.push(&"000000000"[..digits.saturating_sub(written.len())]).push(written);
     }
 
-    /// Adds how many attempts there were, and those before the last.
-    fn push_attempts(&mut self, failed: &[FailedAttempt]) {
-        self.push(",\"attempts\":").push_number(failed.len() as u64 + 1);
+    /// Adds how many attempts there were, and those that another one followed, or was to follow.
+    fn push_attempts(&mut self, attempts: u32, failed: &[FailedAttempt]) {
+        self.push(",\"attempts\":").push_number(attempts.into());
         for (index, FailedAttempt { upstream, why, status }) in failed.iter().enumerate() {
             let separator = if index == 0 { ",\"failed_attempts\":[" } else { "," };
             self.push(separator).push("{\"upstream\":\"").push_escaped(&upstream.name());
@@ -329,6 +331,7 @@ mod tests {
             duration: Duration::from_micros(1_234),
             upstream: "127.0.0.1:9001",
             upstream_duration: Some(Duration::from_micros(900)),
+            attempts: 1,
             failed_attempts: &[],
             revision: "1.2",
         }

@@ -81,6 +81,8 @@ pub(crate) struct Record {
     endpoint_use: Option<EndpointUse>,
     /// At most as many as a route may make.
     failed_attempts: Vec<FailedAttempt>,
+    /// How often it was sent, or began to be.
+    attempts: u32,
     upstream_duration: Option<Duration>,
     /// None: the request has no body.
     fault: Option<Rc<BodyFault>>,
@@ -132,6 +134,7 @@ impl Record {
             upstream: None,
             endpoint_use: None,
             failed_attempts: Vec::new(),
+            attempts: 0,
             upstream_duration: None,
             fault: None,
             dialect: Dialect::Http,
@@ -286,6 +289,7 @@ impl Record {
     pub(crate) fn set_endpoint(&mut self, endpoint: &Endpoint) {
         self.upstream = Some(Arc::clone(&endpoint.upstream));
         self.endpoint_use = endpoint.begin();
+        self.attempts += 1;
     }
 
     /// Notes an attempt that another one follows, for this reason. The endpoint is told what it would have been told without
@@ -465,6 +469,7 @@ impl Record {
             duration,
             upstream: &upstream,
             upstream_duration: self.upstream_duration,
+            attempts: self.attempts,
             failed_attempts: &self.failed_attempts,
             revision: self.view.revision(),
         });
