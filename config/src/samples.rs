@@ -37,8 +37,11 @@ pub(crate) fn full() -> GatewayConfig {
 pub(crate) fn with_backend() -> GatewayConfig {
     let (settings, _, mut routes) = full().into_parts();
     let name = BackendName::new("orders").unwrap();
-    let endpoint =
-        Endpoint { url: UpstreamUrl::new("http://127.0.0.1:9002").unwrap(), weight: Weight::default() };
+    let endpoint = Endpoint {
+        url: UpstreamUrl::new("http://127.0.0.1:9002").unwrap(),
+        weight: Weight::default(),
+        drains: false,
+    };
     routes[1].destination = Destination::Backend(name.clone());
     let backend = Backend::new(name, vec![endpoint], None).unwrap();
     GatewayConfig::with_backends(settings, vec![backend], routes).unwrap()

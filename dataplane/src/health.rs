@@ -130,8 +130,13 @@ impl HealthChecks {
             check.target.state.forget_checks(now);
         }
         for (config, backend) in backends.iter().zip(snapshot.backends()) {
-            let states = backend.endpoints().iter().filter_map(|endpoint| endpoint.state.as_ref());
-            states.for_each(|state| state.judge_requests(config.health.outlier.as_ref(), now));
+            for (endpoint, compiled) in config.endpoints().iter().zip(backend.endpoints()) {
+                match &compiled.state {
+                    Some(state) if endpoint.drains => state.drain(now),
+                    Some(state) => state.judge_requests(config.health.outlier.as_ref(), now),
+                    None => {}
+                }
+            }
         }
         let timing = timed(snapshot).next().is_some().then(|| {
             let task = tokio::spawn(keep_time(Arc::clone(&self.shared), Arc::clone(snapshot)));
@@ -148,7 +153,7 @@ impl HealthChecks {
     }
 }
 
-/// The endpoints that are checked.
+/// The endpoints that are checked. One that drains is not: nothing would follow, and what is repaired would alarm people.
 fn targets<'a>(
     configured: &'a Backends,
     backends: impl Iterator<Item = &'a Arc<Backend>>,
@@ -158,7 +163,9 @@ fn targets<'a>(
         Some((config, backend, check))
     });
     checked.flat_map(|(config, backend, check)| {
-        config.endpoints().iter().zip(backend.endpoints()).filter_map(|(endpoint, compiled)| {
+        let working = config.endpoints().iter().zip(backend.endpoints());
+        let working = working.filter(|(endpoint, _)| !endpoint.drains);
+        working.filter_map(|(endpoint, compiled)| {
             Some(Target {
                 backend: config.name().clone(),
                 url: endpoint.url.as_str().into(),

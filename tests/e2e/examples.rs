@@ -125,6 +125,19 @@ fn example_of_health_leaves_out_who_is_not_well() {
 }
 
 #[test]
+fn example_of_draining_sends_to_who_stays() {
+    let (staying, leaving) = (Origin::saying("stays"), Origin::saying("leaves"));
+    let text = fs::read_to_string(examples().join("draining.yaml")).expect("the example is there");
+    let text = text
+        .replace("http://127.0.0.1:9001", &staying.url())
+        .replace("http://127.0.0.1:9002", &leaving.url());
+    let gateway = Gateway::standalone(text);
+    for _ in 0..10 {
+        assert_eq!(client::get(gateway.address(), "/orders/7").text(), "stays");
+    }
+}
+
+#[test]
 fn example_of_redirects_answers_and_forwards() {
     let origin = Origin::answering(|request| {
         ok(&format!("{} {}", request.line(), request.head.field("host").unwrap_or_default()))

@@ -83,6 +83,8 @@ mod backends;
 mod health;
 // Endpoints that fail requests are given none for a while.
 mod outliers;
+// Endpoints that are about to be taken away are given no new requests.
+mod draining;
 // TLS on both sides: certificates, their renewal, who is told what.
 mod tls;
 // What pages of other origins may do.

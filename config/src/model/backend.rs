@@ -33,6 +33,8 @@ pub struct Endpoint {
     pub url: UpstreamUrl,
     /// Its share of the requests.
     pub weight: Weight,
+    /// Whether it is given no new requests, so that it can be taken away when those under way have ended.
+    pub drains: bool,
 }
 
 /// Which endpoint takes a request.
@@ -145,6 +147,9 @@ pub enum BackendError {
     /// Nothing could take a request.
     #[error("at least one endpoint is needed")]
     NoEndpoints,
+    /// Whoever drains them all by mistake would refuse every request.
+    #[error("every endpoint drains, at least one must take requests")]
+    AllDrain,
     /// More than can be chosen from in no time.
     #[error("{count} endpoints, more than {}", Backend::MAX_ENDPOINTS)]
     TooManyEndpoints {
@@ -184,10 +189,18 @@ impl BackendError {
     #[must_use]
     pub fn endpoint(&self) -> Option<usize> {
         match self {
-            Self::NoEndpoints | Self::TooManyEndpoints { .. } => None,
+            Self::NoEndpoints | Self::AllDrain | Self::TooManyEndpoints { .. } => None,
             Self::DuplicateEndpoint { second, .. } => Some(*second),
             Self::OtherPath { endpoint, .. } | Self::PlainBesideTls { endpoint } => Some(*endpoint),
         }
+    }
+}
+
+impl Endpoint {
+    /// What it counts for when an endpoint is chosen; none: it is not.
+    #[must_use]
+    pub fn weight_in_choice(&self) -> Option<Weight> {
+        (!self.drains).then_some(self.weight)
     }
 }
 
@@ -218,7 +231,7 @@ impl Backend {
         &self.name
     }
 
-    /// At least one.
+    /// At least one, of which at least one does not drain.
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
@@ -245,8 +258,11 @@ fn faults(endpoints: &[Endpoint], tls: Option<&BackendTls>) -> Vec<BackendError>
     if endpoints.len() > Backend::MAX_ENDPOINTS {
         return vec![BackendError::TooManyEndpoints { count: endpoints.len() }];
     }
+    if endpoints.iter().all(|endpoint| endpoint.drains) {
+        errors.push(BackendError::AllDrain);
+    }
     let mut places = HashMap::with_capacity(endpoints.len());
-    for (index, Endpoint { url, weight: _ }) in endpoints.iter().enumerate() {
+    for (index, Endpoint { url, weight: _, drains: _ }) in endpoints.iter().enumerate() {
         match places.entry((url.scheme(), url.host(), url.port())) {
             Entry::Occupied(first) => {
                 errors.push(BackendError::DuplicateEndpoint { first: *first.get(), second: index });
@@ -361,8 +377,11 @@ mod tests {
     use super::*;
 
     fn check(urls: &[&str], tls: Option<BackendTls>, expected: &[&str]) {
-        let endpoint =
-            |url: &&str| Endpoint { url: UpstreamUrl::new(url).unwrap(), weight: Weight::default() };
+        let endpoint = |url: &&str| Endpoint {
+            url: UpstreamUrl::new(url).unwrap(),
+            weight: Weight::default(),
+            drains: false,
+        };
         let backend = Backend::new(BackendName::new("a").unwrap(), urls.iter().map(endpoint).collect(), tls);
         let errors = backend.err().unwrap_or_default();
         let told: Vec<_> = errors.iter().map(ToString::to_string).collect();

@@ -71,9 +71,10 @@ impl Read for Endpoint {
         let mut keys = Mapping::open(place, reader)?;
         let url = keys.required("url");
         let weight = keys.or("weight", Weight::default());
+        let drains = keys.or("drain", false);
         keys.finish();
 
-        Some(Self { url: url?, weight: weight? })
+        Some(Self { url: url?, weight: weight?, drains: drains? })
     }
 }
 

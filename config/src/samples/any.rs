@@ -109,6 +109,8 @@ fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
         let endpoint = |(port, weight)| Endpoint {
             url: UpstreamUrl::new(&format!("{scheme}://10.0.0.1:{port}{path}")).unwrap(),
             weight,
+            // Never the first, as one must not.
+            drains: port > 1 && weight.get().is_multiple_of(3),
         };
         let endpoints = (1..).zip(weights).map(endpoint).collect();
         let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();

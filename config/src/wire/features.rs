@@ -5,6 +5,9 @@
 //! that it does not have. Here every field of the messages is named once; one that is added does not compile until it is
 //! decided which feature it needs. Nothing here knows who runs what.
 
+/// Of a backend.
+mod backend;
+
 use std::{collections::BTreeSet, fmt};
 
 use apigw_proto::v1;
@@ -57,6 +60,8 @@ pub enum Feature {
     BackendHealth,
     /// Endpoints that fail requests are left out.
     BackendOutlier,
+    /// Endpoints are given no new requests.
+    BackendDrain,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
     /// Routes are chosen by more than a prefix of the path.
@@ -74,7 +79,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 27] = [
+pub const KNOWN: [Feature; 28] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -95,6 +100,7 @@ pub const KNOWN: [Feature; 27] = [
     Feature::BackendHttp2,
     Feature::BackendHealth,
     Feature::BackendOutlier,
+    Feature::BackendDrain,
     Feature::PolicyMode,
     Feature::RouteMatch,
     Feature::HeaderChanges,
@@ -129,6 +135,7 @@ impl Feature {
             Self::BackendHttp2 => "backends.http2",
             Self::BackendHealth => "backends.health",
             Self::BackendOutlier => "backends.health.outlier",
+            Self::BackendDrain => "backends.endpoints.drain",
             Self::PolicyMode => "policy_mode",
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
@@ -324,42 +331,6 @@ impl Needs {
         if !is_plain {
             self.add(Feature::RateLimitRedisOptions);
         }
-    }
-
-    fn named_backend(&mut self, backend: v1::Backend) {
-        let v1::Backend { name: _, endpoints, balance, http2, tls, health } = backend;
-        self.add(Feature::Backends);
-        for v1::Endpoint { url: _, weight: _ } in endpoints {}
-        // A build that does not know a policy refuses its name.
-        if let Some(v1::Balance { policy: _, header: _, cookie: _, ip: _ }) = balance {}
-        if http2 {
-            self.add(Feature::BackendHttp2);
-        }
-        // A build that does not do these would send requests to what is down.
-        let v1::BackendHealth { active, outlier } = health.unwrap_or_default();
-        if let Some(v1::ActiveCheck {
-            path: _,
-            interval_us: _,
-            timeout_us: _,
-            unhealthy_threshold: _,
-            healthy_threshold: _,
-        }) = active
-        {
-            self.add(Feature::BackendHealth);
-        }
-        if let Some(v1::Outlier {
-            consecutive_failures: _,
-            failure_rate: _,
-            ejection_us: _,
-            max_ejected_percent: _,
-        }) = outlier
-        {
-            self.add(Feature::BackendOutlier);
-        }
-        // A build that reads backends applies all of it.
-        if let Some(v1::BackendTls { ca_file: _, certificate, server_name: _ }) = tls
-            && let Some(v1::CertificateFiles { cert_file: _, key_file: _ }) = certificate
-        {}
     }
 
     fn route(&mut self, route: v1::Route) {

@@ -44,13 +44,15 @@ pub(crate) struct Portions<'b, P> {
 }
 
 impl Balanced {
-    /// Several endpoints with their weights, each with a name by which every data plane knows it.
+    /// Several endpoints, each with a name by which every data plane knows it and its weight. One without a weight is never
+    /// chosen; at least one has one.
     pub(crate) fn new<'a>(
         balance: &Balance,
-        endpoints: impl Iterator<Item = (&'a str, Weight)> + Clone,
+        endpoints: impl Iterator<Item = (&'a str, Option<Weight>)> + Clone,
     ) -> Self {
-        let weights: Box<[u32]> =
-            endpoints.clone().map(|(_, weight)| u32::from(weight.get()) * WHOLE).collect();
+        let in_thousandths =
+            |weight: Option<Weight>| weight.map_or(0, |weight| u32::from(weight.get()) * WHOLE);
+        let weights: Box<[u32]> = endpoints.clone().map(|(_, weight)| in_thousandths(weight)).collect();
         let way = match balance {
             Balance::RoundRobin => Way::InTurn,
             Balance::LeastRequests => Way::LeastRequests,
@@ -193,7 +195,7 @@ mod tests {
 
     pub(super) fn balanced(balance: &Balance, weights: &[u16]) -> Balanced {
         let names: Vec<_> = (0..weights.len()).map(|index| format!("http://h{index}")).collect();
-        let weights = weights.iter().map(|weight| Weight::new((*weight).into()).unwrap());
+        let weights = weights.iter().map(|weight| Weight::new((*weight).into()).ok());
         let endpoints: Vec<_> = names.iter().map(String::as_str).zip(weights).collect();
         Balanced::new(balance, endpoints.into_iter())
     }
@@ -285,7 +287,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_round_gives_each_its_weight(weights in prop::collection::vec(1_u16..=40, 2..12), seed: u64) {
+        fn a_round_gives_each_its_weight(weights in prop::collection::vec(0_u16..=40, 2..12), seed: u64) {
             let balanced = balanced(&Balance::RoundRobin, &weights);
             let mut turns = Turns::new(seed);
             let mut taken = vec![0_u16; weights.len()];
@@ -326,7 +328,7 @@ mod tests {
 
         #[test]
         fn whatever_part_is_taken_somebody_is_found(
-            weights in prop::collection::vec(1_u16..=1_000, 2..12),
+            weights in prop::collection::vec(prop_oneof![Just(0), 1_u16..=1_000], 2..12),
             rounds in prop::collection::vec(prop::collection::vec(0_u32..=WHOLE, 12), 1..20),
             seed: u64,
         ) {
@@ -337,7 +339,7 @@ mod tests {
                     let Some(reduced) = balanced.reduced(|index| shares[index]) else { continue };
                     let key = KeyHash::of(&round.to_be_bytes());
                     let found = turns.next(BackendId::of(1), &reduced, Some(key), |_| 1);
-                    prop_assert!(shares[found] > 0, "{:?}", balance);
+                    prop_assert!(shares[found] > 0 && weights[found] > 0, "{:?}", balance);
                 }
             }
         }

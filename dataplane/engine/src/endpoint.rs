@@ -52,7 +52,7 @@ struct Counts {
 pub struct OutlierRules {
     /// As configured.
     pub settings: Outlier,
-    /// How many endpoints its backend has.
+    /// How many endpoints its backend has that do not drain.
     pub endpoints: usize,
 }
 
@@ -83,6 +83,8 @@ struct Condition {
     checked: Checked,
     round: CheckRound,
     tally: CheckTally,
+    /// The choice leaves it out by its snapshot's weights; this is for people.
+    drains: bool,
     /// None: what requests say has no consequences.
     ejections: Option<Ejections>,
     /// How often it was ejected.
@@ -138,6 +140,8 @@ pub enum Standing {
     Unhealthy(CheckFailure),
     /// It has failed requests, and is given none until then.
     Ejected(Duration),
+    /// The configuration gives it none.
+    Draining,
 }
 
 impl Standing {
@@ -148,6 +152,7 @@ impl Standing {
             Self::Healthy => "healthy",
             Self::Unhealthy(_) => "unhealthy",
             Self::Ejected(_) => "ejected",
+            Self::Draining => "draining",
         }
     }
 
@@ -158,6 +163,7 @@ impl Standing {
             Self::Healthy => None,
             Self::Unhealthy(failure) => Some(failure.to_string()),
             Self::Ejected(_) => Some("requests_failed".into()),
+            Self::Draining => Some("configured".into()),
         }
     }
 }
@@ -257,9 +263,19 @@ impl EndpointState {
         });
     }
 
-    /// Judges requests by these settings from now on, or not at all. What was found by others is forgotten.
+    /// It drains from now on. What was found before is forgotten: nobody watches it, and it may return as another.
+    pub fn drain(&self, now: Duration) {
+        self.update(now, |condition| {
+            (condition.drains, condition.checked, condition.ejections) = (true, Checked::default(), None);
+            condition.next_round();
+        });
+    }
+
+    /// It does not drain, and requests are judged by these settings from now on, or not at all. What was found by others is
+    /// forgotten.
     pub fn judge_requests(&self, settings: Option<&Outlier>, now: Duration) {
         self.update(now, |condition| {
+            condition.drains = false;
             if condition.ejections.as_ref().map(Ejections::settings) != settings {
                 condition.ejections = settings.copied().map(Ejections::new);
             }
@@ -377,6 +393,9 @@ impl Counts {
 
 impl Condition {
     fn standing(&self) -> Standing {
+        if self.drains {
+            return Standing::Draining;
+        }
         match (self.checked.unwell(), self.ejections.as_ref().and_then(Ejections::until)) {
             (Some(failure), _) => Standing::Unhealthy(failure),
             (None, Some(until)) => Standing::Ejected(until),
@@ -398,7 +417,8 @@ impl Condition {
     fn shape(&self) -> Shape {
         let standing = self.standing();
         let share = match standing {
-            Standing::Healthy => WHOLE,
+            // One that drains has no weight that it could take less of.
+            Standing::Healthy | Standing::Draining => WHOLE,
             Standing::Unhealthy(_) | Standing::Ejected(_) => 0,
         };
         let is_ejected = self.ejections.as_ref().is_some_and(|ejections| ejections.until().is_some());

@@ -145,7 +145,7 @@ pub(super) fn backends(snapshot: &Snapshot, data_plane: &str, moment: Moment) ->
             reason: seen.standing.reason().unwrap_or_default(),
             ejected_until_ms: match seen.standing {
                 Standing::Ejected(until) => moment.unix_ms(until, moment.now),
-                Standing::Healthy | Standing::Unhealthy(_) => 0,
+                Standing::Healthy | Standing::Unhealthy(_) | Standing::Draining => 0,
             },
             since_ms: seen.since.map_or(0, |since| moment.unix_ms(since, moment.now)),
         }

@@ -465,6 +465,9 @@ pub struct Endpoint {
     /// From 1 to 1000.
     #[prost(uint32, tag = "2")]
     pub weight: u32,
+    /// It is given no new requests. Not true of all endpoints of a backend.
+    #[prost(bool, tag = "76")]
+    pub drain: bool,
 }
 /// Which endpoint takes a request.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -921,7 +924,7 @@ pub struct EndpointState {
     /// Requests that it is at.
     #[prost(uint32, tag = "5")]
     pub in_flight: u32,
-    /// Whether it is given requests: "healthy", "unhealthy" or "ejected".
+    /// Whether it is given requests: "healthy", "unhealthy", "ejected" or "draining".
     #[prost(string, tag = "70")]
     pub health: ::prost::alloc::string::String,
     /// Why it is not healthy, in a word; empty: it is.

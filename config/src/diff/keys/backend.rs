@@ -9,9 +9,9 @@ impl Keys {
         // The name is what it is compared by.
         let v1::Backend { name: _, endpoints, balance, http2, tls, health } = backend;
         // In one line: by their places, one that goes would make another of all that follow.
-        let endpoint = |v1::Endpoint { url, weight }| match weight {
-            1 => url,
-            weight => format!("{url} weight {weight}"),
+        let endpoint = |v1::Endpoint { url, weight, drain }| {
+            let weight = if weight == 1 { String::new() } else { format!(" weight {weight}") };
+            format!("{url}{weight}{}", if drain { " drain" } else { "" })
         };
         self.list("endpoints", endpoints.into_iter().map(endpoint).collect());
         if let Some(v1::Balance { policy, header, cookie, ip }) = balance {

@@ -79,6 +79,22 @@ fn endpoints_are_judged_where_they_stand() {
 }
 
 #[test]
+fn endpoints_drain_and_never_all_of_them() {
+    let with = |second: &str| {
+        format!("{{name: a, endpoints: [{{url: 'http://h', drain: true}}, {{url: 'http://i'{second}}}]}}")
+    };
+    check_backend(&with(""), &[]);
+    check_backend(&with(", drain: false"), &[]);
+    let all = "34 backends[0].endpoints: every endpoint drains, at least one must take requests";
+    check_backend(&with(", drain: true"), &[all]);
+    check_backend("{name: a, endpoints: [{url: 'http://h', drain: true}]}", &[all]);
+    check_backend(
+        &with(", drain: soon"),
+        &["92 backends[0].endpoints[1].drain: expected true or false, found the text \"soon\""],
+    );
+}
+
+#[test]
 fn endpoints_are_found_by_one_thing() {
     let with =
         |balance: &str| format!("{{name: a, endpoints: [{{url: 'http://h'}}], balance: {{{balance}}}}}");

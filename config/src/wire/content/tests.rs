@@ -72,6 +72,7 @@ fn backend(number: u8, weight: u16) -> Resource {
     let endpoint = Endpoint {
         url: UpstreamUrl::new(&format!("http://h{number}")).unwrap(),
         weight: Weight::new(weight.into()).unwrap(),
+        drains: false,
     };
     let name = BackendName::new(&format!("b{number}")).unwrap();
     encode::backend_resource(&Backend::new(name, vec![endpoint], None).unwrap()).unwrap()

@@ -79,7 +79,7 @@ fn endpoint(message: &v1::Endpoint, at: KeyPath<'_>, problems: &mut Problems) ->
     let mut fields = Fields { at, problems };
     let url = fields.take("url", UpstreamUrl::new(&message.url));
     let weight = fields.take("weight", Weight::new(message.weight));
-    Some(Endpoint { url: url?, weight: weight? })
+    Some(Endpoint { url: url?, weight: weight?, drains: message.drain })
 }
 
 fn tls(message: &v1::BackendTls, at: KeyPath<'_>, problems: &mut Problems) -> Option<BackendTls> {

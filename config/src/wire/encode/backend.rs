@@ -77,7 +77,8 @@ impl From<&ActiveCheck> for v1::ActiveCheck {
 
 impl From<&Endpoint> for v1::Endpoint {
     fn from(endpoint: &Endpoint) -> Self {
-        Self { url: endpoint.url.as_str().into(), weight: endpoint.weight.get().into() }
+        let Endpoint { url, weight, drains } = endpoint;
+        Self { url: url.as_str().into(), weight: weight.get().into(), drain: *drains }
     }
 }
 

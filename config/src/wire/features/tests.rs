@@ -84,6 +84,12 @@ fn backends_require_their_features_used_or_not() {
     let outlier = ", health: {outlier: {}}";
     assert_eq!(required_by(&backends(outlier), ""), ["backends", "backends.health.outlier"]);
     assert_eq!(required_by(&backends(", health: {}"), ""), ["backends"]);
+    let drain = |drain: &str| {
+        let other = format!("[{{url: 'http://other', drain: {drain}}}, {{url:");
+        required_by(&backends("").replace("[{url:", &other), "")
+    };
+    assert_eq!(drain("true"), ["backends", "backends.endpoints.drain"]);
+    assert_eq!(drain("false"), ["backends"]);
 }
 
 #[test]
@@ -160,6 +166,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends.http2",
         "backends.health",
         "backends.health.outlier",
+        "backends.endpoints.drain",
         "policy_mode",
         "route.match",
         "route.headers",

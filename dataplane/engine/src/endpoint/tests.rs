@@ -106,6 +106,32 @@ fn without_checks_it_is_taken_to_be_well() {
     assert_eq!(state.share(), WHOLE);
 }
 
+#[test]
+fn one_that_drains_leaves_the_others_alone_and_returns_unjudged() {
+    let backend = Arc::<BackendState>::default();
+    let [leaving, staying] = [(); 2].map(|()| Arc::new(EndpointState::new(Arc::clone(&backend))));
+    let rules = rules(2, 50.0);
+    for state in [&leaving, &staying] {
+        state.judge_requests(Some(&rules.settings), at(0));
+    }
+    let round = leaving.begin_checks(at(0));
+    let _ = leaving.checked(round, REFUSED, &check(1, 1), at(1));
+    let mut under_way = leaving.begin(Some(rules));
+    leaving.drain(at(2));
+    let seen = leaving.seen();
+    assert_eq!((seen.standing, seen.since), (Standing::Draining, Some(at(2))));
+    assert!(backend.is_whole(), "the choice of the others is as it was");
+    assert_eq!(leaving.checked(round, REFUSED, &check(1, 1), at(3)), None, "it was under way");
+    assert_eq!(under_way.failed(at(3)), None);
+    assert_eq!(leaving.tick(at(4)), None);
+    assert_eq!(leaving.in_flight(), 1);
+    leaving.drain(at(5));
+    assert_eq!(leaving.seen().since, Some(at(2)), "nothing has changed");
+    assert_eq!(staying.begin(Some(rules)).failed(at(6)), Some(Change::Ejected(at(10))), "nobody is out");
+    leaving.judge_requests(Some(&rules.settings), at(7));
+    assert_eq!((leaving.seen().standing, leaving.share()), (Standing::Healthy, WHOLE));
+}
+
 fn rules(endpoints: usize, percent: f64) -> OutlierRules {
     let (ejection, most) = (Period::seconds(10), Percent::new(percent).unwrap());
     OutlierRules { settings: Outlier::new(1, None, ejection, most).unwrap(), endpoints }

@@ -112,14 +112,15 @@ impl Explanation {
     }
 }
 
-/// The URL that a route names, or that of the first endpoint of the backend that it names.
+/// The URL that a route names, or that of the first endpoint that takes requests of the backend that it names.
 fn first_url(route: &Route, snapshot: &Snapshot) -> String {
     match &route.destination {
         Destination::Upstream(url) => url.as_str().into(),
         Destination::Redirect(_) | Destination::Respond(_) => String::new(),
         Destination::Backend(name) => {
             let backend = snapshot.config().backends().find(name);
-            let first = backend.and_then(|backend| backend.endpoints().first());
+            let first =
+                backend.and_then(|backend| backend.endpoints().iter().find(|endpoint| !endpoint.drains));
             first.map(|endpoint| endpoint.url.as_str().into()).unwrap_or_default()
         }
     }

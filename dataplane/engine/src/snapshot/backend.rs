@@ -142,6 +142,11 @@ impl Endpoint {
     pub fn begin(&self) -> Option<EndpointUse> {
         self.state.as_ref().map(|state| state.begin(self.rules))
     }
+
+    /// What part of its weight it takes, in thousandths.
+    fn share(&self) -> u32 {
+        self.state.as_ref().map_or(WHOLE, |state| state.share())
+    }
 }
 
 /// What a route sends its requests to: endpoints that do the same work. A URL that a route names is a backend without a name.
@@ -183,19 +188,19 @@ impl Backend {
         previous: Option<&Self>,
     ) -> Self {
         let common = previous.and_then(|previous| previous.state.clone()).unwrap_or_default();
-        let rules =
-            config.health.outlier.map(|settings| OutlierRules { settings, endpoints: upstreams.len() });
-        let endpoint = |upstream: Arc<Upstream>| {
+        let working = config.endpoints().iter().filter(|endpoint| !endpoint.drains).count();
+        let rules = config.health.outlier.map(|settings| OutlierRules { settings, endpoints: working });
+        let endpoint = |(upstream, config): (Arc<Upstream>, &model::Endpoint)| {
             let known = previous.map_or(&[][..], Self::endpoints);
             let known = known.iter().find(|known| known.upstream.is_at(&upstream));
             let state = known.and_then(|known| known.state.clone());
             let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Arc::clone(&common))));
-            Endpoint { upstream, state: Some(state), rules }
+            Endpoint { upstream, state: Some(state), rules: if config.drains { None } else { rules } }
         };
-        let mut endpoints: Vec<_> = upstreams.into_iter().map(endpoint).collect();
+        let mut endpoints: Vec<_> = upstreams.into_iter().zip(config.endpoints()).map(endpoint).collect();
         // By the URL as it would be written by anybody.
         let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.upstream.location()).collect();
-        let weights = config.endpoints().iter().map(|endpoint| endpoint.weight);
+        let weights = config.endpoints().iter().map(model::Endpoint::weight_in_choice);
         let weighted = names.iter().map(String::as_str).zip(weights);
         let hash_key = match &config.balance {
             model::Balance::Hash(key) => Some(key.clone()),
@@ -241,12 +246,15 @@ impl Backend {
         self.state.as_deref()
     }
 
-    /// Whether no endpoint is well, so that each is given requests.
+    /// Whether no endpoint is well, so that each is given requests that does not drain.
     #[must_use]
     pub fn is_unguided(&self) -> bool {
-        let takes_nothing =
-            |endpoint: &Endpoint| endpoint.state.as_ref().is_some_and(|state| state.share() == 0);
-        self.endpoints().iter().all(takes_nothing)
+        match &self.endpoints {
+            Endpoints::One(endpoint) => endpoint.share() == 0,
+            Endpoints::Several { balanced, endpoints, .. } => {
+                balanced.reduced(|index| endpoints[index].share()).is_none()
+            }
+        }
     }
 
     /// What its endpoints' turns are remembered under; none: it has one only.
@@ -268,9 +276,7 @@ impl Backend {
                 if state.is_whole() {
                     return &endpoints[turns.next(*id, &balanced.whole(), key, in_flight)];
                 }
-                let share =
-                    |index: usize| endpoints[index].state.as_ref().map_or(WHOLE, |state| state.share());
-                let index = match balanced.reduced(share) {
+                let index = match balanced.reduced(|index| endpoints[index].share()) {
                     Some(reduced) => turns.next(*id, &reduced, key, in_flight),
                     // Somebody must: checks may be wrong, and a refusal would be certain.
                     None => {
@@ -294,8 +300,8 @@ impl Backend {
         let Endpoints::Several { balanced, endpoints, .. } = &self.endpoints else { return None };
         let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
         let is_left = |index: usize| !tried.contains(&endpoints[index].upstream.id);
-        let share = |index: usize| endpoints[index].state.as_ref().map_or(WHOLE, |state| state.share());
-        let index = match balanced.reduced(|index| if is_left(index) { share(index) } else { 0 }) {
+        let share = |index: usize| if is_left(index) { endpoints[index].share() } else { 0 };
+        let index = match balanced.reduced(share) {
             Some(well) => turns.other(&well, key),
             None => {
                 let left = balanced.reduced(|index| if is_left(index) { WHOLE } else { 0 })?;
