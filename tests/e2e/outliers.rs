@@ -215,3 +215,18 @@ fn an_ejection_outlives_an_edit_and_ends_with_its_rules() {
     assert!(answering(&gateway).contains("b"));
     assert_eq!(client::get(gateway.address(), "/x").status(), 200);
 }
+
+#[test]
+fn an_ejected_endpoint_returns_early_when_no_other_is_healthy() {
+    let (a, b) = (Endpoint::failing("a"), Endpoint::named("b"));
+    let outlier = "{consecutive_failures: 3, ejection_seconds: 3600}";
+    let active = "active: {tcp: true, interval_seconds: 0.2, timeout_seconds: 60, unhealthy_threshold: 1}";
+    let gateway = Gateway::standalone(document(&[a.url(), b.url()], &format!("{outlier}, {active}")));
+    await_ejection(&gateway, 0);
+    a.recover();
+    assert_eq!(answering(&gateway), only("b"));
+    drop(b);
+    eventually("checks find that it is gone", || (row(&gateway, 1)["health"] == "unhealthy").then_some(()));
+    assert_eq!(row(&gateway, 0)["health"], "ejected");
+    assert_eq!(answering(&gateway), only("a"));
+}

@@ -72,6 +72,8 @@ pub struct EndpointState {
     in_flight: AtomicU32,
     /// What part of its weight it takes, in thousandths. Relaxed, because nothing else is read by its leave.
     share: AtomicU32,
+    /// What part it takes where no endpoint takes any, in thousandths.
+    last_resort: AtomicU32,
     /// Whether a success changes anything, so that those of one that is well only read.
     has_failed: AtomicBool,
     condition: Mutex<Condition>,
@@ -202,6 +204,7 @@ impl EndpointState {
             backend,
             in_flight: AtomicU32::new(0),
             share: AtomicU32::new(WHOLE),
+            last_resort: AtomicU32::new(WHOLE),
             has_failed: AtomicBool::new(false),
             condition: Mutex::new(Condition::default()),
         }
@@ -224,6 +227,13 @@ impl EndpointState {
     #[must_use]
     pub fn share(&self) -> u32 {
         self.share.load(Ordering::Relaxed)
+    }
+
+    /// What part of its weight it takes where no endpoint takes any, in thousandths: all, unless checks speak against it. One
+    /// that is ejected may be well again before its time is over, and its checks, if there are any, say so.
+    #[must_use]
+    pub fn last_resort(&self) -> u32 {
+        self.last_resort.load(Ordering::Relaxed)
     }
 
     /// Begins checks of another kind than before, if there were any. What is known is believed until the first of them.
@@ -351,6 +361,7 @@ impl EndpointState {
             condition.since = Some(now);
         }
         self.share.store(after.share, Ordering::Relaxed);
+        self.last_resort.store(after.last_resort, Ordering::Relaxed);
         counts.replace(before, &after);
         match (before.share == WHOLE, after.share == WHOLE) {
             (true, false) => drop(self.backend.reduced.fetch_add(1, Ordering::Relaxed)),
@@ -376,12 +387,13 @@ impl Drop for EndpointState {
 struct Shape {
     standing: &'static str,
     share: u32,
+    last_resort: u32,
     is_ejected: bool,
 }
 
 impl Shape {
     /// Of one that is well, or has left.
-    const WHOLE: Self = Self { standing: "healthy", share: WHOLE, is_ejected: false };
+    const WHOLE: Self = Self { standing: "healthy", share: WHOLE, last_resort: WHOLE, is_ejected: false };
 }
 
 impl Counts {
@@ -416,13 +428,14 @@ impl Condition {
 
     fn shape(&self) -> Shape {
         let standing = self.standing();
-        let share = match standing {
+        let (share, last_resort) = match standing {
             // One that drains has no weight that it could take less of.
-            Standing::Healthy | Standing::Draining => WHOLE,
-            Standing::Unhealthy(_) | Standing::Ejected(_) => 0,
+            Standing::Healthy | Standing::Draining => (WHOLE, WHOLE),
+            Standing::Ejected(_) => (0, WHOLE),
+            Standing::Unhealthy(_) => (0, 0),
         };
         let is_ejected = self.ejections.as_ref().is_some_and(|ejections| ejections.until().is_some());
-        Shape { standing: standing.as_str(), share, is_ejected }
+        Shape { standing: standing.as_str(), share, last_resort, is_ejected }
     }
 }
 

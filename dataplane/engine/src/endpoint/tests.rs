@@ -172,6 +172,17 @@ fn no_more_are_ejected_than_may_be_and_never_the_last() {
 }
 
 #[test]
+fn the_last_resort_is_one_that_no_check_speaks_against() {
+    let rules = rules(2, 100.0);
+    let state = Arc::new(EndpointState::new(Arc::default()));
+    state.judge_requests(Some(&rules.settings), at(0));
+    assert!(matches!(state.begin(Some(rules)).failed(at(1)), Some(Change::Ejected(_))));
+    assert_eq!((state.share(), state.last_resort()), (0, WHOLE));
+    state.checked(CheckRound::default(), REFUSED, &check(1, 1), at(2));
+    assert_eq!((state.share(), state.last_resort()), (0, 0));
+}
+
+#[test]
 fn an_ejected_endpoint_returns_when_it_is_time() {
     let backend = Arc::<BackendState>::default();
     let state = Arc::new(EndpointState::new(Arc::clone(&backend)));

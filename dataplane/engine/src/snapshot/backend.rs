@@ -147,7 +147,16 @@ impl Endpoint {
     fn share(&self) -> u32 {
         self.state.as_ref().map_or(WHOLE, |state| state.share())
     }
+
+    /// What part it takes where no endpoint takes any.
+    fn last_resort(&self) -> u32 {
+        self.state.as_ref().map_or(WHOLE, |state| state.last_resort())
+    }
 }
+
+/// What each endpoint takes: the first of these holds by which any takes something. Somebody must: checks may be wrong, and a
+/// refusal would be certain.
+const SHARES: [fn(&Endpoint) -> u32; 3] = [Endpoint::share, Endpoint::last_resort, |_| WHOLE];
 
 /// What a route sends its requests to: endpoints that do the same work. A URL that a route names is a backend without a name.
 #[derive(Debug)]
@@ -276,15 +285,13 @@ impl Backend {
                 if state.is_whole() {
                     return &endpoints[turns.next(*id, &balanced.whole(), key, in_flight)];
                 }
-                let index = match balanced.reduced(|index| endpoints[index].share()) {
-                    Some(reduced) => turns.next(*id, &reduced, key, in_flight),
-                    // Somebody must: checks may be wrong, and a refusal would be certain.
-                    None => {
-                        state.count_unguided();
-                        turns.next(*id, &balanced.whole(), key, in_flight)
-                    }
-                };
-                &endpoints[index]
+                if self.is_unguided() {
+                    state.count_unguided();
+                }
+                let reduced =
+                    SHARES.into_iter().find_map(|of| balanced.reduced(move |at| of(&endpoints[at])));
+                // There is always one: not all endpoints of a backend drain.
+                &endpoints[reduced.map_or(0, |reduced| turns.next(*id, &reduced, key, in_flight))]
             }
         }
     }
@@ -300,15 +307,11 @@ impl Backend {
         let Endpoints::Several { balanced, endpoints, .. } = &self.endpoints else { return None };
         let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
         let is_left = |index: usize| !tried.contains(&endpoints[index].upstream.id);
-        let share = |index: usize| if is_left(index) { endpoints[index].share() } else { 0 };
-        let index = match balanced.reduced(share) {
-            Some(well) => turns.other(&well, key),
-            None => {
-                let left = balanced.reduced(|index| if is_left(index) { WHOLE } else { 0 })?;
-                turns.other(&left, key)
-            }
+        let of_left = |of: fn(&Endpoint) -> u32| {
+            balanced.reduced(move |index| if is_left(index) { of(&endpoints[index]) } else { 0 })
         };
-        Some(&endpoints[index])
+        let left = SHARES.into_iter().find_map(of_left)?;
+        Some(&endpoints[turns.other(&left, key)])
     }
 }
 
