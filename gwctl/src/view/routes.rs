@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn table_has_one_line_for_each_route() {
         let expected = "\
-NAME   MATCH        UPSTREAM               STRIPPED  AUTH      RATE LIMIT               IN FLIGHT   BREAKER
-users  /api/users/  http://127.0.0.1:9001  /api      required  5/s, burst 2.5, by user  at most 50  5 failures, 1.5 s, 1 at once
-bare   /            http://h               -         -         -                        -           -
+NAME   MATCH        DESTINATION            PATH   AUTH      RATE LIMIT               IN FLIGHT   BREAKER
+users  /api/users/  http://127.0.0.1:9001  -/api  required  5/s, burst 2.5, by user  at most 50  5 failures, 1.5 s, 1 at once
+bare   /            http://h               -      -         -                        -           -
 ";
         assert_eq!(render(&routes(), Format::Table, Style::Plain).unwrap(), expected);
     }
