@@ -22,6 +22,7 @@ mod quantity;
 mod retry;
 mod secret;
 mod socket_path;
+mod template;
 mod upstream;
 mod value_template;
 mod value_error;

@@ -7,66 +7,52 @@ use super::ValueError;
 /// The most bytes of a path.
 const MAX_BYTES: usize = 8_192;
 
-/// The beginning of the paths a route serves, or of what is stripped from them.
-///
-/// Starts with `/`; at most 8,192 bytes of visible ASCII; without `?`, `#`, empty or dot segments (a normalised path has
-/// none, so such a prefix could never match). Whether it ends in `/` matters: `/a` matches `/a` and `/a/b`, `/a/` only
-/// what is beneath it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PathPrefix(Arc<str>);
+/// A text that a normalised path can be, or begin with.
+macro_rules! path {
+    ($(#[$attribute:meta])* $name:ident) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
 
-impl PathPrefix {
-    /// The most bytes of a prefix.
-    pub const MAX_BYTES: usize = MAX_BYTES;
+        impl $name {
+            /// The most bytes it has.
+            pub const MAX_BYTES: usize = MAX_BYTES;
 
-    /// Takes a prefix.
+            /// Takes a text.
+            ///
+            /// # Errors
+            /// When it does not start with `/`, is too long, or no normalised path is like it.
+            pub fn new(text: &str) -> Result<Self, ValueError> {
+                check(text).map(|()| Self(text.into()))
+            }
+
+            /// The text as written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+path! {
+    /// The beginning of the paths a route serves, or of what is stripped from them.
     ///
-    /// # Errors
-    /// When it does not start with `/`, is too long, or no normalised path can begin with it.
-    pub fn new(text: &str) -> Result<Self, ValueError> {
-        check(text).map(|()| Self(text.into()))
-    }
-
-    /// The prefix as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+    /// Starts with `/`; at most 8,192 bytes of visible ASCII; without `?`, `#`, empty or dot segments (a normalised path has
+    /// none, so such a prefix could never match). Whether it ends in `/` matters: `/a` matches `/a` and `/a/b`, `/a/` only
+    /// what is beneath it.
+    PathPrefix
 }
 
-impl fmt::Display for PathPrefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A path, all of it, under the rules of a prefix. `/a` and `/a/` are two paths.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ExactPath(Arc<str>);
-
-impl ExactPath {
-    /// The most bytes of a path.
-    pub const MAX_BYTES: usize = MAX_BYTES;
-
-    /// Takes a path.
-    ///
-    /// # Errors
-    /// When it does not start with `/`, is too long, or no normalised path is like it.
-    pub fn new(text: &str) -> Result<Self, ValueError> {
-        check(text).map(|()| Self(text.into()))
-    }
-
-    /// The path as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ExactPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+path! {
+    /// A path, all of it, under the rules of a prefix. `/a` and `/a/` are two paths.
+    ExactPath
 }
 
 /// What an endpoint is asked for to see whether it is well: a path and perhaps a query, sent as it is.
@@ -81,12 +67,7 @@ impl ProbePath {
     /// # Errors
     /// When it does not start with `/`, is too long, or has a character that no target has.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        if !text.starts_with('/') {
-            return Err(ValueError::NoLeadingSlash { text: text.into() });
-        }
-        if text.len() > MAX_BYTES {
-            return Err(ValueError::TooLong { limit: MAX_BYTES });
-        }
+        check_beginning(text)?;
         let is_legal = text.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>^`{}|".contains(&b));
         if is_legal { Ok(Self(text.into())) } else { Err(ValueError::NotATarget { text: text.into() }) }
     }
@@ -98,14 +79,20 @@ impl ProbePath {
     }
 }
 
-/// The rule of both: what a normalised path can be, or begin with.
-fn check(text: &str) -> Result<(), ValueError> {
+/// What is true of every path.
+fn check_beginning(text: &str) -> Result<(), ValueError> {
     if !text.starts_with('/') {
         return Err(ValueError::NoLeadingSlash { text: text.into() });
     }
     if text.len() > MAX_BYTES {
         return Err(ValueError::TooLong { limit: MAX_BYTES });
     }
+    Ok(())
+}
+
+/// The rule of both: what a normalised path can be, or begin with.
+fn check(text: &str) -> Result<(), ValueError> {
+    check_beginning(text)?;
     let unreachable = |reason| ValueError::UnreachablePrefix { text: text.into(), reason };
     if let Some(bad) = text.bytes().find(|b| !b.is_ascii_graphic() || b"?#\\\"<>^`{}|".contains(b)) {
         return Err(unreachable(match bad {

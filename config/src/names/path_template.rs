@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use super::ValueError;
+use super::{
+    ValueError,
+    template::{Piece, Pieces},
+};
 
 /// A path with groups of an expression in it, such as `/v2/${1}/${name}`; `${0}` is all of what was matched, and `$${` stands
 /// for `${`.
@@ -49,34 +52,13 @@ impl FromStr for PathTemplate {
             None if text.contains(['?', '#']) => return Err(ValueError::EndsPath { text: text.into() }),
             None => {}
         }
-        Ok(Self { text: text.into(), parts: parts(text)?.into() })
+        let part = |piece| match piece {
+            Piece::Text(text) => PathPart::Text(text.into()),
+            Piece::Name(group) => PathPart::Group(group.into()),
+        };
+        let parts: Result<_, ValueError> = Pieces::of(text).map(|piece| piece.map(part)).collect();
+        Ok(Self { text: text.into(), parts: parts? })
     }
-}
-
-fn parts(text: &str) -> Result<Vec<PathPart>, ValueError> {
-    let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
-    while let Some(place) = rest.find("${") {
-        if let Some(before) = rest[..place].strip_suffix('$') {
-            plain += before;
-            plain += "${";
-            rest = &rest[place + 2..];
-            continue;
-        }
-        plain += &rest[..place];
-        let (group, after) = rest[place + 2..]
-            .split_once('}')
-            .ok_or_else(|| ValueError::OpenVariable { text: text.into() })?;
-        if !plain.is_empty() {
-            parts.push(PathPart::Text(std::mem::take(&mut plain).into()));
-        }
-        parts.push(PathPart::Group(group.into()));
-        rest = after;
-    }
-    plain += rest;
-    if !plain.is_empty() {
-        parts.push(PathPart::Text(plain.into()));
-    }
-    Ok(parts)
 }
 
 impl fmt::Display for PathTemplate {

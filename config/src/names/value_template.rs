@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 
 use http::HeaderValue;
 
-use super::{ClaimName, ValueError};
+use super::{
+    ClaimName, ValueError,
+    template::{Piece, Pieces},
+};
 
 /// A value with variables in it, such as `client ${client_ip}`; `$${` stands for `${`.
 ///
@@ -80,35 +83,17 @@ impl FromStr for ValueTemplate {
             None if text.trim() != text => return Err(ValueError::NotVisibleAscii { character: ' ' }),
             None => {}
         }
-        Ok(Self { text: text.into(), parts: parts(text)? })
+        let part = |piece: Result<_, _>| {
+            Ok(match piece? {
+                Piece::Text(text) => TemplatePart::Text(
+                    HeaderValue::try_from(text).expect("it was checked: visible ASCII and spaces"),
+                ),
+                Piece::Name(name) => TemplatePart::Variable(name.parse()?),
+            })
+        };
+        let parts: Result<_, ValueError> = Pieces::of(text).map(part).collect();
+        Ok(Self { text: text.into(), parts: parts? })
     }
-}
-
-fn parts(text: &str) -> Result<Vec<TemplatePart>, ValueError> {
-    let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
-    while let Some(place) = rest.find("${") {
-        if let Some(before) = rest[..place].strip_suffix('$') {
-            plain += before;
-            plain += "${";
-            rest = &rest[place + 2..];
-            continue;
-        }
-        plain += &rest[..place];
-        let (name, after) = rest[place + 2..]
-            .split_once('}')
-            .ok_or_else(|| ValueError::OpenVariable { text: text.into() })?;
-        parts.extend(piece(&std::mem::take(&mut plain)));
-        parts.push(TemplatePart::Variable(name.parse()?));
-        rest = after;
-    }
-    plain += rest;
-    parts.extend(piece(&plain));
-    Ok(parts)
-}
-
-fn piece(text: &str) -> Option<TemplatePart> {
-    let value = HeaderValue::from_str(text).expect("it was checked: visible ASCII and spaces");
-    (!text.is_empty()).then_some(TemplatePart::Text(value))
 }
 
 impl FromStr for Variable {
