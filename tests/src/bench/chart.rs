@@ -17,6 +17,9 @@ pub use self::{
     scale::{Growth, Unit},
 };
 
+use self::svg::{Anchor, Svg};
+use super::statistics::real;
+
 /// What stands around a chart.
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
@@ -24,6 +27,30 @@ pub struct Frame {
     pub title: String,
     /// Beneath it, line by line.
     pub caption: Vec<String>,
+}
+
+/// How wide every chart is.
+const WIDTH: f64 = 820.0;
+
+/// From one line beneath a chart to the next.
+const CAPTION_LINE: f64 = 15.0;
+
+impl Frame {
+    /// A picture with this frame, whose caption begins so far from the upper end.
+    fn begin(&self, caption_at: f64) -> Svg {
+        let mut svg = Svg::new(WIDTH, caption_at + real(self.caption.len() as u64) * CAPTION_LINE);
+        svg.text("text title", Anchor::Start, (16.0, 28.0), &self.title);
+        svg
+    }
+
+    /// The document, with the lines of the caption, the first of them at this height.
+    fn finish(&self, mut svg: Svg, first_line: f64) -> String {
+        for (line, number) in self.caption.iter().zip(0_u32..) {
+            let y = first_line + f64::from(number) * CAPTION_LINE;
+            svg.text("faint small", Anchor::Start, (16.0, y), line);
+        }
+        svg.finish(&self.title)
+    }
 }
 
 /// Lines of no more than so many characters, cut between words.

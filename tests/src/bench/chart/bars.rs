@@ -1,7 +1,7 @@
 //! Values beside each other, in groups, each with the range it was found in.
 
 use super::{
-    Frame,
+    Frame, WIDTH,
     scale::{Growth, Scale, Unit, label},
     svg::{Anchor, Svg, series},
 };
@@ -42,14 +42,12 @@ pub struct Bar {
     pub value: Spread,
 }
 
-const WIDTH: f64 = 820.0;
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = 60.0;
 const TOP: f64 = 52.0;
 const BAR: f64 = 15.0;
 const STEP: f64 = 20.0;
 const BETWEEN: f64 = 34.0;
-const CAPTION_LINE: f64 = 15.0;
 
 impl Bars {
     /// The document.
@@ -57,9 +55,7 @@ impl Bars {
     pub fn draw(&self) -> String {
         let bars = self.groups.iter().map(|group| group.bars.len()).sum::<usize>();
         let bottom = TOP + real(bars as u64) * STEP + real(self.groups.len() as u64) * BETWEEN;
-        let caption = real(self.frame.caption.len() as u64) * CAPTION_LINE;
-        let mut svg = Svg::new(WIDTH, bottom + 60.0 + caption);
-        svg.text("text title", Anchor::Start, (16.0, 28.0), &self.frame.title);
+        let mut svg = self.frame.begin(bottom + 60.0);
         let all = self.groups.iter().flat_map(|group| &group.bars).map(|bar| bar.value.highest);
         let values: Vec<_> = all.chain(self.mark).collect();
         let scale = Scale::new(Growth::Even, &values, (LEFT, WIDTH - RIGHT));
@@ -90,15 +86,7 @@ impl Bars {
             y += 8.0;
         }
         svg.text("faint", Anchor::Middle, (LEFT.midpoint(WIDTH - RIGHT), bottom + 36.0), &self.axis);
-        for (line, number) in self.frame.caption.iter().zip(0_u32..) {
-            svg.text(
-                "faint small",
-                Anchor::Start,
-                (16.0, bottom + 58.0 + f64::from(number) * CAPTION_LINE),
-                line,
-            );
-        }
-        svg.finish(&self.frame.title)
+        self.frame.finish(svg, bottom + 58.0)
     }
 
     /// A bar from the axis to the median, with a line from the lowest to the highest, and the number behind it.

@@ -1,11 +1,11 @@
 //! Values along an axis, a line for each series, each point with the range it was found in.
 
 use super::{
-    Frame,
+    Frame, WIDTH,
     scale::{Growth, Scale, Unit, label},
     svg::{Anchor, Svg, series},
 };
-use crate::bench::statistics::{Spread, real};
+use crate::bench::statistics::Spread;
 
 /// A chart of lines.
 #[derive(Debug)]
@@ -40,12 +40,10 @@ pub struct Point {
     pub value: Spread,
 }
 
-const WIDTH: f64 = 820.0;
 const LEFT: f64 = 78.0;
 const RIGHT: f64 = 150.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = 370.0;
-const CAPTION_LINE: f64 = 15.0;
 /// Names of lines are at least so far apart.
 const NAME_LINE: f64 = 15.0;
 
@@ -53,9 +51,7 @@ impl Lines {
     /// The document.
     #[must_use]
     pub fn draw(&self) -> String {
-        let caption = real(self.frame.caption.len() as u64) * CAPTION_LINE;
-        let mut svg = Svg::new(WIDTH, BOTTOM + 60.0 + caption);
-        svg.text("text title", Anchor::Start, (16.0, 28.0), &self.frame.title);
+        let mut svg = self.frame.begin(BOTTOM + 60.0);
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let mut places: Vec<_> = points().map(|point| point.at).collect();
         places.sort_by(f64::total_cmp);
@@ -87,15 +83,7 @@ impl Lines {
             draw_line(&mut svg, &across, &upwards, line);
         }
         self.draw_names(&mut svg, &upwards);
-        for (line, number) in self.frame.caption.iter().zip(0_u32..) {
-            svg.text(
-                "faint small",
-                Anchor::Start,
-                (16.0, BOTTOM + 60.0 + f64::from(number) * CAPTION_LINE),
-                line,
-            );
-        }
-        svg.finish(&self.frame.title)
+        self.frame.finish(svg, BOTTOM + 60.0)
     }
 
     /// Each name at the end of its line, none over another.
