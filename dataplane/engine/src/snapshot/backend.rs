@@ -285,13 +285,15 @@ impl Backend {
                 if state.is_whole() {
                     return &endpoints[turns.next(*id, &balanced.whole(), key, in_flight)];
                 }
-                if self.is_unguided() {
+                let reduced = SHARES.into_iter().enumerate().find_map(|(rank, of)| {
+                    balanced.reduced(move |at| of(&endpoints[at])).map(|reduced| (rank, reduced))
+                });
+                // There is always one: not all endpoints of a backend drain.
+                let Some((rank, reduced)) = reduced else { return &endpoints[0] };
+                if rank > 0 {
                     state.count_unguided();
                 }
-                let reduced =
-                    SHARES.into_iter().find_map(|of| balanced.reduced(move |at| of(&endpoints[at])));
-                // There is always one: not all endpoints of a backend drain.
-                &endpoints[reduced.map_or(0, |reduced| turns.next(*id, &reduced, key, in_flight))]
+                &endpoints[turns.next(*id, &reduced, key, in_flight)]
             }
         }
     }
