@@ -154,11 +154,11 @@ impl UpstreamTls {
     pub(crate) async fn connect(&self, upstream: &Upstream, stream: Stream) -> io::Result<TlsStream<Stream>> {
         let host = upstream.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).unwrap_or(&upstream.host);
         let name = server_name(host)?;
-        let mut client = self.client(upstream).ok_or(io::ErrorKind::NotFound)?;
-        if upstream.protocol == Protocol::Http2 {
-            Arc::make_mut(&mut client).alpn_protocols = vec![HTTP_2.to_vec()];
+        let connector = TlsConnector::from(self.client(upstream).ok_or(io::ErrorKind::NotFound)?);
+        match upstream.protocol {
+            Protocol::Http1 => connector.connect(name, stream).await,
+            Protocol::Http2 => connector.with_alpn(vec![HTTP_2.to_vec()]).connect(name, stream).await,
         }
-        TlsConnector::from(client).connect(name, stream).await
     }
 
     /// None: a request that began long before leads where nobody is to be trusted any more.
