@@ -31,7 +31,7 @@ use crate::{
     running::Running,
     serving::{ReadyTls, Serving},
     tls::{ServerTls, upstream::UpstreamTls},
-    worker::{Command, Cut, ListenerId, Shared, WorkerHandle, places::Places},
+    worker::{Command, Cut, ListenerId, Shared, WorkerHandle, places::Places, retirement::Retirement},
 };
 
 /// What a gateway is started with.
@@ -245,6 +245,7 @@ impl Gateway {
             log: self.parameters.log.clone(),
             metrics: self.parameters.metrics.clone(),
             endpoints: Arc::clone(&self.parameters.endpoints),
+            retirement: Retirement::start(),
             places: Places::default(),
             workers: self.parameters.workers,
             start: self.parameters.start,

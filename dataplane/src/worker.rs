@@ -12,6 +12,8 @@ mod accepting;
 mod connections;
 /// What a request is served by.
 mod view;
+/// Where that is taken apart.
+pub(crate) mod retirement;
 
 use std::{
     cell::{Cell, RefCell},
@@ -44,7 +46,7 @@ use tokio::{
 };
 
 pub(crate) use self::view::View;
-use self::{accepting::listen, connections::Connections, places::Places};
+use self::{accepting::listen, connections::Connections, places::Places, retirement::Retirement};
 use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
@@ -70,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) log: LogQueue,
     pub(crate) metrics: Metrics,
     pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) retirement: Retirement<Serving>,
     /// Of clients that are connected to any worker.
     pub(crate) places: Places,
     /// How many workers there are.
@@ -189,7 +192,7 @@ impl Worker {
             shared_limiter: RefCell::new(start_shared_limiter(&serving.snapshot)),
             turns: RefCell::new(Turns::new(fastrand::u64(..))),
             tokens: RefCell::new(TokenCache::new(REMEMBERED_TOKENS, RandomState::new())),
-            view: RefCell::new(Rc::new(View::new(serving))),
+            view: RefCell::new(Rc::new(View::new(serving, &shared.retirement))),
             running: RefCell::new(running),
             log: shared.log.buffer(),
             random: RefCell::new(fastrand::Rng::new()),
@@ -215,7 +218,7 @@ impl Worker {
             self.turns.borrow_mut().retain(|backend| newest.snapshot.has_turns(backend));
             self.counters.borrow_mut().clear();
             self.follow_rate_limit_backend(&newest.snapshot);
-            *view = Rc::new(View::new(Arc::clone(newest)));
+            *view = Rc::new(View::new(Arc::clone(newest), &self.shared.retirement));
         }
         Rc::clone(&view)
     }
