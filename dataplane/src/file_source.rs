@@ -56,7 +56,9 @@ fn read(
         checks::check(&candidate, &checks, running, UnixTime::of(SystemTime::now()), source)?;
     }
     let is_running = running_revision.is_some_and(|running| running.root_hash == root_hash);
-    let next = (!is_running).then_some(Next { config, revision });
+    // So that only what was edited is compiled anew.
+    let next =
+        (!is_running).then(|| Next { config: config.sharing_with(running.map(Snapshot::config)), revision });
     Ok(Reading { text: Text { file: file.into(), content: text, root_hash }, next })
 }
 

@@ -1,6 +1,10 @@
 //! A whole configuration, in groups of routes that configurations share: what a change leaves alone is not even looked at.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::Arc,
+};
 
 use super::{
     Backend, BackendFacts, BackendGroup, Backends, ConfigError, Route, RouteFacts, Settings, conflicts,
@@ -9,6 +13,9 @@ use crate::{names::RouteName, shared_table::SharedTable};
 
 /// Routes that follow each other, at least one. A group in the same memory is the same routes.
 pub type RouteGroup = Arc<[Arc<Route>]>;
+
+/// The most routes of a group that is made here: an edit makes its group anew, and there is a pointer to each group.
+const ROUTES_IN_GROUP: usize = 128;
 
 /// A whole legal configuration: at least one route, names unique, in the order of the file.
 ///
@@ -151,6 +158,18 @@ impl GatewayConfig {
         }
     }
 
+    /// The same configuration; what it has in common with a former one is in the same memory, and what is new in groups of few
+    /// routes, so that what comes next can have much in common with it.
+    #[must_use]
+    pub fn sharing_with(self, former: Option<&Self>) -> Self {
+        let routes: Vec<_> = self.groups.iter().flat_map(|group| group.iter()).collect();
+        let groups = sharing(&routes, former.map_or(&[][..], |former| &former.groups)).into();
+        let Some(former) = former else { return Self { groups, ..self } };
+        let settings = if self.settings == former.settings { &former.settings } else { &self.settings };
+        let backends = if self.backends == former.backends { &former.backends } else { &self.backends };
+        Self { settings: Arc::clone(settings), backends: backends.clone(), groups, names: self.names }
+    }
+
     /// Everything that is neither a route nor a backend.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -228,6 +247,34 @@ pub fn memory(group: &RouteGroup) -> *const Arc<Route> {
     group.as_ptr()
 }
 
+/// These routes in groups: those of the former groups that are among them as they are, whole and in one piece, and new ones.
+fn sharing(routes: &[&Arc<Route>], former: &[RouteGroup]) -> Vec<RouteGroup> {
+    let by_first: HashMap<_, _> = former.iter().map(|group| (&group[0].name, group)).collect();
+    let (mut groups, mut arrived, mut rest) = (Vec::new(), Vec::new(), routes);
+    while let Some((first, behind)) = rest.split_first() {
+        let known = by_first.get(&first.name).filter(|group| is_start_of(group, rest));
+        if known.is_some() || arrived.len() == ROUTES_IN_GROUP {
+            groups.extend((!arrived.is_empty()).then(|| RouteGroup::from(mem::take(&mut arrived))));
+        }
+        match known {
+            Some(group) => {
+                groups.push(Arc::clone(group));
+                rest = &rest[group.len()..];
+            }
+            None => {
+                arrived.push(Arc::clone(first));
+                rest = behind;
+            }
+        }
+    }
+    groups.extend((!arrived.is_empty()).then(|| arrived.into()));
+    groups
+}
+
+fn is_start_of(group: &RouteGroup, routes: &[&Arc<Route>]) -> bool {
+    group.len() <= routes.len() && group.iter().zip(routes).all(|(known, route)| known == *route)
+}
+
 fn facts(group: &RouteGroup) -> impl Iterator<Item = RouteFacts<'_>> {
     group.iter().map(|route| route.as_ref().into())
 }
@@ -283,6 +330,41 @@ mod tests {
             |indexes: &[usize]| indexes.iter().map(|index| Arc::clone(&groups[*index])).collect::<Vec<_>>();
         let cases: [&[usize]; 9] = [&[0, 1], &[1, 0], &[1], &[2], &[2, 1], &[0, 3], &[0, 0], &[4, 0], &[]];
         cases.iter().for_each(|after| check(&of(&[0, 1]), &of(after)));
+    }
+
+    /// Routes whose names are these numbers; those that are named below are changed.
+    fn numbered(numbers: impl IntoIterator<Item = usize>, changed: &[usize]) -> GatewayConfig {
+        let route = |number: usize| {
+            let (name, prefix) = (RouteName::new(&number.to_string()), PathPrefix::new("/").unwrap());
+            let upstream = if changed.contains(&number) { "http://changed" } else { "http://h" };
+            Route::new(name.unwrap(), prefix, UpstreamUrl::new(upstream).unwrap())
+        };
+        GatewayConfig::new(Settings::default(), numbers.into_iter().map(route).collect()).unwrap()
+    }
+
+    /// What is shared is the same as what is not, and so many groups of the former are in it.
+    fn check_sharing(former: &GatewayConfig, next: &GatewayConfig, kept: usize) {
+        let shared = next.clone().sharing_with(Some(former));
+        assert_eq!(shared, *next);
+        assert!(shared.groups().iter().all(|group| (1..=ROUTES_IN_GROUP).contains(&group.len())));
+        assert_eq!(former.groups().len() - shared.group_changes(former).departed.len(), kept);
+    }
+
+    #[test]
+    fn an_edit_leaves_all_other_groups_where_they_are() {
+        let (count, all) = (5 * ROUTES_IN_GROUP, 0..5 * ROUTES_IN_GROUP);
+        let former = numbered(all.clone(), &[]).sharing_with(None);
+        assert_eq!(former.groups().len(), 5);
+        check_sharing(&former, &numbered(all.clone(), &[]), 5);
+        check_sharing(&former, &numbered(all.clone(), &[0]), 4);
+        check_sharing(&former, &numbered(all.clone(), &[count - 1, ROUTES_IN_GROUP]), 3);
+        check_sharing(&former, &numbered((1000..1001).chain(all.clone()), &[]), 5);
+        check_sharing(&former, &numbered(all.clone().chain(1000..1300), &[]), 5);
+        check_sharing(&former, &numbered(all.clone().skip(1), &[]), 4);
+        check_sharing(&former, &numbered(0..count - 1, &[]), 4);
+        check_sharing(&former, &numbered(all.rev(), &[]), 0);
+        let others = GatewayConfig { settings: Arc::default(), ..numbered(0..2, &[]) };
+        check_sharing(&former, &others, 0);
     }
 
     #[test]
