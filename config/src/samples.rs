@@ -24,9 +24,9 @@ pub(crate) fn full() -> GatewayConfig {
     let users = Route {
         path_change: PathChange::Strip(PathPrefix::new("/api").unwrap()),
         auth_required: true,
-        rate_limit: Some(RateLimit::enabled(5.0, 10.0, Some(RateLimitScope::User)).unwrap()),
+        rate_limit: Some(RateLimit::enabled(5.0, 10.0, Some(RateLimitScope::User)).unwrap().into()),
         concurrency: Concurrency { max_in_flight: 50, ..Concurrency::default() },
-        circuit_breaker: Some(CircuitBreaker::enabled(5, 10_000_000, 1).unwrap()),
+        circuit_breaker: Some(CircuitBreaker::enabled(5, 10_000_000, 1).unwrap().into()),
         ..route("users", "/api/users/", "http://127.0.0.1:9001")
     };
     let public = route("public", "/public/", "http://127.0.0.1:9999");

@@ -11,7 +11,7 @@ pub enum PathChange {
     /// `strip_prefix`: this is removed.
     Strip(PathPrefix),
     /// `rewrite`.
-    Rewrite(PathRewrite),
+    Rewrite(Box<PathRewrite>),
 }
 
 /// `path`, `prefix`, or `regex` and `with`: another path in the place of a request's.

@@ -9,7 +9,7 @@ use crate::names::{
     RouteName, Span, UpstreamUrl, ValueError,
 };
 
-/// One entry of `routes`.
+/// One entry of `routes`. What few routes have is on the heap, since there may be a hundred thousand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Unique in the configuration.
@@ -33,17 +33,17 @@ pub struct Route {
     /// Which callers, and what is said of them; none: the file says nothing of it.
     pub auth: Option<RouteAuth>,
     /// None: the file says nothing of it.
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<Box<RateLimit>>,
     /// How many requests may be under way at once.
     pub concurrency: Concurrency,
     /// None: the file says nothing of it.
-    pub circuit_breaker: Option<CircuitBreaker>,
+    pub circuit_breaker: Option<Box<CircuitBreaker>>,
     /// How long it waits.
     pub timeouts: Timeouts,
     /// When a request is sent again; none: where the upstream has not looked at it.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// None: pages of other origins are not answered for.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// The most bytes of a request's head, no more than the server's; none: as the server's.
     pub max_header_bytes: Option<ByteCount>,
     /// The most bytes of a request's body, in place of the server's; none: as the server's.
@@ -94,8 +94,8 @@ impl Route {
         if let PathChange::Rewrite(rewrite) = &self.path_change {
             errors.extend(rewrites("rewrite", rewrite));
         }
-        if let Destination::Redirect(Redirect { path: Some(rewrite), .. }) = &self.destination {
-            errors.extend(rewrites("redirect", rewrite));
+        if let Destination::Redirect(redirect) = &self.destination {
+            errors.extend(redirect.path.as_ref().and_then(|rewrite| rewrites("redirect", rewrite)));
         }
         if errors.is_empty() { Ok(self) } else { Err(errors) }
     }
@@ -108,7 +108,7 @@ impl Route {
             ("rewrite", is_rewritten || self.host_rewrite != HostRewrite::Upstream),
             ("request_headers", !self.request_headers.is_empty()),
             ("concurrency", self.concurrency.max_in_flight > 0),
-            ("circuit_breaker", self.circuit_breaker.as_ref().is_some_and(CircuitBreaker::is_enabled)),
+            ("circuit_breaker", self.circuit_breaker.as_ref().is_some_and(|breaker| breaker.is_enabled())),
             ("max_body_bytes", self.max_body_bytes.is_some()),
             ("timeouts", !self.timeouts.is_empty()),
             ("retry", self.retry.is_some()),
@@ -125,7 +125,7 @@ pub enum Destination {
     /// To a backend of the configuration.
     Backend(BackendName),
     /// To nobody: clients are sent elsewhere.
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
     /// To nobody: clients are told what the file says.
     Respond(FixedAnswer),
 }

@@ -174,7 +174,7 @@ fn path_change(
             None
         }
         (Some(prefix), None) => Some(PathChange::Strip(prefix)),
-        (None, Some(rewrite)) => Some(PathChange::Rewrite(rewrite)),
+        (None, Some(rewrite)) => Some(PathChange::Rewrite(rewrite.into())),
         (None, None) => Some(PathChange::None),
     }
 }

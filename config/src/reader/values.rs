@@ -344,6 +344,12 @@ impl<T: Read> Read for Option<T> {
     }
 }
 
+impl<T: Read> Read for Box<T> {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        T::read(place, reader).map(Self::new)
+    }
+}
+
 /// A text that may be empty, which is as good as absent.
 pub(super) struct IfFilled<T>(pub(super) Option<T>);
 

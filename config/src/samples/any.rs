@@ -283,7 +283,8 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let upstream = "https?://[a-z]{1,8}(:[1-9][0-9]{0,3})?(/[a-z]{1,4})?";
     let upstream = upstream.prop_map(|text| UpstreamUrl::new(&text).unwrap());
     let strip = prefix().prop_map(PathChange::Strip);
-    let path_change = prop_oneof![Just(PathChange::None), strip, any_rewrite().prop_map(PathChange::Rewrite)];
+    let rewrite = any_rewrite().prop_map(|rewrite| PathChange::Rewrite(rewrite.into()));
+    let path_change = prop_oneof![Just(PathChange::None), strip, rewrite];
     let host = select(vec!["${host}", "a.example"]).prop_map(|text| text.parse().unwrap());
     let host_rewrite = prop_oneof![Just(HostRewrite::Upstream), host];
     let upstream = (upstream, prop::option::weighted(0.2, any_own_answer()), path_change, host_rewrite);
@@ -314,12 +315,12 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
                 address_lists,
                 auth_required,
                 auth,
-                rate_limit,
+                rate_limit: rate_limit.map(Box::new),
                 concurrency,
-                circuit_breaker,
+                circuit_breaker: circuit_breaker.map(Box::new),
                 timeouts,
-                retry,
-                cors,
+                retry: retry.map(Box::new),
+                cors: cors.map(Box::new),
                 max_header_bytes,
                 max_body_bytes,
             };

@@ -10,9 +10,7 @@ mod summary;
 use std::collections::HashMap;
 
 use apigw_config::{
-    model::{
-        self, Auth, GatewayConfig, Provider, ProviderKind, RateLimit, RateLimitBackend, Route, Settings,
-    },
+    model::{Auth, GatewayConfig, Provider, ProviderKind, RateLimit, RateLimitBackend, Route, Settings},
     names::PolicyMode,
 };
 
@@ -69,12 +67,12 @@ fn protections(route: &Route) -> [Protection; 5] {
         ("auth", route.auth_required.then_some(auth_mode)),
         ("rate limit", limit(route).map(RateLimit::mode)),
         ("concurrency limit", (route.concurrency.max_in_flight > 0).then_some(route.concurrency.mode)),
-        ("circuit breaker", breaker.map(model::CircuitBreaker::mode)),
+        ("circuit breaker", breaker.map(|breaker| breaker.mode())),
     ]
 }
 
 fn limit(route: &Route) -> Option<&RateLimit> {
-    route.rate_limit.as_ref().filter(|limit| limit.is_enabled())
+    route.rate_limit.as_deref().filter(|limit| limit.is_enabled())
 }
 
 /// The protections that were enforced, and what there is of each now.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The policies of one route.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Policies {
     /// From where requests are taken.
     pub addresses: AddressPolicy,
@@ -72,6 +72,20 @@ impl Policies {
                 .map(|config| RetryRules::new(config, previous.and_then(|previous| previous.retry.as_ref()))),
             timeouts: Some(route.timeouts).filter(|timeouts| !timeouts.is_empty()),
         }
+    }
+}
+
+impl Policies {
+    /// Whether a route with these is as one without any.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { addresses, cors, access, rate_limit, concurrency, breaker, timeouts, retry } = self;
+        let judges = addresses.0.is_some()
+            || cors.is_some()
+            || access.is_some()
+            || rate_limit.is_some()
+            || concurrency.is_some()
+            || breaker.is_some();
+        !judges && timeouts.is_none() && retry.is_none()
     }
 }
 

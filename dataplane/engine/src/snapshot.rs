@@ -86,7 +86,8 @@ struct CompiledRoute {
     config: Arc<model::Route>,
     id: RouteId,
     destination: Destination,
-    policies: Policies,
+    /// Routes without any share these.
+    policies: Arc<Policies>,
     group: GroupId,
     /// Its place in the group.
     place: u32,
@@ -100,7 +101,7 @@ enum Destination {
     /// One that has a name, where it lies: what lies there may change while the route stays as it is.
     Backend(Slot),
     /// Nobody.
-    Own(OwnAnswer),
+    Own(Box<OwnAnswer>),
 }
 
 /// The backends that have names.
@@ -131,6 +132,8 @@ struct NamedRoute {
 struct UsedUpstream {
     key: UpstreamKey,
     upstream: Arc<Upstream>,
+    /// What the newest route that names its URL sends to, for the next one that does; none: no route does.
+    backend: Option<Arc<Backend>>,
     /// How many routes and endpoints use it.
     users: usize,
 }

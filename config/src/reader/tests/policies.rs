@@ -2,7 +2,7 @@
 
 use super::{check, check_route, legal};
 use crate::{
-    model::{GatewayConfig, RateLimit, RateLimitBackend, RedisBackend, RedisTransport, Route},
+    model::{GatewayConfig, RateLimitBackend, RedisBackend, RedisTransport, Route},
     names::{ByteCount, HeaderName, MethodName, OriginPattern, PolicyMode},
 };
 
@@ -23,8 +23,8 @@ fn sections(text: &str) -> GatewayConfig {
 fn every_policy_has_its_own_mode() {
     let modes = |route: &Route| {
         let auth = route.auth.as_ref().map(|auth| auth.mode);
-        let limit = route.rate_limit.as_ref().map(RateLimit::mode);
-        let breaker = route.circuit_breaker.map(|breaker| breaker.mode());
+        let limit = route.rate_limit.as_ref().map(|limit| limit.mode());
+        let breaker = route.circuit_breaker.as_ref().map(|breaker| breaker.mode());
         let cors = route.cors.as_ref().map(|cors| cors.mode);
         let lists = Some(route.address_lists.mode);
         [auth, limit, breaker, cors, lists, Some(route.concurrency.mode)]

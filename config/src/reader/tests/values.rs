@@ -145,6 +145,6 @@ fn disabled_policies_may_be_empty() {
     let route = config.route(0).unwrap();
     let limit = route.rate_limit.as_ref().unwrap();
     assert_eq!((limit.is_enabled(), limit.requests_per_second(), limit.scope()), (false, 0.5, None));
-    assert!(!route.circuit_breaker.unwrap().is_enabled());
+    assert!(!route.circuit_breaker.as_ref().unwrap().is_enabled());
     assert_eq!(route.path_change, PathChange::None);
 }

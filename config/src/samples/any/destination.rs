@@ -55,5 +55,6 @@ pub(super) fn any_own_answer() -> impl Strategy<Value = Destination> {
         let body = AnswerText::new(&body).unwrap();
         FixedAnswer::new(AnswerStatus::new(status).unwrap(), body, MediaType::PLAIN_TEXT).unwrap()
     });
-    prop_oneof![redirect.prop_map(Destination::Redirect), answer.prop_map(Destination::Respond)]
+    let redirect = redirect.prop_map(|redirect| Destination::Redirect(redirect.into()));
+    prop_oneof![redirect, answer.prop_map(Destination::Respond)]
 }

@@ -39,7 +39,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let (path_rewrite, host_rewrite) = rewrite.map(Option::unwrap_or_default).ok().unzip();
     let path_change = match (message.strip_prefix.as_str(), path_rewrite.flatten()) {
         ("", None) => Some(PathChange::None),
-        ("", Some(rewrite)) => Some(PathChange::Rewrite(rewrite)),
+        ("", Some(rewrite)) => Some(PathChange::Rewrite(rewrite.into())),
         (text, None) => fields.take("strip_prefix", PathPrefix::new(text)).map(PathChange::Strip),
         _ => fields.take("rewrite", Err(ValueError::PathChangedTwice)),
     };
@@ -69,12 +69,12 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         address_lists: address_lists?,
         auth_required: message.auth_required,
         auth: auth.ok()?,
-        rate_limit: rate_limit.ok()?,
+        rate_limit: rate_limit.ok()?.map(Box::new),
         concurrency: concurrency.ok()?.unwrap_or_default(),
-        circuit_breaker: circuit_breaker.ok()?,
+        circuit_breaker: circuit_breaker.ok()?.map(Box::new),
         timeouts: timeouts.ok()?.unwrap_or_default(),
-        retry: retry.ok()?,
-        cors: cors.ok()?,
+        retry: retry.ok()?.map(Box::new),
+        cors: cors.ok()?.map(Box::new),
         max_header_bytes: max_header_bytes.ok()?,
         max_body_bytes: max_body_bytes.ok()?,
     };
@@ -93,9 +93,8 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
 fn destination(message: &v1::Route, fields: &mut Fields<'_, '_>) -> Option<Destination> {
     let at = fields.at;
     match (message.upstream.as_str(), message.backend.as_str(), &message.redirect, &message.respond) {
-        ("", "", Some(message), None) => {
-            redirect(message, &at.key("redirect"), fields.problems).map(Destination::Redirect)
-        }
+        ("", "", Some(message), None) => redirect(message, &at.key("redirect"), fields.problems)
+            .map(|redirect| Destination::Redirect(redirect.into())),
         ("", "", None, Some(message)) => {
             fixed_answer(message, &at.key("respond"), fields.problems).map(Destination::Respond)
         }

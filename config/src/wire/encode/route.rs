@@ -34,17 +34,17 @@ impl From<&Route> for v1::Route {
             },
             rewrite: rewrite(route),
             auth_required: route.auth_required,
-            rate_limit: route.rate_limit.as_ref().map(Into::into),
+            rate_limit: route.rate_limit.as_deref().map(Into::into),
             concurrency: Some(v1::Concurrency {
                 max_in_flight: route.concurrency.max_in_flight,
                 mode: mode(route.concurrency.mode),
             }),
-            circuit_breaker: route.circuit_breaker.as_ref().map(Into::into),
+            circuit_breaker: route.circuit_breaker.as_deref().map(Into::into),
             auth: route.auth.as_ref().map(Into::into),
             address_lists: address_lists(&route.address_lists),
             timeouts: timeouts(&route.timeouts),
-            retry: route.retry.as_ref().map(Into::into),
-            cors: route.cors.as_ref().map(Into::into),
+            retry: route.retry.as_deref().map(Into::into),
+            cors: route.cors.as_deref().map(Into::into),
             max_header_bytes: route.max_header_bytes.map_or(0, ByteCount::get),
             max_body_bytes: route.max_body_bytes.map_or(0, ByteCount::get),
             ..Self::default()
@@ -52,7 +52,7 @@ impl From<&Route> for v1::Route {
         match &route.destination {
             Destination::Upstream(url) => message.upstream = url.as_str().into(),
             Destination::Backend(name) => message.backend = name.to_string(),
-            Destination::Redirect(redirect) => message.redirect = Some(redirect.into()),
+            Destination::Redirect(redirect) => message.redirect = Some((&**redirect).into()),
             Destination::Respond(answer) => message.respond = Some(answer.into()),
         }
         message
@@ -110,7 +110,7 @@ impl From<&PathRewrite> for v1::PathRewrite {
 /// What `strip_prefix` does not say; none: nothing.
 fn rewrite(route: &Route) -> Option<v1::Rewrite> {
     let path_rewrite = match &route.path_change {
-        PathChange::Rewrite(rewrite) => Some(rewrite.into()),
+        PathChange::Rewrite(rewrite) => Some((&**rewrite).into()),
         PathChange::None | PathChange::Strip(_) => None,
     };
     let message = v1::Rewrite { path_rewrite, host: route.host_rewrite.as_str().into() };

@@ -35,6 +35,8 @@ struct Compilation<'p> {
     /// Whose state goes on.
     previous: Option<&'p Snapshot>,
     providers: Arc<Providers>,
+    /// Those of every route that has none.
+    no_policies: Arc<Policies>,
     routes: Slots<Arc<CompiledRoute>>,
     backends: NamedBackends,
     names: SharedTable<NamedRoute>,
@@ -113,6 +115,7 @@ impl<'p> Compilation<'p> {
             return Self {
                 previous,
                 providers: Arc::clone(&base.providers),
+                no_policies: Arc::default(),
                 routes: base.routes.clone(),
                 backends: base.backends.clone(),
                 names: base.names.clone(),
@@ -129,6 +132,7 @@ impl<'p> Compilation<'p> {
         Self {
             previous,
             providers: Arc::new(Providers::new(verifiers.collect())),
+            no_policies: Arc::default(),
             routes: Slots::default(),
             backends: NamedBackends::default(),
             names: SharedTable::with_capacity(config.route_count()),
@@ -179,7 +183,7 @@ impl<'p> Compilation<'p> {
             let route = CompiledRoute {
                 id: known.map_or_else(|| RouteId(self.new_id()), |known| known.id),
                 destination: self.destination(&config.destination),
-                policies: Policies::new(config, &self.providers, known.map(|known| &known.policies)),
+                policies: self.policies(config, known),
                 config: Arc::clone(config),
                 group: id,
                 place,
@@ -252,19 +256,38 @@ impl<'p> Compilation<'p> {
         Arc::new(Backend::named(config, id, upstreams, previous.map(Arc::as_ref)))
     }
 
+    fn policies(&self, config: &model::Route, known: Option<&CompiledRoute>) -> Arc<Policies> {
+        let policies = Policies::new(config, &self.providers, known.map(|known| &*known.policies));
+        if policies.is_empty() { Arc::clone(&self.no_policies) } else { Arc::new(policies) }
+    }
+
     fn destination(&mut self, destination: &model::Destination) -> Destination {
         match destination {
-            model::Destination::Upstream(url) => {
-                let upstream = self.upstream(url, UpstreamKey::of_url(url));
-                Destination::Url(Arc::new(Backend::of_url(url, upstream)))
-            }
-            model::Destination::Redirect(redirect) => Destination::Own(redirect.into()),
-            model::Destination::Respond(answer) => Destination::Own(answer.into()),
+            model::Destination::Upstream(url) => Destination::Url(self.backend_of_url(url)),
+            model::Destination::Redirect(redirect) => Destination::Own(Box::new((&**redirect).into())),
+            model::Destination::Respond(answer) => Destination::Own(Box::new(answer.into())),
             model::Destination::Backend(name) => {
                 let slot = self.backends.slots.get(name);
                 Destination::Backend(*slot.expect("a configuration has the backends that its routes name"))
             }
         }
+    }
+
+    /// What a route sends to that names this URL: what the route before it does that names the same.
+    fn backend_of_url(&mut self, url: &UpstreamUrl) -> Arc<Backend> {
+        let key = UpstreamKey::of_url(url);
+        let hash = table_hash(&key);
+        let upstream = self.upstream(url, key.clone());
+        let used = self.upstreams.find_mut(hash, |used| used.key == key);
+        let known = used.as_ref().and_then(|used| used.backend.as_ref());
+        if let Some(known) = known.filter(|known| known.base_path() == url.base_path()) {
+            return Arc::clone(known);
+        }
+        let backend = Arc::new(Backend::of_url(url, upstream));
+        if let Some(used) = used {
+            used.backend = Some(Arc::clone(&backend));
+        }
+        backend
     }
 
     /// An upstream, with one user more.
@@ -284,7 +307,8 @@ impl<'p> Compilation<'p> {
         };
         self.upstream_ids.insert(table_hash(&upstream.id), upstream.id);
         self.trusting += usize::from(key.needs_platform_roots());
-        self.upstreams.insert(hash, UsedUpstream { key, upstream: Arc::clone(&upstream), users: 1 });
+        self.upstreams
+            .insert(hash, UsedUpstream { key, upstream: Arc::clone(&upstream), backend: None, users: 1 });
         upstream
     }
 
