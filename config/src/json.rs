@@ -12,6 +12,8 @@ mod retry;
 mod route_match;
 /// What it makes of them, and what it answers itself.
 mod rewrite;
+/// Which backends share them.
+mod split;
 /// How long it waits.
 mod timeouts;
 
@@ -24,6 +26,7 @@ pub use self::{
     retry::{RetryJson, RetryStateJson},
     rewrite::{FixedAnswerJson, PathRewriteJson, RedirectJson, RewriteJson},
     route_match::{FieldMatchJson, RouteMatchJson},
+    split::{SplitKeyJson, SplitPartJson},
     timeouts::TimeoutsJson,
 };
 
@@ -38,6 +41,10 @@ pub struct RouteJson {
     pub upstream: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub backend: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<SplitPartJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_by: Option<SplitKeyJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect: Option<RedirectJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,12 +171,15 @@ impl From<v1::HeaderChanges> for HeaderChangesJson {
 impl From<v1::Route> for RouteJson {
     fn from(route: v1::Route) -> Self {
         let lists = route.address_lists.unwrap_or_default();
+        let v1::Split { parts, by } = route.split.unwrap_or_default();
         Self {
             name: route.name,
             path_prefix: route.path_prefix,
             route_match: route.route_match.map(RouteMatchJson::from),
             upstream: route.upstream,
             backend: route.backend,
+            split: parts.into_iter().map(SplitPartJson::from).collect(),
+            split_by: by.and_then(SplitKeyJson::of),
             redirect: route.redirect.map(RedirectJson::from),
             respond: route.respond.map(FixedAnswerJson::from),
             strip_prefix: route.strip_prefix,

@@ -22,6 +22,7 @@ mod rewrite;
 mod route;
 mod route_match;
 mod rules;
+mod split;
 mod timeouts;
 mod tls;
 
@@ -52,7 +53,8 @@ pub use self::{
     rewrite::{HostRewrite, PathChange, PathRewrite, RegexRewrite},
     route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
-    rules::ConfigError,
+    rules::{BackendPlace, ConfigError},
+    split::{Split, SplitError, SplitPart},
     timeouts::Timeouts,
     tls::{
         CertificateFiles, CertificateForwarding, ClientAuth, ClientAuthMode, PlainRequests, ServerTls,

@@ -35,7 +35,7 @@ pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
     answer::{AnswerStatus, AnswerText, MediaType, RedirectStatus},
-    backend::{CheckCount, CookieName, Weight},
+    backend::{CheckCount, CookieName, SplitWeight, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, Origin, OriginPattern},
     file_path::FilePath,

@@ -7,6 +7,7 @@
 mod auth;
 mod backend;
 mod checks;
+mod destination;
 mod entries;
 mod gateway;
 mod header_changes;

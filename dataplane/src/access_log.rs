@@ -48,6 +48,8 @@ pub(crate) struct Line<'a> {
     /// Of the body sent to the client.
     pub(crate) bytes: u64,
     pub(crate) duration: Duration,
+    /// Empty: it has no name, or no upstream was asked.
+    pub(crate) backend: &'a str,
     /// Empty: no upstream was asked.
     pub(crate) upstream: &'a str,
     /// Until the head of its answer.
@@ -192,6 +194,9 @@ impl Lines {
             text.push(",\"client_cert\":\"").push_escaped(line.client_certificate);
             text.push("\"");
         }
+        if !line.backend.is_empty() {
+            text.push(",\"backend\":\"").push(line.backend).push("\"");
+        }
         if !line.upstream.is_empty() {
             text.push(",\"upstream\":\"").push_escaped(line.upstream);
             text.push("\"");
@@ -329,6 +334,7 @@ mod tests {
             shadow: None,
             bytes: 48,
             duration: Duration::from_micros(1_234),
+            backend: "",
             upstream: "127.0.0.1:9001",
             upstream_duration: Some(Duration::from_micros(900)),
             attempts: 1,
@@ -348,6 +354,14 @@ mod tests {
             "\n",
         );
         assert_eq!(String::from_utf8(lines.bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_backend_is_told_where_it_has_a_name() {
+        let mut lines = Lines::default();
+        lines.append(&Line { backend: "orders", ..line("/x") }, UNIX_EPOCH);
+        let text = String::from_utf8(lines.bytes).unwrap();
+        assert!(text.contains(r#""backend":"orders","upstream":"127.0.0.1:9001""#), "{text}");
     }
 
     #[test]

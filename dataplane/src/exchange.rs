@@ -42,7 +42,7 @@ use apigw_config::names::Scheme;
 use apigw_engine::{
     cors::CorsVerdict,
     fields::Fields,
-    grpc::{Dialect, status::GRPC_STATUS},
+    grpc::{Dialect, WebForm, status::GRPC_STATUS},
     head::{self, RequestHead},
     mode::JudgedMode,
     path::NormalPath,
@@ -72,6 +72,7 @@ use self::{
 use crate::{
     admin::endpoints::Place,
     connection::Client,
+    upstream::answer::UpstreamBody,
     worker::{View, Worker},
 };
 
@@ -192,6 +193,7 @@ async fn answer(
     counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
     let backend = match route.answerer {
         Answerer::Backend(backend) => backend,
+        Answerer::Split(split) => worker.backend(split, &head.headers, record.client()),
         Answerer::Gateway(answer) => {
             return own_answer::reply(answer, (client, snapshot), record, &route, &head, &path);
         }
@@ -217,9 +219,7 @@ async fn answer(
     let sender = Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: &fault };
     let mut response = attempts::send(sender, (&route, backend), record, endpoint, &mut head, body).await?;
     upgrade.check(&response)?;
-    forwarding::prepare_response(&mut response.headers);
-    record.set_forwarded(response.status, response.headers.get(GRPC_STATUS));
-    record.set_web_form(grpc_web::translate_answer(web, &mut response.headers));
+    prepare_answer(&mut response, web, record);
     Ok(sender.pass_on(response))
 }
 
@@ -253,6 +253,13 @@ fn prepare_fields(
     forwarding::prepare_request(fields, &client.peer, trusted, &host, record.request_id());
     snapshot.vouched().strip(fields);
     worker.endpoints().keep_key_back(fields);
+}
+
+/// Takes what is not passed on out of an upstream's answer, notes what it says, and puts it in the client's dialect.
+fn prepare_answer(response: &mut Response<UpstreamBody>, web: Option<WebForm>, record: &mut Record) {
+    forwarding::prepare_response(&mut response.headers);
+    record.set_forwarded(response.status, response.headers.get(GRPC_STATUS));
+    record.set_web_form(grpc_web::translate_answer(web, &mut response.headers));
 }
 
 /// Where a request in clear is sent, if it is sent elsewhere.

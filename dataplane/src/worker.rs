@@ -31,7 +31,7 @@ use apigw_engine::{
     balance::Turns,
     fields::Fields,
     jwt::cache::{CacheLimits, TokenCache},
-    snapshot::{Backend, Endpoint, Route, RouteId, UpstreamId},
+    snapshot::{Backend, Endpoint, Route, RouteId, SplitBackends, UpstreamId},
 };
 use arc_swap::{ArcSwap, Cache};
 use http::HeaderValue;
@@ -152,7 +152,7 @@ pub(crate) struct Worker {
     running: RefCell<Cache<Arc<ArcSwap<Serving>>, Arc<Serving>>>,
     view: RefCell<Rc<View>>,
     pub(crate) upstreams: Upstreams,
-    /// Of the endpoints of backends.
+    /// Of the endpoints of backends, and of the backends that share a route.
     turns: RefCell<Turns>,
     pub(crate) log: LogBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
@@ -215,12 +215,22 @@ impl Worker {
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(newest, &view.serving) {
             self.upstreams.reconfigure(newest);
-            self.turns.borrow_mut().retain(|backend| newest.snapshot.has_turns(backend));
+            self.turns.borrow_mut().retain(|choice| newest.snapshot.has_turns(choice));
             self.counters.borrow_mut().clear();
             self.follow_rate_limit_backend(&newest.snapshot);
             *view = Rc::new(View::new(Arc::clone(newest), &self.shared.retirement));
         }
         Rc::clone(&view)
+    }
+
+    /// The backend of several that takes the next request of this worker.
+    pub(crate) fn backend<'b>(
+        &self,
+        backends: SplitBackends<'b>,
+        headers: &Fields,
+        client: IpAddr,
+    ) -> &'b Arc<Backend> {
+        backends.choose(&mut self.turns.borrow_mut(), headers, client)
     }
 
     /// The endpoint of a backend that takes the next request of this worker.

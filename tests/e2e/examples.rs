@@ -138,6 +138,22 @@ fn example_of_draining_sends_to_who_stays() {
 }
 
 #[test]
+fn example_of_a_canary_shares_requests_and_keeps_callers() {
+    let (old, new) = (Origin::saying("old"), Origin::saying("new"));
+    let text = fs::read_to_string(examples().join("canary.yaml")).expect("the example is there");
+    let text = text.replace("http://127.0.0.1:9001", &old.url()).replace("http://127.0.0.1:9002", &new.url());
+    let gateway = Gateway::standalone(text);
+    let mut connection = client::Connection::open(gateway.address());
+    let taken = (0..100).filter(|_| connection.get("/orders").text() == "new");
+    assert_eq!(taken.count(), 10);
+    for user in 0..20 {
+        let cookie = format!("Cookie: session=s{user}\r\n");
+        let answers = [(); 3].map(|()| client::get_with(gateway.address(), "/account", &cookie).text());
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    }
+}
+
+#[test]
 fn example_of_redirects_answers_and_forwards() {
     let origin = Origin::answering(|request| {
         ok(&format!("{} {}", request.line(), request.head.field("host").unwrap_or_default()))

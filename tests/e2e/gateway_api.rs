@@ -3,6 +3,9 @@
 //!
 //! Each suite runs, or stands in [`NOT_SAID`] with the reason why it cannot be said.
 
+/// Where many requests count together.
+mod shares;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -32,15 +35,15 @@ const NOT_SAID: [(&str, &str); 7] = [
     ("HTTPRouteHTTPSListenerDetectMisdirectedRequests", "certificates with routes of their own"),
     ("HTTPRouteInvalidNonExistentBackendRef", "a route without an upstream: refused when the file is read"),
     ("HTTPRouteNoBackendRefs", "a route without an upstream: refused when the file is read"),
-    ("HTTPRouteRequestHeaderModifierBackendWeights", "several upstreams of a route"),
+    (
+        "HTTPRouteRequestHeaderModifierBackendWeights",
+        "header fields that one of several backends alone is told",
+    ),
 ];
 
 /// Suites that other tests say: what their upstream must do is more than an answer.
-const SAID_ELSEWHERE: [(&str, &str); 3] = [
-    ("HTTPRouteBackendProtocolH2C", "http2.rs"),
-    ("HTTPRouteBackendProtocolWebSocket", "websockets.rs"),
-    ("HTTPRouteWeight", "several upstreams of a route"),
-];
+const SAID_ELSEWHERE: [(&str, &str); 2] =
+    [("HTTPRouteBackendProtocolH2C", "http2.rs"), ("HTTPRouteBackendProtocolWebSocket", "websockets.rs")];
 
 fn suites() -> Vec<Value> {
     cases(include_str!("cases/gateway-api.json"))
@@ -151,7 +154,10 @@ fn file(suite: &Value, address: &str, urls: &BTreeMap<&str, String>, order: Orde
     }
     // JSON is YAML.
     // Who speaks TLS for a listener of theirs is a proxy in front of the gateway.
-    let server = "server: { trusted_proxies: [127.0.0.1] }\nroutes:\n".to_owned();
+    let backend =
+        |(name, url): (&&str, &String)| format!("- {{name: {name}, endpoints: [{{url: '{url}'}}]}}\n");
+    let backends: String = urls.iter().map(backend).collect();
+    let server = format!("server: {{ trusted_proxies: [127.0.0.1] }}\nbackends:\n{backends}routes:\n");
     entries.iter().fold(server, |mut file, entry| {
         let _ = writeln!(file, "- {entry}");
         file
@@ -215,10 +221,17 @@ fn what_is_done(rule: &Value, urls: &BTreeMap<&str, String>) -> Map<String, Valu
             other => panic!("no translation of {other}"),
         }
     }
-    if !keys.contains_key("redirect") {
-        keys.insert("upstream".into(), urls[text(&backend["name"])].as_str().into());
-        keys.insert("rewrite".into(), rewrite);
+    if keys.contains_key("redirect") {
+        return keys;
     }
+    keys.insert("rewrite".into(), rewrite);
+    match rule["backendRefs"].as_array().expect("backends").as_slice() {
+        [alone] => keys.insert("upstream".into(), urls[text(&alone["name"])].as_str().into()),
+        several => {
+            let part = |theirs: &Value| json!({ "backend": theirs["name"], "weight": theirs["weight"] });
+            keys.insert("split".into(), several.iter().map(part).collect())
+        }
+    };
     keys
 }
 
@@ -362,7 +375,11 @@ fn run(suite: &Value, order: Order) {
         let gateway = gateways
             .entry(address.to_owned())
             .or_insert_with(|| Gateway::standalone(file(suite, address, &urls, order)));
-        check_case(&case, gateway);
+        if case.get("distribution").is_some() {
+            shares::check(&case, gateway.address());
+        } else {
+            check_case(&case, gateway);
+        }
     }
 }
 

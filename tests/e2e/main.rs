@@ -79,6 +79,8 @@ mod concurrency;
 mod breaker;
 // Requests are spread over the endpoints of a backend, each spoken to as the file says.
 mod backends;
+// Backends that share a route: shares by weight, callers that stay, changes under load.
+mod splits;
 // Endpoints that are not well are given no requests.
 mod health;
 // Endpoints that fail requests are given none for a while.

@@ -6,6 +6,8 @@
 
 /// Of one backend.
 mod backend;
+/// Of where a route's requests go.
+mod destination;
 
 use std::collections::BTreeMap;
 
@@ -299,7 +301,9 @@ impl Keys {
             redirect,
             respond,
             rewrite,
+            split,
         } = route;
+        split.into_iter().for_each(|split| self.split(split));
         redirect.into_iter().for_each(|redirect| self.redirect(redirect));
         if let Some(v1::FixedAnswer { status, body, content_type }) = respond {
             self.count("respond.status", status.into());

@@ -49,7 +49,7 @@ pub enum Balance {
     Hash(HashKey),
 }
 
-/// What the endpoint of a request is found by. A request without it is sent round robin.
+/// What the endpoint of a request is found by, or its backend. Of a request without it the next one is whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HashKey {
     /// The value of a header field.
@@ -58,6 +58,34 @@ pub enum HashKey {
     Cookie(CookieName),
     /// The client's address.
     Ip,
+}
+
+impl HashKey {
+    /// Puts together what a file says in several keys.
+    ///
+    /// # Errors
+    /// When they name nothing, or several things.
+    pub fn one_of(
+        header: Option<HeaderName>,
+        cookie: Option<CookieName>,
+        address: ClientAddress,
+    ) -> Result<Self, ValueError> {
+        let mut keys = Self::all_of(header, cookie, address);
+        keys.next().filter(|_| keys.next().is_none()).ok_or(ValueError::NotOneSplitKey)
+    }
+
+    fn all_of(
+        header: Option<HeaderName>,
+        cookie: Option<CookieName>,
+        address: ClientAddress,
+    ) -> impl Iterator<Item = Self> {
+        let keys = [
+            header.map(Self::Header),
+            cookie.map(Self::Cookie),
+            (address == ClientAddress::Hashed).then_some(Self::Ip),
+        ];
+        keys.into_iter().flatten()
+    }
 }
 
 /// The word that names a way to choose.
@@ -83,12 +111,7 @@ impl Balance {
         cookie: Option<CookieName>,
         address: ClientAddress,
     ) -> Result<Self, ValueError> {
-        let keys = [
-            header.map(HashKey::Header),
-            cookie.map(HashKey::Cookie),
-            (address == ClientAddress::Hashed).then_some(HashKey::Ip),
-        ];
-        let mut keys = keys.into_iter().flatten();
+        let mut keys = HashKey::all_of(header, cookie, address);
         match (policy, keys.next(), keys.next()) {
             (BalancePolicy::RoundRobin, None, _) => Ok(Self::RoundRobin),
             (BalancePolicy::LeastRequests, None, _) => Ok(Self::LeastRequests),

@@ -1,8 +1,8 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
 use super::{
-    AnswerChanges, CircuitBreaker, FixedAnswer, HeaderChanges, HostRewrite, PathChange, PathMatch,
-    PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Timeouts,
+    AnswerChanges, BackendPlace, CircuitBreaker, FixedAnswer, HeaderChanges, HostRewrite, PathChange,
+    PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Split, Timeouts,
 };
 use crate::names::{
     AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
@@ -124,6 +124,8 @@ pub enum Destination {
     Upstream(UpstreamUrl),
     /// To a backend of the configuration.
     Backend(BackendName),
+    /// To one of several backends of the configuration.
+    Split(Box<Split>),
     /// To nobody: clients are sent elsewhere.
     Redirect(Box<Redirect>),
     /// To nobody: clients are told what the file says.
@@ -131,13 +133,16 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The backend it names; none: it names none.
-    #[must_use]
-    pub fn backend(&self) -> Option<&BackendName> {
-        match self {
-            Self::Backend(name) => Some(name),
-            Self::Upstream(_) | Self::Redirect(_) | Self::Respond(_) => None,
-        }
+    /// The backends it names, and where.
+    pub(crate) fn backends(&self) -> impl Iterator<Item = (BackendPlace, &BackendName)> {
+        let (alone, parts) = match self {
+            Self::Backend(name) => (Some(name), &[][..]),
+            Self::Split(split) => (None, split.parts()),
+            Self::Upstream(_) | Self::Redirect(_) | Self::Respond(_) => (None, &[][..]),
+        };
+        let parts = parts.iter().enumerate();
+        let parts = parts.map(|(index, part)| (BackendPlace::Split(index), &part.backend));
+        alone.map(|name| (BackendPlace::Backend, name)).into_iter().chain(parts)
     }
 
     /// Whether the gateway answers itself.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Auth, BackendGroup, Route, RouteAuth, Settings};
+use super::{Auth, BackendGroup, Destination, Route, RouteAuth, Settings};
 use crate::names::{BackendName, ByteCount, ProviderName, RouteName};
 
 /// A rule that no single part of a configuration can break by itself.
@@ -36,6 +36,8 @@ pub enum ConfigError {
     UnknownBackend {
         /// Index of the route.
         route: usize,
+        /// Where it says so.
+        place: BackendPlace,
         /// The name that none has.
         name: BackendName,
     },
@@ -69,6 +71,15 @@ pub enum ConfigError {
         /// What the server allows.
         limit: u64,
     },
+}
+
+/// Where a route names a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendPlace {
+    /// In `backend`.
+    Backend,
+    /// In the entry of `split` with this index.
+    Split(usize),
 }
 
 /// Whether a configuration says how callers are known.
@@ -117,9 +128,9 @@ impl<'a> KnownBackends<'a> {
     }
 
     fn check(&self, index: usize, route: &RouteFacts<'_>, errors: &mut Vec<ConfigError>) {
-        let (Some(known), Some(name)) = (&self.0, route.backend) else { return };
-        if !known.contains(name) {
-            errors.push(ConfigError::UnknownBackend { route: index, name: name.clone() });
+        let (Some(known), Some(destination)) = (&self.0, route.destination) else { return };
+        for (place, name) in destination.backends().filter(|(_, name)| !known.contains(name)) {
+            errors.push(ConfigError::UnknownBackend { route: index, place, name: name.clone() });
         }
     }
 }
@@ -144,7 +155,7 @@ impl<'a> From<&'a Settings> for SettingsFacts<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RouteFacts<'a> {
     pub(crate) name: Option<&'a RouteName>,
-    pub(crate) backend: Option<&'a BackendName>,
+    pub(crate) destination: Option<&'a Destination>,
     pub(crate) auth_required: Option<bool>,
     pub(crate) auth: Option<&'a RouteAuth>,
     pub(crate) max_header_bytes: Option<ByteCount>,
@@ -154,7 +165,7 @@ impl<'a> From<&'a Route> for RouteFacts<'a> {
     fn from(route: &'a Route) -> Self {
         Self {
             name: Some(&route.name),
-            backend: route.destination.backend(),
+            destination: Some(&route.destination),
             auth_required: Some(route.auth_required),
             auth: route.auth.as_ref(),
             max_header_bytes: route.max_header_bytes,

@@ -66,6 +66,43 @@ impl Weight {
     }
 }
 
+/// A share of a route's requests, in proportion to the weights beside it: 0 to 1,000. With 0 there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SplitWeight(Option<Weight>);
+
+impl SplitWeight {
+    /// Takes a weight.
+    ///
+    /// # Errors
+    /// When it is above [`Weight::MAX`].
+    pub fn new(weight: u32) -> Result<Self, ValueError> {
+        if weight == 0 {
+            return Ok(Self(None));
+        }
+        let weight = Weight::new(weight).map_err(|_above| ValueError::OutOfRange { range: "from 0 to 1000" });
+        weight.map(|weight| Self(Some(weight)))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0.map_or(0, Weight::get)
+    }
+
+    /// The weight; none: there are no requests for it.
+    #[must_use]
+    pub fn as_weight(self) -> Option<Weight> {
+        self.0
+    }
+}
+
+impl Default for SplitWeight {
+    /// That of all where the file says nothing.
+    fn default() -> Self {
+        Self(Some(Weight::default()))
+    }
+}
+
 /// How many checks in a row say the same: 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckCount(NonZeroU32);

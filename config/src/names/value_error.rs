@@ -50,7 +50,7 @@ pub enum ValueError {
         text: String,
     },
     /// A request goes to one place.
-    #[error("a route has exactly one of upstream, backend, redirect and respond")]
+    #[error("a route has exactly one of upstream, backend, split, redirect and respond")]
     SeveralDestinations,
     /// It would have no effect.
     #[error("has no effect: the gateway answers this route's requests itself")]
@@ -103,6 +103,12 @@ pub enum ValueError {
     /// Endpoints are found by one thing.
     #[error("hash needs one of header, cookie and ip: true")]
     NotOneHashKey,
+    /// Callers are told apart by one thing.
+    #[error("needs one of header, cookie and ip: true")]
+    NotOneSplitKey,
+    /// It would have no effect.
+    #[error("has no effect without a split")]
+    NothingSplit,
     /// Neither an address nor a name.
     #[error("not an address or a DNS name: {text:?}")]
     NotAHost {

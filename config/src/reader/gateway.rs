@@ -3,8 +3,8 @@
 use super::{Mapping, Place, Reader, backend::BackendInFile, route::RouteInFile};
 use crate::{
     model::{
-        Auth, BackendFacts, Callers, Checks, ConfigError, GatewayConfig, Server, Settings, SettingsFacts,
-        conflicts,
+        Auth, BackendFacts, BackendPlace, Callers, Checks, ConfigError, GatewayConfig, Server, Settings,
+        SettingsFacts, conflicts,
     },
     problem::{KeyPath, Position},
     yaml::Value,
@@ -90,9 +90,15 @@ fn report(
             let path = KeyPath::Top.key("backends");
             problems.report(Some(backends[*second].position), &path.index(*second).key("name"), message);
         }
-        ConfigError::UnknownBackend { route, .. } => {
-            let position = routes[*route].positions.backend;
-            problems.report(Some(position), &path.index(*route).key("backend"), error);
+        ConfigError::UnknownBackend { route, place, .. } => {
+            let position = Some(routes[*route].positions.backends.of(*place));
+            let path = path.index(*route);
+            match place {
+                BackendPlace::Backend => problems.report(position, &path.key("backend"), error),
+                BackendPlace::Split(part) => {
+                    problems.report(position, &path.key("split").index(*part).key("backend"), error);
+                }
+            }
         }
         ConfigError::NoAuth { route } => {
             let position = routes[*route].positions.auth_required;

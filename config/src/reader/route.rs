@@ -1,7 +1,11 @@
 //! Reads one route.
 
 use super::{
-    Mapping, Place, Read, Reader, rewrite::RewriteInFile, route_auth::RouteAuthInFile, values::IfFilled,
+    Mapping, Place, Read, Reader,
+    destination::{BackendPositions, DestinationInFile},
+    rewrite::RewriteInFile,
+    route_auth::RouteAuthInFile,
+    values::IfFilled,
 };
 use crate::{
     model::{
@@ -28,7 +32,7 @@ pub(super) struct RouteInFile {
 /// Where the values are that the rules across routes may complain of.
 pub(super) struct Positions {
     pub(super) name: Position,
-    pub(super) backend: Position,
+    pub(super) backends: BackendPositions,
     pub(super) auth_required: Position,
     pub(super) auth: Position,
     /// Of each of the providers that the route accepts.
@@ -41,7 +45,7 @@ impl RouteInFile {
     pub(super) fn facts(&self) -> RouteFacts<'_> {
         RouteFacts {
             name: self.name.as_ref(),
-            backend: self.destination.as_ref().and_then(Destination::backend),
+            destination: self.destination.as_ref(),
             auth_required: self.auth_required,
             auth: self.auth.as_ref(),
             max_header_bytes: self.max_header_bytes,
@@ -62,7 +66,7 @@ impl Read for RouteInFile {
         };
         let name: Option<RouteName> = keys.required("name");
         let matches = keys.required("match");
-        let destination = destination(&mut keys);
+        let DestinationInFile { destination, backends } = DestinationInFile::read(&mut keys);
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
         let rewrite = keys.or("rewrite", RewriteInFile::default());
         let request_headers = keys.or("request_headers", HeaderChanges::default());
@@ -83,7 +87,7 @@ impl Read for RouteInFile {
         let max_body_bytes = keys.or("max_body_bytes", None);
         let positions = Positions {
             name: keys.position_of("name"),
-            backend: keys.position_of("backend"),
+            backends,
             auth_required: keys.position_of("auth_required"),
             auth: keys.position_of("auth"),
             providers: provider_positions,
@@ -125,7 +129,7 @@ impl RouteInFile {
     fn unreadable(position: Position) -> Self {
         let positions = Positions {
             name: position,
-            backend: position,
+            backends: BackendPositions::all_at(position),
             auth_required: position,
             auth: position,
             providers: Vec::new(),
@@ -141,25 +145,6 @@ impl RouteInFile {
             max_header_bytes: None,
         }
     }
-}
-
-/// Where a route's requests go: exactly one of the keys says it.
-fn destination(keys: &mut Mapping<'_, '_>) -> Option<Destination> {
-    const KEYS: [&str; 4] = ["upstream", "backend", "redirect", "respond"];
-    let second = KEYS.into_iter().filter(|key| keys.has(key)).nth(1);
-    let upstream = keys.or("upstream", None).map(|url| url.map(Destination::Upstream));
-    let backend = keys.or("backend", None).map(|name| name.map(Destination::Backend));
-    let redirect = keys.or("redirect", None).map(|redirect| redirect.map(Destination::Redirect));
-    let respond = keys.or("respond", None).map(|answer| answer.map(Destination::Respond));
-    if let Some(second) = second {
-        keys.report(second, ValueError::SeveralDestinations);
-        return None;
-    }
-    let destination = upstream?.or(backend?).or(redirect?).or(respond?);
-    if destination.is_none() {
-        keys.report("upstream", "missing: a route has one of upstream, backend, redirect and respond");
-    }
-    destination
 }
 
 /// What becomes of the path: one of two keys says it.

@@ -21,8 +21,8 @@ use crate::{
         HostName, HostPattern, KeyPrefix, ListenAddress, MatchText, MediaType, MethodName, OriginPattern,
         PathPrefix, PathTemplate, Pattern, Percent, Period, PolicyMode, ProbePath, ProviderName, QueryName,
         RedirectStatus, RetryCondition, RetryCount, RouteName, Scheme, Secret, ServerAddress, Span,
-        TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl, ValueError, ValueTemplate, Weight,
-        WritableHeader,
+        SplitWeight, TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl, ValueError, ValueTemplate,
+        Weight, WritableHeader,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -173,6 +173,14 @@ impl Read for Weight {
         let number = whole(place, reader)?;
         // What no counter can hold is as illegal as zero.
         reader.take(place, Self::new(u32::try_from(number).unwrap_or(0)))
+    }
+}
+
+impl Read for SplitWeight {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let number = whole(place, reader)?;
+        // What no counter can hold is as illegal as the largest that it can.
+        reader.take(place, Self::new(u32::try_from(number).unwrap_or(u32::MAX)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{num::NonZeroU32, ops::RangeInclusive};
 
 use proptest::{prelude::*, sample::select};
 
-use self::destination::{any_own_answer, any_rewrite, legal};
+use self::destination::{any_own_answer, any_rewrite, legal, share};
 use super::route;
 use crate::{
     model::*,
@@ -31,6 +31,9 @@ pub(crate) fn any_config() -> impl Strategy<Value = GatewayConfig> {
             // Every third one, and one beyond the backends names a URL.
             if let Some(backend) = backends.get(place / 3).filter(|_| place % 3 == 1) {
                 route.destination = Destination::Backend(backend.name().clone());
+            }
+            if place % 3 == 2 {
+                share(route, &backends);
             }
         }
         GatewayConfig::with_backends(settings, backends, routes).unwrap()

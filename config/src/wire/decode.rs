@@ -12,6 +12,7 @@ mod retry;
 mod rewrite;
 mod route;
 mod route_match;
+mod split;
 mod timeouts;
 mod tls;
 
@@ -28,8 +29,8 @@ use super::{
 };
 use crate::{
     model::{
-        AddressLists, Admin, Backend, ConfigError, EncodedSlash, GatewayConfig, PathRules, PolicyError,
-        ProxyProtocol, Route, Server, Settings, Upstream,
+        AddressLists, Admin, Backend, BackendPlace, ConfigError, EncodedSlash, GatewayConfig, PathRules,
+        PolicyError, ProxyProtocol, Route, Server, Settings, Upstream,
     },
     names::{ByteCount, Period, PolicyMode, ValueError},
     problem::{KeyPath, Problem, Problems},
@@ -182,8 +183,14 @@ fn report_conflict(error: &ConfigError, problems: &mut Problems) {
         ConfigError::DuplicateBackend { second, .. } => {
             problems.report(None, &KeyPath::Top.key("backends").index(*second).key("name"), error);
         }
-        ConfigError::UnknownBackend { route, .. } => {
-            problems.report(None, &at.index(*route).key("backend"), error);
+        ConfigError::UnknownBackend { route, place, .. } => {
+            let path = at.index(*route);
+            match place {
+                BackendPlace::Backend => problems.report(None, &path.key("backend"), error),
+                BackendPlace::Split(part) => {
+                    problems.report(None, &path.key("split").index(*part).key("backend"), error);
+                }
+            }
         }
         ConfigError::NoAuth { route } => problems.report(None, &at.index(*route).key("auth_required"), error),
         ConfigError::AuthNotRequired { route } => problems.report(None, &at.index(*route).key("auth"), error),

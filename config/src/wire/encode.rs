@@ -2,6 +2,7 @@
 
 mod backend;
 mod route;
+mod split;
 
 use apigw_proto::{MAX_MESSAGE_BYTES, v1};
 use prost::Message as _;

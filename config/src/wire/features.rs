@@ -7,6 +7,8 @@
 
 /// Of a backend.
 mod backend;
+/// Of what says which backends take a request.
+mod destination;
 
 use std::{collections::BTreeSet, fmt};
 
@@ -62,6 +64,8 @@ pub enum Feature {
     BackendOutlier,
     /// Endpoints are given no new requests.
     BackendDrain,
+    /// Backends share the requests of a route.
+    Split,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
     /// Routes are chosen by more than a prefix of the path.
@@ -79,7 +83,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 28] = [
+pub const KNOWN: [Feature; 29] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -101,6 +105,7 @@ pub const KNOWN: [Feature; 28] = [
     Feature::BackendHealth,
     Feature::BackendOutlier,
     Feature::BackendDrain,
+    Feature::Split,
     Feature::PolicyMode,
     Feature::RouteMatch,
     Feature::HeaderChanges,
@@ -136,6 +141,7 @@ impl Feature {
             Self::BackendHealth => "backends.health",
             Self::BackendOutlier => "backends.health.outlier",
             Self::BackendDrain => "backends.endpoints.drain",
+            Self::Split => "route.split",
             Self::PolicyMode => "policy_mode",
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
@@ -359,7 +365,9 @@ impl Needs {
             redirect,
             respond,
             rewrite,
+            split,
         } = route;
+        split.into_iter().for_each(|split| self.split(split));
         if let Some(v1::Retry { attempts: _, on: _, budget_percent: _, methods: _ }) = retry {
             self.add(Feature::Retry);
         }

@@ -1,4 +1,5 @@
-//! Which endpoint of a backend takes the next request. Every way to choose gives each its weight in the long run.
+//! Which endpoint of a backend takes the next request, or which backend of those that share a route's. Every way to choose gives
+//! each its weight in the long run.
 //!
 //! What a worker remembers of turns is its own, so that nothing is locked; chance is a seed that it is given once. Where a
 //! worker begins is left to that chance, lest all workers, and all data planes, begin with the same endpoint.
@@ -15,9 +16,9 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 pub use self::rendezvous::KeyHash;
 use self::{rendezvous::Rendezvous, turn::Turn};
-use crate::{endpoint::WHOLE, snapshot::BackendId};
+use crate::{endpoint::WHOLE, snapshot::ChoiceId};
 
-/// The endpoints of a backend, and how one of them is chosen.
+/// The endpoints of a backend or the backends of a route, and how one of them is chosen.
 #[derive(Debug)]
 pub(crate) struct Balanced {
     /// In thousandths, as an endpoint may take a part of its own.
@@ -79,6 +80,14 @@ impl Balanced {
 }
 
 impl<P: Fn(usize) -> u32> Portions<'_, P> {
+    /// The index of the one that has this key; none: no key finds any.
+    pub(crate) fn of_key(&self, key: KeyHash) -> Option<usize> {
+        match &self.balanced.way {
+            Way::ByKey(rendezvous) => Some(rendezvous.find(key, self.iter())),
+            Way::LeastRequests | Way::InTurn => None,
+        }
+    }
+
     fn len(&self) -> usize {
         self.balanced.weights.len()
     }
@@ -124,10 +133,10 @@ fn draw(chance: u64, of: u32) -> u32 {
     u32::try_from((chance * u64::from(of)) >> 32).unwrap_or(0)
 }
 
-/// One worker's memory of turns; as many backends as a snapshot has.
+/// One worker's memory of turns; as many choices as a snapshot has.
 #[derive(Debug)]
 pub struct Turns {
-    of_backends: FxHashMap<BackendId, Turn>,
+    of_choices: FxHashMap<ChoiceId, Turn>,
     seed: u64,
     /// How often chance was asked.
     draws: u64,
@@ -137,18 +146,18 @@ impl Turns {
     /// Nobody has had a turn. The seed is all the chance there is.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { of_backends: FxHashMap::default(), seed, draws: 0 }
+        Self { of_choices: FxHashMap::default(), seed, draws: 0 }
     }
 
-    /// Forgets backends that are gone.
-    pub fn retain(&mut self, is_there: impl Fn(BackendId) -> bool) {
-        self.of_backends.retain(|backend, _| is_there(*backend));
+    /// Forgets choices that are gone.
+    pub fn retain(&mut self, is_there: impl Fn(ChoiceId) -> bool) {
+        self.of_choices.retain(|choice, _| is_there(*choice));
     }
 
-    /// The index of the endpoint that takes a request. A request without the key that it is to be found by is sent in turn.
+    /// The index of what takes a request. A request without the key that it is to be found by is sent in turn.
     pub(crate) fn next<P: Fn(usize) -> u32>(
         &mut self,
-        backend: BackendId,
+        choice: ChoiceId,
         portions: &Portions<'_, P>,
         key: Option<KeyHash>,
         in_flight: impl Fn(usize) -> u32,
@@ -158,9 +167,8 @@ impl Turns {
             (Way::ByKey(rendezvous), Some(key)) => rendezvous.find(key, portions.iter()),
             (Way::ByKey(_), None) | (Way::InTurn, _) => {
                 let seed = self.seed;
-                let beginning =
-                    || Turn::beginning(portions.balanced, FxBuildHasher.hash_one((seed, backend)));
-                self.of_backends.entry(backend).or_insert_with(beginning).next(portions)
+                let beginning = || Turn::beginning(portions.balanced, FxBuildHasher.hash_one((seed, choice)));
+                self.of_choices.entry(choice).or_insert_with(beginning).next(portions)
             }
         }
     }
@@ -201,7 +209,7 @@ mod tests {
     }
 
     fn next(turns: &mut Turns, id: u64, balanced: &Balanced, in_flight: &[u32]) -> usize {
-        turns.next(BackendId::of(id), &balanced.whole(), None, |index| {
+        turns.next(ChoiceId::of(id), &balanced.whole(), None, |index| {
             in_flight.get(index).copied().unwrap_or(0)
         })
     }
@@ -221,8 +229,8 @@ mod tests {
         for id in 1..=3 {
             next(&mut turns, id, &balanced, &[]);
         }
-        turns.retain(|backend| backend == BackendId::of(2));
-        assert_eq!(turns.of_backends.keys().copied().collect::<Vec<_>>(), [BackendId::of(2)]);
+        turns.retain(|backend| backend == ChoiceId::of(2));
+        assert_eq!(turns.of_choices.keys().copied().collect::<Vec<_>>(), [ChoiceId::of(2)]);
     }
 
     #[test]
@@ -282,7 +290,7 @@ mod tests {
     }
 
     fn next_by(turns: &mut Turns, balanced: &Balanced, key: KeyHash) -> usize {
-        turns.next(BackendId::of(1), &balanced.whole(), Some(key), |_| 0)
+        turns.next(ChoiceId::of(1), &balanced.whole(), Some(key), |_| 0)
     }
 
     proptest! {
@@ -316,7 +324,7 @@ mod tests {
             };
             let mut taken = vec![0_i32; weights.len()];
             for _ in 0..10 * reduced.total / WHOLE {
-                taken[turns.next(BackendId::of(1), &reduced, None, |_| 0)] += 1;
+                taken[turns.next(ChoiceId::of(1), &reduced, None, |_| 0)] += 1;
             }
             for (index, taken) in taken.into_iter().enumerate() {
                 let expected = if takes[index] { 10 * i32::from(weights[index]) } else { 0 };
@@ -338,7 +346,7 @@ mod tests {
                 for (round, shares) in rounds.iter().enumerate() {
                     let Some(reduced) = balanced.reduced(|index| shares[index]) else { continue };
                     let key = KeyHash::of(&round.to_be_bytes());
-                    let found = turns.next(BackendId::of(1), &reduced, Some(key), |_| 1);
+                    let found = turns.next(ChoiceId::of(1), &reduced, Some(key), |_| 1);
                     prop_assert!(shares[found] > 0 && weights[found] > 0, "{:?}", balance);
                 }
             }

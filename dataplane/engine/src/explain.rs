@@ -19,6 +19,8 @@ mod wire;
 
 use std::net::IpAddr;
 
+use apigw_config::names::BackendName;
+
 use self::steps::Steps;
 pub use self::{
     at_rest::AtRest,
@@ -94,6 +96,8 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// Status and reason of the refusal; none: it would be sent upstream.
     pub refusal: Option<(u16, &'static str)>,
+    /// The backend that would be asked. None: the route names none, or it depends on whose turn it is.
+    pub backend: Option<BackendName>,
     /// What the upstream would be asked for: path and query. None: there is no route, no path or no upstream.
     pub target: Option<String>,
     /// The status that the gateway itself would answer with; none: it would not.
@@ -152,16 +156,18 @@ pub fn explain(snapshot: &Snapshot, question: &Question, live: &impl Live) -> Ex
     steps.check("route", Ok::<_, Rejection>(()), || near_misses::why_it_wins(route.config, &asked));
     steps.of_route(&route, live);
     let rules = snapshot.settings().server.paths;
-    let target = match route.answerer {
-        Answerer::Backend(backend) => {
-            let uri = &question.head.uri;
-            steps.target(target::upstream_target(uri, &path, &route, backend, snapshot))
-        }
+    let backend = match route.answerer {
+        Answerer::Backend(backend) => Some(steps.backend(backend)),
+        Answerer::Split(backends) => steps.split(&route, backends),
         Answerer::Gateway(answer) => {
             steps.own_answer(answer, &route, &path, rules);
             None
         }
     };
+    let target = backend.and_then(|backend| {
+        let uri = &question.head.uri;
+        steps.target(target::upstream_target(uri, &path, &route, backend, snapshot))
+    });
     steps.explanation(Some(snapshot.place_of(&route)), near_misses, target)
 }
 

@@ -9,17 +9,20 @@ mod backend;
 mod compile;
 /// Where routes lie.
 mod slots;
+/// Which backend a request goes to where several share them.
+mod split;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use self::backend::UpstreamKey;
 pub(crate) use self::slots::Slots;
+use self::{backend::UpstreamKey, split::Split};
 pub use self::{
-    backend::{Backend, BackendId, Endpoint, Upstream, UpstreamId},
+    backend::{Backend, ChoiceId, Endpoint, Upstream, UpstreamId},
     slots::Slot,
+    split::SplitBackends,
 };
 use crate::{
     access::{VouchedHeaders, VouchedTally},
@@ -56,6 +59,8 @@ pub struct Snapshot {
     places: HashMap<GroupId, usize>,
     routes: Slots<Arc<CompiledRoute>>,
     backends: NamedBackends,
+    /// Of routes that several backends share: what their turns are remembered under.
+    splits: SharedTable<ChoiceId>,
     names: SharedTable<NamedRoute>,
     /// Of the server; every request passes them.
     addresses: Arc<AddressPolicy>,
@@ -100,6 +105,8 @@ enum Destination {
     Url(Arc<Backend>),
     /// One that has a name, where it lies: what lies there may change while the route stays as it is.
     Backend(Slot),
+    /// One of several of these.
+    Split(Box<Split>),
     /// Nobody.
     Own(Box<OwnAnswer>),
 }
@@ -110,7 +117,7 @@ struct NamedBackends {
     backends: Slots<Arc<Backend>>,
     slots: Arc<HashMap<BackendName, Slot>>,
     /// What turns are remembered under.
-    ids: Arc<HashSet<BackendId>>,
+    ids: Arc<HashSet<ChoiceId>>,
 }
 
 impl NamedBackends {
@@ -172,17 +179,19 @@ pub struct Route<'a> {
 pub enum Answerer<'a> {
     /// An endpoint of a backend.
     Backend(&'a Arc<Backend>),
+    /// An endpoint of one of these backends.
+    Split(SplitBackends<'a>),
     /// The gateway itself.
     Gateway(&'a OwnAnswer),
 }
 
 impl<'a> Route<'a> {
-    /// Where its requests go; none: the gateway answers them.
+    /// Where all its requests go; none: the gateway answers them, or several backends do.
     #[must_use]
     pub fn backend(&self) -> Option<&'a Arc<Backend>> {
         match self.answerer {
             Answerer::Backend(backend) => Some(backend),
-            Answerer::Gateway(_) => None,
+            Answerer::Split(_) | Answerer::Gateway(_) => None,
         }
     }
 }
@@ -258,6 +267,7 @@ impl Snapshot {
         let answerer = match destination {
             Destination::Url(backend) => Answerer::Backend(backend),
             Destination::Backend(slot) => Answerer::Backend(self.backends.backends.at(*slot)),
+            Destination::Split(split) => Answerer::Split(split.with(&self.backends.backends)),
             Destination::Own(answer) => Answerer::Gateway(answer),
         };
         Route { slot, config, id: *id, answerer, policies }
@@ -292,10 +302,10 @@ impl Snapshot {
         self.config.backends().iter().filter_map(|backend| self.backends.find(backend.name()))
     }
 
-    /// Whether the turns of this backend's endpoints are to be remembered.
+    /// Whether the turns of this choice are to be remembered.
     #[must_use]
-    pub fn has_turns(&self, backend: BackendId) -> bool {
-        self.backends.ids.contains(&backend)
+    pub fn has_turns(&self, choice: ChoiceId) -> bool {
+        self.backends.ids.contains(&choice) || self.has_split(choice)
     }
 
     /// Whether the machine's authorities vouch for any upstream.

@@ -383,9 +383,9 @@ impl Record {
         }
     }
 
-    /// The name of the route's backend; empty where it has none, or there is no route.
+    /// The name of the backend that is asked; empty where it has none, or no upstream is asked.
     fn backend_name(&self) -> &str {
-        let backend = self.route.and_then(|slot| self.view.snapshot().route_at(slot).backend()?.name());
+        let backend = self.upstream.as_ref().and_then(|upstream| upstream.backend.as_ref());
         backend.map_or("", BackendName::as_str)
     }
 
@@ -467,6 +467,7 @@ impl Record {
             shadow: self.shadow,
             bytes: self.bytes,
             duration,
+            backend: self.backend_name(),
             upstream: &upstream,
             upstream_duration: self.upstream_duration,
             attempts: self.attempts,

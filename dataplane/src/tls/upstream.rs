@@ -88,7 +88,10 @@ fn first_trusting(snapshot: &Snapshot) -> String {
     let backend = snapshot.config().backends().iter().position(|backend| is_secure(backend));
     let route = snapshot.config().routes().position(|route| match &route.destination {
         Destination::Upstream(url) => url.scheme() == Scheme::Https,
-        Destination::Backend(_) | Destination::Redirect(_) | Destination::Respond(_) => false,
+        Destination::Backend(_)
+        | Destination::Split(_)
+        | Destination::Redirect(_)
+        | Destination::Respond(_) => false,
     });
     match (route, backend) {
         (Some(route), _) => format!("routes[{route}].upstream"),

@@ -146,6 +146,9 @@ impl Table for ExplainView {
             (_, Some(UpstreamView { backend: Some(backend), path, .. })) => {
                 line(format_args!("sent to backend {} as {}", printable(backend), printable(path)));
             }
+            (_, Some(UpstreamView { backend: None, url, path })) if url.is_empty() => {
+                line(format_args!("sent to one of several backends as {}", printable(path)));
+            }
             (_, Some(UpstreamView { backend: None, url, path })) => {
                 line(format_args!("sent to {} as {}", printable(url), printable(path)));
             }

@@ -2,6 +2,7 @@
 
 use apigw_config::json::{
     CircuitBreakerJson, PathRewriteJson, RateLimitJson, RedirectJson, RouteJson, RouteMatchJson,
+    SplitPartJson,
 };
 use apigw_proto::v1;
 use serde::Serialize;
@@ -53,9 +54,17 @@ fn destination(route: &RouteJson) -> String {
     }
     match &route.respond {
         Some(answer) => format!("answers {}", answer.status),
+        None if !route.split.is_empty() => split(route),
         None if route.backend.is_empty() => route.upstream.clone(),
         None => route.backend.clone(),
     }
+}
+
+/// The backends that share a route's requests, with their weights.
+fn split(route: &RouteJson) -> String {
+    let parts = route.split.iter().map(|SplitPartJson { backend, weight }| format!("{backend} {weight}"));
+    let by = route.split_by.as_ref().map(|key| format!(", by {key}")).unwrap_or_default();
+    parts.collect::<Vec<_>>().join(" / ") + &by
 }
 
 /// What becomes of the path before a request is sent; none: nothing.
@@ -226,6 +235,20 @@ bare   /            http://h               -      -         -                   
             ..v1::RouteMatch::default()
         };
         assert_eq!(cell("", regex), "a ~/[x]");
+    }
+
+    #[test]
+    fn table_shows_who_shares_a_route() {
+        use v1::hash_key::Key;
+
+        let part = |backend: &str, weight| v1::SplitPart { backend: backend.into(), weight };
+        let cell = |key: Option<Key>| {
+            let by = key.map(|key| v1::HashKey { key: Some(key) });
+            let split = v1::Split { parts: vec![part("old", 90), part("new", 10)], by };
+            destination(&v1::Route { split: Some(split), ..v1::Route::default() }.into())
+        };
+        assert_eq!(cell(None), "old 90 / new 10");
+        assert_eq!(cell(Some(Key::Cookie("session".into()))), "old 90 / new 10, by cookie session");
     }
 
     #[test]

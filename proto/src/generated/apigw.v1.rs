@@ -248,7 +248,7 @@ pub struct Route {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub path_prefix: ::prost::alloc::string::String,
-    /// A URL. Of this, `backend`, `redirect` and `respond` exactly one is there.
+    /// A URL. Of this, `backend`, `split`, `redirect` and `respond` exactly one is there.
     #[prost(string, tag = "3")]
     pub upstream: ::prost::alloc::string::String,
     /// Empty: nothing is stripped.
@@ -301,6 +301,49 @@ pub struct Route {
     /// Absent: neither path nor host is changed beyond `strip_prefix`.
     #[prost(message, optional, tag = "82")]
     pub rewrite: ::core::option::Option<Rewrite>,
+    /// Several backends in the place of one.
+    #[prost(message, optional, tag = "90")]
+    pub split: ::core::option::Option<Split>,
+}
+/// Backends that share the requests of a route.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Split {
+    /// At least one; no two with one backend; not every weight is 0.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<SplitPart>,
+    /// What keeps a request with its backend; absent: each takes its turn.
+    #[prost(message, optional, tag = "2")]
+    pub by: ::core::option::Option<HashKey>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SplitPart {
+    /// The name of a backend.
+    #[prost(string, tag = "1")]
+    pub backend: ::prost::alloc::string::String,
+    /// From 0 to 1,000.
+    #[prost(uint32, tag = "2")]
+    pub weight: u32,
+}
+/// What requests are told apart by.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HashKey {
+    #[prost(oneof = "hash_key::Key", tags = "1, 2, 3")]
+    pub key: ::core::option::Option<hash_key::Key>,
+}
+/// Nested message and enum types in `HashKey`.
+pub mod hash_key {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Key {
+        /// The value of a header field.
+        #[prost(string, tag = "1")]
+        Header(::prost::alloc::string::String),
+        /// The value of a cookie.
+        #[prost(string, tag = "2")]
+        Cookie(::prost::alloc::string::String),
+        /// The client's address; true.
+        #[prost(bool, tag = "3")]
+        Ip(bool),
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Retry {

@@ -203,7 +203,62 @@ fn a_route_goes_to_one_place_that_is_there() {
     let told = problems(&format!("{faulty}{USER}"));
     assert_eq!(told, ["g.yaml:1:33 backends[0].endpoints: at least one endpoint is needed"]);
     let both = USER.replace("backend: b", "backend: b, upstream: 'http://h'");
-    let several =
-        "g.yaml:1:54 routes[0].backend: a route has exactly one of upstream, backend, redirect and respond";
+    let several = "g.yaml:1:54 routes[0].backend: a route has exactly one of upstream, backend, split, redirect and respond";
     assert_eq!(problems(&both), [several]);
+}
+
+/// Judges what a route says of where its requests go, from line 2, column 45 on: `expected` holds column, key and message.
+#[track_caller]
+fn check_route(keys: &str, expected: &[&str]) {
+    let backends =
+        "backends: [{name: b, endpoints: [{url: 'http://h'}]}, {name: c, endpoints: [{url: 'http://i'}]}]";
+    let expected: Vec<_> = expected.iter().map(|problem| format!("g.yaml:2:{problem}")).collect();
+    let text = format!("{backends}\nroutes: [{{name: a, match: {{path_prefix: /}}, {keys}}}]\n");
+    assert_eq!(problems(&text), expected, "{keys}");
+}
+
+#[test]
+fn backends_share_a_route_by_weights() {
+    for legal in [
+        "split: [{backend: b}]",
+        "split: [{backend: b, weight: 0}, {backend: c, weight: 1000}]",
+        "split: [{backend: b}, {backend: c}], split_by: {cookie: session}",
+        "split: [{backend: b}, {backend: c}], split_by: {ip: true}",
+    ] {
+        check_route(legal, &[]);
+    }
+    check_route("split: []", &["52 routes[0].split: at least one backend is needed"]);
+    check_route(
+        "split: [{backend: b, weight: 0}, {backend: b, weight: 0}]",
+        &[
+            "52 routes[0].split: every weight is 0, at least one backend must take requests",
+            "88 routes[0].split[1]: the same backend as split[0]; give that one a higher weight",
+        ],
+    );
+    check_route(
+        "split: [{backend: d, weight: 1}, {weight: 1001}, {backend: c, wait: 1}]",
+        &[
+            "78 routes[0].split[1].backend: missing",
+            "87 routes[0].split[1].weight: must be from 0 to 1000",
+            "107 routes[0].split[2].wait: unknown key, did you mean \"weight\"?",
+        ],
+    );
+    check_route(
+        "split: [{backend: b}, {backend: d}]",
+        &["77 routes[0].split[1].backend: there is no backend named \"d\""],
+    );
+}
+
+#[test]
+fn callers_are_kept_by_one_thing_and_with_a_split_only() {
+    let one = "78 routes[0].split_by: needs one of header, cookie and ip: true";
+    for none_or_two in ["{}", "{ip: false}", "{ip: true, header: x-user}"] {
+        check_route(&format!("split: [{{backend: b}}], split_by: {none_or_two}"), &[one]);
+    }
+    check_route(
+        "backend: b, split_by: {ip: true}",
+        &["67 routes[0].split_by: has no effect without a split"],
+    );
+    let several = "a route has exactly one of upstream, backend, split, redirect and respond";
+    check_route("backend: b, split: [{backend: c}]", &[&format!("64 routes[0].split: {several}")]);
 }

@@ -24,7 +24,7 @@ fn a_route_has_a_name_a_prefix_and_an_upstream() {
         &[
             "11 routes[0].name: missing",
             "11 routes[0].match: missing",
-            "11 routes[0].upstream: missing: a route has one of upstream, backend, redirect and respond",
+            "11 routes[0].upstream: missing: a route has one of upstream, backend, split, redirect and respond",
         ],
     );
     check_route(
@@ -32,7 +32,7 @@ fn a_route_has_a_name_a_prefix_and_an_upstream() {
         &[
             "18 routes[0].name: must not be empty",
             "29 routes[0].match.path_prefix: missing",
-            "41 routes[0].upstream: missing: a route has one of upstream, backend, redirect and respond",
+            "41 routes[0].upstream: missing: a route has one of upstream, backend, split, redirect and respond",
         ],
     );
     check_route(

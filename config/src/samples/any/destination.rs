@@ -6,7 +6,10 @@ use proptest::{prelude::*, sample::select};
 
 use crate::{
     model::*,
-    names::{AnswerStatus, AnswerText, ExactPath, MediaType, PathPrefix, RedirectStatus, Scheme},
+    names::{
+        AnswerStatus, AnswerText, CookieName, ExactPath, HeaderName, MediaType, PathPrefix, RedirectStatus,
+        Scheme, SplitWeight,
+    },
 };
 
 /// A route whose parts go together: an answer of its own is given only where nothing says how requests are sent.
@@ -26,6 +29,24 @@ pub(super) fn legal(route: Route, own_answer: Option<Destination>) -> Route {
         },
         None if route.clone().checked().is_err() => Route { path_change: PathChange::None, ..route },
         None => route,
+    }
+}
+
+/// Has backends share a route's requests, if there are any. How they do depends on its limits, which are any.
+pub(super) fn share(route: &mut Route, backends: &[Backend]) {
+    let number = route.concurrency.max_in_flight;
+    let part = |(index, backend): (u32, &Backend)| SplitPart {
+        backend: backend.name().clone(),
+        weight: SplitWeight::new(number.wrapping_add(index) % 3).unwrap(),
+    };
+    let by = match number % 4 {
+        0 => Some(HashKey::Header(HeaderName::new("x-user").unwrap())),
+        1 => Some(HashKey::Cookie(CookieName::new("user").unwrap())),
+        2 => Some(HashKey::Ip),
+        _ => None,
+    };
+    if let Ok(split) = Split::new((0..).zip(backends).map(part).collect(), by) {
+        route.destination = Destination::Split(split.into());
     }
 }
 

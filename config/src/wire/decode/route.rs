@@ -10,6 +10,7 @@ use super::{
     retry::retry,
     rewrite::{fixed_answer, redirect, rewrite},
     route_match::route_match,
+    split::split,
     timeouts::timeouts,
 };
 use crate::{
@@ -92,14 +93,22 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
 /// Where the route's requests go: exactly one of the fields says it.
 fn destination(message: &v1::Route, fields: &mut Fields<'_, '_>) -> Option<Destination> {
     let at = fields.at;
-    match (message.upstream.as_str(), message.backend.as_str(), &message.redirect, &message.respond) {
-        ("", "", Some(message), None) => redirect(message, &at.key("redirect"), fields.problems)
+    let own = (&message.redirect, &message.respond);
+    match (message.upstream.as_str(), message.backend.as_str(), &message.split, own) {
+        ("", "", None, (Some(message), None)) => redirect(message, &at.key("redirect"), fields.problems)
             .map(|redirect| Destination::Redirect(redirect.into())),
-        ("", "", None, Some(message)) => {
+        ("", "", None, (None, Some(message))) => {
             fixed_answer(message, &at.key("respond"), fields.problems).map(Destination::Respond)
         }
-        (url, "", None, None) => fields.take("upstream", UpstreamUrl::new(url)).map(Destination::Upstream),
-        ("", name, None, None) => fields.take("backend", BackendName::new(name)).map(Destination::Backend),
+        ("", "", Some(message), (None, None)) => {
+            split(message, &at, fields.problems).map(|split| Destination::Split(split.into()))
+        }
+        (url, "", None, (None, None)) => {
+            fields.take("upstream", UpstreamUrl::new(url)).map(Destination::Upstream)
+        }
+        ("", name, None, (None, None)) => {
+            fields.take("backend", BackendName::new(name)).map(Destination::Backend)
+        }
         _ => fields.take("backend", Err(ValueError::SeveralDestinations)),
     }
 }

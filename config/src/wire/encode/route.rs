@@ -52,6 +52,7 @@ impl From<&Route> for v1::Route {
         match &route.destination {
             Destination::Upstream(url) => message.upstream = url.as_str().into(),
             Destination::Backend(name) => message.backend = name.to_string(),
+            Destination::Split(split) => message.split = Some((&**split).into()),
             Destination::Redirect(redirect) => message.redirect = Some((&**redirect).into()),
             Destination::Respond(answer) => message.respond = Some(answer.into()),
         }

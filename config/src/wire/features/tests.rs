@@ -93,6 +93,13 @@ fn backends_require_their_features_used_or_not() {
 }
 
 #[test]
+fn a_route_that_backends_share_requires_that_a_build_shares_it() {
+    let route = "routes: [{ name: a, match: { path_prefix: / }, split: [{ backend: b }] }]";
+    let text = format!("backends: [{{ name: b, endpoints: [{{ url: 'http://h' }}] }}]\n{route}");
+    assert_eq!(of_file(text.as_bytes()), ["backends", "route.split"]);
+}
+
+#[test]
 fn each_option_of_redis_requires_its_feature() {
     let options = [
         "username: u, password: p",
@@ -167,6 +174,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends.health",
         "backends.health.outlier",
         "backends.endpoints.drain",
+        "route.split",
         "policy_mode",
         "route.match",
         "route.headers",

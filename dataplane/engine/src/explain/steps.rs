@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use apigw_config::{
     model::{PathRules, RateLimitScope},
-    names::Scheme,
+    names::{BackendName, Scheme},
 };
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
 
@@ -41,6 +41,7 @@ pub(super) struct Steps<'q> {
     judgements: Vec<Step>,
     refusal: Option<(u16, &'static str)>,
     own_status: Option<u16>,
+    backend: Option<BackendName>,
 }
 
 /// A caller by his token.
@@ -52,7 +53,8 @@ struct Known {
 
 impl<'q> Steps<'q> {
     pub(super) fn new(snapshot: &'q Snapshot, question: &'q Question) -> Self {
-        Self { snapshot, question, caller: None, judgements: Vec::new(), refusal: None, own_status: None }
+        let (caller, refusal, own_status, backend) = Default::default();
+        Self { snapshot, question, caller, judgements: Vec::new(), refusal, own_status, backend }
     }
 
     pub(super) fn explanation(
@@ -61,9 +63,9 @@ impl<'q> Steps<'q> {
         near_misses: Vec<NearMiss>,
         target: Option<String>,
     ) -> Explanation {
-        let Self { judgements: steps, refusal, own_status, .. } = self;
+        let Self { judgements: steps, refusal, own_status, backend, .. } = self;
         let own_status = own_status.filter(|_| refusal.is_none());
-        Explanation { route, near_misses, steps, refusal, target, own_status }
+        Explanation { route, near_misses, steps, refusal, backend, target, own_status }
     }
 
     /// What the upstream is asked for. It is judged where the route changes it; else it is what was judged before.

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use apigw_config::model::{Destination, Route};
+use apigw_config::{
+    model::{Destination, Route},
+    names::BackendName,
+};
 use apigw_proto::v1;
 use http::{HeaderName, HeaderValue, Request, Uri, header::HOST};
 use serde_json::Value;
@@ -101,29 +104,24 @@ impl Explanation {
             policies: self.steps.iter().map(Step::to_wire).collect(),
             status: self.refusal.map(|(status, _)| status).or(self.own_status).map_or(0, u32::from),
             reason: self.refusal.map(|(_, reason)| reason.into()).unwrap_or_default(),
-            upstream_url: config.map(|route| first_url(route, snapshot)).unwrap_or_default(),
-            backend: config
-                .and_then(|route| route.destination.backend())
-                .map(ToString::to_string)
+            upstream_url: config
+                .map(|route| first_url(route, self.backend.as_ref(), snapshot))
                 .unwrap_or_default(),
+            backend: self.backend.as_ref().map(ToString::to_string).unwrap_or_default(),
             upstream_path: self.target.clone().unwrap_or_default(),
             no_places: String::new(),
         }
     }
 }
 
-/// The URL that a route names, or that of the first endpoint that takes requests of the backend that it names.
-fn first_url(route: &Route, snapshot: &Snapshot) -> String {
-    match &route.destination {
-        Destination::Upstream(url) => url.as_str().into(),
-        Destination::Redirect(_) | Destination::Respond(_) => String::new(),
-        Destination::Backend(name) => {
-            let backend = snapshot.config().backends().find(name);
-            let first =
-                backend.and_then(|backend| backend.endpoints().iter().find(|endpoint| !endpoint.drains));
-            first.map(|endpoint| endpoint.url.as_str().into()).unwrap_or_default()
-        }
+/// The URL that a route names, or that of the first endpoint that takes requests of the backend that is asked.
+fn first_url(route: &Route, backend: Option<&BackendName>, snapshot: &Snapshot) -> String {
+    if let Destination::Upstream(url) = &route.destination {
+        return url.as_str().into();
     }
+    let backend = backend.and_then(|name| snapshot.config().backends().find(name));
+    let first = backend.and_then(|backend| backend.endpoints().iter().find(|endpoint| !endpoint.drains));
+    first.map(|endpoint| endpoint.url.as_str().into()).unwrap_or_default()
 }
 
 impl Step {

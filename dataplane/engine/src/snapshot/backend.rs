@@ -19,10 +19,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct UpstreamId(pub(super) u64);
 
-/// Identity of a backend as it was compiled: what was remembered of its endpoints' turns is of no use to another one. Never
-/// used twice.
+/// Identity of a choice, among the endpoints of a backend or the backends of a route, as it was compiled: what was remembered
+/// of its turns is of no use to another one. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BackendId(pub(super) u64);
+pub struct ChoiceId(pub(super) u64);
 
 /// A place to open connections to, shared by the routes that name it.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Upstream {
     pub port: u16,
     /// The `Host` it sees.
     pub authority: HeaderValue,
+    /// The backend whose endpoint it is; none: a route names its URL.
+    pub backend: Option<BackendName>,
     /// What is spoken to it.
     pub protocol: Protocol,
     /// How it is judged and what it is shown in TLS; none: by the machine's authorities, and nothing.
@@ -56,7 +58,7 @@ pub(super) struct UpstreamKey {
 }
 
 #[cfg(test)]
-impl BackendId {
+impl ChoiceId {
     pub(crate) fn of(number: u64) -> Self {
         Self(number)
     }
@@ -96,8 +98,8 @@ impl Upstream {
     pub(super) fn new(url: &UpstreamUrl, key: &UpstreamKey, id: UpstreamId) -> Self {
         let authority = HeaderValue::from_str(&url.authority())
             .expect("an upstream's host holds only letters, digits and -_.:[]");
-        let UpstreamKey { scheme, host, port, backend: _, protocol, tls } = key.clone();
-        Self { id, scheme, host, port, authority, protocol, tls }
+        let UpstreamKey { scheme, host, port, backend, protocol, tls } = key.clone();
+        Self { id, scheme, host, port, authority, backend, protocol, tls }
     }
 
     /// As logs have it: its host and port, or its socket file.
@@ -175,7 +177,7 @@ enum Endpoints {
     /// Most routes have one, and pay for no choice.
     One(Endpoint),
     Several {
-        id: BackendId,
+        id: ChoiceId,
         balanced: Balanced,
         endpoints: Box<[Endpoint]>,
         state: Arc<BackendState>,
@@ -192,7 +194,7 @@ impl Backend {
     /// A backend whose endpoints have these upstreams, with the state of those that the previous one had already.
     pub(super) fn named(
         config: &model::Backend,
-        id: BackendId,
+        id: ChoiceId,
         upstreams: Vec<Arc<Upstream>>,
         previous: Option<&Self>,
     ) -> Self {
@@ -260,14 +262,15 @@ impl Backend {
     pub fn is_unguided(&self) -> bool {
         match &self.endpoints {
             Endpoints::One(endpoint) => endpoint.share() == 0,
-            Endpoints::Several { balanced, endpoints, .. } => {
-                balanced.reduced(|index| endpoints[index].share()).is_none()
+            Endpoints::Several { balanced, endpoints, state, .. } => {
+                // Most of the time one number says it.
+                !state.is_whole() && balanced.reduced(|index| endpoints[index].share()).is_none()
             }
         }
     }
 
     /// What its endpoints' turns are remembered under; none: it has one only.
-    pub(super) fn id(&self) -> Option<BackendId> {
+    pub(super) fn id(&self) -> Option<ChoiceId> {
         match &self.endpoints {
             Endpoints::One(_) => None,
             Endpoints::Several { id, .. } => Some(*id),
@@ -317,8 +320,13 @@ impl Backend {
     }
 }
 
+/// The way to choose by such a key, or in turn where there is none.
+pub(super) fn balance_by(key: Option<&HashKey>) -> model::Balance {
+    key.cloned().map_or_else(model::Balance::default, model::Balance::Hash)
+}
+
 /// What a request says of the key; none: nothing.
-fn key_of(key: &HashKey, headers: &Fields, client: IpAddr) -> Option<KeyHash> {
+pub(super) fn key_of(key: &HashKey, headers: &Fields, client: IpAddr) -> Option<KeyHash> {
     match key {
         HashKey::Header(name) => headers.get(name.as_http()).map(|value| KeyHash::of(value.as_bytes())),
         HashKey::Cookie(name) => cookie(headers, name.as_str().as_bytes()).map(KeyHash::of),

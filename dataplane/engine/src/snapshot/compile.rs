@@ -13,15 +13,15 @@ use std::{
 
 use apigw_config::{
     model::{self, Auth, Backends, GatewayConfig, RouteGroup, memory},
-    names::UpstreamUrl,
+    names::{BackendName, UpstreamUrl},
     shared_table::SharedTable,
     wire::Revision,
 };
 use rustc_hash::FxBuildHasher;
 
 use super::{
-    Backend, BackendId, Changes, CompiledRoute, Destination, Group, GroupId, NamedBackends, NamedRoute,
-    RouteId, Slots, Snapshot, Trusting, Upstream, UpstreamId, UpstreamKey, UsedUpstream,
+    Backend, Changes, ChoiceId, CompiledRoute, Destination, Group, GroupId, NamedBackends, NamedRoute,
+    RouteId, Slot, Slots, Snapshot, Split, Trusting, Upstream, UpstreamId, UpstreamKey, UsedUpstream,
 };
 use crate::{
     access::VouchedTally,
@@ -39,6 +39,7 @@ struct Compilation<'p> {
     no_policies: Arc<Policies>,
     routes: Slots<Arc<CompiledRoute>>,
     backends: NamedBackends,
+    splits: SharedTable<ChoiceId>,
     names: SharedTable<NamedRoute>,
     table: RouteTable,
     upstreams: SharedTable<UsedUpstream>,
@@ -87,6 +88,7 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
         places: places.first,
         routes: compilation.routes,
         backends: compilation.backends,
+        splits: compilation.splits,
         names: compilation.names,
         addresses,
         providers: compilation.providers,
@@ -118,6 +120,7 @@ impl<'p> Compilation<'p> {
                 no_policies: Arc::default(),
                 routes: base.routes.clone(),
                 backends: base.backends.clone(),
+                splits: base.splits.clone(),
                 names: base.names.clone(),
                 table: base.table.clone(),
                 upstreams: base.upstreams.clone(),
@@ -135,6 +138,7 @@ impl<'p> Compilation<'p> {
             no_policies: Arc::default(),
             routes: Slots::default(),
             backends: NamedBackends::default(),
+            splits: SharedTable::default(),
             names: SharedTable::with_capacity(config.route_count()),
             table: RouteTable::default(),
             upstreams: SharedTable::default(),
@@ -173,6 +177,9 @@ impl<'p> Compilation<'p> {
             if let model::Destination::Upstream(url) = &config.destination {
                 self.release(&UpstreamKey::of_url(url));
             }
+            if let Destination::Split(split) = &route.destination {
+                self.splits.remove(table_hash(&split.id()), |id| *id == split.id());
+            }
         }
     }
 
@@ -182,7 +189,7 @@ impl<'p> Compilation<'p> {
             let known = self.previous.and_then(|previous| previous.compiled(&config.name));
             let route = CompiledRoute {
                 id: known.map_or_else(|| RouteId(self.new_id()), |known| known.id),
-                destination: self.destination(&config.destination),
+                destination: self.destination(&config.destination, known),
                 policies: self.policies(config, known),
                 config: Arc::clone(config),
                 group: id,
@@ -252,7 +259,7 @@ impl<'p> Compilation<'p> {
             self.upstream(&endpoint.url, key)
         });
         let upstreams = upstreams.collect();
-        let id = BackendId(self.new_id());
+        let id = ChoiceId(self.new_id());
         Arc::new(Backend::named(config, id, upstreams, previous.map(Arc::as_ref)))
     }
 
@@ -261,16 +268,27 @@ impl<'p> Compilation<'p> {
         if policies.is_empty() { Arc::clone(&self.no_policies) } else { Arc::new(policies) }
     }
 
-    fn destination(&mut self, destination: &model::Destination) -> Destination {
+    fn destination(
+        &mut self,
+        destination: &model::Destination,
+        previous: Option<&CompiledRoute>,
+    ) -> Destination {
         match destination {
             model::Destination::Upstream(url) => Destination::Url(self.backend_of_url(url)),
             model::Destination::Redirect(redirect) => Destination::Own(Box::new((&**redirect).into())),
             model::Destination::Respond(answer) => Destination::Own(Box::new(answer.into())),
-            model::Destination::Backend(name) => {
-                let slot = self.backends.slots.get(name);
-                Destination::Backend(*slot.expect("a configuration has the backends that its routes name"))
+            model::Destination::Backend(name) => Destination::Backend(self.place_of(name)),
+            model::Destination::Split(split) => {
+                let id = same_split(split, previous).unwrap_or_else(|| ChoiceId(self.new_id()));
+                self.splits.insert(table_hash(&id), id);
+                Destination::Split(Box::new(Split::new(split, id, |name| self.place_of(name))))
             }
         }
+    }
+
+    fn place_of(&self, name: &BackendName) -> Slot {
+        let place = self.backends.slots.get(name);
+        *place.expect("a configuration has the backends that its routes name")
     }
 
     /// What a route sends to that names this URL: what the route before it does that names the same.
@@ -341,6 +359,17 @@ impl<'p> Compilation<'p> {
     }
 }
 
+/// The turns of a split that is the same as before go on.
+fn same_split(split: &model::Split, previous: Option<&CompiledRoute>) -> Option<ChoiceId> {
+    let former = previous?;
+    match (&former.config.destination, &former.destination) {
+        (model::Destination::Split(known), Destination::Split(compiled)) if **known == *split => {
+            Some(compiled.id())
+        }
+        _ => None,
+    }
+}
+
 /// Groups that both have and whose order is the same: as many as there can be. One that moved among the others is made
 /// anew, for its routes may win or lose against others with the same prefix.
 fn kept_groups(base: &Snapshot, config: &GatewayConfig) -> Kept {
@@ -383,6 +412,10 @@ fn table_hash(key: &impl Hash) -> u64 {
 }
 
 impl Snapshot {
+    pub(super) fn has_split(&self, choice: ChoiceId) -> bool {
+        self.splits.find(table_hash(&choice), |id| *id == choice).is_some()
+    }
+
     pub(super) fn is_used(&self, upstream: UpstreamId) -> bool {
         self.upstream_ids.find(table_hash(&upstream), |id| *id == upstream).is_some()
     }

@@ -1,9 +1,18 @@
 //! What is said of a request that has passed all judgements: nothing here refuses one.
 
-use apigw_config::{json::Number, names::Period};
+use std::sync::Arc;
+
+use apigw_config::{
+    json::Number,
+    model::{Destination, HashKey, Split},
+    names::Period,
+};
 
 use super::Steps;
-use crate::{rejection::Rejection, snapshot::Route};
+use crate::{
+    rejection::Rejection,
+    snapshot::{Backend, Route, SplitBackends},
+};
 
 impl Steps<'_> {
     /// How long the route waits.
@@ -32,10 +41,47 @@ impl Steps<'_> {
         self.tell("retry", detail, path);
     }
 
+    /// The backend that all requests of the route go to.
+    pub(in super::super) fn backend<'a>(&mut self, backend: &'a Arc<Backend>) -> &'a Arc<Backend> {
+        self.backend = backend.name().cloned();
+        backend
+    }
+
+    /// Which of several backends it is; where chance decides, one that is asked for the same path, if that is so of all.
+    pub(in super::super) fn split<'a>(
+        &mut self,
+        route: &Route<'_>,
+        backends: SplitBackends<'a>,
+    ) -> Option<&'a Arc<Backend>> {
+        let Destination::Split(split) = &route.config.destination else { return None };
+        let path = format!("routes[{}].split", self.snapshot.place_of(route));
+        if let Some(backend) = backends.kept(&self.question.head.headers, self.question.client) {
+            let name = backend.name().map_or("", |name| name.as_str());
+            self.tell("split", format!("{name} by {}", split.by().map(key).unwrap_or_default()), path);
+            return Some(self.backend(backend));
+        }
+        self.tell("split", format!("{}, each in its turn", shares(split)), path);
+        let first = backends.iter().next()?;
+        backends.iter().all(|backend| backend.base_path() == first.base_path()).then_some(first)
+    }
+
     /// What no judgement follows from.
     fn tell(&mut self, policy: &'static str, detail: String, path: String) {
         self.add(policy, None, Ok::<_, Rejection>(()), detail, path);
     }
+}
+
+fn key(key: &HashKey) -> String {
+    match key {
+        HashKey::Header(name) => format!("header {}", name.as_str()),
+        HashKey::Cookie(name) => format!("cookie {}", name.as_str()),
+        HashKey::Ip => "ip".into(),
+    }
+}
+
+fn shares(split: &Split) -> String {
+    let part = split.parts().iter().map(|part| format!("{} {}", part.backend, part.weight.get()));
+    part.collect::<Vec<_>>().join(", ")
 }
 
 fn seconds(period: Period) -> String {

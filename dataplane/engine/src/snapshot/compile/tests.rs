@@ -5,18 +5,22 @@ use std::collections::BTreeSet;
 use apigw_config::{
     model::{
         Concurrency, FieldMatch, ForwardedClaims, PathMatch, PathRules, RouteAuth, RouteMatch, Settings,
-        ValueMatch,
+        SplitPart, ValueMatch,
     },
     names::{
         BackendName, ByteCount, ClaimName, ExactPath, ForwardedHeader, HeaderName, PathPrefix, RouteName,
-        UpstreamUrl, Weight,
+        SplitWeight, UpstreamUrl, Weight,
     },
     wire::{Content, Hash as ContentHash},
 };
 use proptest::{prelude::*, sample::Index};
 
 use super::*;
-use crate::{path::NormalPath, routing::Asked, snapshot::Endpoint};
+use crate::{
+    path::NormalPath,
+    routing::Asked,
+    snapshot::{Answerer, Endpoint},
+};
 
 /// A route in few words, so that many of them meet in prefixes, upstreams and headers.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ struct Sketch {
     upstream: u8,
     /// In place of the upstream.
     backend: Option<u8>,
+    /// Beside the backend.
+    shares: Option<u8>,
     limit: u32,
     forwards: Option<u8>,
     is_https: bool,
@@ -42,6 +48,7 @@ impl Sketch {
             prefix: name % 900,
             upstream,
             backend: name.is_multiple_of(5).then_some(upstream),
+            shares: name.is_multiple_of(15).then_some(u8::try_from(name % 4).unwrap()),
             limit: 5,
             forwards,
             is_https: false,
@@ -56,8 +63,18 @@ impl Sketch {
             PathPrefix::new(&format!("/p{}/{}", self.prefix / 30, self.prefix)).unwrap(),
             UpstreamUrl::new(&format!("{scheme}://h{}", self.upstream)).unwrap(),
         );
-        let backend = |number: u8| model::Destination::Backend(backend_name(number));
-        let destination = self.backend.map_or(base.destination.clone(), backend);
+        let part = |(number, weight)| SplitPart {
+            backend: backend_name(number),
+            weight: SplitWeight::new(weight).unwrap(),
+        };
+        let destination = match (self.backend, self.shares) {
+            (Some(first), Some(second)) if first != second => {
+                let parts = [(first, 1), (second, 2)].map(part);
+                model::Destination::Split(model::Split::new(parts.into(), None).unwrap().into())
+            }
+            (Some(backend), _) => model::Destination::Backend(backend_name(backend)),
+            (None, _) => base.destination.clone(),
+        };
         let auth = self.forwards.map(|header| {
             let header = ForwardedHeader::new(&format!("x-user-{header}")).unwrap();
             let claims = [(ClaimName::new("sub").unwrap(), header)].into();
@@ -135,6 +152,7 @@ enum Edit {
     Forget(u8),
     Secure(Index),
     Send(Index, Option<u8>),
+    Share(Index, Option<u8>),
     Backend(BackendSketch),
     RemoveBackend(u8),
     RotateBackends(u8),
@@ -158,6 +176,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         2 => (0_u8..3).prop_map(Edit::Forget),
         1 => place().prop_map(Edit::Secure),
         2 => (place(), prop::option::of(0_u8..7)).prop_map(|(place, backend)| Edit::Send(place, backend)),
+        2 => (place(), prop::option::of(0_u8..7)).prop_map(|(place, backend)| Edit::Share(place, backend)),
         3 => (0_u8..9, 1_u8..4, 1_u16..4, any::<bool>()).prop_map(|(number, endpoints, weight, is_https)| {
             Edit::Backend(BackendSketch { number, endpoints, weight, is_https })
         }),
@@ -217,6 +236,7 @@ impl Draft {
             Edit::Forward(place, header) => change(routes, place, &|route| route.forwards = *header),
             Edit::Secure(place) => change(routes, place, &|route| route.is_https = true),
             Edit::Send(place, backend) => change(routes, place, &|route| route.backend = *backend),
+            Edit::Share(place, backend) => change(routes, place, &|route| route.shares = *backend),
             Edit::Backend(sketch) => {
                 match backends.iter_mut().find(|backend| backend.number == sketch.number) {
                     Some(backend) => *backend = sketch.clone(),
@@ -227,6 +247,8 @@ impl Draft {
                 backends.retain(|backend| backend.number != *number);
                 let users = routes.iter_mut().filter(|route| route.backend == Some(*number));
                 users.for_each(|route| route.backend = None);
+                let users = routes.iter_mut().filter(|route| route.shares == Some(*number));
+                users.for_each(|route| route.shares = None);
             }
             Edit::RotateBackends(count) => {
                 let middle = usize::from(*count) % backends.len().max(1);
@@ -251,6 +273,32 @@ impl Draft {
 
 fn revision(seq: u64) -> Revision {
     Revision { epoch: 1, seq, root_hash: ContentHash::of(b"") }
+}
+
+/// What the turns of a route's backends are remembered under; none: it has one at most.
+fn turns(snapshot: &Snapshot, route: &super::super::Route<'_>) -> Option<ChoiceId> {
+    match &snapshot.routes.at(route.slot).destination {
+        Destination::Split(split) => Some(split.id()),
+        Destination::Url(_) | Destination::Backend(_) | Destination::Own(_) => None,
+    }
+}
+
+/// Which routes take requests of all kinds.
+fn winners(snapshot: &Snapshot) -> Vec<String> {
+    let hosts = ["a.example", "x.example", "b.test", "c.test"];
+    let requests = (0..900).flat_map(|number| hosts.map(|host| (number, host)));
+    requests
+        .map(|(number, host)| {
+            let path = format!("/p{}/{number}", number / 30);
+            let method = if number % 2 == 0 { "GET" } else { "PUT" };
+            let request =
+                http::Request::builder().method(method).uri(&path).header("host", host).header("x", "");
+            let head = request.body(()).unwrap().into_parts().0.into();
+            let route =
+                snapshot.route(&Asked::new(&head, &NormalPath::new(&path, PathRules::default()).unwrap()));
+            format!("{host}{path}: {}", route.map_or("none", |route| route.config.name.as_str()))
+        })
+        .collect()
 }
 
 /// What can be told of a snapshot without the numbers that are given anew.
@@ -289,18 +337,16 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
     let routes = snapshot.routes().enumerate().map(|(place, route)| {
         assert_eq!(snapshot.place_of(&route), place);
         let limit = route.policies.concurrency.as_ref().map(|policy| policy.rules().max_in_flight);
-        format!("{} {limit:?} {:?} {:?}", route.config.name, backend(route.backend().unwrap()), known(&route))
-    });
-    let hosts = ["a.example", "x.example", "b.test", "c.test"];
-    let requests = (0..900).flat_map(|number| hosts.map(|host| (number, host)));
-    let found = requests.map(|(number, host)| {
-        let path = format!("/p{}/{number}", number / 30);
-        let method = if number % 2 == 0 { "GET" } else { "PUT" };
-        let request = http::Request::builder().method(method).uri(&path).header("host", host).header("x", "");
-        let head = request.body(()).unwrap().into_parts().0.into();
-        let route =
-            snapshot.route(&Asked::new(&head, &NormalPath::new(&path, PathRules::default()).unwrap()));
-        format!("{host}{path}: {}", route.map_or("none", |route| route.config.name.as_str()))
+        let backends: Vec<_> = match route.answerer {
+            Answerer::Backend(alone) => vec![backend(alone)],
+            Answerer::Split(backends) => backends.iter().map(|one| backend(one)).collect(),
+            Answerer::Gateway(_) => Vec::new(),
+        };
+        let turns = turns(snapshot, &route).map(|id| {
+            assert!(snapshot.has_turns(id));
+            previous.has_turns(id)
+        });
+        format!("{} {limit:?} {backends:?} {turns:?} {:?}", route.config.name, known(&route))
     });
     // Those of backends may have the authority of others.
     let mut upstreams: Vec<_> =
@@ -313,7 +359,7 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
         snapshot.has_same_upstreams(),
         snapshot.needs_platform_roots()
     );
-    routes.chain(found).chain([others]).collect()
+    routes.chain(winners(snapshot)).chain([others]).collect()
 }
 
 proptest! {
@@ -337,6 +383,8 @@ proptest! {
                 (Ok(shared), Ok(alone)) => {
                     prop_assert_eq!(told(&shared, &previous), told(&alone, &previous));
                     prop_assert_eq!(shared.names.len(), shared.config.route_count());
+                    let splits = shared.routes().filter(|route| turns(&shared, route).is_some());
+                    prop_assert_eq!(shared.splits.len(), splits.count());
                     (content, previous, draft) = (next, shared, edited);
                 }
                 (Err(shared), Err(alone)) => prop_assert_eq!(shared, alone),
@@ -382,8 +430,9 @@ fn an_edit_of_a_backend_compiles_no_route_and_is_what_routes_see() {
     assert!(after.groups.iter().zip(&before.groups).all(|(after, before)| Arc::ptr_eq(after, before)));
     let user = |snapshot: &Snapshot| {
         let mut routes = snapshot.routes();
-        let user = routes.find(|route| route.backend().unwrap().name() == Some(&backend_name(5)));
-        user.map(|route| route.backend().unwrap().endpoints().len())
+        let user =
+            routes.find_map(|route| route.backend().filter(|used| used.name() == Some(&backend_name(5))));
+        user.map(|used| used.endpoints().len())
     };
     assert_eq!((user(&before), user(&after)), (Some(2), Some(3)));
 }
