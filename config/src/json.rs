@@ -97,8 +97,18 @@ pub struct RateLimitJson {
 #[expect(missing_docs, reason = "the members are the file's keys")]
 pub struct ConcurrencyJson {
     pub max_in_flight: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<AdaptiveConcurrencyJson>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mode: String,
+}
+
+/// The bounds of a limit that follows the upstream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the members are the file's keys")]
+pub struct AdaptiveConcurrencyJson {
+    pub min: u32,
+    pub max: u32,
 }
 
 /// A route's circuit breaker.
@@ -212,8 +222,10 @@ impl From<v1::RateLimit> for RateLimitJson {
 
 impl From<v1::Concurrency> for ConcurrencyJson {
     fn from(concurrency: v1::Concurrency) -> Self {
-        let v1::Concurrency { max_in_flight, mode } = concurrency;
-        Self { max_in_flight, mode }
+        let v1::Concurrency { max_in_flight, adaptive, mode } = concurrency;
+        let adaptive =
+            adaptive.map(|v1::AdaptiveConcurrency { min, max }| AdaptiveConcurrencyJson { min, max });
+        Self { max_in_flight, adaptive, mode }
     }
 }
 

@@ -9,6 +9,7 @@ mod auth;
 mod backend;
 mod checks;
 mod circuit_breaker;
+mod concurrency;
 mod gateway_config;
 mod header_changes;
 mod health;
@@ -38,6 +39,7 @@ pub use self::{
     },
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
+    concurrency::{AdaptiveConcurrency, Concurrency},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     header_changes::{AnswerChanges, HeaderChanges},
     health::{ActiveCheck, Health, Outlier, Probe},
@@ -51,7 +53,7 @@ pub use self::{
     },
     retry::Retry,
     rewrite::{HostRewrite, PathChange, PathRewrite, RegexRewrite},
-    route::{AddressLists, Concurrency, Cors, Destination, PolicyError, Route},
+    route::{AddressLists, Cors, Destination, PolicyError, Route},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::{BackendPlace, ConfigError},
     split::{Split, SplitError, SplitPart},

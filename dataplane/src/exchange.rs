@@ -314,9 +314,9 @@ fn no_content(record: &mut Record) -> Response<Source> {
 /// gives them back however the exchange ends.
 fn occupy(worker: &Worker, policies: &Policies, record: &mut Record) -> Result<(), Rejection> {
     if let Some(places) = &policies.concurrency {
-        let permit = places.rules().admit().map_err(Rejection::from);
-        let permit = record.pass(places.apply(permit)?);
-        record.hold_permit(permit);
+        let place = places.rules().admit(worker.time(record.now())).map_err(Rejection::from);
+        let place = record.pass(places.apply(place)?);
+        record.hold_place(place);
     }
     if let Some(breaker) = &policies.breaker {
         let call = admit_call(breaker.rules(), worker.time(record.now())).map_err(Rejection::from);

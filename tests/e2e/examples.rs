@@ -96,6 +96,20 @@ fn example_of_timeouts_waits_no_longer_than_it_says() {
 }
 
 #[test]
+fn example_of_adaptive_limits_serves_and_shows_its_numbers() {
+    let origin = Origin::saying("a report");
+    let text = fs::read_to_string(examples().join("adaptive.yaml")).expect("the example is there");
+    let gateway = Gateway::standalone(text.replace("http://127.0.0.1:9001", &origin.url()));
+    for _ in 0..10 {
+        assert_eq!(client::get(gateway.address(), "/reports").text(), "a report");
+    }
+    let limits = gwctl_json(gateway.data_plane.admin(), &["limits"]);
+    let adaptive = &limits[0]["concurrency"]["adaptive"];
+    assert_eq!((&adaptive["min"], &adaptive["max"]), (&2.into(), &200.into()));
+    assert!(adaptive["latency_seconds"].as_f64() > Some(0.0), "{adaptive}");
+}
+
+#[test]
 fn example_of_retries_finds_the_endpoint_that_is_well() {
     let origin = Origin::saying("well");
     let text = fs::read_to_string(examples().join("retries.yaml")).expect("the example is there");

@@ -75,6 +75,8 @@ mod rate_limits;
 mod shared_limits;
 // How many requests may be under way at once, and for how long their places are held.
 mod concurrency;
+// Those that are found by how the upstream answers.
+mod adaptive_concurrency;
 // An upstream that fails is left alone, and tried again.
 mod breaker;
 // Requests are spread over the endpoints of a backend, each spoken to as the file says.

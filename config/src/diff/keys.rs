@@ -422,8 +422,12 @@ impl Keys {
 
     /// What limits nothing is what a route has whose file says nothing of it.
     fn concurrency(&mut self, concurrency: v1::Concurrency) {
-        let v1::Concurrency { max_in_flight, mode } = concurrency;
-        if max_in_flight > 0 || !mode.is_empty() {
+        let v1::Concurrency { max_in_flight, adaptive, mode } = concurrency;
+        if let Some(v1::AdaptiveConcurrency { min, max }) = adaptive {
+            self.count("concurrency.adaptive.min", min.into());
+            self.count("concurrency.adaptive.max", max.into());
+            self.mode("concurrency.mode", mode);
+        } else if max_in_flight > 0 || !mode.is_empty() {
             self.count("concurrency.max_in_flight", max_in_flight.into());
             self.mode("concurrency.mode", mode);
         }

@@ -29,9 +29,23 @@ pub struct LimitsJson {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct ConcurrencyStateJson {
+    /// As it is now, where it is found.
     pub max_in_flight: u32,
     pub in_flight: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<AdaptiveStateJson>,
     pub mode: String,
+}
+
+/// What a limit is found by.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AdaptiveStateJson {
+    pub min: u32,
+    pub max: u32,
+    /// 0: nothing has been answered yet.
+    pub usual_latency_seconds: Number,
+    pub latency_seconds: Number,
 }
 
 /// A circuit breaker.
@@ -102,8 +116,17 @@ impl From<v1::RouteLimits> for LimitsJson {
 
 impl From<v1::ConcurrencyState> for ConcurrencyStateJson {
     fn from(state: v1::ConcurrencyState) -> Self {
-        let v1::ConcurrencyState { max_in_flight, in_flight, mode } = state;
-        Self { max_in_flight, in_flight, mode: mode_word(mode) }
+        let v1::ConcurrencyState { max_in_flight, in_flight, adaptive, mode } = state;
+        let adaptive = adaptive.map(AdaptiveStateJson::from);
+        Self { max_in_flight, in_flight, adaptive, mode: mode_word(mode) }
+    }
+}
+
+impl From<v1::AdaptiveState> for AdaptiveStateJson {
+    fn from(state: v1::AdaptiveState) -> Self {
+        let v1::AdaptiveState { min, max, usual_latency_us, latency_us } = state;
+        let usual_latency_seconds = Number::seconds(usual_latency_us);
+        Self { min, max, usual_latency_seconds, latency_seconds: Number::seconds(latency_us) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
 use super::{
-    AnswerChanges, BackendPlace, CircuitBreaker, FixedAnswer, HeaderChanges, HostRewrite, PathChange,
-    PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Split, Timeouts,
+    AnswerChanges, BackendPlace, CircuitBreaker, Concurrency, FixedAnswer, HeaderChanges, HostRewrite,
+    PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Split, Timeouts,
 };
 use crate::names::{
     AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
@@ -86,6 +86,9 @@ impl Route {
             let error = |key| PolicyError { key, error: ValueError::NotForwarded };
             errors.extend(self.parts_for_upstreams().map(error));
         }
+        if self.concurrency.is_ambiguous() {
+            errors.push(PolicyError { key: "concurrency", error: ValueError::TwoLimits });
+        }
         let has_prefix = !matches!(self.matches.path, PathMatch::Regex(_));
         let rewrites = |key, rewrite: &PathRewrite| {
             let is_lost = matches!(rewrite, PathRewrite::Prefix(_)) && !has_prefix;
@@ -107,7 +110,7 @@ impl Route {
             ("strip_prefix", matches!(self.path_change, PathChange::Strip(_))),
             ("rewrite", is_rewritten || self.host_rewrite != HostRewrite::Upstream),
             ("request_headers", !self.request_headers.is_empty()),
-            ("concurrency", self.concurrency.max_in_flight > 0),
+            ("concurrency", self.concurrency.is_limited()),
             ("circuit_breaker", self.circuit_breaker.as_ref().is_some_and(|breaker| breaker.is_enabled())),
             ("max_body_bytes", self.max_body_bytes.is_some()),
             ("timeouts", !self.timeouts.is_empty()),
@@ -169,15 +172,6 @@ pub struct AddressLists {
     pub allow: Vec<AddressRange>,
     /// Not these, even if they are allowed.
     pub deny: Vec<AddressRange>,
-    /// What follows from the judgement.
-    pub mode: PolicyMode,
-}
-
-/// `routes[].concurrency`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Concurrency {
-    /// Requests at once; 0: no limit.
-    pub max_in_flight: u32,
     /// What follows from the judgement.
     pub mode: PolicyMode,
 }

@@ -55,6 +55,9 @@ pub enum ValueError {
     /// It would have no effect.
     #[error("has no effect: the gateway answers this route's requests itself")]
     NotForwarded,
+    /// A limit is given or found.
+    #[error("has both max_in_flight and adaptive: a limit is either given or found")]
+    TwoLimits,
     /// A path is changed in one way.
     #[error("not beside strip_prefix, which changes the path, too")]
     PathChangedTwice,

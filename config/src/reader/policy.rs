@@ -5,7 +5,7 @@
 
 use super::{Mapping, Place, Read, Reader, values::IfFilled};
 use crate::{
-    model::{CircuitBreaker, Concurrency, Cors, FailureRate, RateLimit, RateLimitScope},
+    model::{AdaptiveConcurrency, CircuitBreaker, Concurrency, Cors, FailureRate, RateLimit, RateLimitScope},
     names::{Percent, PolicyMode, Span},
 };
 
@@ -32,10 +32,22 @@ impl Read for Concurrency {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
         let max_in_flight = keys.or("max_in_flight", 0);
+        let adaptive = keys.or("adaptive", None);
         let mode = keys.or("mode", PolicyMode::Enforce);
         keys.finish();
 
-        Some(Self { max_in_flight: max_in_flight?, mode: mode? })
+        Some(Self { max_in_flight: max_in_flight?, adaptive: adaptive?, mode: mode? })
+    }
+}
+
+impl Read for AdaptiveConcurrency {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let min = keys.or("min", Self::DEFAULT_MIN);
+        let max = keys.or("max", Self::DEFAULT_MAX);
+        keys.finish();
+
+        reader.take(place, Self::new(min?, max?))
     }
 }
 

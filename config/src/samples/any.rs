@@ -293,8 +293,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let upstream = (upstream, prop::option::weighted(0.2, any_own_answer()), path_change, host_rewrite);
     let target = (any_match(), upstream, any_changes(), any_changes());
     let callers = (any::<bool>(), prop::option::of(any_route_auth()), any_lists());
-    let concurrency =
-        (any::<u32>(), any_mode()).prop_map(|(max_in_flight, mode)| Concurrency { max_in_flight, mode });
+    let concurrency = (any_in_flight(), any_mode()).prop_map(|(limit, mode)| Concurrency { mode, ..limit });
     let limits = (prop::option::of(any_limit()), concurrency, prop::option::of(any_breaker()));
     let bytes = || prop::option::of(any_bytes());
     let sizes = (bytes(), bytes());
@@ -433,6 +432,16 @@ fn any_limit() -> impl Strategy<Value = RateLimit> {
     let disabled = (0.0..RateLimit::MAX, 0.0..RateLimit::MAX, prop::option::of(scope))
         .prop_map(|(rate, burst, scope)| RateLimit::disabled(rate, burst, scope).unwrap());
     (prop_oneof![enabled, disabled], any_mode()).prop_map(|(limit, mode)| limit.with_mode(mode))
+}
+
+fn any_in_flight() -> impl Strategy<Value = Concurrency> {
+    let adaptive = (1_u32..100, 0_u32..100).prop_map(|(min, more)| {
+        let adaptive = AdaptiveConcurrency::new(min, min + more).ok();
+        Concurrency { adaptive, ..Concurrency::default() }
+    });
+    let given =
+        any::<u32>().prop_map(|max_in_flight| Concurrency { max_in_flight, ..Concurrency::default() });
+    prop_oneof![given, adaptive]
 }
 
 fn any_breaker() -> impl Strategy<Value = CircuitBreaker> {

@@ -36,6 +36,8 @@ pub enum Feature {
     RateLimitRedisOptions,
     /// Limits of what is under way at once.
     Concurrency,
+    /// Such limits follow the upstream's latency.
+    AdaptiveConcurrency,
     /// Circuit breakers.
     CircuitBreaker,
     /// Breakers open by the share of failures.
@@ -83,7 +85,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 29] = [
+pub const KNOWN: [Feature; 30] = [
     Feature::AuthProviders,
     Feature::RouteAuth,
     Feature::RateLimit,
@@ -91,6 +93,7 @@ pub const KNOWN: [Feature; 29] = [
     Feature::RateLimitRedis,
     Feature::RateLimitRedisOptions,
     Feature::Concurrency,
+    Feature::AdaptiveConcurrency,
     Feature::CircuitBreaker,
     Feature::CircuitBreakerFailureRate,
     Feature::AddressLists,
@@ -127,6 +130,7 @@ impl Feature {
             Self::RateLimitRedis => "rate_limit.redis",
             Self::RateLimitRedisOptions => "rate_limit.redis_options",
             Self::Concurrency => "concurrency",
+            Self::AdaptiveConcurrency => "concurrency.adaptive",
             Self::CircuitBreaker => "circuit_breaker",
             Self::CircuitBreakerFailureRate => "circuit_breaker.failure_rate",
             Self::AddressLists => "address_lists",
@@ -424,7 +428,10 @@ impl Needs {
     }
 
     fn concurrency(&mut self, concurrency: &v1::Concurrency) {
-        let v1::Concurrency { max_in_flight, mode } = concurrency;
+        let v1::Concurrency { max_in_flight, adaptive, mode } = concurrency;
+        if let Some(v1::AdaptiveConcurrency { min: _, max: _ }) = adaptive {
+            self.policy(Feature::AdaptiveConcurrency, mode);
+        }
         if *max_in_flight > 0 {
             self.policy(Feature::Concurrency, mode);
         }

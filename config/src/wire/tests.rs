@@ -164,10 +164,18 @@ fn paths_of(settings: &v1::Settings, route: &v1::Route) -> Vec<String> {
     problems.into_iter().map(|problem| problem.path).collect()
 }
 
+/// A name that is none, and a value that is missing.
+fn bad_claims<M: FromIterator<(String, String)>>() -> M {
+    [("a b".to_owned(), "x".to_owned()), ("c".to_owned(), String::new())].into_iter().collect()
+}
+
+fn nothing_adaptive(mode: &str) -> v1::Concurrency {
+    let adaptive = Some(v1::AdaptiveConcurrency::default());
+    v1::Concurrency { mode: mode.into(), adaptive, ..v1::Concurrency::default() }
+}
+
 #[test]
 fn every_policy_of_a_peer_is_judged() {
-    let legal = v1::Settings::from(samples::full().settings());
-    let bad_claims = || [("a b".to_owned(), "x".to_owned()), ("c".to_owned(), String::new())].into();
     let route = v1::Route {
         name: "a".into(),
         path_prefix: "/".into(),
@@ -184,7 +192,7 @@ fn every_policy_of_a_peer_is_judged() {
             deny: vec!["10.0.0.1".into(), "y".into()],
             mode: "x".into(),
         }),
-        concurrency: Some(v1::Concurrency { max_in_flight: 0, mode: "x".into() }),
+        concurrency: Some(nothing_adaptive("x")),
         circuit_breaker: Some(v1::CircuitBreaker {
             failure_rate: Some(v1::FailureRate::default()),
             mode: "x".into(),
@@ -213,6 +221,7 @@ fn every_policy_of_a_peer_is_judged() {
         "auth.forward_claims.c",
         "auth.mode",
         "concurrency.mode",
+        "concurrency.adaptive",
         "circuit_breaker.failure_percent",
         "circuit_breaker.window_seconds",
         "circuit_breaker.minimum_requests",
@@ -225,6 +234,7 @@ fn every_policy_of_a_peer_is_judged() {
         "max_header_bytes",
         "max_body_bytes",
     ];
+    let legal = samples::full().settings().into();
     assert_eq!(paths_of(&legal, &route), expected.map(|path| format!("routes[0].{path}")));
 }
 

@@ -3,6 +3,9 @@
 //! What every interleaving keeps: there are never more holders than the limit they were admitted under, every permit
 //! frees its place exactly once, and what a holder did before it let go is seen by whoever is admitted in its place.
 
+/// A limit that is found.
+pub mod adaptive;
+
 use std::sync::{Arc, atomic::Ordering};
 
 use crate::sync::AtomicU64;
@@ -62,6 +65,14 @@ impl InFlight {
 impl Default for InFlight {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Permit {
+    /// How many places are taken, this one included.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.place_in.in_flight()
     }
 }
 

@@ -66,7 +66,7 @@ fn protections(route: &Route) -> [Protection; 5] {
         ("address lists", has_lists.then_some(lists.mode)),
         ("auth", route.auth_required.then_some(auth_mode)),
         ("rate limit", limit(route).map(RateLimit::mode)),
-        ("concurrency limit", (route.concurrency.max_in_flight > 0).then_some(route.concurrency.mode)),
+        ("concurrency limit", route.concurrency.is_limited().then_some(route.concurrency.mode)),
         ("circuit breaker", breaker.map(|breaker| breaker.mode())),
     ]
 }

@@ -15,7 +15,10 @@ use crate::{
     access::AccessRules,
     address_list::{AddressList, AddressRefusal},
     circuit_breaker::{Breaker, BreakerSettings, Call, Open},
-    concurrency::{Full, InFlight, Permit},
+    concurrency::{
+        Full, InFlight, Permit,
+        adaptive::{Adaptive, Lesson},
+    },
     cors::Cors,
     jwt::providers::Providers,
     mode::{JudgedMode, Passage, Policy},
@@ -47,10 +50,28 @@ pub struct Policies {
 /// A limit of requests under way, and those that are.
 #[derive(Debug)]
 pub struct Places {
-    /// The limit, above 0.
-    pub max_in_flight: u32,
+    /// How many there may be.
+    pub limit: PlacesLimit,
     /// What is under way.
     pub in_flight: Arc<InFlight>,
+}
+
+/// How many requests may be under way.
+#[derive(Debug)]
+pub enum PlacesLimit {
+    /// What the file says, above 0.
+    Given(u32),
+    /// What the upstream bears.
+    Found(Arc<Adaptive>),
+}
+
+/// A request's place.
+#[derive(Debug)]
+pub struct Place {
+    /// Held until the exchange ends.
+    pub permit: Permit,
+    /// What its answer is to tell the limit; none: the limit is given.
+    pub lesson: Option<Lesson>,
 }
 
 impl Policies {
@@ -98,14 +119,19 @@ fn access(route: &model::Route, providers: &Providers) -> Option<Policy<AccessRu
 }
 
 fn concurrency(config: model::Concurrency, previous: Option<&Policies>) -> Option<Policy<Places>> {
-    let max_in_flight = config.max_in_flight;
-    if max_in_flight == 0 {
-        return None;
-    }
-    let known = previous.and_then(|previous| previous.concurrency.as_ref());
+    let known = previous.and_then(|previous| previous.concurrency.as_ref()).map(Policy::rules);
+    let found = |bounds| {
+        let known = known.and_then(Places::adaptive).filter(|known| known.bounds() == bounds);
+        PlacesLimit::Found(known.map_or_else(|| Arc::new(Adaptive::new(bounds)), Arc::clone))
+    };
+    let limit = match (config.adaptive, config.max_in_flight) {
+        (Some(bounds), _) => found(bounds),
+        (None, 0) => return None,
+        (None, max_in_flight) => PlacesLimit::Given(max_in_flight),
+    };
     Policy::new(config.mode, || Places {
-        max_in_flight,
-        in_flight: known.map_or_else(Arc::default, |known| Arc::clone(&known.rules().in_flight)),
+        limit,
+        in_flight: known.map_or_else(Arc::default, |known| Arc::clone(&known.in_flight)),
     })
 }
 
@@ -117,12 +143,31 @@ fn breaker(config: &model::CircuitBreaker, previous: Option<&Policies>) -> Optio
 }
 
 impl Places {
+    /// How many there are now.
+    #[must_use]
+    pub fn max_in_flight(&self) -> u32 {
+        match &self.limit {
+            PlacesLimit::Given(max_in_flight) => *max_in_flight,
+            PlacesLimit::Found(adaptive) => adaptive.limit(),
+        }
+    }
+
+    /// What finds the limit; none: it is given.
+    #[must_use]
+    pub fn adaptive(&self) -> Option<&Arc<Adaptive>> {
+        match &self.limit {
+            PlacesLimit::Given(_) => None,
+            PlacesLimit::Found(adaptive) => Some(adaptive),
+        }
+    }
+
     /// Takes a place.
     ///
     /// # Errors
     /// When there is none.
-    pub fn admit(&self) -> Result<Permit, Full> {
-        self.in_flight.try_acquire(self.max_in_flight)
+    pub fn admit(&self, now: Duration) -> Result<Place, Full> {
+        let permit = self.in_flight.try_acquire(self.max_in_flight())?;
+        Ok(Place { permit, lesson: self.adaptive().map(|adaptive| adaptive.begin(now)) })
     }
 }
 

@@ -323,6 +323,13 @@ impl Rejection {
     pub fn is_upstream_failure(&self) -> bool {
         matches!(self, Self::Upstream(_) | Self::TotalTimeout { awaited: Awaited::Upstream })
     }
+
+    /// Whether it says that the upstream took too long to answer.
+    #[must_use]
+    pub fn says_that_upstream_is_late(&self) -> bool {
+        let is_overdue = matches!(self, Self::TotalTimeout { awaited: Awaited::Upstream });
+        is_overdue || matches!(self, Self::Upstream(UpstreamFailure::ResponseTimeout))
+    }
 }
 
 impl UpstreamFailure {

@@ -1,15 +1,18 @@
 //! What is remembered of an exchange, and written when it ends, however it ends.
 
+/// How it ends.
+mod ending;
+
 use std::{borrow::Cow, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_config::{model::HeaderChanges, names::BackendName};
 use apigw_engine::{
-    concurrency::Permit,
+    concurrency::{Permit, adaptive::Lesson},
     endpoint::EndpointUse,
     grpc::{Dialect, WebForm, status::GrpcStatus},
     mode::Passage,
     path::NormalPath,
-    policies::AdmittedCall,
+    policies::{AdmittedCall, Place},
     rejection::{Answer, Awaited, Rejection, UpstreamFailure},
     retry::RetryReason,
     snapshot::{Endpoint, Route, Slot, Upstream},
@@ -17,6 +20,8 @@ use apigw_engine::{
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
+use self::ending::CLIENT_CLOSED_REQUEST;
+pub(crate) use self::ending::Ending;
 use super::{
     answer_fields::AnswerFields, attempts::FailedAttempt, request_body::BodyFault, sending::overdue,
 };
@@ -24,34 +29,13 @@ use crate::{
     access_log::Line,
     connection::{
         Client,
-        deadlines::{Deadlines, Expired, Limit, Phase},
+        deadlines::{Deadlines, Expired, Phase},
     },
     health,
     metrics::RouteCounters,
     tls::client_certificate::ClientCertificate,
     upstream::answer::UpstreamBroken,
     worker::{View, Worker},
-};
-
-/// How an exchange ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// The client was given all of the answer.
-    Complete,
-    /// The upstream broke off in the middle of its answer.
-    UpstreamTruncated,
-    /// Nothing came of the upstream's answer for too long.
-    UpstreamIdle,
-    /// The time that it might take ended before the answer did.
-    Overdue(Limit),
-    /// The client went away, or accepted nothing for too long.
-    ClientDisconnected,
-}
-
-/// The status logged for a client that went before there was an answer; nginx's number for it.
-const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
-    Ok(status) => status,
-    Err(_) => unreachable!(),
 };
 
 /// An exchange's log line and counters in the making. Dropped before its end, it ends with the client's disappearance.
@@ -74,6 +58,8 @@ pub(crate) struct Record {
     answer_fields: AnswerFields,
     /// Its place among those of its route that are under way.
     permit: Option<Permit>,
+    /// What its answer is to tell the limit of them.
+    lesson: Option<Lesson>,
     /// What the upstream's breaker waits to hear of.
     call: Option<AdmittedCall>,
     upstream: Option<Arc<Upstream>>,
@@ -130,6 +116,7 @@ impl Record {
             counters: worker.counters_without_route(),
             answer_fields: AnswerFields::default(),
             permit: None,
+            lesson: None,
             call: None,
             upstream: None,
             endpoint_use: None,
@@ -198,8 +185,9 @@ impl Record {
     }
 
     /// Holds a place until the exchange ends.
-    pub(crate) fn hold_permit(&mut self, permit: Option<Permit>) {
-        self.permit = permit;
+    pub(crate) fn hold_place(&mut self, place: Option<Place>) {
+        let (permit, lesson) = place.map(|Place { permit, lesson }| (permit, lesson)).unzip();
+        (self.permit, self.lesson) = (permit, lesson.flatten());
     }
 
     /// Holds what a breaker has admitted until it is known how the upstream fared. Dropped before, it tells nothing: the
@@ -320,6 +308,9 @@ impl Record {
         let duration = now.saturating_duration_since(self.began);
         self.upstream_duration = Some(duration);
         self.counters.count_upstream(duration);
+        if !status.is_server_error() {
+            self.teach_limit(now);
+        }
         if status.is_server_error() || self.has_call_failed() {
             self.upstream_failed(now);
         } else if self.call.as_ref().is_some_and(AdmittedCall::is_trial) {
@@ -334,6 +325,9 @@ impl Record {
         if rejection.is_upstream_failure() {
             self.upstream_failed(self.now());
         }
+        if rejection.says_that_upstream_is_late() {
+            self.teach_limit(self.now());
+        }
         // Whatever else it was, it was not the upstream.
         self.upstream_is_not_to_blame();
         self.set_answer(answer);
@@ -344,6 +338,13 @@ impl Record {
         self.status = Some(answer.status);
         self.why = answer.reason;
         self.counters.count_rejection(answer.reason);
+    }
+
+    /// Tells a limit that follows the upstream how long it took. What fails at once would look like an upstream that is well.
+    fn teach_limit(&mut self, now: Instant) {
+        if let (Some(lesson), Some(permit)) = (self.lesson.take(), &self.permit) {
+            lesson.answered(self.worker.time(now), permit.in_flight());
+        }
     }
 
     /// Whether the upstream says of a call what says that it is not well.

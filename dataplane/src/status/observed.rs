@@ -13,6 +13,7 @@ use apigw_config::{
 use apigw_engine::{
     Snapshot,
     circuit_breaker::{Breaker, BreakerPhase, BreakerState},
+    concurrency::adaptive::AdaptiveNumbers,
     endpoint::Standing,
     explain::Live,
     jwt::{error::JwtError, providers::Accepted, time::UnixTime, token::Token, verify::Verified},
@@ -99,7 +100,8 @@ pub(super) fn limits(
             data_plane: data_plane.into(),
             route: route.config.name.as_str().into(),
             concurrency: policies.concurrency.as_ref().map(|policy| v1::ConcurrencyState {
-                max_in_flight: policy.rules().max_in_flight,
+                max_in_flight: policy.rules().max_in_flight(),
+                adaptive: policy.rules().adaptive().map(|adaptive| adaptive_state(adaptive.numbers())),
                 in_flight: policy.rules().in_flight.in_flight(),
                 mode: mode(policy.mode()),
             }),
@@ -204,6 +206,17 @@ fn fetched(named: v1::ProviderState, jwks: &Jwks, keys: &ProviderKeys, moment: M
         failures: standing.failures,
         skipped_keys: skipped.unwrap_or_default(),
         ..named
+    }
+}
+
+fn adaptive_state(numbers: AdaptiveNumbers) -> v1::AdaptiveState {
+    let AdaptiveNumbers { bounds, usual_latency, latency } = numbers;
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    v1::AdaptiveState {
+        min: bounds.min(),
+        max: bounds.max(),
+        usual_latency_us: micros(usual_latency),
+        latency_us: micros(latency),
     }
 }
 

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use apigw_config::json::{
     RetryStateJson,
-    live::{CircuitBreakerStateJson, ConcurrencyStateJson, LimitsJson, RateLimitStateJson},
+    live::{
+        AdaptiveStateJson, CircuitBreakerStateJson, ConcurrencyStateJson, LimitsJson, RateLimitStateJson,
+    },
 };
 use apigw_proto::v1;
 use serde::Serialize;
@@ -66,8 +68,13 @@ impl Table for LimitsView {
 }
 
 fn concurrency(state: &ConcurrencyStateJson) -> Cell {
-    let ConcurrencyStateJson { max_in_flight, in_flight, mode } = state;
-    let text = format!("{in_flight} of {max_in_flight}{}", aside(mode));
+    let ConcurrencyStateJson { max_in_flight, in_flight, adaptive, mode } = state;
+    let found = adaptive.as_ref().map(|adaptive| {
+        let AdaptiveStateJson { min, max, usual_latency_seconds, latency_seconds } = adaptive;
+        let [usual, latest] = [usual_latency_seconds, latency_seconds].map(|seconds| 1e3 * seconds.0);
+        format!(" ({min} to {max}; {latest:.1} ms, usually {usual:.1} ms)")
+    });
+    let text = format!("{in_flight} of {max_in_flight}{}{}", found.unwrap_or_default(), aside(mode));
     if *in_flight < u64::from(*max_in_flight) { text.into() } else { Cell::coloured(&text, Colour::Waiting) }
 }
 
@@ -135,6 +142,12 @@ mod tests {
             route: "users".into(),
             concurrency: Some(v1::ConcurrencyState {
                 max_in_flight: 50,
+                adaptive: Some(v1::AdaptiveState {
+                    min: 5,
+                    max: 200,
+                    usual_latency_us: 10_000,
+                    latency_us: 12_500,
+                }),
                 in_flight: 3,
                 mode: "shadow".into(),
             }),
@@ -167,7 +180,10 @@ mod tests {
         let expected = json!([
             {
                 "data_plane": "dp-1", "route": "users",
-                "concurrency": { "max_in_flight": 50, "in_flight": 3, "mode": "shadow" },
+                "concurrency": {
+                    "max_in_flight": 50, "in_flight": 3, "mode": "shadow",
+                    "adaptive": { "min": 5, "max": 200, "usual_latency_seconds": 0.01, "latency_seconds": 0.0125 },
+                },
                 "circuit_breaker": {
                     "state": "open", "failures": 0, "opens_at": "2023-11-14T22:13:20.123Z",
                     "retry_after_seconds": 2.5, "half_open_in_flight": 0, "mode": "enforce",

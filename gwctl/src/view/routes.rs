@@ -1,8 +1,8 @@
 //! `gwctl routes`: the array that the Go model's `/-/routes` answers.
 
 use apigw_config::json::{
-    CircuitBreakerJson, PathRewriteJson, RateLimitJson, RedirectJson, RouteJson, RouteMatchJson,
-    SplitPartJson,
+    AdaptiveConcurrencyJson, CircuitBreakerJson, ConcurrencyJson, PathRewriteJson, RateLimitJson,
+    RedirectJson, RouteJson, RouteMatchJson, SplitPartJson,
 };
 use apigw_proto::v1;
 use serde::Serialize;
@@ -33,10 +33,7 @@ impl Table for RoutesView {
                 Cell::optional(path_change(route)),
                 if route.auth_required { "required" } else { "-" }.into(),
                 Cell::optional(rate_limit(&route.rate_limit)),
-                match route.concurrency.max_in_flight {
-                    0 => "-".into(),
-                    most => format!("at most {most}{}", aside(&route.concurrency.mode)).into(),
-                },
+                Cell::optional(concurrency(&route.concurrency)),
                 Cell::optional(circuit_breaker(&route.circuit_breaker)),
             ]);
         }
@@ -105,6 +102,15 @@ fn requests(route: &RouteJson) -> String {
     [first].into_iter().chain(methods).chain(headers).chain(query).collect::<Vec<_>>().join(" ")
 }
 
+fn concurrency(limit: &ConcurrencyJson) -> Option<String> {
+    let most = match (&limit.adaptive, limit.max_in_flight) {
+        (Some(AdaptiveConcurrencyJson { min, max }), _) => format!("{min} to {max}"),
+        (None, 0) => return None,
+        (None, most) => most.to_string(),
+    };
+    Some(format!("at most {most}{}", aside(&limit.mode)))
+}
+
 fn rate_limit(limit: &RateLimitJson) -> Option<String> {
     let RateLimitJson { rps, burst, scope, mode, .. } = limit;
     limit.enabled.then(|| format!("{rps}/s, burst {burst}, by {scope}{}", aside(mode)))
@@ -142,7 +148,7 @@ mod tests {
                 scope: "user".into(),
                 mode: String::new(),
             }),
-            concurrency: Some(v1::Concurrency { max_in_flight: 50, mode: String::new() }),
+            concurrency: Some(v1::Concurrency { max_in_flight: 50, ..v1::Concurrency::default() }),
             circuit_breaker: Some(v1::CircuitBreaker {
                 enabled: true,
                 failure_threshold: 5,

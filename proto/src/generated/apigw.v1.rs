@@ -652,11 +652,22 @@ pub struct RateLimit {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Concurrency {
-    /// 0: no limit.
+    /// 0: no limit of this kind.
     #[prost(uint32, tag = "1")]
     pub max_in_flight: u32,
     #[prost(string, tag = "2")]
     pub mode: ::prost::alloc::string::String,
+    /// Absent: no limit of this kind. Not beside max_in_flight.
+    #[prost(message, optional, tag = "3")]
+    pub adaptive: ::core::option::Option<AdaptiveConcurrency>,
+}
+/// A limit that follows the upstream's latency, between these; min is above 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdaptiveConcurrency {
+    #[prost(uint32, tag = "1")]
+    pub min: u32,
+    #[prost(uint32, tag = "2")]
+    pub max: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CircuitBreaker {
@@ -846,12 +857,30 @@ pub struct RetryState {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConcurrencyState {
+    /// As it is now, where it is found.
     #[prost(uint32, tag = "1")]
     pub max_in_flight: u32,
     #[prost(uint64, tag = "2")]
     pub in_flight: u64,
     #[prost(string, tag = "3")]
     pub mode: ::prost::alloc::string::String,
+    /// Absent: the limit is given.
+    #[prost(message, optional, tag = "4")]
+    pub adaptive: ::core::option::Option<AdaptiveState>,
+}
+/// What a limit is found by. Microseconds; 0: nothing has been answered yet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdaptiveState {
+    #[prost(uint32, tag = "1")]
+    pub min: u32,
+    #[prost(uint32, tag = "2")]
+    pub max: u32,
+    /// Of an upstream that has not too much to do.
+    #[prost(uint64, tag = "3")]
+    pub usual_latency_us: u64,
+    /// Lately.
+    #[prost(uint64, tag = "4")]
+    pub latency_us: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CircuitBreakerState {

@@ -100,6 +100,16 @@ fn enabled_policies_have_their_numbers() {
         &route("concurrency: {max_in_flight: -1}"),
         &["97 routes[0].concurrency.max_in_flight: must be from 0 to 4294967295"],
     );
+    for bounds in ["min: 0", "min: 3, max: 2", "min: 1001"] {
+        check_route(
+            &route(&format!("concurrency: {{adaptive: {{{bounds}}}}}")),
+            &["92 routes[0].concurrency.adaptive: must be min at least 1, max at least min"],
+        );
+    }
+    check_route(
+        &route("concurrency: {max_in_flight: 1, adaptive: {}}"),
+        &["81 routes[0].concurrency: has both max_in_flight and adaptive: a limit is either given or found"],
+    );
 }
 
 #[test]

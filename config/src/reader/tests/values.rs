@@ -7,7 +7,7 @@ use crate::{
         RateLimitBackend, RateLimitScope, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
         RedisTransport, Route, Settings,
     },
-    names::{Algorithm, KeyPrefix, PathPrefix, Period, PolicyMode, Secret, ServerAddress, Span},
+    names::{Algorithm, KeyPrefix, PathPrefix, Period, Secret, ServerAddress, Span},
     samples,
     wire::{Resource, decode, encode},
 };
@@ -61,7 +61,7 @@ fn what_is_absent_or_null_has_its_default() {
     let Destination::Upstream(url) = &route.destination else { panic!("it is a URL") };
     assert_eq!(route, &Route::new(route.name.clone(), PathPrefix::new("/").unwrap(), url.clone()));
     assert_eq!((route.auth_required, &route.path_change), (false, &PathChange::None));
-    assert_eq!(route.concurrency, Concurrency { max_in_flight: 0, mode: PolicyMode::Enforce });
+    assert_eq!(route.concurrency, Concurrency::default());
     assert_eq!((&route.rate_limit, &route.circuit_breaker), (&None, &None));
 }
 

@@ -6,7 +6,7 @@ use apigw_proto::v1;
 
 use super::Fields;
 use crate::{
-    model::{CircuitBreaker, Concurrency, Cors, FailureRate, RateLimit, RateLimitScope},
+    model::{AdaptiveConcurrency, CircuitBreaker, Concurrency, Cors, FailureRate, RateLimit, RateLimitScope},
     names::{AllowedOrigins, Percent, Span, ValueError},
     problem::{KeyPath, Problems},
 };
@@ -39,9 +39,14 @@ pub(super) fn concurrency(
     at: &KeyPath<'_>,
     problems: &mut Problems,
 ) -> Option<Concurrency> {
-    let v1::Concurrency { max_in_flight, mode } = message;
-    let mode = Fields { at: *at, problems }.mode("mode", mode)?;
-    Some(Concurrency { max_in_flight: *max_in_flight, mode })
+    let v1::Concurrency { max_in_flight, adaptive, mode } = message;
+    let mut fields = Fields { at: *at, problems };
+    let mode = fields.mode("mode", mode);
+    let adaptive = adaptive.as_ref().map(|bounds| AdaptiveConcurrency::new(bounds.min, bounds.max));
+    let adaptive = adaptive.map(|bounds| fields.take("adaptive", bounds));
+    // None: there are bounds, and they are not legal.
+    let adaptive = adaptive.map_or(Some(None), |bounds| bounds.map(Some));
+    Some(Concurrency { max_in_flight: *max_in_flight, adaptive: adaptive?, mode: mode? })
 }
 
 pub(super) fn circuit_breaker(

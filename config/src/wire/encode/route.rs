@@ -37,6 +37,10 @@ impl From<&Route> for v1::Route {
             rate_limit: route.rate_limit.as_deref().map(Into::into),
             concurrency: Some(v1::Concurrency {
                 max_in_flight: route.concurrency.max_in_flight,
+                adaptive: route
+                    .concurrency
+                    .adaptive
+                    .map(|bounds| v1::AdaptiveConcurrency { min: bounds.min(), max: bounds.max() }),
                 mode: mode(route.concurrency.mode),
             }),
             circuit_breaker: route.circuit_breaker.as_deref().map(Into::into),

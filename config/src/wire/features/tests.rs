@@ -160,6 +160,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "rate_limit.redis",
         "rate_limit.redis_options",
         "concurrency",
+        "concurrency.adaptive",
         "circuit_breaker",
         "circuit_breaker.failure_rate",
         "address_lists",

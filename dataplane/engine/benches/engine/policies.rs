@@ -113,7 +113,9 @@ fn places(criterion: &mut Criterion) {
     let places = route.policies.concurrency.as_ref().expect("the route has it").rules();
     let breaker = route.policies.breaker.as_ref().expect("the route has it").rules();
     let mut group = criterion.benchmark_group("places");
-    group.bench_function("concurrency", |bencher| bencher.iter(|| drop(black_box(places).admit())));
+    group.bench_function("concurrency", |bencher| {
+        bencher.iter(|| drop(black_box(places).admit(Duration::ZERO)));
+    });
     group.bench_function("breaker", |bencher| {
         bencher.iter(|| {
             if let Ok(call) = admit_call(black_box(breaker), NOW) {

@@ -23,7 +23,7 @@ use crate::{
     mode::{JudgedMode, Policy},
     own_answer::{OwnAnswer, Reply},
     path::NormalPath,
-    policies::{AddressPolicy, Places},
+    policies::{AddressPolicy, Places, PlacesLimit},
     rate_limit::{
         BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue, Tat, User,
         headers::{CountedBy, retry_after_seconds},
@@ -211,13 +211,13 @@ impl<'q> Steps<'q> {
         let Some(policy) = &route.policies.concurrency else {
             return self.skip("concurrency", "not configured");
         };
-        let Places { max_in_flight, .. } = *policy.rules();
+        let max_in_flight = policy.rules().max_in_flight();
         let (judgement, detail) = match live.in_flight(route) {
             Some(in_flight) if in_flight >= u64::from(max_in_flight) => {
                 (Err(Full { max_in_flight }.into()), format!("{in_flight} of {max_in_flight} are under way"))
             }
             Some(in_flight) => (Ok(()), format!("{in_flight} of {max_in_flight} are under way")),
-            None => (Ok(()), format!("at most {max_in_flight} at once")),
+            None => (Ok(()), at_rest(policy.rules())),
         };
         self.add("concurrency", Some(policy.mode()), judgement, detail, path);
     }
@@ -284,6 +284,17 @@ fn judge_breaker(policy: &Policy<Arc<Breaker>>, state: &BreakerState) -> Result<
         BreakerPhase::HalfOpen if state.half_open_in_flight < trials => Ok(()),
         BreakerPhase::HalfOpen | BreakerPhase::Open => {
             Err(Open { retry_after: state.retry_after.unwrap_or_default() }.into())
+        }
+    }
+}
+
+/// What a limit of requests at once says where nothing runs.
+fn at_rest(places: &Places) -> String {
+    match &places.limit {
+        PlacesLimit::Given(max_in_flight) => format!("at most {max_in_flight} at once"),
+        PlacesLimit::Found(adaptive) => {
+            let (min, max) = (adaptive.bounds().min(), adaptive.bounds().max());
+            format!("at most {min} to {max} at once, as the upstream bears")
         }
     }
 }

@@ -336,7 +336,7 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
     let backends: Vec<_> = snapshot.backends().map(|named| backend(named)).collect();
     let routes = snapshot.routes().enumerate().map(|(place, route)| {
         assert_eq!(snapshot.place_of(&route), place);
-        let limit = route.policies.concurrency.as_ref().map(|policy| policy.rules().max_in_flight);
+        let limit = route.policies.concurrency.as_ref().map(|policy| policy.rules().max_in_flight());
         let backends: Vec<_> = match route.answerer {
             Answerer::Backend(alone) => vec![backend(alone)],
             Answerer::Split(backends) => backends.iter().map(|one| backend(one)).collect(),
