@@ -215,7 +215,7 @@ mod tests {
         let users = [
             "dp-1",
             "users",
-            "3 of 50 (shadow)",
+            "3 of 50 (5 to 200; 12.5 ms, usually 10.0 ms) (shadow)",
             "open, trial in 2.5 s",
             "redis, 7 of 1000 keys, 2 evicted, failed: timeout 4, not connected",
             "3 of 30",
