@@ -134,6 +134,10 @@ pub struct CircuitBreakerJson {
 #[expect(missing_docs, reason = "the members are the file's keys")]
 pub struct RouteAuthJson {
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub any: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub all: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required_scopes: Vec<String>,
@@ -247,8 +251,9 @@ impl From<v1::CircuitBreaker> for CircuitBreakerJson {
 
 impl From<v1::RouteAuth> for RouteAuthJson {
     fn from(auth: v1::RouteAuth) -> Self {
-        let v1::RouteAuth { providers, required_scopes, required_claims, forward_claims, mode } = auth;
-        Self { providers, required_scopes, required_claims, forward_claims, mode }
+        let v1::RouteAuth { providers, required_scopes, required_claims, forward_claims, mode, any, all } =
+            auth;
+        Self { any, all, providers, required_scopes, required_claims, forward_claims, mode }
     }
 }
 

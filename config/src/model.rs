@@ -10,6 +10,7 @@ mod backend;
 mod checks;
 mod circuit_breaker;
 mod concurrency;
+mod credentials;
 mod gateway_config;
 mod header_changes;
 mod health;
@@ -21,6 +22,7 @@ mod rate_limit_backend;
 mod retry;
 mod rewrite;
 mod route;
+mod route_auth;
 mod route_match;
 mod rules;
 mod split;
@@ -32,7 +34,7 @@ pub(crate) use self::{
     rules::{BackendFacts, Callers, RouteFacts, SettingsFacts, conflicts},
 };
 pub use self::{
-    auth::{Auth, AuthError, ForwardedClaims, Jwks, Provider, ProviderKind, RouteAuth},
+    auth::{Auth, AuthError, Jwks, Provider, ProviderKind},
     backend::{
         Backend, BackendError, BackendGroup, BackendTls, Backends, Balance, BalancePolicy, ClientAddress,
         Endpoint, HashKey, Protocol,
@@ -40,6 +42,7 @@ pub use self::{
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
     concurrency::{AdaptiveConcurrency, Concurrency},
+    credentials::{ApiKey, ApiKeyFile, ApiKeys, CredentialFiles, CredentialsError, User, UserFile, Users},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     header_changes::{AnswerChanges, HeaderChanges},
     health::{ActiveCheck, Health, Outlier, Probe},
@@ -54,6 +57,7 @@ pub use self::{
     retry::Retry,
     rewrite::{HostRewrite, PathChange, PathRewrite, RegexRewrite},
     route::{AddressLists, Cors, Destination, PolicyError, Route},
+    route_auth::{AuthMethods, Combination, ForwardedClaims, RouteAuth},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::{BackendPlace, ConfigError},
     split::{Split, SplitError, SplitPart},

@@ -6,9 +6,11 @@
 mod address;
 mod algorithm;
 mod answer;
+mod auth_method;
 mod backend;
 mod claim;
 mod cors;
+mod credential;
 mod file_path;
 mod header;
 mod host;
@@ -35,9 +37,11 @@ pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
     answer::{AnswerStatus, AnswerText, MediaType, RedirectStatus},
+    auth_method::AuthMethod,
     backend::{CheckCount, CookieName, SplitWeight, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, Origin, OriginPattern},
+    credential::{Expiry, KeyHash, PasswordHash, Realm, UserName},
     file_path::FilePath,
     header::{ForwardedHeader, HeaderName, WritableHeader},
     host::{HostName, HostPattern},
@@ -109,6 +113,13 @@ name! {
     ///
     /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
     ProviderName, at most 200 bytes
+}
+
+name! {
+    /// Name of whoever has an API key; stands in logs as it is. Somebody may have several keys.
+    ///
+    /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
+    CallerName, at most 200 bytes
 }
 
 name! {

@@ -4,6 +4,7 @@
 //! read; there is no other list of keys. What is legal is decided by the model's constructors and by nothing here. A bad
 //! value is reported where it stands and then left aside, so that it neither hides other problems nor causes more.
 
+mod api_keys;
 mod auth;
 mod backend;
 mod checks;
@@ -25,12 +26,15 @@ mod route_match;
 mod server;
 mod timeouts;
 mod tls;
+mod users;
 mod values;
 
 use self::mapping::Mapping;
 pub use self::{
+    api_keys::read as read_api_keys,
     keys::known as known_keys,
     place::{place_of, places_of},
+    users::read as read_users,
 };
 use crate::{
     model::{Checks, GatewayConfig},

@@ -51,6 +51,12 @@ pub enum ContentError {
 }
 
 impl Content {
+    /// Reads a file once, whoever may be writing it. Blocks.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        reading::content(path)
+    }
+
     /// The text.
     ///
     /// # Errors

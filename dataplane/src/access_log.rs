@@ -23,7 +23,7 @@ const BUFFER_BYTES: usize = 64 * 1_024;
 /// The most buffers that wait for the writer.
 const QUEUED_BUFFERS: usize = 64;
 
-/// One line. Its texts, but for the path, the certificate and the upstream, hold no `"`, no `\` and no control character: names and authorities are checked
+/// One line. Its texts, but for the path, the certificate, the user and the upstream, hold no `"`, no `\` and no control character: names and authorities are checked
 /// where they are made, ids where they are taken.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
@@ -37,6 +37,8 @@ pub(crate) struct Line<'a> {
     pub(crate) client: IpAddr,
     /// The subject of the certificate that it has shown; empty: there is none.
     pub(crate) client_certificate: &'a str,
+    /// Whom a file of credentials names; empty: nobody.
+    pub(crate) user: &'a str,
     /// 499: the client went before there was one.
     pub(crate) status: u16,
     /// `ok`, or a stable reason code.
@@ -194,6 +196,10 @@ impl Lines {
             text.push(",\"client_cert\":\"").push_escaped(line.client_certificate);
             text.push("\"");
         }
+        if !line.user.is_empty() {
+            text.push(",\"user\":\"").push_escaped(line.user);
+            text.push("\"");
+        }
         if !line.backend.is_empty() {
             text.push(",\"backend\":\"").push(line.backend).push("\"");
         }
@@ -328,6 +334,7 @@ mod tests {
             path,
             client: [192, 0, 2, 1].into(),
             client_certificate: "",
+            user: "",
             status: 200,
             why: "ok",
             call_status: None,
@@ -370,6 +377,14 @@ mod tests {
         lines.append(&line("/\"\\\n\u{1}ü"), UNIX_EPOCH);
         let text = String::from_utf8(lines.bytes).unwrap();
         assert!(text.contains(r#""path":"/\u0022\u005c\u000a\u0001ü""#), "{text}");
+    }
+
+    #[test]
+    fn a_user_is_named_where_there_is_one() {
+        let mut lines = Lines::default();
+        lines.append(&Line { user: "a\"b", ..line("/x") }, UNIX_EPOCH);
+        let text = String::from_utf8(lines.bytes).unwrap();
+        assert!(text.contains(r#","user":"a\u0022b","upstream":"#), "{text}");
     }
 
     #[test]

@@ -190,7 +190,7 @@ async fn answer(
     head::check_size(&head, route.config)?;
     call::wait(record.dialect(), &head.headers, &client.deadlines)?;
     let caller = caller::admit(worker, view, policies, record, &head.headers).await?;
-    counting::admit(worker, view, &route, record, caller.as_deref(), &head.headers).await?;
+    counting::admit(worker, view, &route, record, caller.as_ref(), &head.headers).await?;
     let backend = match route.answerer {
         Answerer::Backend(backend) => backend,
         Answerer::Split(split) => worker.backend(split, &head.headers, record.client()),
@@ -202,13 +202,13 @@ async fn answer(
     // Before the fields that say so are taken away, as what is for one connection only.
     let upgrade = Upgrade::asked(&head, &body);
     let (body, fault) = take_body(client, view, record, &route, body)?;
-    let changes = changes::of_request(client, record, &route, &head, &path, caller.as_deref());
+    let changes = changes::of_request(client, record, &route, &head, &path, caller.as_ref());
     head.uri = target::upstream_target(&head.uri, &path, &route, backend, snapshot)?;
     let endpoint = worker.endpoint(backend, &head.headers, record.client());
     let upgrade = upgrade.through(endpoint.upstream.protocol);
     prepare_fields(worker, client, snapshot, (&route, &endpoint.upstream), record, &mut head.headers);
     upgrade.ask(&mut head.headers);
-    caller::tell_claims(policies, caller.as_deref(), &mut head.headers);
+    caller::tell_upstream(policies, caller.as_ref(), &mut head.headers);
     changes.into_iter().for_each(|changes| changes.apply_to_request(&mut head.headers));
 
     let web = grpc_web::asked(record.dialect(), endpoint.upstream.protocol);
@@ -349,7 +349,7 @@ fn render(rejection: &Rejection, record: &mut Record) -> Response<Source> {
         refusal(&answer, record)
     };
     let headers = &mut response.headers;
-    headers.extend(answer.challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
+    headers.extend(answer.challenges.into_iter().map(|challenge| (WWW_AUTHENTICATE, challenge)));
     headers.extend(answer.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
     if answer.closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -23,6 +23,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     access_log::LogQueue,
     admin::endpoints::Endpoints,
+    credentials::Credentials,
     health::HealthChecks,
     listeners::{self, Bound, Listeners, Purpose},
     metrics::Metrics,
@@ -142,7 +143,9 @@ impl Gateway {
         let tls = ReadyTls { server, upstream: tokio::task::block_in_place(load)? };
         let changes = self.open_listeners(&snapshot.settings().server)?;
         let names = self.addresses.prepare(&snapshot).await;
-        let serving = Arc::new(Serving::new(snapshot, tls, previous.as_deref()));
+        let known = previous_tls.map(|previous| &previous.credentials);
+        let credentials = Credentials::load(snapshot.settings(), &self.parameters.files, known).await?;
+        let serving = Arc::new(Serving::new(snapshot, tls, credentials, previous.as_deref()));
         let started = if previous.is_none() { Some(self.start_workers(&serving)?) } else { None };
         Ok(Prepared { serving, started, names, changes })
     }

@@ -33,6 +33,8 @@ mod resolver;
 mod health;
 /// Keys of those who issue tokens.
 mod jwks;
+/// Keys and passwords of callers.
+mod credentials;
 /// Rate limits counted by a server that several data planes share.
 mod rate_limit_redis;
 

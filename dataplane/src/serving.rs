@@ -1,6 +1,7 @@
 //! What workers serve by: a snapshot, and what its judgements need that a configuration does not hold.
 //!
-//! Both outlive snapshots: the keys of a provider while its settings stay, the buckets while there is room for as many.
+//! All of it outlives snapshots: the keys of a provider while its settings stay, files of credentials while their names stay,
+//! the buckets while there is room for as many.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -11,6 +12,7 @@ use apigw_config::model::{Auth, MaxKeys, RateLimitBackend, Settings, TlsListenin
 use apigw_engine::{Snapshot, rate_limit::Table};
 
 use crate::{
+    credentials::Credentials,
     jwks::KeyRing,
     listeners::Purpose,
     tls::{ServerTls, upstream::UpstreamTls},
@@ -22,6 +24,8 @@ pub(crate) struct Serving {
     pub(crate) snapshot: Arc<Snapshot>,
     /// The keys of those who issue tokens.
     pub(crate) keys: KeyRing,
+    /// What callers have besides tokens.
+    pub(crate) credentials: Credentials,
     /// The buckets of rate limits, shared by all workers.
     pub(crate) buckets: Arc<Table>,
     /// What clients are shown; none: everything is in clear.
@@ -39,13 +43,18 @@ pub(crate) struct ReadyTls {
 
 impl Serving {
     /// Begins to fetch keys of providers that are new. Dropped before it serves, it leaves no trace.
-    pub(crate) fn new(snapshot: Snapshot, tls: ReadyTls, previous: Option<&Self>) -> Self {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        tls: ReadyTls,
+        credentials: Credentials,
+        previous: Option<&Self>,
+    ) -> Self {
         let settings = snapshot.settings();
         let providers = settings.auth.as_ref().map_or(&[][..], Auth::providers);
         let keys = KeyRing::new(providers, previous.map(|previous| &previous.keys));
         let buckets = buckets(settings, previous);
         let ReadyTls { server: tls, upstream: upstream_tls } = tls;
-        Self { snapshot: Arc::new(snapshot), keys, buckets, tls, upstream_tls }
+        Self { snapshot: Arc::new(snapshot), keys, credentials, buckets, tls, upstream_tls }
     }
 
     /// Who vouches for upstreams, and what they are shown.

@@ -1,5 +1,8 @@
 //! A file checked by the code that would run it.
 
+/// The files of API keys and users that it names.
+mod credentials;
+
 use std::{path::Path, time::SystemTime};
 
 use apigw_config::problem::Problem;
@@ -55,6 +58,9 @@ pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
         Ok((snapshot, checks)) => {
             let now = UnixTime::of(SystemTime::now());
             let (mut problems, mut warnings) = certificates(&snapshot, &candidate.base);
+            let files = credentials::check(snapshot.settings(), &candidate.base);
+            problems.extend(files.problems);
+            warnings.extend(files.warnings);
             warnings.extend(checks::warnings(&snapshot));
             checks::locate(&mut problems, source);
             checks::locate(&mut warnings, source);

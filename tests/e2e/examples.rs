@@ -15,6 +15,8 @@ use apigw_tests::{
     waiting::eventually,
 };
 
+use crate::callers::{ALICE, BILLING, KEYS, SHOP, USERS};
+
 fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/examples"))
 }
@@ -165,6 +167,27 @@ fn example_of_a_canary_shares_requests_and_keeps_callers() {
         let answers = [(); 3].map(|()| client::get_with(gateway.address(), "/account", &cookie).text());
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     }
+}
+
+#[test]
+fn example_of_callers_knows_machines_and_people() {
+    let origin = Origin::answering(|request| ok(request.head.field("x-user").unwrap_or("nobody")));
+    // The keys and users of tests/e2e/callers.rs.
+    let (keys, users) = (ConfigFile::new(KEYS), ConfigFile::new(USERS));
+    let text = fs::read_to_string(examples().join("callers.yaml")).expect("the example is there");
+    let text = text
+        .replace("/etc/apigw/api-keys.yaml", &keys.path().display().to_string())
+        .replace("/etc/apigw/users.htpasswd", &users.path().display().to_string());
+    let moved = ["9001", "9002", "9003"]
+        .iter()
+        .fold(text, |text, port| text.replace(&format!("http://127.0.0.1:{port}"), &origin.url()));
+    let gateway = Gateway::standalone(moved);
+    let ask = |path: &str, fields: &str| client::get_with(gateway.address(), path, fields);
+    assert_eq!(ask("/orders/7", BILLING).text(), "billing");
+    assert_eq!([SHOP, ALICE].map(|fields| ask("/orders/7", fields).status()), [403, 401]);
+    assert_eq!([SHOP, ALICE].map(|fields| ask("/reports/7", fields).status()), [200, 200]);
+    let both = format!("{SHOP}{ALICE}");
+    assert_eq!([SHOP, ALICE, &both].map(|fields| ask("/payroll/7", fields).status()), [401, 401, 200]);
 }
 
 #[test]

@@ -63,6 +63,8 @@ mod pressure;
 mod upstream_failures;
 // Who is let in, by which token, and what the upstream is told of him.
 mod auth;
+// Who is let in without a token, and by what.
+mod callers;
 // Keys of issuers that rotate, hang, lie and vanish.
 mod issuers;
 // A token that was believed before is not believed for that alone.

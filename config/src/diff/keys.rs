@@ -4,6 +4,8 @@
 //! What a file would not say (nothing, or what every file says without saying it) has no key, and whatever two
 //! messages differ in has one; a property test holds this against the bytes of the messages.
 
+/// Of what says who callers are, and of what a route asks of them.
+mod auth;
 /// Of one backend.
 mod backend;
 /// Of where a route's requests go.
@@ -11,7 +13,7 @@ mod destination;
 
 use std::collections::BTreeMap;
 
-use apigw_proto::v1::{self, field_match, path_rewrite, provider, rate_limit_backend};
+use apigw_proto::v1::{self, field_match, path_rewrite, rate_limit_backend};
 
 use super::{Hidden, Value};
 use crate::{
@@ -117,8 +119,8 @@ impl Keys {
     }
 
     fn settings(&mut self, settings: v1::Settings) {
-        // Providers are compared one by one.
-        let v1::Settings { server, upstream, auth: _, rate_limit, admin } = settings;
+        let v1::Settings { server, upstream, auth, rate_limit, admin } = settings;
+        auth.into_iter().for_each(|auth| self.credential_files(auth));
         server.into_iter().for_each(|server| self.server(server));
         upstream.into_iter().for_each(|upstream| self.upstream(upstream));
         rate_limit.into_iter().for_each(|backend| self.backend(backend));
@@ -252,28 +254,6 @@ impl Keys {
                 self.count("rate_limit.memory.max_keys", local_max_keys.into());
             }
         }
-    }
-
-    fn provider(&mut self, provider: v1::Provider) {
-        // The name is what it is compared by.
-        let v1::Provider { name: _, kind, issuers, audiences, leeway_us } = provider;
-        let beneath = match kind {
-            None => "",
-            Some(provider::Kind::Hmac(v1::Hmac { secret })) => {
-                self.secret("hmac_secret", secret);
-                ""
-            }
-            Some(provider::Kind::Jwks(v1::Jwks { url, algorithms, cache_ttl_us, http_timeout_us })) => {
-                self.text("jwks.url", url);
-                self.list("jwks.algorithms", algorithms);
-                self.seconds("jwks.cache_ttl_seconds", cache_ttl_us);
-                self.seconds("jwks.http_timeout_seconds", http_timeout_us);
-                "jwks."
-            }
-        };
-        self.list(&format!("{beneath}issuers"), issuers);
-        self.list(&format!("{beneath}audiences"), audiences);
-        self.seconds(&format!("{beneath}leeway_seconds"), leeway_us);
     }
 
     fn route(&mut self, route: v1::Route) {
@@ -452,19 +432,6 @@ impl Keys {
             self.count("circuit_breaker.minimum_requests", minimum_requests.into());
         }
         self.mode("circuit_breaker.mode", mode);
-    }
-
-    fn route_auth(&mut self, auth: v1::RouteAuth) {
-        let v1::RouteAuth { providers, required_scopes, required_claims, forward_claims, mode } = auth;
-        self.list("auth.providers", providers);
-        self.list("auth.required_scopes", required_scopes);
-        for (claim, value) in required_claims {
-            self.put(&format!("auth.required_claims.{claim}"), Value::Text(value));
-        }
-        for (claim, header) in forward_claims {
-            self.put(&format!("auth.forward_claims.{claim}"), Value::Text(header));
-        }
-        self.mode("auth.mode", mode);
     }
 
     /// The lists have no section of their own.

@@ -1,22 +1,21 @@
-//! How callers are known: the providers of tokens, and what a route asks of its callers. Nothing here sees a token.
+//! How callers are known: by the tokens of providers, and by files of credentials. Nothing here sees a token or a key.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::names::{
-    Algorithms, ClaimName, ClaimValue, ForwardedHeader, Period, PolicyMode, ProviderName, Secret, Span,
-    TokenScope, UpstreamUrl, ValueError,
-};
+use super::CredentialFiles;
+use crate::names::{Algorithms, AuthMethod, Period, ProviderName, Secret, Span, UpstreamUrl};
 
-/// `auth`: whose tokens make a caller known. At least one provider; their names are unique.
+/// `auth`: what makes a caller known. There is at least one provider or file; the names of providers are unique.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Auth {
     providers: Vec<Provider>,
+    files: CredentialFiles,
 }
 
 /// A rule that no single provider can break by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// Without a provider nobody can be known.
+    /// Without a provider, and without files, nobody can be known.
     #[error("at least one provider is needed")]
     NoProviders,
     /// Two providers have one name.
@@ -32,16 +31,32 @@ pub enum AuthError {
 }
 
 impl Auth {
-    /// Takes providers, in the order of the file.
+    /// Takes providers, in the order of the file, and files of credentials.
     ///
     /// # Errors
-    /// Every broken rule: no provider at all, names given twice.
-    pub fn new(providers: Vec<Provider>) -> Result<Self, Vec<AuthError>> {
-        let errors = provider_conflicts(providers.iter().map(|provider| Some(&provider.name)));
-        if errors.is_empty() { Ok(Self { providers }) } else { Err(errors) }
+    /// Every broken rule: nothing by which anybody is known, names given twice.
+    pub fn new(providers: Vec<Provider>, files: CredentialFiles) -> Result<Self, Vec<AuthError>> {
+        let errors = provider_conflicts(providers.iter().map(|provider| Some(&provider.name)), &files);
+        if errors.is_empty() { Ok(Self { providers, files }) } else { Err(errors) }
     }
 
-    /// The providers, at least one.
+    /// Whether anybody can make himself known like this.
+    #[must_use]
+    pub fn offers(&self, method: AuthMethod) -> bool {
+        match method {
+            AuthMethod::Jwt => !self.providers.is_empty(),
+            AuthMethod::ApiKey => self.files.api_keys.is_some(),
+            AuthMethod::Basic => self.files.basic.is_some(),
+        }
+    }
+
+    /// The files of credentials.
+    #[must_use]
+    pub fn files(&self) -> &CredentialFiles {
+        &self.files
+    }
+
+    /// The providers; none: nobody is known by a token.
     #[must_use]
     pub fn providers(&self) -> &[Provider] {
         &self.providers
@@ -56,13 +71,14 @@ impl Auth {
 
 impl From<Provider> for Auth {
     fn from(provider: Provider) -> Self {
-        Self { providers: vec![provider] }
+        Self { providers: vec![provider], files: CredentialFiles::default() }
     }
 }
 
 /// The rules across providers. One without a name could not be read, and breaks none of them.
 pub(crate) fn provider_conflicts<'a>(
     names: impl Iterator<Item = Option<&'a ProviderName>>,
+    files: &CredentialFiles,
 ) -> Vec<AuthError> {
     let mut errors = Vec::new();
     let mut owners = HashMap::new();
@@ -75,7 +91,7 @@ pub(crate) fn provider_conflicts<'a>(
             errors.push(AuthError::DuplicateName { name: name.clone(), first, second: index });
         }
     }
-    if count == 0 {
+    if count == 0 && *files == CredentialFiles::default() {
         errors.push(AuthError::NoProviders);
     }
     errors
@@ -121,56 +137,4 @@ pub struct Jwks {
     pub cache_ttl: Period,
     /// For one fetch.
     pub http_timeout: Period,
-}
-
-/// `routes[].auth`: which callers a route serves, and what its upstream learns of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RouteAuth {
-    /// Whose tokens are accepted; empty: those of every provider.
-    pub providers: Vec<ProviderName>,
-    /// Scopes that a token must all grant.
-    pub required_scopes: Vec<TokenScope>,
-    /// Claims that a token must all have, with their values.
-    pub required_claims: BTreeMap<ClaimName, ClaimValue>,
-    /// Claims that the upstream is told.
-    pub forward_claims: ForwardedClaims,
-    /// What follows from the judgement.
-    pub mode: PolicyMode,
-}
-
-impl RouteAuth {
-    /// Whether it says anything of callers, which then must be known.
-    #[must_use]
-    pub fn needs_callers(&self) -> bool {
-        let Self { providers, required_scopes, required_claims, forward_claims, mode: _ } = self;
-        !(providers.is_empty()
-            && required_scopes.is_empty()
-            && required_claims.is_empty()
-            && forward_claims.as_map().is_empty())
-    }
-}
-
-/// `routes[].auth.forward_claims`: the header field of each claim that an upstream is told. No two have one field, nor
-/// two that servers take for one (`x-user` and `x_user`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ForwardedClaims(BTreeMap<ClaimName, ForwardedHeader>);
-
-impl ForwardedClaims {
-    /// Takes claims and their header fields.
-    ///
-    /// # Errors
-    /// When two claims have one field.
-    pub fn new(headers: BTreeMap<ClaimName, ForwardedHeader>) -> Result<Self, ValueError> {
-        let mut spellings = HashSet::new();
-        match headers.values().find(|header| !spellings.insert(header.spelling())) {
-            Some(header) => Err(ValueError::SharedHeader { name: header.name().as_str().into() }),
-            None => Ok(Self(headers)),
-        }
-    }
-
-    /// The claims and their header fields, in the order of the claims' names.
-    #[must_use]
-    pub fn as_map(&self) -> &BTreeMap<ClaimName, ForwardedHeader> {
-        &self.0
-    }
 }

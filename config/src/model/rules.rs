@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Auth, BackendGroup, Destination, Route, RouteAuth, Settings};
-use crate::names::{BackendName, ByteCount, ProviderName, RouteName};
+use super::{Auth, BackendGroup, Combination, Destination, Route, RouteAuth, Settings};
+use crate::names::{AuthMethod, BackendName, ByteCount, ProviderName, RouteName};
 
 /// A rule that no single part of a configuration can break by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,24 @@ pub enum ConfigError {
     AuthNotRequired {
         /// Index of the route.
         route: usize,
+    },
+    /// A route wants its callers known by tokens, as it does not say otherwise, and no provider issues any.
+    #[error("needs auth.providers, or auth.any or auth.all in the route: nothing says how callers are known")]
+    NoProvider {
+        /// Index of the route.
+        route: usize,
+    },
+    /// A route has a method in which nobody can make himself known.
+    #[error("{method} needs {}, which the file does not have", method.needed_key())]
+    MethodNotConfigured {
+        /// Index of the route.
+        route: usize,
+        /// Where the method stands.
+        combination: Combination,
+        /// Index in that list.
+        entry: usize,
+        /// The method.
+        method: AuthMethod,
     },
     /// A route accepts the tokens of a provider that does not exist.
     #[error("the auth section has no provider named \"{name}\"")]
@@ -209,11 +227,25 @@ fn check_callers(index: usize, route: &RouteFacts<'_>, callers: Callers<'_>, err
     if route.auth_required == Some(true) && matches!(callers, Callers::Unknown) {
         errors.push(ConfigError::NoAuth { route: index });
     }
+    let methods = route.auth.and_then(|auth| auth.methods.as_ref());
+    if let (Some(true), None, Callers::Known(known)) = (route.auth_required, methods, callers)
+        && !known.offers(AuthMethod::Jwt)
+    {
+        errors.push(ConfigError::NoProvider { route: index });
+    }
     let Some(auth) = route.auth else { return };
     if route.auth_required == Some(false) && auth.needs_callers() {
         errors.push(ConfigError::AuthNotRequired { route: index });
     }
     let Callers::Known(known) = callers else { return };
+    if let Some(methods) = methods {
+        let combination = methods.combination();
+        for (entry, &method) in
+            methods.as_slice().iter().enumerate().filter(|(_, method)| !known.offers(**method))
+        {
+            errors.push(ConfigError::MethodNotConfigured { route: index, combination, entry, method });
+        }
+    }
     for (entry, name) in auth.providers.iter().enumerate() {
         if known.provider(name).is_none() {
             errors.push(ConfigError::UnknownProvider { route: index, entry, name: name.clone() });

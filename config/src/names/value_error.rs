@@ -283,6 +283,39 @@ pub enum ValueError {
     /// A redirect from addresses that there are not.
     #[error("needs server.tls.addr: without it no address is left for requests in clear")]
     NothingToRedirect,
+    /// Not what SHA-256 gives. What was found may be the key itself, so it is not shown.
+    #[error("not the SHA-256 of a key: 64 hexadecimal digits")]
+    NotAKeyHash,
+    /// Not a hash that is looked at. What was found may be the password itself, so it is not shown.
+    #[error("not a bcrypt hash (\"$2y$10$...\") and not an Argon2 hash (\"$argon2id$v=19$...\")")]
+    NotAPasswordHash,
+    /// A hash that takes more work, or less, than a gateway can be asked to do.
+    #[error("must be {limits}")]
+    PasswordWork {
+        /// What there may be.
+        limits: &'static str,
+    },
+    /// Not a moment.
+    #[error("not a time such as \"2027-01-31T00:00:00Z\": {text:?}")]
+    NotATime {
+        /// As written.
+        text: String,
+    },
+    /// A text that could not stand between quotes.
+    #[error("contains {character:?}; visible ASCII and spaces without quotes and backslashes are allowed")]
+    NotPlainText {
+        /// The first character that is not allowed.
+        character: char,
+    },
+    /// A route has one rule for how callers make themselves known.
+    #[error("not beside \"any\": a route has one of them")]
+    AnyAndAll,
+    /// Two credentials in the one place that a request has for them.
+    #[error("jwt and basic are both sent in Authorization, of which a request has one")]
+    OneAuthorization,
+    /// It would have no effect.
+    #[error("has no effect: callers do not make themselves known by tokens here")]
+    NoTokens,
     /// More servers than one, which only a cluster has.
     #[error("has several addresses, which needs \"cluster: true\"")]
     NotACluster,

@@ -1,11 +1,11 @@
-//! Reads `auth`: the one provider of a mode, or a list of them. The section of a mode that is not chosen is read all the
-//! same, so that no mistake waits in it.
+//! Reads `auth`: the one provider of a mode, or a list of them, and files of credentials. The section of a mode that is not
+//! chosen is read all the same, so that no mistake waits in it.
 
 use std::str::FromStr;
 
 use super::{Mapping, Place, Read, Reader, values::IfFilled};
 use crate::{
-    model::{Auth, AuthError, Jwks, Provider, ProviderKind, provider_conflicts},
+    model::{Auth, AuthError, CredentialFiles, Jwks, Provider, ProviderKind, provider_conflicts},
     names::{Algorithms, Period, ProviderName, Secret, Span, UpstreamUrl, ValueError},
     problem::Position,
 };
@@ -34,28 +34,34 @@ const OF_A_MODE: [&str; 3] = ["mode", "jwks", "hmac_secret"];
 impl Read for Auth {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
-        let several = keys.or("providers", None).map(|several| several.map(|Several(auth)| auth));
+        let several = keys.or("providers", None).map(|several| several.map(|Several(providers)| providers));
         let mode = keys.or("mode", None);
         let jwks = keys.or("jwks", JwksInFile(None));
         let secret = keys.or("hmac_secret", IfFilled(None));
+        let (api_keys, basic) = (keys.or("api_keys", None), keys.or("basic", None));
+        let has_files = keys.has("api_keys") || keys.has("basic");
         let of_a_mode = OF_A_MODE.into_iter().find(|key| keys.has(key));
-        let auth = match (keys.has("providers"), of_a_mode) {
+        let providers = match (keys.has("providers"), of_a_mode) {
             (true, Some(other)) => {
                 let reason = "either the one provider of a mode, or a list of providers";
                 keys.report("providers", format_args!("not beside \"{other}\": {reason}"));
                 None
             }
             (true, None) => several.flatten(),
+            // Nobody is known by a token.
+            (false, None) if has_files => Some(Vec::new()),
             (false, _) => mode.and_then(|mode| match mode {
                 None => {
                     keys.report("mode", "missing");
                     None
                 }
-                Some(mode) => single(&mode, jwks, secret, &mut keys),
+                Some(mode) => single(&mode, jwks, secret, &mut keys).map(|provider| vec![provider]),
             }),
         };
         keys.finish();
-        auth
+        let files = CredentialFiles { api_keys: api_keys?, basic: basic? };
+        // Whatever is wrong across providers is reported above.
+        Auth::new(providers?, files).ok()
     }
 }
 
@@ -65,33 +71,33 @@ fn single(
     jwks: Option<JwksInFile>,
     secret: Option<IfFilled<Secret>>,
     keys: &mut Mapping<'_, '_>,
-) -> Option<Auth> {
-    let provider = match mode {
+) -> Option<Provider> {
+    match mode {
         Mode::Jwks => {
             let JwksInFile(issuer) = jwks?;
             if issuer.is_none() {
                 keys.report_beneath("jwks", "url", "missing, but the mode is \"jwks\"");
             }
-            issuer?.named(ProviderName::default())
+            Some(issuer?.named(ProviderName::default()))
         }
         Mode::Hmac => {
             let IfFilled(secret) = secret?;
             if secret.is_none() {
                 keys.report("hmac_secret", "missing, but the mode is \"hmac\"");
             }
-            hmac(ProviderName::default(), secret?, Vec::new(), Vec::new())
+            Some(hmac(ProviderName::default(), secret?, Vec::new(), Vec::new()))
         }
-    };
-    Some(provider.into())
+    }
 }
 
-/// A list of providers.
-struct Several(Auth);
+/// A list of providers, of which no two have one name.
+struct Several(Vec<Provider>);
 
 impl Read for Several {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let providers: Vec<ProviderInFile> = Vec::read(place, reader)?;
-        let errors = provider_conflicts(providers.iter().map(|provider| provider.name.as_ref()));
+        let names = providers.iter().map(|provider| provider.name.as_ref());
+        let errors = provider_conflicts(names, &CredentialFiles::default());
         for error in &errors {
             match error {
                 AuthError::NoProviders => {
@@ -105,10 +111,8 @@ impl Read for Several {
                 }
             }
         }
-        let providers =
-            providers.into_iter().map(|provider| provider.provider).collect::<Option<Vec<_>>>()?;
-        // Whatever is wrong across them is reported above.
-        Auth::new(providers).ok().map(Self)
+        let providers = providers.into_iter().map(|provider| provider.provider).collect::<Option<_>>()?;
+        errors.is_empty().then_some(Self(providers))
     }
 }
 

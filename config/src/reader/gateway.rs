@@ -104,6 +104,15 @@ fn report(
             let position = routes[*route].positions.auth_required;
             problems.report(Some(position), &path.index(*route).key("auth_required"), error);
         }
+        ConfigError::NoProvider { route } => {
+            let position = routes[*route].positions.auth_required;
+            problems.report(Some(position), &path.index(*route).key("auth_required"), error);
+        }
+        ConfigError::MethodNotConfigured { route, combination, entry, .. } => {
+            let position = routes[*route].positions.methods[*entry];
+            let path = path.index(*route);
+            problems.report(Some(position), &path.key("auth").key(combination.key()).index(*entry), error);
+        }
         ConfigError::AuthNotRequired { route } => {
             let position = routes[*route].positions.auth;
             problems.report(Some(position), &path.index(*route).key("auth"), error);

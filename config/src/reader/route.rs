@@ -37,6 +37,8 @@ pub(super) struct Positions {
     pub(super) auth: Position,
     /// Of each of the providers that the route accepts.
     pub(super) providers: Vec<Position>,
+    /// Of each of the methods in which callers make themselves known.
+    pub(super) methods: Vec<Position>,
     pub(super) max_header_bytes: Position,
 }
 
@@ -74,9 +76,10 @@ impl Read for RouteInFile {
         let address_lists = address_lists(&mut keys);
         let auth_required = keys.or("auth_required", false);
         let auth: Option<Option<RouteAuthInFile>> = keys.or("auth", None);
-        let auth_is_readable = auth.is_some();
-        let auth = auth.flatten().map(|read| (Some(read.auth), read.provider_positions));
-        let (auth, provider_positions) = auth.unwrap_or_default();
+        // Of an `auth` that cannot be read nobody knows what it asks for.
+        let auth_required = auth_required.filter(|_| auth.is_some());
+        let (auth, callers) = auth.flatten().map(RouteAuthInFile::into_parts).unzip();
+        let (providers, methods) = callers.unwrap_or_default();
         let rate_limit = keys.or("rate_limit", None);
         let concurrency = keys.or("concurrency", Concurrency::default());
         let circuit_breaker = keys.or("circuit_breaker", None);
@@ -90,7 +93,8 @@ impl Read for RouteInFile {
             backends,
             auth_required: keys.position_of("auth_required"),
             auth: keys.position_of("auth"),
-            providers: provider_positions,
+            providers,
+            methods,
             max_header_bytes: keys.position_of("max_header_bytes"),
         };
         let path_change = path_change(&mut keys, strip_prefix, rewrite.as_ref());
@@ -116,8 +120,7 @@ impl Read for RouteInFile {
                 max_body_bytes: max_body_bytes?,
             })
         };
-        let route = route().filter(|_| auth_is_readable);
-        let route = route.and_then(|route| keys.judged(route.checked()));
+        let route = route().and_then(|route| keys.judged(route.checked()));
         keys.finish();
 
         let max_header_bytes = max_header_bytes.flatten();
@@ -133,6 +136,7 @@ impl RouteInFile {
             auth_required: position,
             auth: position,
             providers: Vec::new(),
+            methods: Vec::new(),
             max_header_bytes: position,
         };
         Self {

@@ -1,6 +1,7 @@
 //! What files mean, and everything that can be wrong with one, as data.
 
 mod backends;
+mod callers;
 mod matching;
 mod policies;
 mod problems;

@@ -16,13 +16,13 @@ use crate::{
         MaxKeys, RateLimitScope, RedisFailure, Required, TlsVersion,
     },
     names::{
-        AddressRange, Algorithm, Algorithms, AllowedOrigins, AnswerStatus, AnswerText, BackendName,
-        ByteCount, CheckCount, ClaimValue, CookieName, ExactPath, FilePath, ForwardedHeader, HeaderName,
-        HostName, HostPattern, KeyPrefix, ListenAddress, MatchText, MediaType, MethodName, OriginPattern,
-        PathPrefix, PathTemplate, Pattern, Percent, Period, PolicyMode, ProbePath, ProviderName, QueryName,
-        RedirectStatus, RetryCondition, RetryCount, RouteName, Scheme, Secret, ServerAddress, Span,
-        SplitWeight, TokenScope, TrafficAddress, UpstreamHost, UpstreamUrl, ValueError, ValueTemplate,
-        Weight, WritableHeader,
+        AddressRange, Algorithm, Algorithms, AllowedOrigins, AnswerStatus, AnswerText, AuthMethod,
+        BackendName, ByteCount, CallerName, CheckCount, ClaimValue, CookieName, ExactPath, Expiry, FilePath,
+        ForwardedHeader, HeaderName, HostName, HostPattern, KeyHash, KeyPrefix, ListenAddress, MatchText,
+        MediaType, MethodName, OriginPattern, PathPrefix, PathTemplate, Pattern, Percent, Period, PolicyMode,
+        ProbePath, ProviderName, QueryName, Realm, RedirectStatus, RetryCondition, RetryCount, RouteName,
+        Scheme, Secret, ServerAddress, Span, SplitWeight, TokenScope, TrafficAddress, UpstreamHost,
+        UpstreamUrl, ValueError, ValueTemplate, Weight, WritableHeader,
     },
     problem::Position,
     yaml::{Meaning, Value},
@@ -282,6 +282,10 @@ read_from_text! {
     Algorithm: Self::from_str,
     RateLimitScope: Self::from_str,
     PolicyMode: Self::from_str,
+    AuthMethod: Self::from_str,
+    Realm: Self::from_str,
+    CallerName: Self::new,
+    Expiry: Self::from_str,
     ProviderName: Self::new,
     BackendName: Self::new,
     UpstreamHost: Self::new,
@@ -307,18 +311,30 @@ read_from_text! {
     Kind: Self::from_str,
 }
 
+/// A text that is not shown, whatever it is: not through `expected`, as what was found may be the secret.
+fn hidden_text<'n>(place: Place<'n>, reader: &mut Reader) -> Option<&'n str> {
+    match meaning(place) {
+        Some(Meaning::Text(text)) => Some(text),
+        _ if is_probe(place) => None,
+        _ => {
+            let message = "expected a text; a number needs quotes";
+            reader.problems.report(Some(place.node.position), &place.path, message);
+            None
+        }
+    }
+}
+
 impl Read for Secret {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
-        match meaning(place) {
-            Some(Meaning::Text(text)) => reader.take(place, Self::new(text.into())),
-            _ if is_probe(place) => None,
-            // Not through `expected`: what was found may be the secret.
-            _ => {
-                let message = "expected a text; a number needs quotes";
-                reader.problems.report(Some(place.node.position), &place.path, message);
-                None
-            }
-        }
+        let text = hidden_text(place, reader)?;
+        reader.take(place, Self::new(text.into()))
+    }
+}
+
+impl Read for KeyHash {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let text = hidden_text(place, reader)?;
+        reader.take(place, Self::from_str(text))
     }
 }
 

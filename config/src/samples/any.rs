@@ -1,5 +1,7 @@
 //! Any configuration that is legal.
 
+/// Who its callers are.
+mod auth;
 /// Where requests of its routes go.
 mod destination;
 
@@ -7,15 +9,17 @@ use std::{num::NonZeroU32, ops::RangeInclusive};
 
 use proptest::{prelude::*, sample::select};
 
-use self::destination::{any_own_answer, any_rewrite, legal, share};
+use self::{
+    auth::{any_auth, any_route_auth, any_secret, keep_rules_of_callers},
+    destination::{any_own_answer, any_rewrite, legal, share},
+};
 use super::route;
 use crate::{
     model::*,
     names::{
-        Algorithm, Algorithms, AllowedOrigins, BackendName, ByteCount, CheckCount, ClaimName, ClaimValue,
-        CookieName, ExactPath, FilePath, ForwardedHeader, HeaderName, KeyPrefix, MatchText, PathPrefix,
-        Percent, Period, PolicyMode, ProbePath, ProviderName, QueryName, RetryCondition, RetryConditions,
-        RetryCount, Secret, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
+        AllowedOrigins, BackendName, ByteCount, CheckCount, CookieName, ExactPath, FilePath, HeaderName,
+        KeyPrefix, MatchText, PathPrefix, Percent, Period, PolicyMode, ProbePath, QueryName, RetryCondition,
+        RetryConditions, RetryCount, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
     },
 };
 
@@ -42,14 +46,7 @@ pub(crate) fn any_config() -> impl Strategy<Value = GatewayConfig> {
 
 /// Takes from a route what its configuration does not allow.
 fn keep_rules(route: &mut Route, settings: &Settings) {
-    route.auth_required &= settings.auth.is_some();
-    route.auth = route.auth.take().map(|auth| match &settings.auth {
-        Some(known) if route.auth_required => {
-            let providers = known.providers().iter().take(auth.providers.len());
-            RouteAuth { providers: providers.map(|provider| provider.name.clone()).collect(), ..auth }
-        }
-        _ => RouteAuth { mode: auth.mode, ..RouteAuth::default() },
-    });
+    keep_rules_of_callers(route, settings);
     let most = settings.server.max_header_bytes;
     route.max_header_bytes = route.max_header_bytes.map(|bytes| bytes.min(most));
 }
@@ -208,42 +205,6 @@ fn any_bytes() -> impl Strategy<Value = ByteCount> {
     (1_u64..=1 << 53).prop_map(|bytes| ByteCount::new(bytes).unwrap())
 }
 
-fn any_secret() -> impl Strategy<Value = Secret> {
-    ".{1,12}".prop_map(|text| Secret::new(text).unwrap())
-}
-
-fn any_auth() -> impl Strategy<Value = Auth> {
-    let names = prop::collection::btree_set("[a-z]{1,6}", 1..4);
-    let providers =
-        names.prop_flat_map(|names| names.iter().map(|name| any_provider(name)).collect::<Vec<_>>());
-    providers.prop_shuffle().prop_map(|providers| Auth::new(providers).unwrap())
-}
-
-fn any_provider(name: &str) -> impl Strategy<Value = Provider> + use<> {
-    let texts = || prop::collection::vec(".{0,12}", 0..3);
-    let kind =
-        prop_oneof![any_jwks().prop_map(ProviderKind::Jwks), any_secret().prop_map(ProviderKind::Hmac)];
-    let name = ProviderName::new(name).unwrap();
-    (kind, texts(), texts(), any_span()).prop_map(move |(kind, issuers, audiences, leeway)| Provider {
-        name: name.clone(),
-        kind,
-        issuers,
-        audiences,
-        leeway,
-    })
-}
-
-fn any_jwks() -> impl Strategy<Value = Jwks> {
-    let algorithms = ["RS256", "PS512", "ES384", "EdDSA"].map(|name| name.parse::<Algorithm>().unwrap());
-    let algorithms = prop::collection::vec(select(algorithms.to_vec()), 1..4);
-    (algorithms, any_period(), any_period()).prop_map(|(algorithms, cache_ttl, http_timeout)| Jwks {
-        url: UpstreamUrl::new("http://127.0.0.1:9009/.well-known/jwks.json").unwrap(),
-        algorithms: Algorithms::new(algorithms).unwrap(),
-        cache_ttl,
-        http_timeout,
-    })
-}
-
 fn any_backend() -> impl Strategy<Value = RateLimitBackend> {
     let memory = (any_period(), any_period(), any_max_keys()).prop_map(|(cleanup, ttl, max_keys)| {
         RateLimitBackend::Memory(MemoryBackend { cleanup, ttl, max_keys })
@@ -399,29 +360,6 @@ fn any_fields<N: std::fmt::Debug>(
     ];
     let field = (name, value).prop_map(|(name, value)| FieldMatch { name, value });
     prop::collection::vec(field, 0..3)
-}
-
-/// What a route may ask; the names of its providers are put right where the providers are known.
-fn any_route_auth() -> impl Strategy<Value = RouteAuth> {
-    let providers = prop::collection::vec(Just(ProviderName::default()), 0..3);
-    let scopes = prop::collection::vec("[!#-Z]{1,8}".prop_map(|text| text.parse().unwrap()), 0..3);
-    let claim = || "[a-z:/]{1,8}".prop_map(|text| ClaimName::new(&text).unwrap());
-    let value = "[a-zä 0-9]{1,8}".prop_map(|text| ClaimValue::new(&text).unwrap());
-    let required = prop::collection::btree_map(claim(), value, 0..3);
-    let forwarded = prop::collection::btree_set(claim(), 0..3).prop_map(|claims| {
-        let header = |index| ForwardedHeader::new(&format!("X-Claim-{index}")).unwrap();
-        let headers = claims.into_iter().enumerate().map(|(index, claim)| (claim, header(index)));
-        ForwardedClaims::new(headers.collect()).unwrap()
-    });
-    (providers, scopes, required, forwarded, any_mode()).prop_map(
-        |(providers, required_scopes, required_claims, forward_claims, mode)| RouteAuth {
-            providers,
-            required_scopes,
-            required_claims,
-            forward_claims,
-            mode,
-        },
-    )
 }
 
 fn any_limit() -> impl Strategy<Value = RateLimit> {

@@ -62,12 +62,17 @@ pub(super) enum Reading {
 /// Reads the file at `path`.
 pub(super) fn read(path: &Path) -> Reading {
     let before = Stamp::of(path);
-    let content = match read_bounded(path, MAX_FILE_BYTES) {
+    let content = content(path);
+    if Stamp::of(path) == before { Reading::Stable(content, before) } else { Reading::Moving }
+}
+
+/// What the file at `path` holds, whether or not somebody is writing it.
+pub(super) fn content(path: &Path) -> Content {
+    match read_bounded(path, MAX_FILE_BYTES) {
         Ok(Some(bytes)) => Content::Text(bytes),
         Ok(None) => Content::TooLarge,
         Err(error) => Content::Unreadable(error),
-    };
-    if Stamp::of(path) == before { Reading::Stable(content, before) } else { Reading::Moving }
+    }
 }
 
 /// At most `limit` bytes; none when there are more.

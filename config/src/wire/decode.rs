@@ -192,7 +192,13 @@ fn report_conflict(error: &ConfigError, problems: &mut Problems) {
                 }
             }
         }
-        ConfigError::NoAuth { route } => problems.report(None, &at.index(*route).key("auth_required"), error),
+        ConfigError::NoAuth { route } | ConfigError::NoProvider { route } => {
+            problems.report(None, &at.index(*route).key("auth_required"), error);
+        }
+        ConfigError::MethodNotConfigured { route, combination, entry, .. } => {
+            let path = at.index(*route);
+            problems.report(None, &path.key("auth").key(combination.key()).index(*entry), error);
+        }
         ConfigError::AuthNotRequired { route } => problems.report(None, &at.index(*route).key("auth"), error),
         ConfigError::UnknownProvider { route, entry, .. } => {
             let path = at.index(*route);
@@ -342,6 +348,9 @@ impl Fields<'_, '_> {
         }
     }
 }
+
+/// A value could not be read; the problems say why.
+struct Reported;
 
 fn settings_from(message: v1::Settings, problems: &mut Problems) -> Option<Settings> {
     let mut top = Fields { at: KeyPath::Top, problems };

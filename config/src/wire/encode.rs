@@ -10,9 +10,10 @@ use prost::Message as _;
 use super::{MAX_LEAVES, Resource, ResourceKind};
 use crate::{
     model::{
-        AddressLists, Admin, Auth, Backend, CertificateFiles, CertificateForwarding, EncodedSlash,
-        GatewayConfig, Jwks, PathRules, Provider, ProviderKind, ProxyProtocol, RateLimitBackend,
-        RedisBackend, RedisCredentials, RedisTransport, Route, Server, ServerTls, Settings, Upstream,
+        AddressLists, Admin, ApiKeyFile, Auth, Backend, CertificateFiles, CertificateForwarding,
+        CredentialFiles, EncodedSlash, GatewayConfig, Jwks, PathRules, Provider, ProviderKind, ProxyProtocol,
+        RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route, Server, ServerTls, Settings,
+        Upstream, UserFile,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
@@ -214,7 +215,18 @@ impl From<&Upstream> for v1::Upstream {
 
 impl From<&Auth> for v1::Auth {
     fn from(auth: &Auth) -> Self {
-        Self { providers: auth.providers().iter().map(Into::into).collect() }
+        let CredentialFiles { api_keys, basic } = auth.files();
+        Self {
+            providers: auth.providers().iter().map(Into::into).collect(),
+            api_keys: api_keys.as_ref().map(|ApiKeyFile { file, header }| v1::ApiKeyFile {
+                file: file.as_str().into(),
+                header: header.name().to_string(),
+            }),
+            basic: basic.as_ref().map(|UserFile { file, realm }| v1::UserFile {
+                file: file.as_str().into(),
+                realm: realm.as_str().into(),
+            }),
+        }
     }
 }
 

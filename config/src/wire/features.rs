@@ -5,6 +5,8 @@
 //! that it does not have. Here every field of the messages is named once; one that is added does not compile until it is
 //! decided which feature it needs. Nothing here knows who runs what.
 
+/// Of what says who callers are, and of what a route asks of them.
+mod auth;
 /// Of a backend.
 mod backend;
 /// Of what says which backends take a request.
@@ -24,8 +26,14 @@ use crate::{
 pub enum Feature {
     /// Tokens are checked by a list of providers.
     AuthProviders,
+    /// Callers are known by API keys, which no upstream is shown.
+    ApiKeys,
+    /// Callers are known by passwords.
+    BasicAuth,
     /// Routes say which callers they serve.
     RouteAuth,
+    /// Routes say in how callers make themselves known.
+    AuthMethods,
     /// Rate limits.
     RateLimit,
     /// Rate limits count by the route, a header field or a claim.
@@ -85,9 +93,12 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 30] = [
+pub const KNOWN: [Feature; 33] = [
     Feature::AuthProviders,
+    Feature::ApiKeys,
+    Feature::BasicAuth,
     Feature::RouteAuth,
+    Feature::AuthMethods,
     Feature::RateLimit,
     Feature::RateLimitScope,
     Feature::RateLimitRedis,
@@ -124,7 +135,10 @@ impl Feature {
     pub fn name(self) -> &'static str {
         match self {
             Self::AuthProviders => "auth.providers",
+            Self::ApiKeys => "auth.api_keys",
+            Self::BasicAuth => "auth.basic",
             Self::RouteAuth => "route.auth",
+            Self::AuthMethods => "route.auth.methods",
             Self::RateLimit => "rate_limit",
             Self::RateLimitScope => "rate_limit.scope",
             Self::RateLimitRedis => "rate_limit.redis",
@@ -286,23 +300,6 @@ impl Needs {
         }
     }
 
-    fn auth(&mut self, auth: v1::Auth) {
-        let v1::Auth { providers } = auth;
-        if !providers.is_empty() {
-            self.add(Feature::AuthProviders);
-        }
-        // What one provider says is no feature of its own: a build that reads the list checks all of it.
-        for v1::Provider { name: _, issuers: _, audiences: _, leeway_us: _, kind } in providers {
-            use v1::provider::Kind;
-            match kind {
-                Some(Kind::Jwks(v1::Jwks { url: _, algorithms: _, cache_ttl_us: _, http_timeout_us: _ })) => {
-                }
-                Some(Kind::Hmac(v1::Hmac { secret: _ })) => {}
-                None => {}
-            }
-        }
-    }
-
     fn backend(&mut self, backend: v1::RateLimitBackend) {
         let v1::RateLimitBackend { backend } = backend;
         match backend {
@@ -453,12 +450,6 @@ impl Needs {
         if let Some(v1::FailureRate { percent: _, window_us: _, minimum_requests: _ }) = failure_rate {
             self.policy(Feature::CircuitBreakerFailureRate, &mode);
         }
-    }
-
-    fn route_auth(&mut self, auth: v1::RouteAuth) {
-        let v1::RouteAuth { providers: _, required_scopes: _, required_claims: _, forward_claims: _, mode } =
-            auth;
-        self.policy(Feature::RouteAuth, &mode);
     }
 
     fn cors(&mut self, cors: v1::Cors) {

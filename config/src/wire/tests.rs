@@ -174,19 +174,26 @@ fn nothing_adaptive(mode: &str) -> v1::Concurrency {
     v1::Concurrency { mode: mode.into(), adaptive, ..v1::Concurrency::default() }
 }
 
+/// With nothing in it that is legal.
+fn illegal_auth() -> v1::RouteAuth {
+    v1::RouteAuth {
+        providers: vec!["a b".into()],
+        required_scopes: vec!["r".into(), "\"".into()],
+        required_claims: bad_claims(),
+        forward_claims: bad_claims(),
+        mode: "x".into(),
+        any: vec!["password".into()],
+        all: Vec::new(),
+    }
+}
+
 #[test]
 fn every_policy_of_a_peer_is_judged() {
     let route = v1::Route {
         name: "a".into(),
         path_prefix: "/".into(),
         upstream: "http://h".into(),
-        auth: Some(v1::RouteAuth {
-            providers: vec!["a b".into()],
-            required_scopes: vec!["r".into(), "\"".into()],
-            required_claims: bad_claims(),
-            forward_claims: bad_claims(),
-            mode: "x".into(),
-        }),
+        auth: Some(illegal_auth()),
         address_lists: Some(v1::AddressLists {
             allow: vec!["x".into()],
             deny: vec!["10.0.0.1".into(), "y".into()],
@@ -213,6 +220,7 @@ fn every_policy_of_a_peer_is_judged() {
         "allow_cidrs[0]",
         "deny_cidrs[1]",
         "cidrs_mode",
+        "auth.any[0]",
         "auth.providers[0]",
         "auth.required_scopes[1]",
         "auth.required_claims.\"a b\"",
@@ -244,7 +252,7 @@ fn every_provider_and_backend_of_a_peer_is_judged() {
 
     let route = v1::Route::from(samples::full().route(1).unwrap());
     let with = |auth: Vec<v1::Provider>, backend: Backend| v1::Settings {
-        auth: Some(v1::Auth { providers: auth }),
+        auth: Some(v1::Auth { providers: auth, ..v1::Auth::default() }),
         rate_limit: Some(v1::RateLimitBackend { backend: Some(backend) }),
         ..v1::Settings::from(samples::full().settings())
     };

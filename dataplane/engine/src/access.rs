@@ -1,16 +1,17 @@
 //! Which callers a route serves, once it is known who they are, and what its upstream is told of them.
 //!
-//! Who a caller is, [`jwt`](crate::jwt) says. Nothing here looks at a token, only at the claims of one that was believed.
+//! Who a caller is, [`callers`](crate::callers) says. Nothing here looks at a token or a key, only at what is known of him.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use apigw_config::{
-    model::{Route, RouteAuth},
+    model::{CredentialFiles, Route, RouteAuth},
     names::{ClaimName, ClaimValue, TokenScope},
 };
 use http::{HeaderName, HeaderValue};
 
 use crate::{
+    callers::{Caller, methods::Methods},
     fields::Fields,
     jwt::{
         claims::Claims,
@@ -22,6 +23,8 @@ use crate::{
 /// What a route asks of its callers.
 #[derive(Debug)]
 pub struct AccessRules {
+    /// None: callers make themselves known by tokens alone.
+    methods: Option<Methods>,
     accepted: Accepted,
     scopes: Vec<TokenScope>,
     claims: Vec<(ClaimName, ClaimValue)>,
@@ -33,15 +36,18 @@ pub struct AccessRules {
 /// Why a known caller is not served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// The token does not grant all that the route asks for.
-    #[error("the token lacks a scope")]
+    /// Not all that the route asks for is granted to him.
+    #[error("the caller lacks a scope")]
     Scope {
-        /// What the client is told to ask its issuer for (RFC 6750 section 3).
-        challenge: HeaderValue,
+        /// What the client is told to ask its issuer for (RFC 6750 section 3); none: there is no issuer.
+        challenge: Option<HeaderValue>,
     },
     /// A claim has not the value that the route asks for.
-    #[error("a claim of the token has another value")]
-    Claim,
+    #[error("a claim of the caller has another value")]
+    Claim {
+        /// As for a scope.
+        challenge: Option<HeaderValue>,
+    },
 }
 
 impl Forbidden {
@@ -50,24 +56,45 @@ impl Forbidden {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Scope { .. } => "scope_missing",
-            Self::Claim => "claim_mismatch",
+            Self::Claim { .. } => "claim_mismatch",
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 section 3.1).
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3.1), for callers who came by a token.
     #[must_use]
-    pub fn challenge(&self) -> HeaderValue {
+    pub fn challenge(&self) -> Option<HeaderValue> {
+        let (Self::Scope { challenge } | Self::Claim { challenge }) = self;
+        challenge.clone()
+    }
+}
+
+impl Forbidden {
+    /// For a client that has no issuer to ask for more.
+    fn untold(self) -> Self {
         match self {
-            Self::Scope { challenge } => challenge.clone(),
-            Self::Claim => HeaderValue::from_static("Bearer error=\"insufficient_scope\""),
+            Self::Scope { .. } => Self::Scope { challenge: None },
+            Self::Claim { .. } => Self::Claim { challenge: None },
         }
     }
 }
 
+/// To a client whose token says too little (RFC 6750 section 3.1).
+const INSUFFICIENT_SCOPE: &str = "Bearer error=\"insufficient_scope\"";
+
+/// What a configuration knows callers by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    /// By their tokens.
+    pub(crate) providers: &'a Providers,
+    /// By what else they have.
+    pub(crate) files: &'a CredentialFiles,
+}
+
 impl AccessRules {
     /// Makes what the file says ready; where it says nothing, any provider's tokens will do.
-    pub(crate) fn new(config: Option<&RouteAuth>, providers: &Providers) -> Self {
+    pub(crate) fn new(config: Option<&RouteAuth>, sources: Sources<'_>) -> Self {
         let Some(config) = config else { return Self::of_any_caller() };
+        let Sources { providers, files } = sources;
         let listed = config.providers.iter().filter_map(|name| providers.named(name.as_str()));
         let accepted =
             if config.providers.is_empty() { Accepted::All } else { Accepted::Only(listed.collect()) };
@@ -77,6 +104,7 @@ impl AccessRules {
         let claims = config.required_claims.iter().map(|(name, value)| (name.clone(), value.clone()));
         let forwarded = config.forward_claims.as_map().iter();
         Self {
+            methods: Methods::new(config.methods.as_ref(), files),
             accepted,
             scopes,
             claims: claims.collect(),
@@ -90,12 +118,19 @@ impl AccessRules {
 
     fn of_any_caller() -> Self {
         Self {
+            methods: None,
             accepted: Accepted::All,
             scopes: Vec::new(),
             claims: Vec::new(),
             forwarded: Vec::new(),
-            scope_challenge: HeaderValue::from_static("Bearer error=\"insufficient_scope\""),
+            scope_challenge: HeaderValue::from_static(INSUFFICIENT_SCOPE),
         }
+    }
+
+    /// In how callers make themselves known; none: by tokens alone.
+    #[must_use]
+    pub fn methods(&self) -> Option<&Methods> {
+        self.methods.as_ref()
     }
 
     /// Whose tokens are accepted.
@@ -104,18 +139,35 @@ impl AccessRules {
         &self.accepted
     }
 
-    /// Judges a known caller by what his token says.
+    /// Judges a known caller by what is known of him.
     ///
     /// # Errors
     /// When the route does not serve him.
-    pub fn admit(&self, claims: &Claims) -> Result<(), Forbidden> {
+    pub fn admit(&self, caller: &Caller) -> Result<(), Forbidden> {
+        let has_token = matches!(caller, Caller::Token(_));
+        self.judge(caller.claims())
+            .map_err(|forbidden| if has_token { forbidden } else { forbidden.untold() })
+    }
+
+    /// The same for somebody who came by a token.
+    ///
+    /// # Errors
+    /// When the route does not serve him.
+    pub(crate) fn judge(&self, claims: &Claims) -> Result<(), Forbidden> {
         if claims.missing_scopes(self.scopes.iter().map(TokenScope::as_str)).next().is_some() {
-            return Err(Forbidden::Scope { challenge: self.scope_challenge.clone() });
+            return Err(Forbidden::Scope { challenge: Some(self.scope_challenge.clone()) });
         }
         if self.claims.iter().all(|(name, value)| claims.holds(name.as_str(), value.as_str())) {
             Ok(())
         } else {
-            Err(Forbidden::Claim)
+            Err(Forbidden::Claim { challenge: Some(HeaderValue::from_static(INSUFFICIENT_SCOPE)) })
+        }
+    }
+
+    /// Removes credentials that are good for this gateway alone.
+    pub fn keep_back(&self, headers: &mut Fields) {
+        if let Some(methods) = &self.methods {
+            methods.keep_back(headers);
         }
     }
 
@@ -129,8 +181,9 @@ impl AccessRules {
     }
 }
 
-/// The header fields by which the gateway tells upstreams of callers, on whatever route. No client may send them: the
-/// upstream could not tell who wrote them. That holds for all upstreams, because one server may go by several names.
+/// The header fields of clients that reach no upstream, on whatever route: those by which the gateway tells upstreams of
+/// callers, as an upstream could not tell who wrote them, and the one in which API keys are sent. That holds for all
+/// upstreams, because one server may go by several names.
 #[derive(Debug, Default)]
 pub struct VouchedHeaders {
     /// Their spellings, folded, in ascending order.
@@ -162,9 +215,12 @@ impl VouchedTally {
         }
     }
 
-    /// Those that some route forwards something in.
-    pub(crate) fn headers(&self) -> VouchedHeaders {
-        VouchedHeaders { spellings: self.routes.keys().cloned().collect() }
+    /// Those that some route forwards something in, and that of API keys.
+    pub(crate) fn headers(&self, files: &CredentialFiles) -> VouchedHeaders {
+        let of_keys = files.api_keys.iter().map(|keys| folded(keys.header.name().as_str()).collect());
+        let mut spellings: Vec<_> = self.routes.keys().cloned().chain(of_keys).collect();
+        spellings.sort_unstable();
+        VouchedHeaders { spellings }
     }
 }
 
@@ -192,13 +248,16 @@ impl VouchedHeaders {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use apigw_config::{
-        model::ForwardedClaims,
-        names::{ForwardedHeader, PathPrefix, RouteName, UpstreamUrl},
+        model::{ApiKeyFile, ForwardedClaims},
+        names::{AuthMethod, ForwardedHeader, PathPrefix, RouteName, UpstreamUrl},
     };
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::callers::Vouched;
 
     fn claims(value: &Value) -> Claims {
         Claims::new(value.as_object().unwrap().clone())
@@ -218,17 +277,23 @@ mod tests {
             forward_claims: ForwardedClaims::new(forwarded).unwrap(),
             ..RouteAuth::default()
         };
-        AccessRules::new(Some(&config), &Providers::default())
+        let sources = Sources { providers: &Providers::default(), files: &CredentialFiles::default() };
+        AccessRules::new(Some(&config), sources)
     }
 
     #[test]
     fn all_scopes_and_all_claims_are_needed() {
         let rules = rules(&["a:read", "b"], &[("tier", "gold"), ("level", "7")], &[]);
         let with = |scope: &str, tier: &str| claims(&json!({"scope": scope, "tier": tier, "level": 7}));
-        assert_eq!(rules.admit(&with("b a:read c", "gold")), Ok(()));
-        assert_eq!(rules.admit(&with("b a:read", "silver")), Err(Forbidden::Claim));
-        let refused = rules.admit(&with("a:read", "gold")).unwrap_err();
-        assert_eq!(refused.challenge(), r#"Bearer error="insufficient_scope", scope="a:read b""#);
+        assert_eq!(rules.judge(&with("b a:read c", "gold")), Ok(()));
+        let mismatch = rules.judge(&with("b a:read", "silver")).unwrap_err();
+        assert_eq!(mismatch.challenge().unwrap(), INSUFFICIENT_SCOPE);
+        let refused = rules.judge(&with("a:read", "gold")).unwrap_err();
+        assert_eq!(refused.challenge().unwrap(), r#"Bearer error="insufficient_scope", scope="a:read b""#);
+        // Who has no token is not told to ask for another one.
+        let vouched = Vouched::new(AuthMethod::ApiKey, with("a:read", "gold"));
+        let refused = rules.admit(&Caller::Vouched(Arc::new(vouched))).unwrap_err();
+        assert_eq!((refused.reason(), refused.challenge()), ("scope_missing", None));
     }
 
     #[test]
@@ -257,7 +322,9 @@ mod tests {
         tally.add(&routes[0]);
         tally.remove(&routes[0]);
         tally.remove(&routes[3]);
-        let vouched = tally.headers();
+        let header = ForwardedHeader::new("my-key").unwrap();
+        let api_keys = Some(ApiKeyFile { file: "keys.yaml".parse().unwrap(), header });
+        let vouched = tally.headers(&CredentialFiles { api_keys, basic: None });
         let mut headers = Fields::new();
         for name in [
             "X-User-Id",
@@ -267,6 +334,8 @@ mod tests {
             "x-user",
             "x-user-ids",
             "x_tenant",
+            "my_key",
+            "My-Key",
             "x-other",
         ] {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("1"));

@@ -4,6 +4,33 @@ use std::net::IpAddr;
 
 use apigw_config::names::{AddressRange, Scheme};
 
+/// Where a client is: an IPv4 address, or the network of an IPv6 address, a /64, which is what one customer is given at least,
+/// and can take any address of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// Also of an IPv6 socket (`::ffff:192.0.2.1`).
+    V4([u8; 4]),
+    /// The first half of an address.
+    V6([u8; 8]),
+}
+
+impl Network {
+    /// Of an address.
+    ///
+    /// # Panics
+    /// Never: an address has as many bytes.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let network = address.octets().first_chunk().copied();
+                Self::V6(network.expect("sixteen bytes begin with eight"))
+            }
+        }
+    }
+}
+
 /// Whether a peer's forwarding headers are believed.
 #[must_use]
 pub fn is_trusted(address: IpAddr, trusted_proxies: &[AddressRange]) -> bool {

@@ -10,7 +10,10 @@ mod summary;
 use std::collections::HashMap;
 
 use apigw_config::{
-    model::{Auth, GatewayConfig, Provider, ProviderKind, RateLimit, RateLimitBackend, Route, Settings},
+    model::{
+        Auth, AuthMethods, GatewayConfig, Provider, ProviderKind, RateLimit, RateLimitBackend, Route,
+        Settings,
+    },
     names::PolicyMode,
 };
 
@@ -83,6 +86,22 @@ fn weakened(before: &Route, after: &Route) -> impl Iterator<Item = Protection> {
     })
 }
 
+/// Whether somebody can make himself known now who could not before, where everybody has to.
+fn takes_others(before: &Route, after: &Route) -> bool {
+    let is_enforced = |route: &Route| {
+        let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
+        route.auth_required && mode == PolicyMode::Enforce
+    };
+    let former = methods(before);
+    let takes_others = methods(after).least().any(|known| !former.suffices(known));
+    is_enforced(before) && is_enforced(after) && takes_others
+}
+
+/// In how a route's callers make themselves known.
+fn methods(route: &Route) -> AuthMethods {
+    route.auth.as_ref().and_then(|auth| auth.methods.clone()).unwrap_or_default()
+}
+
 impl Effects {
     fn settings(&mut self, before: &Settings, after: &Settings) {
         if counts_elsewhere(&before.rate_limit, &after.rate_limit) {
@@ -104,6 +123,10 @@ impl Effects {
                 None => format!("route {name} loses its {what}"),
                 Some(mode) => format!("route {name}: {what} goes from enforce to {}", mode.as_str()),
             });
+        }
+        if takes_others(before, after) {
+            let (former, present) = (methods(before), methods(after));
+            self.warnings.push(format!("route {name} takes callers by {present}, before by {former}"));
         }
         let is_judging = |mode: PolicyMode| mode != PolicyMode::Off;
         if let (Some(former), Some(limit)) = (limit(before), limit(after))

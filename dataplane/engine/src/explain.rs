@@ -17,7 +17,7 @@ mod steps;
 /// In the API's words.
 mod wire;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use apigw_config::names::BackendName;
 
@@ -30,6 +30,11 @@ pub use self::{
 };
 use crate::{
     Snapshot,
+    callers::{
+        Vouched,
+        api_key::ApiKeyError,
+        basic::{self, BasicError},
+    },
     circuit_breaker::BreakerState,
     head::{self, RequestHead},
     jwt::{claims::Claims, error::JwtError, providers::Accepted, verify::Verified},
@@ -74,6 +79,12 @@ pub trait Live {
     /// # Errors
     /// When it is not believed.
     fn verify(&self, snapshot: &Snapshot, token: &str, accepted: &Accepted) -> Result<Verified, JwtError>;
+
+    /// Whose an API key is; none: nobody has read the file of keys.
+    fn find_key(&self, key: &[u8]) -> Option<Result<Arc<Vouched>, ApiKeyError>>;
+
+    /// Who has this name and password; none: nobody has read the file of users. May take long.
+    fn find_user(&self, credentials: basic::Credentials) -> Option<Result<Arc<Vouched>, BasicError>>;
 
     /// What a caller's bucket would say; none: nobody knows.
     fn count(&self, key: &BucketKey<'_>) -> Option<Decision>;

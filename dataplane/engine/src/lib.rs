@@ -27,6 +27,8 @@ pub mod address_list;
 pub mod cors;
 /// Whom a token says it is from, and whether that is true.
 pub mod jwt;
+/// Who he is, if he makes himself known otherwise.
+pub mod callers;
 /// Whether the route serves such a caller.
 pub mod access;
 /// Whether it comes too soon.

@@ -12,7 +12,7 @@ use apigw_config::{
 };
 
 use crate::{
-    access::AccessRules,
+    access::{AccessRules, Sources},
     address_list::{AddressList, AddressRefusal},
     circuit_breaker::{Breaker, BreakerSettings, Call, Open},
     concurrency::{
@@ -20,7 +20,6 @@ use crate::{
         adaptive::{Adaptive, Lesson},
     },
     cors::Cors,
-    jwt::providers::Providers,
     mode::{JudgedMode, Passage, Policy},
     rate_limit::RouteLimit,
     retry::RetryRules,
@@ -76,11 +75,11 @@ pub struct Place {
 
 impl Policies {
     /// Makes a route's policies ready, with the state of the same route in the previous snapshot.
-    pub(crate) fn new(route: &model::Route, providers: &Providers, previous: Option<&Self>) -> Self {
+    pub(crate) fn new(route: &model::Route, sources: Sources<'_>, previous: Option<&Self>) -> Self {
         Self {
             addresses: AddressPolicy::new(&route.address_lists),
             cors: route.cors.as_ref().and_then(|cors| Policy::new(cors.mode, || Cors::new(cors))),
-            access: access(route, providers),
+            access: access(route, sources),
             rate_limit: route.rate_limit.as_ref().and_then(|limit| {
                 let rules = RouteLimit::new(&route.name, limit)?;
                 Policy::new(limit.mode(), || rules)
@@ -110,12 +109,12 @@ impl Policies {
     }
 }
 
-fn access(route: &model::Route, providers: &Providers) -> Option<Policy<AccessRules>> {
+fn access(route: &model::Route, sources: Sources<'_>) -> Option<Policy<AccessRules>> {
     if !route.auth_required {
         return None;
     }
     let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
-    Policy::new(mode, || AccessRules::new(route.auth.as_ref(), providers))
+    Policy::new(mode, || AccessRules::new(route.auth.as_ref(), sources))
 }
 
 fn concurrency(config: model::Concurrency, previous: Option<&Policies>) -> Option<Policy<Places>> {

@@ -11,8 +11,8 @@ use std::fmt::Write;
 use http::{HeaderValue, StatusCode};
 
 use crate::{
-    access::Forbidden, address_list::AddressRefusal, circuit_breaker::Open, concurrency::Full,
-    cors::CorsRefusal, jwt::error::JwtError, path::PathError,
+    access::Forbidden, address_list::AddressRefusal, callers::Unidentified, circuit_breaker::Open,
+    concurrency::Full, cors::CorsRefusal, jwt::error::JwtError, path::PathError,
 };
 
 /// The gateway's decision not to pass on an upstream's answer. In the order a request can meet them.
@@ -69,6 +69,9 @@ pub enum Rejection {
     /// The route wants a known caller.
     #[error("{0}")]
     Unauthorized(#[from] JwtError),
+    /// The route wants a known caller, who may make himself known in several ways.
+    #[error("{0}")]
+    Unidentified(#[from] Unidentified),
     /// The caller is known, and not served here.
     #[error("{0}")]
     Forbidden(#[from] Forbidden),
@@ -184,8 +187,8 @@ pub struct Answer {
     detail: Detail,
     /// The value of Retry-After, where nobody else writes it.
     pub retry_after_seconds: Option<u64>,
-    /// The value of `WWW-Authenticate`.
-    pub challenge: Option<HeaderValue>,
+    /// The values of `WWW-Authenticate`.
+    pub challenges: Vec<HeaderValue>,
     /// Whether the client's connection must end with this answer, because what follows on it is unknown.
     pub closes: bool,
 }
@@ -211,7 +214,7 @@ impl Rejection {
             error,
             detail: self.detail(),
             retry_after_seconds: self.retry_after_seconds(),
-            challenge: self.challenge(),
+            challenges: self.challenges(),
             closes: self.closes(),
         }
     }
@@ -242,6 +245,12 @@ impl Rejection {
             Self::NoRoute => (Status::NOT_FOUND, "no_route", "no_route"),
             Self::Cors(refusal) => (Status::FORBIDDEN, refusal.reason(), "forbidden"),
             Self::Unauthorized(error) => (Status::UNAUTHORIZED, error.reason(), "unauthorized"),
+            Self::Unidentified(Unidentified { error, .. }) if error.is_overload() => {
+                (Status::SERVICE_UNAVAILABLE, error.reason(), "too_busy")
+            }
+            Self::Unidentified(Unidentified { error, .. }) => {
+                (Status::UNAUTHORIZED, error.reason(), "unauthorized")
+            }
             Self::Forbidden(forbidden) => (Status::FORBIDDEN, forbidden.reason(), "forbidden"),
             Self::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limited", "rate_limited"),
             Self::RateLimitUnavailable => {
@@ -281,16 +290,18 @@ impl Rejection {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimitUnavailable => Some(1),
+            Self::Unidentified(Unidentified { error, .. }) if error.is_overload() => Some(1),
             Self::CircuitOpen(open) => Some(open.retry_after_seconds()),
             _ => None,
         }
     }
 
-    fn challenge(&self) -> Option<HeaderValue> {
+    fn challenges(&self) -> Vec<HeaderValue> {
         match self {
-            Self::Unauthorized(error) => Some(error.challenge()),
-            Self::Forbidden(forbidden) => Some(forbidden.challenge()),
-            _ => None,
+            Self::Unauthorized(error) => vec![error.challenge()],
+            Self::Unidentified(unidentified) => unidentified.challenges.clone(),
+            Self::Forbidden(forbidden) => forbidden.challenge().into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -394,7 +405,7 @@ mod tests {
     #[test]
     fn bodies_are_those_of_the_contract_with_the_request_id() {
         check(JwtError::Expired, 401, r#"{"error":"unauthorized","request_id":"r1"}"#);
-        check(Forbidden::Claim, 403, r#"{"error":"forbidden","request_id":"r1"}"#);
+        check(Forbidden::Claim { challenge: None }, 403, r#"{"error":"forbidden","request_id":"r1"}"#);
         check(
             Rejection::RateLimited { scope: "claim:a\"b".into(), retry_after_seconds: 7 },
             429,

@@ -1,6 +1,9 @@
 //! Who sends a request: its token judged once, and again after each wait that may help: for a provider's first keys, or for
 //! a fetch that an unknown key has brought forward. Both waits are shared by all who ask and bounded by one fetch; see
-//! [`jwks`](crate::jwks).
+//! [`jwks`](crate::jwks). Routes that take more than tokens ask for one after the other.
+
+/// By any of several credentials, or by all.
+mod methods;
 
 use std::{
     future::{Future, poll_fn},
@@ -12,6 +15,7 @@ use std::{
 
 use apigw_engine::{
     access::AccessRules,
+    callers::Caller,
     fields::Fields,
     jwt::{
         authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
@@ -22,6 +26,7 @@ use apigw_engine::{
 };
 use http::{HeaderValue, header::AUTHORIZATION};
 
+use self::methods::Asked;
 use super::record::Record;
 use crate::worker::{View, Worker};
 
@@ -35,39 +40,50 @@ pub(crate) async fn admit(
     policies: &Policies,
     record: &mut Record,
     headers: &Fields,
-) -> Result<Option<Arc<Verified>>, Rejection> {
+) -> Result<Option<Caller>, Rejection> {
     let Some(access) = &policies.access else { return Ok(None) };
-    let identified = identify(worker, view, access.rules(), headers).await;
+    let rules = access.rules();
+    let identified = match rules.methods() {
+        None => by_token(worker, view, rules, headers).await.map(Caller::Token).map_err(Rejection::from),
+        // Boxed, so that requests with tokens do not carry the room for it.
+        Some(methods) => {
+            let asked = Asked { worker, view, rules, headers, client: record.client() };
+            Box::pin(asked.identify(methods)).await.map_err(Rejection::from)
+        }
+    };
     let caller = record.pass(access.apply(identified)?);
     if let Some(caller) = &caller {
+        record.set_caller(caller);
         // Apart, so that a shadowed refusal of a known caller leaves him known.
-        let served = access.rules().admit(caller.claims()).map_err(Rejection::from);
+        let served = access.rules().admit(caller).map_err(Rejection::from);
         record.pass(access.apply(served)?);
     }
     Ok(caller)
 }
 
-/// Tells the upstream what the route says of a caller who is known.
-pub(super) fn tell_claims(policies: &Policies, caller: Option<&Verified>, headers: &mut Fields) {
-    if let (Some(access), Some(caller)) = (&policies.access, caller) {
+/// Tells the upstream what the route says of a caller who is known, and not what he is known by.
+pub(super) fn tell_upstream(policies: &Policies, caller: Option<&Caller>, headers: &mut Fields) {
+    let Some(access) = &policies.access else { return };
+    access.rules().keep_back(headers);
+    if let Some(caller) = caller {
         access.rules().forward(caller.claims(), headers);
     }
 }
 
-async fn identify(
+async fn by_token(
     worker: &Worker,
     view: &View,
     rules: &AccessRules,
     headers: &Fields,
-) -> Result<Arc<Verified>, Rejection> {
+) -> Result<Arc<Verified>, JwtError> {
     let token = bearer_token(headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes))?;
     match judge(worker, view, rules, token) {
         Ok(verified) => Ok(verified),
         // Boxed, so that requests that need not wait do not carry the room for it.
         Err(refusal) if !refusal.awaited.is_empty() => {
-            Ok(Box::pin(judge_again(worker, view, rules, token, refusal)).await?)
+            Box::pin(judge_again(worker, view, rules, token, refusal)).await
         }
-        Err(refusal) => Err(refusal.error.into()),
+        Err(refusal) => Err(refusal.error),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use apigw_config::{model::HeaderChanges, names::Scheme};
 use apigw_engine::{
+    callers::Caller,
     head::RequestHead,
     header_changes::{Facts, ReadyChanges},
-    jwt::verify::Verified,
     path::NormalPath,
     snapshot::Route,
 };
@@ -20,10 +20,10 @@ pub(super) fn of_request(
     route: &Route<'_>,
     head: &RequestHead,
     path: &NormalPath<'_>,
-    caller: Option<&Verified>,
+    caller: Option<&Caller>,
 ) -> Option<ReadyChanges> {
     let changes = &route.config.request_headers;
-    let facts = || Facts { claims: caller.map(Verified::claims), ..facts(client, record, route, head, path) };
+    let facts = || Facts { claims: caller.map(Caller::claims), ..facts(client, record, route, head, path) };
     (!changes.is_empty()).then(|| ReadyChanges::new(changes, &facts()))
 }
 

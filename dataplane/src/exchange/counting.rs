@@ -4,10 +4,10 @@ use std::{net::IpAddr, time::Duration};
 
 use apigw_config::model::{RateLimitScope, RedisFailure};
 use apigw_engine::{
+    callers::Caller,
     fields::Fields,
-    jwt::verify::Verified,
     rate_limit::{
-        BucketKey, Caller, Decision, RouteLimit, ScopeValue, User,
+        BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue,
         headers::{CountedBy, retry_after_seconds},
         redis_script::RedisKey,
     },
@@ -34,13 +34,13 @@ pub(crate) async fn admit(
     view: &View,
     route: &Route<'_>,
     record: &mut Record,
-    verified: Option<&Verified>,
+    caller: Option<&Caller>,
     headers: &Fields,
 ) -> Result<(), Rejection> {
     let Some(policy) = &route.policies.rate_limit else { return Ok(()) };
     let limit = policy.rules();
-    let caller = caller(&limit.scope, record.client(), verified, headers);
-    let value = ScopeValue::of(&limit.scope, &caller);
+    let counted = counted(&limit.scope, record.client(), caller, headers);
+    let value = ScopeValue::of(&limit.scope, &counted);
     let by = CountedBy::from(&value);
     let shared = worker.shared_limiter();
     let now = worker.time(record.now());
@@ -62,20 +62,17 @@ pub(crate) async fn admit(
     Ok(())
 }
 
-fn caller<'a>(
+fn counted<'a>(
     scope: &RateLimitScope,
     address: IpAddr,
-    verified: Option<&'a Verified>,
+    caller: Option<&'a Caller>,
     headers: &'a Fields,
-) -> Caller<'a> {
-    let user = verified.and_then(|verified| {
-        Some(User { provider: verified.provider(), subject: verified.claims().subject()? })
-    });
+) -> Counted<'a> {
     let claim = match scope {
-        RateLimitScope::Claim(name) => verified.and_then(|verified| verified.claims().text(name.as_str())),
+        RateLimitScope::Claim(name) => caller.and_then(|caller| caller.claims().text(name.as_str())),
         _ => None,
     };
-    Caller { address, user, headers, claim }
+    Counted { address, user: caller.and_then(Caller::user), headers, claim }
 }
 
 impl Count {

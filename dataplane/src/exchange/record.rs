@@ -1,5 +1,7 @@
 //! What is remembered of an exchange, and written when it ends, however it ends.
 
+/// What it asks for.
+mod target;
 /// How it ends.
 mod ending;
 
@@ -7,6 +9,7 @@ use std::{borrow::Cow, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_config::{model::HeaderChanges, names::BackendName};
 use apigw_engine::{
+    callers::{Caller, Vouched},
     concurrency::{Permit, adaptive::Lesson},
     endpoint::EndpointUse,
     grpc::{Dialect, WebForm, status::GrpcStatus},
@@ -20,8 +23,8 @@ use apigw_engine::{
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
-use self::ending::CLIENT_CLOSED_REQUEST;
 pub(crate) use self::ending::Ending;
+use self::{ending::CLIENT_CLOSED_REQUEST, target::Target};
 use super::{
     answer_fields::AnswerFields, attempts::FailedAttempt, request_body::BodyFault, sending::overdue,
 };
@@ -52,6 +55,8 @@ pub(crate) struct Record {
     target: Option<Target>,
     /// Where the route lies in the snapshot.
     route: Option<Slot>,
+    /// Somebody whom a file of credentials names; none: nobody is known, or by a token, whose subject is not ours to write.
+    caller: Option<Arc<Vouched>>,
     /// Of the route, once it is known.
     counters: Arc<RouteCounters>,
     /// What its judgements leave for the answer.
@@ -87,14 +92,6 @@ pub(crate) struct Record {
     has_ended: bool,
 }
 
-/// What a request asks for.
-struct Target {
-    method: Method,
-    uri: Uri,
-    /// Where it differs from the URI's.
-    normal_path: Option<String>,
-}
-
 impl Record {
     /// Of an exchange that begins now.
     pub(crate) fn new(
@@ -113,6 +110,7 @@ impl Record {
             request_id,
             target: None,
             route: None,
+            caller: None,
             counters: worker.counters_without_route(),
             answer_fields: AnswerFields::default(),
             permit: None,
@@ -251,16 +249,14 @@ impl Record {
 
     /// Notes who sends the request and what it asks for.
     pub(crate) fn set_target(&mut self, method: &Method, uri: &Uri, client: IpAddr) {
-        self.target = Some(Target { method: method.clone(), uri: uri.clone(), normal_path: None });
+        self.target = Some(Target::new(method, uri));
         self.client = client;
     }
 
     /// Notes the form in which the path is judged.
     pub(crate) fn set_path(&mut self, path: &NormalPath<'_>) {
-        if let Some(target) = &mut self.target
-            && !path.is_as_received()
-        {
-            target.normal_path = Some(path.to_string());
+        if let Some(target) = &mut self.target {
+            target.set_path(path);
         }
     }
 
@@ -271,6 +267,13 @@ impl Record {
         }
         self.route = Some(route.slot);
         self.counters = self.worker.counters_of(route);
+    }
+
+    /// Notes who sends the request, if a file of credentials names him.
+    pub(crate) fn set_caller(&mut self, caller: &Caller) {
+        if let Caller::Vouched(vouched) = caller {
+            self.caller = Some(Arc::clone(vouched));
+        }
     }
 
     /// Notes that an endpoint is asked. It is busy until the exchange ends.
@@ -452,7 +455,7 @@ impl Record {
         };
         let duration = now.saturating_duration_since(self.began);
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
-        let method = self.target.as_ref().map(|target| &target.method);
+        let method = self.target.as_ref().map(Target::method);
         self.counters.count(method, status, duration);
         let upstream = self.upstream_name();
         self.worker.log.write(&Line {
@@ -462,6 +465,7 @@ impl Record {
             path: self.target.as_ref().map_or("", Target::path),
             client: self.client,
             client_certificate: self.certificate.as_ref().map_or("", |certificate| certificate.subject()),
+            user: self.caller.as_ref().and_then(|caller| caller.name()).unwrap_or_default(),
             status: status.as_u16(),
             why,
             call_status: self.call_status.map(GrpcStatus::code),
@@ -475,12 +479,6 @@ impl Record {
             failed_attempts: &self.failed_attempts,
             revision: self.view.revision(),
         });
-    }
-}
-
-impl Target {
-    fn path(&self) -> &str {
-        self.normal_path.as_deref().unwrap_or_else(|| self.uri.path())
     }
 }
 

@@ -48,6 +48,7 @@ impl Collector for States {
             families.extend(of_routes(&serving, now));
             families.extend(of_buckets(&serving, now));
             families.extend(of_providers(&serving));
+            families.push(of_credentials(&serving));
             families.extend(of_certificates(&serving));
             families.extend(of_backends(&serving.snapshot));
         }
@@ -135,6 +136,16 @@ fn of_buckets(serving: &Serving, now: Duration) -> Vec<MetricFamily> {
             vec![counter(&[], buckets.evictions())],
         ),
     ]
+}
+
+/// Of the files in use; without one it has no series.
+fn of_credentials(serving: &Serving) -> MetricFamily {
+    let failures = serving.credentials.failures();
+    counters(
+        "apigw_credential_file_failures_total",
+        "How often a file of credentials became of no use.",
+        failures.map(|(file, count)| counter(&[("file", file)], count)).collect(),
+    )
 }
 
 fn of_certificates(serving: &Serving) -> Vec<MetricFamily> {

@@ -12,6 +12,11 @@ use apigw_config::{
 };
 use apigw_engine::{
     Snapshot,
+    callers::{
+        Vouched,
+        api_key::ApiKeyError,
+        basic::{BasicError, Credentials},
+    },
     circuit_breaker::{Breaker, BreakerPhase, BreakerState},
     concurrency::adaptive::AdaptiveNumbers,
     endpoint::Standing,
@@ -58,12 +63,28 @@ pub(super) struct Now<'a> {
     pub(super) moment: Moment,
 }
 
+impl Now<'_> {
+    fn unix_time(&self) -> UnixTime {
+        UnixTime::new(self.moment.wall.duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
 impl Live for Now<'_> {
     fn verify(&self, snapshot: &Snapshot, token: &str, accepted: &Accepted) -> Result<Verified, JwtError> {
-        let since_epoch = self.moment.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (keys, now) = (&self.serving.keys, UnixTime::new(since_epoch));
+        let (keys, now) = (&self.serving.keys, self.unix_time());
         let verified = snapshot.providers().verify(&Token::parse(token)?, accepted, keys, now);
         verified.map_err(|refusal| refusal.error)
+    }
+
+    fn find_key(&self, key: &[u8]) -> Option<Result<Arc<Vouched>, ApiKeyError>> {
+        let keys = self.serving.credentials.api_keys()?;
+        Some(keys.find(key, self.unix_time()).cloned())
+    }
+
+    fn find_user(&self, credentials: Credentials) -> Option<Result<Arc<Vouched>, BasicError>> {
+        let passwords = self.serving.credentials.passwords()?;
+        // Whoever looks waits for it; the rest of the runtime does not.
+        Some(tokio::task::block_in_place(|| passwords.find(credentials)))
     }
 
     /// As this data plane counts; where a Redis server counts for several, that is only known there.

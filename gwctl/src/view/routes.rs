@@ -31,7 +31,7 @@ impl Table for RoutesView {
                 requests(route).as_str().into(),
                 destination(route).into(),
                 Cell::optional(path_change(route)),
-                if route.auth_required { "required" } else { "-" }.into(),
+                Cell::optional(callers(route)),
                 Cell::optional(rate_limit(&route.rate_limit)),
                 Cell::optional(concurrency(&route.concurrency)),
                 Cell::optional(circuit_breaker(&route.circuit_breaker)),
@@ -39,6 +39,19 @@ impl Table for RoutesView {
         }
         grid.render(style)
     }
+}
+
+/// In how callers make themselves known, if they must.
+fn callers(route: &RouteJson) -> Option<String> {
+    let auth = route.auth.as_ref();
+    let any = auth.map_or(&[][..], |auth| &auth.any);
+    let all = auth.map_or(&[][..], |auth| &auth.all);
+    route.auth_required.then(|| match (any, all) {
+        ([], []) => "required".into(),
+        ([only], []) | ([], [only]) => only.clone(),
+        (any, []) => format!("any of {}", any.join(", ")),
+        (_, all) => format!("all of {}", all.join(", ")),
+    })
 }
 
 /// Who answers a route's requests.

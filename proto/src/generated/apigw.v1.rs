@@ -135,11 +135,35 @@ pub struct Upstream {
     #[prost(uint64, tag = "6")]
     pub max_idle_connections_per_host: u64,
 }
+/// At least one way to know callers is there.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Auth {
-    /// At least one; their names are unique.
+    /// Their names are unique.
     #[prost(message, repeated, tag = "3")]
     pub providers: ::prost::alloc::vec::Vec<Provider>,
+    /// Absent: nobody is known by an API key.
+    #[prost(message, optional, tag = "100")]
+    pub api_keys: ::core::option::Option<ApiKeyFile>,
+    /// Absent: nobody is known by a password.
+    #[prost(message, optional, tag = "101")]
+    pub basic: ::core::option::Option<UserFile>,
+}
+/// Who has API keys. Each data plane reads the file itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApiKeyFile {
+    #[prost(string, tag = "1")]
+    pub file: ::prost::alloc::string::String,
+    /// Name of the header field in which a key is sent.
+    #[prost(string, tag = "2")]
+    pub header: ::prost::alloc::string::String,
+}
+/// Who has passwords. Each data plane reads the file itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserFile {
+    #[prost(string, tag = "1")]
+    pub file: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub realm: ::prost::alloc::string::String,
 }
 /// One provider of tokens.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -619,6 +643,12 @@ pub struct RouteAuth {
     >,
     #[prost(string, tag = "5")]
     pub mode: ::prost::alloc::string::String,
+    /// In how a caller makes himself known: "jwt", "api_key", "basic". At most one of the two has entries; where neither has,
+    /// it is by a token.
+    #[prost(string, repeated, tag = "100")]
+    pub any: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "101")]
+    pub all: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What pages of other origins may do.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

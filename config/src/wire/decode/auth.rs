@@ -1,12 +1,15 @@
-//! Reads a peer's providers of tokens, and what a route asks of its callers.
+//! Reads how a peer's callers are known, and what a route asks of them.
 
 use std::collections::BTreeMap;
 
 use apigw_proto::v1;
 
-use super::Fields;
+use super::{Fields, Reported};
 use crate::{
-    model::{Auth, AuthError, ForwardedClaims, Jwks, Provider, ProviderKind, RouteAuth},
+    model::{
+        ApiKeyFile, Auth, AuthError, AuthMethods, Combination, CredentialFiles, ForwardedClaims, Jwks,
+        PolicyError, Provider, ProviderKind, RouteAuth, UserFile,
+    },
     names::{
         Algorithms, ClaimName, ClaimValue, ForwardedHeader, ProviderName, Secret, Span, UpstreamUrl,
         ValueError,
@@ -21,9 +24,12 @@ pub(super) fn auth(message: v1::Auth, problems: &mut Problems) -> Option<Auth> {
     let messages = message.providers.into_iter().enumerate();
     let providers: Vec<_> =
         messages.filter_map(|(index, message)| provider(message, &at.index(index), problems)).collect();
+    let api_keys = section(message.api_keys.as_ref(), |message| api_key_file(message, &auth, problems));
+    let basic = section(message.basic.as_ref(), |message| user_file(message, &auth, problems));
     if providers.len() < count {
         return None;
     }
+    let files = CredentialFiles { api_keys: api_keys.ok()?, basic: basic.ok()? };
     let report = |errors: Vec<AuthError>| {
         for error in errors {
             match error {
@@ -34,7 +40,26 @@ pub(super) fn auth(message: v1::Auth, problems: &mut Problems) -> Option<Auth> {
             }
         }
     };
-    Auth::new(providers).map_err(report).ok()
+    Auth::new(providers, files).map_err(report).ok()
+}
+
+/// A message that may be absent. What is there must be readable.
+fn section<M, T>(message: Option<&M>, read: impl FnOnce(&M) -> Option<T>) -> Result<Option<T>, Reported> {
+    message.map_or(Ok(None), |message| read(message).map(Some).ok_or(Reported))
+}
+
+fn api_key_file(message: &v1::ApiKeyFile, auth: &KeyPath<'_>, problems: &mut Problems) -> Option<ApiKeyFile> {
+    let mut fields = Fields { at: auth.key("api_keys"), problems };
+    let file = fields.take("file", message.file.parse());
+    let header = fields.take("header", ForwardedHeader::new(&message.header));
+    Some(ApiKeyFile { file: file?, header: header? })
+}
+
+fn user_file(message: &v1::UserFile, auth: &KeyPath<'_>, problems: &mut Problems) -> Option<UserFile> {
+    let mut fields = Fields { at: auth.key("basic"), problems };
+    let file = fields.take("file", message.file.parse());
+    let realm = fields.take("realm", message.realm.parse());
+    Some(UserFile { file: file?, realm: realm? })
 }
 
 fn provider(message: v1::Provider, at: &KeyPath<'_>, problems: &mut Problems) -> Option<Provider> {
@@ -75,6 +100,7 @@ pub(super) fn route_auth(
     problems: &mut Problems,
 ) -> Option<RouteAuth> {
     let mut fields = Fields { at: *at, problems };
+    let methods = methods(message, &mut fields);
     let providers = fields.parse_all("providers", &message.providers);
     let required_scopes = fields.parse_all("required_scopes", &message.required_scopes);
     let required_claims = by_claim("required_claims", &message.required_claims, ClaimValue::new, &mut fields);
@@ -82,13 +108,37 @@ pub(super) fn route_auth(
     let forward_claims =
         forwarded.and_then(|headers| fields.take("forward_claims", ForwardedClaims::new(headers)));
     let mode = fields.mode("mode", &message.mode);
-    Some(RouteAuth {
+    let auth = RouteAuth {
+        methods: methods.ok()?,
         providers: providers?,
         required_scopes: required_scopes?,
         required_claims: required_claims?,
         forward_claims: forward_claims?,
         mode: mode?,
-    })
+    };
+    let report = |errors: Vec<PolicyError>| {
+        for PolicyError { key, error } in errors {
+            fields.take::<()>(key, Err(error));
+        }
+    };
+    auth.checked().map_err(report).ok()
+}
+
+/// In how callers make themselves known; none: the message says nothing of it.
+fn methods(message: &v1::RouteAuth, fields: &mut Fields<'_, '_>) -> Result<Option<AuthMethods>, Reported> {
+    let (combination, words) = match (message.any.as_slice(), message.all.as_slice()) {
+        ([], []) => return Ok(None),
+        (words, []) => (Combination::Any, words),
+        ([], words) => (Combination::All, words),
+        _ => {
+            fields.take::<()>("all", Err(ValueError::AnyAndAll));
+            return Err(Reported);
+        }
+    };
+    let methods = fields.parse_all(combination.key(), words);
+    let methods =
+        methods.and_then(|list| fields.take(combination.key(), AuthMethods::new(combination, list)));
+    methods.map(Some).ok_or(Reported)
 }
 
 /// What is said of each claim; every illegal entry is a problem.

@@ -3,7 +3,7 @@
 use apigw_proto::v1;
 
 use super::{
-    Fields,
+    Fields, Reported,
     auth::route_auth,
     header_changes::{answer_changes, header_changes},
     policy::{circuit_breaker, concurrency, cors, rate_limit},
@@ -112,9 +112,6 @@ fn destination(message: &v1::Route, fields: &mut Fields<'_, '_>) -> Option<Desti
         _ => fields.take("backend", Err(ValueError::SeveralDestinations)),
     }
 }
-
-/// A value could not be read; the problems say why.
-struct Reported;
 
 /// A message that may be absent. What is there must be readable.
 fn section<M, T>(

@@ -7,9 +7,9 @@ use apigw_proto::v1::{self, field_match, path_rewrite};
 use super::{address_lists, mode};
 use crate::{
     model::{
-        CircuitBreaker, Cors, Destination, FailureRate, FieldMatch, FixedAnswer, HeaderChanges, PathChange,
-        PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route, RouteAuth, RouteMatch, Timeouts,
-        ValueMatch,
+        AuthMethods, CircuitBreaker, Combination, Cors, Destination, FailureRate, FieldMatch, FixedAnswer,
+        HeaderChanges, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route, RouteAuth,
+        RouteMatch, Timeouts, ValueMatch,
     },
     names::{
         ByteCount, HeaderName, HostName, MethodName, OriginPattern, Period, ProviderName, Scheme, TokenScope,
@@ -167,8 +167,21 @@ impl<N: fmt::Display> From<&FieldMatch<N>> for v1::FieldMatch {
 
 impl From<&RouteAuth> for v1::RouteAuth {
     fn from(auth: &RouteAuth) -> Self {
-        let RouteAuth { providers, required_scopes, required_claims, forward_claims, mode: auth_mode } = auth;
+        let RouteAuth {
+            methods,
+            providers,
+            required_scopes,
+            required_claims,
+            forward_claims,
+            mode: auth_mode,
+        } = auth;
+        let words = |combination| {
+            let methods = methods.iter().filter(|methods| methods.combination() == combination);
+            methods.flat_map(AuthMethods::as_slice).map(ToString::to_string).collect()
+        };
         Self {
+            any: words(Combination::Any),
+            all: words(Combination::All),
             providers: providers.iter().map(ProviderName::as_str).map(Into::into).collect(),
             required_scopes: required_scopes.iter().map(TokenScope::as_str).map(Into::into).collect(),
             required_claims: required_claims

@@ -28,9 +28,15 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 19] = [
+    let cases: [(&str, &str, &[&str]); 21] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
+        ("auth: { api_keys: { file: k } }", "", &["auth.api_keys"]),
+        (
+            "auth: { basic: { file: u } }",
+            "  auth_required: true\n  auth: { all: [basic] }",
+            &["auth.basic", "route.auth", "route.auth.methods"],
+        ),
         ("", "  rate_limit: { enabled: true, rps: 1, burst: 1, scope: user }", &["rate_limit"]),
         (
             "",
@@ -154,7 +160,10 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
     let names = KNOWN.map(Feature::name);
     let expected = [
         "auth.providers",
+        "auth.api_keys",
+        "auth.basic",
         "route.auth",
+        "route.auth.methods",
         "rate_limit",
         "rate_limit.scope",
         "rate_limit.redis",

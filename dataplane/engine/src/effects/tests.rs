@@ -91,6 +91,32 @@ fn what_protects_less_is_warned_of() {
 }
 
 #[test]
+fn callers_who_were_not_let_in_before_are_warned_of() {
+    let with = |auth: &str| {
+        let files = "auth: { api_keys: { file: k }, basic: { file: u }, providers: [";
+        let route = BASE.replace("auth: { providers: [", files);
+        config(&route.replacen("auth_required: true", &format!("auth_required: true, auth: {{ {auth} }}"), 1))
+    };
+    let check = |before: &str, after: &str, expected: Option<&str>| {
+        let warnings = effects(&with(before), &with(after)).warnings;
+        let expected = expected.map(|ways| format!("route users takes callers by {ways}"));
+        assert_eq!(warnings, Vec::from_iter(expected), "{before:?} -> {after:?}");
+    };
+    check("", "any: [jwt, api_key]", Some("any of jwt, api_key, before by jwt"));
+    check("any: [jwt, api_key]", "", None);
+    check("any: [jwt, api_key]", "all: [api_key, jwt]", None);
+    check(
+        "all: [api_key, jwt]",
+        "any: [jwt, api_key]",
+        Some("any of jwt, api_key, before by all of api_key, jwt"),
+    );
+    check("all: [api_key, jwt]", "all: [api_key]", Some("api_key, before by all of api_key, jwt"));
+    check("any: [basic]", "all: [api_key, jwt]", Some("all of api_key, jwt, before by basic"));
+    check("all: [basic]", "any: [basic]", None);
+    check("any: [jwt], mode: shadow", "any: [api_key], mode: shadow", None);
+}
+
+#[test]
 fn breakers_that_start_closed_are_those_that_compiling_replaces() {
     for (from, to) in [
         ("failure_threshold: 5", "failure_threshold: 6"),

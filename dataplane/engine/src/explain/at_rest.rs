@@ -1,10 +1,17 @@
 //! A configuration that runs nowhere: buckets are full, breakers closed, and of keys there are only those of the file.
 
+use std::sync::Arc;
+
 use apigw_config::model::{Auth, ProviderKind, Settings};
 
 use super::Live;
 use crate::{
     Snapshot,
+    callers::{
+        Vouched,
+        api_key::ApiKeyError,
+        basic::{BasicError, Credentials},
+    },
     circuit_breaker::BreakerState,
     jwt::{
         error::JwtError,
@@ -52,6 +59,14 @@ impl Live for AtRest {
     fn verify(&self, snapshot: &Snapshot, token: &str, accepted: &Accepted) -> Result<Verified, JwtError> {
         let verified = snapshot.providers().verify(&Token::parse(token)?, accepted, &self.keys, self.now);
         verified.map_err(|refusal| refusal.error)
+    }
+
+    fn find_key(&self, _: &[u8]) -> Option<Result<Arc<Vouched>, ApiKeyError>> {
+        None
+    }
+
+    fn find_user(&self, _: Credentials) -> Option<Result<Arc<Vouched>, BasicError>> {
+        None
     }
 
     fn count(&self, _: &BucketKey<'_>) -> Option<Decision> {

@@ -1,5 +1,7 @@
 //! One policy after the other, each asked by the function that the exchange asks.
 
+/// Who sends it.
+mod caller;
 /// What becomes of the request once it is sent.
 mod sent;
 
@@ -9,23 +11,22 @@ use apigw_config::{
     model::{PathRules, RateLimitScope},
     names::{BackendName, Scheme},
 };
-use http::{HeaderValue, Uri, header::AUTHORIZATION};
+use http::Uri;
 
-use super::{Caller, Explanation, Live, NearMiss, Question, Step, Verdict};
+use self::caller::Known;
+use super::{Explanation, Live, NearMiss, Question, Step, Verdict};
 use crate::{
     Snapshot,
-    access::AccessRules,
     circuit_breaker::{Breaker, BreakerPhase, BreakerState, Open},
     concurrency::Full,
     cors::CorsVerdict,
     head,
-    jwt::{authorization::bearer_token, claims::Claims, error::JwtError},
     mode::{JudgedMode, Policy},
     own_answer::{OwnAnswer, Reply},
     path::NormalPath,
     policies::{AddressPolicy, Places, PlacesLimit},
     rate_limit::{
-        BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue, Tat, User,
+        BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue, Tat,
         headers::{CountedBy, retry_after_seconds},
     },
     rejection::Rejection,
@@ -42,13 +43,6 @@ pub(super) struct Steps<'q> {
     refusal: Option<(u16, &'static str)>,
     own_status: Option<u16>,
     backend: Option<BackendName>,
-}
-
-/// A caller by his token.
-#[derive(Clone)]
-struct Known {
-    provider: String,
-    claims: Claims,
 }
 
 impl<'q> Steps<'q> {
@@ -143,37 +137,6 @@ impl<'q> Steps<'q> {
         self.add("cors", Some(policy.mode()), judgement, detail.into(), path);
     }
 
-    fn access(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
-        let Some(policy) = &route.policies.access else {
-            return self.skip("auth", "the route serves everybody");
-        };
-        let (judgement, detail) = match self.identify(policy.rules(), live) {
-            // Where nothing runs, no keys are fetched: that is said, or it looks like a fault of the issuer.
-            Err(error @ JwtError::KeysUnavailable) if live.in_flight(route).is_none() => {
-                let detail = "only data planes fetch keys, so nothing is known of this token here";
-                (Err(Rejection::from(error)), detail.into())
-            }
-            Err(error) => (Err(Rejection::from(error)), "no caller is known".into()),
-            Ok(Known { provider, claims }) => {
-                let subject = claims.subject().unwrap_or("nobody");
-                let detail = format!("{subject:?} by a token of {provider}");
-                let admitted = policy.rules().admit(&claims).map_err(Rejection::from);
-                self.caller = Some(Known { provider, claims });
-                (admitted, detail)
-            }
-        };
-        self.add("auth", Some(policy.mode()), judgement, detail, path);
-    }
-
-    fn identify(&self, rules: &AccessRules, live: &impl Live) -> Result<Known, JwtError> {
-        if let Caller::Supposed { provider, claims } = &self.question.caller {
-            return Ok(Known { provider: provider.clone(), claims: claims.clone() });
-        }
-        let presented = self.question.head.headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes);
-        let verified = live.verify(self.snapshot, bearer_token(presented)?, rules.accepted())?;
-        Ok(Known { provider: verified.provider().into(), claims: verified.claims().clone() })
-    }
-
     fn rate_limit(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
         let Some(policy) = &route.policies.rate_limit else {
             return self.skip("rate_limit", "not configured");
@@ -198,10 +161,9 @@ impl<'q> Steps<'q> {
     where
         'q: 'k,
     {
-        let user =
-            known.and_then(|Known { provider, claims }| Some(User { provider, subject: claims.subject()? }));
+        let user = known.and_then(Known::user);
         let claim = match scope {
-            RateLimitScope::Claim(name) => known.and_then(|known| known.claims.text(name.as_str())),
+            RateLimitScope::Claim(name) => known.and_then(|known| known.claims().text(name.as_str())),
             _ => None,
         };
         Counted { address: self.question.client, user, headers: &self.question.head.headers, claim }

@@ -167,6 +167,12 @@ fn the_state_of_what_runs_decides_where_it_is_known() {
         fn verify(&self, _: &Snapshot, _: &str, _: &Accepted) -> Result<Verified, JwtError> {
             Err(JwtError::KeysUnavailable)
         }
+        fn find_key(&self, _: &[u8]) -> Option<Result<Arc<Vouched>, ApiKeyError>> {
+            None
+        }
+        fn find_user(&self, _: basic::Credentials) -> Option<Result<Arc<Vouched>, BasicError>> {
+            None
+        }
         fn count(&self, key: &BucketKey<'_>) -> Option<Decision> {
             let drawn = (0..2).fold(crate::rate_limit::Tat::default(), |tat, _| {
                 key.quota.decide(tat, Duration::ZERO).new_tat

@@ -14,14 +14,14 @@ use apigw_config::{
     names::{ClaimName, HeaderName},
 };
 
-use crate::fields::Fields;
+use crate::{client::Network, fields::Fields};
 
 /// Who sent a request, as far as the policies before this one know.
 #[derive(Debug, Clone)]
 pub struct Caller<'a> {
     /// The client's address, which the gateway believes.
     pub address: IpAddr,
-    /// Of a token that was verified.
+    /// Of a caller who is known.
     pub user: Option<User<'a>>,
     /// The request's fields.
     pub headers: &'a Fields,
@@ -29,10 +29,10 @@ pub struct Caller<'a> {
     pub claim: Option<Cow<'a, str>>,
 }
 
-/// A user: the subject of one provider's tokens. Two providers may give two people one name.
+/// A user: the subject of one provider's tokens, or of one file of credentials. Two of them may give two people one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User<'a> {
-    /// The provider's name.
+    /// The provider's name, or what no provider is called.
     pub provider: &'a str,
     /// The subject.
     pub subject: &'a str,
@@ -82,12 +82,9 @@ impl<'a> ScopeValue<'a> {
     }
 
     fn of_address(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let network = address.octets().first_chunk().copied();
-                Self::V6(network.expect("sixteen bytes begin with eight"))
-            }
+        match Network::of(address) {
+            Network::V4(octets) => Self::V4(octets),
+            Network::V6(network) => Self::V6(network),
         }
     }
 

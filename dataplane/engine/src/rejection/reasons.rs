@@ -1,11 +1,15 @@
 //! Every reason code there is: why a request did not end with the upstream's whole answer.
 
-use http::HeaderValue;
-
 use super::{Awaited, Rejection, UpstreamFailure};
 use crate::{
-    access::Forbidden, address_list::AddressRefusal, circuit_breaker::Open, concurrency::Full,
-    cors::CorsRefusal, jwt::error::JwtError, path::PathError,
+    access::Forbidden,
+    address_list::AddressRefusal,
+    callers::{CallerError, Unidentified, api_key::ApiKeyError, basic::BasicError},
+    circuit_breaker::Open,
+    concurrency::Full,
+    cors::CorsRefusal,
+    jwt::error::JwtError,
+    path::PathError,
 };
 
 /// A reason code and what it stands for.
@@ -71,8 +75,8 @@ fn rejections() -> Vec<Rejection> {
         DotSegmentParameter,
     ];
     let judged = [
-        Rejection::Forbidden(Forbidden::Scope { challenge: HeaderValue::from_static("Bearer") }),
-        Rejection::Forbidden(Forbidden::Claim),
+        Rejection::Forbidden(Forbidden::Scope { challenge: None }),
+        Rejection::Forbidden(Forbidden::Claim { challenge: None }),
         Rejection::RateLimited { scope: "ip".into(), retry_after_seconds: 1 },
         Rejection::RateLimitUnavailable,
         Rejection::BodyTooLarge { max_bytes: MAX_BYTES },
@@ -95,6 +99,9 @@ fn rejections() -> Vec<Rejection> {
     all.push(Rejection::NoRoute);
     all.extend([CorsRefusal::Origin, CorsRefusal::Method, CorsRefusal::Header].map(Rejection::Cors));
     all.extend(JwtError::ALL.map(Rejection::Unauthorized));
+    let of_keys = ApiKeyError::ALL.into_iter().map(CallerError::ApiKey);
+    let others = of_keys.chain(BasicError::ALL.into_iter().map(CallerError::Basic));
+    all.extend(others.map(|error| Unidentified { error, challenges: Vec::new() }.into()));
     all.extend(judged);
     all.extend(upstreams.map(Rejection::Upstream));
     all.extend([Rejection::WebSocketDeclined, Rejection::Internal]);

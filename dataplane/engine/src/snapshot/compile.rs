@@ -12,7 +12,7 @@ use std::{
 };
 
 use apigw_config::{
-    model::{self, Auth, Backends, GatewayConfig, RouteGroup, memory},
+    model::{self, Auth, Backends, CredentialFiles, GatewayConfig, RouteGroup, memory},
     names::{BackendName, UpstreamUrl},
     shared_table::SharedTable,
     wire::Revision,
@@ -24,7 +24,7 @@ use super::{
     RouteId, Slot, Slots, Snapshot, Split, Trusting, Upstream, UpstreamId, UpstreamKey, UsedUpstream,
 };
 use crate::{
-    access::VouchedTally,
+    access::{Sources, VouchedTally},
     jwt::{providers::Providers, verify::Verifier},
     policies::{AddressPolicy, Policies},
     routing::RouteTable,
@@ -37,6 +37,8 @@ struct Compilation<'p> {
     providers: Arc<Providers>,
     /// Those of every route that has none.
     no_policies: Arc<Policies>,
+    /// What else callers are known by.
+    files: CredentialFiles,
     routes: Slots<Arc<CompiledRoute>>,
     backends: NamedBackends,
     splits: SharedTable<ChoiceId>,
@@ -96,7 +98,7 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
         upstreams: compilation.upstreams,
         upstream_ids: compilation.upstream_ids,
         trusting: compilation.trusting,
-        vouched_headers: Arc::new(compilation.vouched.headers()),
+        vouched_headers: Arc::new(compilation.vouched.headers(&compilation.files)),
         vouched: compilation.vouched,
         changes,
         last_id: compilation.last_id,
@@ -113,11 +115,13 @@ struct Places {
 impl<'p> Compilation<'p> {
     fn new(config: &GatewayConfig, previous: Option<&'p Snapshot>, base: Option<&Snapshot>) -> Self {
         let last_id = previous.map_or(0, |previous| previous.last_id);
+        let files = config.settings().auth.as_ref().map(|auth| auth.files().clone()).unwrap_or_default();
         if let Some(base) = base {
             return Self {
                 previous,
                 providers: Arc::clone(&base.providers),
                 no_policies: Arc::default(),
+                files,
                 routes: base.routes.clone(),
                 backends: base.backends.clone(),
                 splits: base.splits.clone(),
@@ -136,6 +140,7 @@ impl<'p> Compilation<'p> {
             previous,
             providers: Arc::new(Providers::new(verifiers.collect())),
             no_policies: Arc::default(),
+            files,
             routes: Slots::default(),
             backends: NamedBackends::default(),
             splits: SharedTable::default(),
@@ -148,6 +153,10 @@ impl<'p> Compilation<'p> {
             new_upstreams: 0,
             last_id,
         }
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        Sources { providers: &self.providers, files: &self.files }
     }
 
     fn new_id(&mut self) -> u64 {
@@ -264,7 +273,7 @@ impl<'p> Compilation<'p> {
     }
 
     fn policies(&self, config: &model::Route, known: Option<&CompiledRoute>) -> Arc<Policies> {
-        let policies = Policies::new(config, &self.providers, known.map(|known| &*known.policies));
+        let policies = Policies::new(config, self.sources(), known.map(|known| &*known.policies));
         if policies.is_empty() { Arc::clone(&self.no_policies) } else { Arc::new(policies) }
     }
 

@@ -1,0 +1,100 @@
+//! In which ways callers make themselves known.
+
+use super::{check, legal, problems};
+use crate::{
+    model::{AuthMethods, Combination, CredentialFiles},
+    names::AuthMethod,
+};
+
+const FILES: &str = "{api_keys: {file: k.yaml}, basic: {file: u}}";
+
+/// A configuration with a route that has this `auth` in column 95.
+fn with(auth: &str, route_auth: &str) -> String {
+    let route = "{name: a, match: {path_prefix: /}, upstream: 'http://h', auth_required: true, auth: ";
+    format!("auth: {auth}\nroutes: [ {route}{route_auth} }} ]\n")
+}
+
+#[track_caller]
+fn check_auth(auth: &str, expected: &[&str]) {
+    let expected: Vec<_> = expected.iter().map(|problem| format!("g.yaml:2:{problem}")).collect();
+    assert_eq!(problems(&with(FILES, auth)), expected, "{auth}");
+}
+
+#[test]
+fn files_of_credentials_need_no_provider() {
+    let config = legal(&with(
+        "{api_keys: {file: k.yaml, header: My-Key}, basic: {file: u, realm: a realm}}",
+        "{any: [api_key, basic]}",
+    ));
+    let auth = config.settings().auth.as_ref().unwrap();
+    assert!(auth.providers().is_empty());
+    let CredentialFiles { api_keys, basic } = auth.files();
+    let (api_keys, basic) = (api_keys.as_ref().unwrap(), basic.as_ref().unwrap());
+    assert_eq!((api_keys.file.as_str(), api_keys.header.name().as_str()), ("k.yaml", "my-key"));
+    assert_eq!((basic.file.as_str(), basic.realm.as_str()), ("u", "a realm"));
+
+    let config = legal(&with(FILES, "{all: [api_key, basic]}"));
+    let CredentialFiles { api_keys, basic } = config.settings().auth.as_ref().unwrap().files();
+    assert_eq!(api_keys.as_ref().unwrap().header.name().as_str(), "x-api-key");
+    assert_eq!(basic.as_ref().unwrap().realm.as_str(), "apigw");
+    let methods = AuthMethods::new(Combination::All, vec![AuthMethod::ApiKey, AuthMethod::Basic]).unwrap();
+    assert_eq!(config.route(0).unwrap().auth.as_ref().unwrap().methods, Some(methods));
+}
+
+#[test]
+fn what_files_of_credentials_say_is_judged() {
+    check("auth: {api_keys: {}}", &["g.yaml:1:18 auth.api_keys.file: missing"]);
+    check(
+        "auth: {basic: {file: u, realm: 'a\"b'}}",
+        &[
+            "g.yaml:1:32 auth.basic.realm: contains '\"'; visible ASCII and spaces without quotes and backslashes are allowed",
+        ],
+    );
+    check(
+        "auth: {api_keys: {file: k, header: Authorization}}",
+        &["g.yaml:1:36 auth.api_keys.header: must not be \"authorization\", which is not free to be written"],
+    );
+}
+
+#[test]
+fn ways_are_named_once_and_by_one_key() {
+    check_auth("{any: []}", &["101 routes[0].auth.any: must not be empty"]);
+    check_auth("{any: [basic, basic]}", &["101 routes[0].auth.any: has \"basic\" twice"]);
+    check_auth(
+        "{any: [password]}",
+        &["102 routes[0].auth.any[0]: must be one of jwt, api_key, basic: \"password\""],
+    );
+    check_auth(
+        "{any: [basic], all: [api_key]}",
+        &["115 routes[0].auth.all: not beside \"any\": a route has one of them"],
+    );
+}
+
+#[test]
+fn ways_need_what_the_auth_section_has() {
+    check_auth(
+        "{any: [api_key, jwt]}",
+        &["111 routes[0].auth.any[1]: jwt needs auth.providers, which the file does not have"],
+    );
+    check_auth(
+        "{}",
+        &[
+            "83 routes[0].auth_required: needs auth.providers, or auth.any or auth.all in the route: nothing says how callers are known",
+        ],
+    );
+    check_auth(
+        "{any: [api_key], providers: [staff]}",
+        &["123 routes[0].auth.providers: has no effect: callers do not make themselves known by tokens here"],
+    );
+    assert_eq!(
+        problems(&with("{basic: {file: u}}", "{all: [basic, api_key]}")),
+        ["g.yaml:2:109 routes[0].auth.all[1]: api_key needs auth.api_keys, which the file does not have"]
+    );
+    let both = with("{mode: hmac, hmac_secret: s, basic: {file: u}}", "{all: [basic, jwt]}");
+    assert_eq!(
+        problems(&both),
+        [
+            "g.yaml:2:101 routes[0].auth.all: jwt and basic are both sent in Authorization, of which a request has one"
+        ]
+    );
+}

@@ -1,0 +1,119 @@
+//! Any callers that are legal: how they are known, and what routes ask of them.
+
+use proptest::{prelude::*, sample::select};
+
+use super::{any_mode, any_period, any_span};
+use crate::{
+    model::*,
+    names::{
+        Algorithm, Algorithms, AuthMethod, ClaimName, ClaimValue, FilePath, ForwardedHeader, ProviderName,
+        Realm, Secret, UpstreamUrl,
+    },
+};
+
+/// Takes from a route what its configuration cannot know of callers.
+pub(super) fn keep_rules_of_callers(route: &mut Route, settings: &Settings) {
+    route.auth_required &= settings.auth.is_some();
+    route.auth = route.auth.take().map(|auth| match &settings.auth {
+        Some(known) if route.auth_required => offered(auth, known),
+        _ => RouteAuth { mode: auth.mode, ..RouteAuth::default() },
+    });
+    let has_methods = route.auth.as_ref().is_some_and(|auth| auth.methods.is_some());
+    let has_providers = settings.auth.as_ref().is_some_and(|auth| auth.offers(AuthMethod::Jwt));
+    if route.auth_required && !has_methods && !has_providers {
+        route.auth_required = false;
+        route.auth = None;
+    }
+}
+
+/// The same with what there is.
+fn offered(auth: RouteAuth, known: &Auth) -> RouteAuth {
+    let methods = auth.methods.as_ref().and_then(|methods| {
+        let offered = methods.as_slice().iter().copied().filter(|method| known.offers(*method));
+        AuthMethods::new(methods.combination(), offered.collect()).ok()
+    });
+    let takes_tokens = methods.as_ref().is_none_or(|methods| methods.as_slice().contains(&AuthMethod::Jwt));
+    let most = if takes_tokens { auth.providers.len() } else { 0 };
+    let providers = known.providers().iter().take(most).map(|provider| provider.name.clone());
+    RouteAuth { methods, providers: providers.collect(), ..auth }
+}
+
+fn any_methods() -> impl Strategy<Value = Option<AuthMethods>> {
+    let words = vec![AuthMethod::Jwt, AuthMethod::ApiKey, AuthMethod::Basic];
+    let methods = prop::sample::subsequence(words, 0..=3).prop_shuffle();
+    // Those that no route can have are none.
+    (any::<bool>(), methods).prop_map(|(is_any, methods)| {
+        AuthMethods::new(if is_any { Combination::Any } else { Combination::All }, methods).ok()
+    })
+}
+
+fn any_credential_files() -> impl Strategy<Value = CredentialFiles> {
+    let path = || "[a-z/.]{1,8}".prop_map(|text| text.parse::<FilePath>().unwrap());
+    let header = "[a-z]{1,8}-x".prop_map(|text| ForwardedHeader::new(&text).unwrap());
+    let realm = "[a-z]([a-z ]{0,6}[a-z])?".prop_map(|text| text.parse::<Realm>().unwrap());
+    let api_keys = (path(), header).prop_map(|(file, header)| ApiKeyFile { file, header });
+    let basic = (path(), realm).prop_map(|(file, realm)| UserFile { file, realm });
+    (prop::option::of(api_keys), prop::option::of(basic))
+        .prop_map(|(api_keys, basic)| CredentialFiles { api_keys, basic })
+}
+
+pub(super) fn any_auth() -> impl Strategy<Value = Auth> {
+    let names = prop::collection::btree_set("[a-z]{1,6}", 1..4);
+    let providers =
+        names.prop_flat_map(|names| names.iter().map(|name| any_provider(name)).collect::<Vec<_>>());
+    (providers.prop_shuffle(), any_credential_files())
+        .prop_map(|(providers, files)| Auth::new(providers, files).unwrap())
+}
+
+fn any_provider(name: &str) -> impl Strategy<Value = Provider> + use<> {
+    let texts = || prop::collection::vec(".{0,12}", 0..3);
+    let kind =
+        prop_oneof![any_jwks().prop_map(ProviderKind::Jwks), any_secret().prop_map(ProviderKind::Hmac)];
+    let name = ProviderName::new(name).unwrap();
+    (kind, texts(), texts(), any_span()).prop_map(move |(kind, issuers, audiences, leeway)| Provider {
+        name: name.clone(),
+        kind,
+        issuers,
+        audiences,
+        leeway,
+    })
+}
+
+fn any_jwks() -> impl Strategy<Value = Jwks> {
+    let algorithms = ["RS256", "PS512", "ES384", "EdDSA"].map(|name| name.parse::<Algorithm>().unwrap());
+    let algorithms = prop::collection::vec(select(algorithms.to_vec()), 1..4);
+    (algorithms, any_period(), any_period()).prop_map(|(algorithms, cache_ttl, http_timeout)| Jwks {
+        url: UpstreamUrl::new("http://127.0.0.1:9009/.well-known/jwks.json").unwrap(),
+        algorithms: Algorithms::new(algorithms).unwrap(),
+        cache_ttl,
+        http_timeout,
+    })
+}
+
+/// What a route may ask; the names of its providers are put right where the providers are known.
+pub(super) fn any_route_auth() -> impl Strategy<Value = RouteAuth> {
+    let providers = prop::collection::vec(Just(ProviderName::default()), 0..3);
+    let scopes = prop::collection::vec("[!#-Z]{1,8}".prop_map(|text| text.parse().unwrap()), 0..3);
+    let claim = || "[a-z:/]{1,8}".prop_map(|text| ClaimName::new(&text).unwrap());
+    let value = "[a-zä 0-9]{1,8}".prop_map(|text| ClaimValue::new(&text).unwrap());
+    let required = prop::collection::btree_map(claim(), value, 0..3);
+    let forwarded = prop::collection::btree_set(claim(), 0..3).prop_map(|claims| {
+        let header = |index| ForwardedHeader::new(&format!("X-Claim-{index}")).unwrap();
+        let headers = claims.into_iter().enumerate().map(|(index, claim)| (claim, header(index)));
+        ForwardedClaims::new(headers.collect()).unwrap()
+    });
+    (any_methods(), providers, scopes, required, forwarded, any_mode()).prop_map(
+        |(methods, providers, required_scopes, required_claims, forward_claims, mode)| RouteAuth {
+            methods,
+            providers,
+            required_scopes,
+            required_claims,
+            forward_claims,
+            mode,
+        },
+    )
+}
+
+pub(super) fn any_secret() -> impl Strategy<Value = Secret> {
+    ".{1,12}".prop_map(|text| Secret::new(text).unwrap())
+}

@@ -1,0 +1,153 @@
+//! Who sends a request, and whether the route serves him.
+
+use std::sync::Arc;
+
+use apigw_config::names::AuthMethod;
+use http::{HeaderValue, header::AUTHORIZATION};
+
+use super::Steps;
+use crate::{
+    access::{AccessRules, Forbidden},
+    callers::{
+        self, CallerError, Unidentified, Vouched, api_key, api_key::ApiKeyError, basic, basic::BasicError,
+    },
+    explain::{Caller, Live},
+    jwt::{authorization::bearer_token, claims::Claims, error::JwtError},
+    rate_limit::User,
+    rejection::Rejection,
+    snapshot::Route,
+};
+
+/// A caller, known or supposed.
+#[derive(Clone)]
+pub(super) enum Known {
+    /// By what the request presents.
+    Caller(callers::Caller),
+    /// By what it is supposed to present.
+    Supposed { provider: String, claims: Claims },
+}
+
+impl Known {
+    pub(super) fn claims(&self) -> &Claims {
+        match self {
+            Self::Caller(caller) => caller.claims(),
+            Self::Supposed { claims, .. } => claims,
+        }
+    }
+
+    pub(super) fn user(&self) -> Option<User<'_>> {
+        match self {
+            Self::Caller(caller) => caller.user(),
+            Self::Supposed { provider, claims } => Some(User { provider, subject: claims.subject()? }),
+        }
+    }
+
+    fn admitted(&self, rules: &AccessRules) -> Result<(), Forbidden> {
+        match self {
+            Self::Caller(caller) => rules.admit(caller),
+            Self::Supposed { claims, .. } => rules.judge(claims),
+        }
+    }
+
+    /// Who it is, in words.
+    fn told(&self) -> String {
+        let subject = self.claims().subject().unwrap_or("nobody");
+        match self {
+            Self::Caller(callers::Caller::Vouched(_)) => {
+                let by = self.user().map_or("", |user| user.provider);
+                format!("{subject:?} by {by}")
+            }
+            Self::Caller(callers::Caller::Token(verified)) => {
+                format!("{subject:?} by a token of {}", verified.provider())
+            }
+            Self::Supposed { provider, .. } => format!("{subject:?} by a token of {provider}"),
+        }
+    }
+}
+
+/// Why nobody is known, and what is to be said of it.
+struct Unknown {
+    rejection: Rejection,
+    detail: &'static str,
+}
+
+impl Steps<'_> {
+    pub(super) fn access(&mut self, route: &Route<'_>, path: String, live: &impl Live) {
+        let Some(policy) = &route.policies.access else {
+            return self.skip("auth", "the route serves everybody");
+        };
+        // Where nothing runs, no keys are fetched and no file is read: that is said, or it looks like a fault of the issuer.
+        let is_at_rest = live.in_flight(route).is_none();
+        let (judgement, detail) = match self.identify(policy.rules(), live, is_at_rest) {
+            Err(Unknown { rejection, detail }) => (Err(rejection), detail.into()),
+            Ok(known) => {
+                let (admitted, told) = (known.admitted(policy.rules()), known.told());
+                self.caller = Some(known);
+                (admitted.map_err(Rejection::from), told)
+            }
+        };
+        self.add("auth", Some(policy.mode()), judgement, detail, path);
+    }
+
+    fn identify(&self, rules: &AccessRules, live: &impl Live, is_at_rest: bool) -> Result<Known, Unknown> {
+        if let Caller::Supposed { provider, claims } = &self.question.caller {
+            return Ok(Known::Supposed { provider: provider.clone(), claims: claims.clone() });
+        }
+        let Some(methods) = rules.methods() else {
+            return self.by_token(rules, live).map(Known::Caller).map_err(|error| {
+                let is_unfetched = is_at_rest && error == JwtError::KeysUnavailable;
+                Unknown { rejection: error.into(), detail: if is_unfetched { UNFETCHED } else { NOBODY } }
+            });
+        };
+        let (mut inquiry, mut detail) = (methods.inquire(), NOBODY);
+        while let Some(method) = inquiry.next_method() {
+            let answer = match method {
+                AuthMethod::Jwt => self.by_token(rules, live).map_err(CallerError::from),
+                AuthMethod::ApiKey => {
+                    let key = api_key::presented(&self.question.head.headers, methods.key_header());
+                    known(key, |key| live.find_key(key), ApiKeyError::Unknown, &mut detail)
+                }
+                AuthMethod::Basic => {
+                    let presented = basic::presented(self.authorization());
+                    known(presented, |user| live.find_user(user), BasicError::Wrong, &mut detail)
+                }
+            };
+            if is_at_rest && matches!(answer, Err(CallerError::Token(JwtError::KeysUnavailable))) {
+                detail = UNFETCHED;
+            }
+            inquiry.hear(answer);
+        }
+        let verdict = inquiry.verdict().map(Known::Caller);
+        verdict.map_err(|unidentified: Unidentified| Unknown { rejection: unidentified.into(), detail })
+    }
+
+    fn authorization(&self) -> impl Iterator<Item = &[u8]> {
+        self.question.head.headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes)
+    }
+
+    fn by_token(&self, rules: &AccessRules, live: &impl Live) -> Result<callers::Caller, JwtError> {
+        let token = bearer_token(self.authorization())?;
+        let verified = live.verify(self.snapshot, token, rules.accepted())?;
+        Ok(callers::Caller::Token(verified.into()))
+    }
+}
+
+/// Nothing else is to be said.
+const NOBODY: &str = "no caller is known";
+const UNFETCHED: &str = "only data planes fetch keys, so nothing is known of this token here";
+const UNREAD: &str = "only data planes read the file of credentials, so nothing is known of these here";
+
+/// Whom a file of credentials knows, if it was read.
+fn known<P, E: Into<CallerError>>(
+    presented: Result<P, E>,
+    find: impl FnOnce(P) -> Option<Result<Arc<Vouched>, E>>,
+    unknown: E,
+    detail: &mut &'static str,
+) -> Result<callers::Caller, CallerError> {
+    let found = find(presented.map_err(Into::into)?);
+    let found = found.unwrap_or_else(|| {
+        *detail = UNREAD;
+        Err(unknown)
+    });
+    found.map(callers::Caller::Vouched).map_err(Into::into)
+}
