@@ -12,7 +12,7 @@ mod retry;
 mod route_match;
 /// What it makes of them, and what it answers itself.
 mod rewrite;
-/// Which backends share them.
+/// Which backends share them, and which is sent copies.
 mod split;
 /// How long it waits.
 mod timeouts;
@@ -26,7 +26,7 @@ pub use self::{
     retry::{RetryJson, RetryStateJson},
     rewrite::{FixedAnswerJson, PathRewriteJson, RedirectJson, RewriteJson},
     route_match::{FieldMatchJson, RouteMatchJson},
-    split::{SplitKeyJson, SplitPartJson},
+    split::{MirrorJson, SplitKeyJson, SplitPartJson},
     timeouts::TimeoutsJson,
 };
 
@@ -45,6 +45,8 @@ pub struct RouteJson {
     pub split: Vec<SplitPartJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_by: Option<SplitKeyJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect: Option<RedirectJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,6 +196,7 @@ impl From<v1::Route> for RouteJson {
             backend: route.backend,
             split: parts.into_iter().map(SplitPartJson::from).collect(),
             split_by: by.and_then(SplitKeyJson::of),
+            mirror: route.mirror.map(MirrorJson::from),
             redirect: route.redirect.map(RedirectJson::from),
             respond: route.respond.map(FixedAnswerJson::from),
             strip_prefix: route.strip_prefix,

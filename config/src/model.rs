@@ -14,6 +14,7 @@ mod credentials;
 mod gateway_config;
 mod header_changes;
 mod health;
+mod mirror;
 mod own_answer;
 mod paths;
 mod proxy_protocol;
@@ -46,6 +47,7 @@ pub use self::{
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     header_changes::{AnswerChanges, HeaderChanges},
     health::{ActiveCheck, Health, Outlier, Probe},
+    mirror::Mirror,
     own_answer::{FixedAnswer, Redirect},
     paths::{EncodedSlash, PathRules},
     proxy_protocol::ProxyProtocol,

@@ -25,6 +25,8 @@ pub(crate) mod request_body;
 mod sending;
 /// How often.
 pub(crate) mod attempts;
+/// Who else is sent it.
+pub(crate) mod mirroring;
 /// The answer.
 pub(crate) mod response;
 /// Header fields that stop here or are written here.
@@ -151,7 +153,7 @@ pub(crate) fn refuse(
 /// those that need to know the caller after the one that makes him known; those that hold a place upstream last, so that
 /// nobody who is refused occupies one.
 async fn answer(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     client: &Client,
     view: &Rc<View>,
     record: &mut Record,
@@ -216,6 +218,7 @@ async fn answer(
 
     occupy(worker, policies, record)?;
     record.set_endpoint(endpoint);
+    let body = mirroring::copy(worker, view, &route, record, &head, body);
     let sender = Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: &fault };
     let mut response = attempts::send(sender, (&route, backend), record, endpoint, &mut head, body).await?;
     upgrade.check(&response)?;

@@ -147,6 +147,7 @@ impl Collector for Metrics {
             shadow_rejections,
             retries,
             refused_retries,
+            copies,
         } = series;
         let mut families = vec![
             counters("apigw_http_requests_total", "Requests answered.", requests),
@@ -179,6 +180,11 @@ impl Collector for Metrics {
                 refused_retries,
             ),
         ];
+        families.push(counters(
+            "apigw_mirrored_requests_total",
+            "Copies of requests for another backend, by what became of them.",
+            copies,
+        ));
         families.extend(of_worker::families(&all.workers));
         // A family without a series has no text form.
         families.retain(|family| !family.get_metric().is_empty());

@@ -50,6 +50,7 @@ use self::{accepting::listen, connections::Connections, places::Places, retireme
 use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
+    exchange::mirroring::Copies,
     listeners::{ListeningSocket, Purpose},
     metrics::{Metrics, RouteCounters, WorkerCounters},
     rate_limit_redis::{RedisLimiter, Roots},
@@ -154,6 +155,8 @@ pub(crate) struct Worker {
     pub(crate) upstreams: Upstreams,
     /// Of the endpoints of backends, and of the backends that share a route.
     turns: RefCell<Turns>,
+    /// Requests that other backends are shown.
+    pub(crate) copies: Copies,
     pub(crate) log: LogBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Tokens that were believed before.
@@ -194,6 +197,7 @@ impl Worker {
             tokens: RefCell::new(TokenCache::new(REMEMBERED_TOKENS, RandomState::new())),
             view: RefCell::new(Rc::new(View::new(serving, &shared.retirement))),
             running: RefCell::new(running),
+            copies: Copies::default(),
             log: shared.log.buffer(),
             random: RefCell::new(fastrand::Rng::new()),
             connections: Rc::new(Connections::new(Arc::clone(&counted))),

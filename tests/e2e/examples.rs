@@ -191,6 +191,19 @@ fn example_of_callers_knows_machines_and_people() {
 }
 
 #[test]
+fn example_of_a_mirror_sends_copies_and_answers_from_one() {
+    let (old, new) = (Origin::saying("old"), Origin::saying("new"));
+    let text = fs::read_to_string(examples().join("mirror.yaml")).expect("the example is there");
+    let text = text.replace("http://127.0.0.1:9001", &old.url()).replace("http://127.0.0.1:9002", &new.url());
+    let gateway = Gateway::standalone(text.replace("percent: 10", "percent: 100"));
+    for _ in 0..5 {
+        assert_eq!(client::get(gateway.address(), "/orders/7").text(), "old");
+    }
+    new.await_request(4);
+    assert_eq!(new.request(4).line(), "GET /orders/7");
+}
+
+#[test]
 fn example_of_redirects_answers_and_forwards() {
     let origin = Origin::answering(|request| {
         ok(&format!("{} {}", request.line(), request.head.field("host").unwrap_or_default()))

@@ -85,6 +85,8 @@ mod breaker;
 mod backends;
 // Backends that share a route: shares by weight, callers that stay, changes under load.
 mod splits;
+// A backend that is shown what another one answers.
+mod mirrors;
 // Endpoints that are not well are given no requests.
 mod health;
 // Endpoints that fail requests are given none for a while.

@@ -231,8 +231,14 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     let mut in_clear = client::Connection::open(secured.address());
     in_clear.send("PROXY UNKNOWN\r\n");
     assert_eq!(in_clear.get("/in-clear").status(), 400);
+    let mirrored = Gateway::standalone(format!(
+        "backends: [{{name: pool, endpoints: [{{url: \"{0}\"}}]}}]\n\
+         routes: [{{name: all, match: {{path_prefix: /}}, upstream: \"{0}\", mirror: {{backend: pool}}}}]\n",
+        origin.url(),
+    ));
+    assert_eq!(client::get(mirrored.address(), "/x").status(), 200);
     let exposed = eventually("a metric of each row is there, or the test is over", || {
-        let planes = [&gateway.data_plane, &secured.data_plane];
+        let planes = [&gateway.data_plane, &secured.data_plane, &mirrored.data_plane];
         let exposed: BTreeSet<_> = planes.into_iter().flat_map(|plane| plane.metrics().names()).collect();
         exposed.is_superset(&documented()).then_some(exposed)
     });

@@ -282,8 +282,10 @@ impl Keys {
             respond,
             rewrite,
             split,
+            mirror,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
+        mirror.into_iter().for_each(|mirror| self.mirror(mirror));
         redirect.into_iter().for_each(|redirect| self.redirect(redirect));
         if let Some(v1::FixedAnswer { status, body, content_type }) = respond {
             self.count("respond.status", status.into());

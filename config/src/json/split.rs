@@ -1,9 +1,11 @@
-//! Which backends share a route's requests, as operators see it in JSON.
+//! Which backends share a route's requests, and which one is sent copies, as operators see it in JSON.
 
 use std::fmt;
 
 use apigw_proto::v1::{self, hash_key::Key};
 use serde::Serialize;
+
+use super::Number;
 
 /// One entry of `split`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -21,6 +23,20 @@ pub enum SplitKeyJson {
     Header(String),
     Cookie(String),
     Ip(bool),
+}
+
+/// Who is sent copies.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[expect(missing_docs, reason = "the members are the file's keys")]
+pub struct MirrorJson {
+    pub backend: String,
+    pub percent: Number,
+}
+
+impl From<v1::Mirror> for MirrorJson {
+    fn from(v1::Mirror { backend, percent }: v1::Mirror) -> Self {
+        Self { backend, percent: Number(percent) }
+    }
 }
 
 impl From<v1::SplitPart> for SplitPartJson {

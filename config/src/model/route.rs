@@ -2,7 +2,8 @@
 
 use super::{
     AnswerChanges, BackendPlace, CircuitBreaker, Concurrency, FixedAnswer, HeaderChanges, HostRewrite,
-    PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Split, Timeouts,
+    Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Split,
+    Timeouts,
 };
 use crate::names::{
     AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
@@ -18,6 +19,8 @@ pub struct Route {
     pub matches: RouteMatch,
     /// Where its requests go.
     pub destination: Destination,
+    /// Who is sent copies of them; none: nobody.
+    pub mirror: Option<Box<Mirror>>,
     /// What becomes of the path before it is sent.
     pub path_change: PathChange,
     /// What host the upstream is asked for.
@@ -58,6 +61,7 @@ impl Route {
             name,
             matches: path_prefix.into(),
             destination: Destination::Upstream(upstream),
+            mirror: None,
             path_change: PathChange::default(),
             host_rewrite: HostRewrite::default(),
             request_headers: HeaderChanges::default(),
@@ -115,6 +119,7 @@ impl Route {
             ("max_body_bytes", self.max_body_bytes.is_some()),
             ("timeouts", !self.timeouts.is_empty()),
             ("retry", self.retry.is_some()),
+            ("mirror", self.mirror.is_some()),
         ];
         has.into_iter().filter_map(|(key, has)| has.then_some(key))
     }

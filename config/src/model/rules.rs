@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Auth, BackendGroup, Combination, Destination, Route, RouteAuth, Settings};
+use super::{Auth, BackendGroup, Combination, Destination, Mirror, Route, RouteAuth, Settings};
 use crate::names::{AuthMethod, BackendName, ByteCount, ProviderName, RouteName};
 
 /// A rule that no single part of a configuration can break by itself.
@@ -98,6 +98,8 @@ pub enum BackendPlace {
     Backend,
     /// In the entry of `split` with this index.
     Split(usize),
+    /// In `mirror`.
+    Mirror,
 }
 
 /// Whether a configuration says how callers are known.
@@ -146,8 +148,10 @@ impl<'a> KnownBackends<'a> {
     }
 
     fn check(&self, index: usize, route: &RouteFacts<'_>, errors: &mut Vec<ConfigError>) {
-        let (Some(known), Some(destination)) = (&self.0, route.destination) else { return };
-        for (place, name) in destination.backends().filter(|(_, name)| !known.contains(name)) {
+        let Some(known) = &self.0 else { return };
+        let named = route.destination.into_iter().flat_map(Destination::backends);
+        let named = named.chain(route.mirror.map(|mirror| (BackendPlace::Mirror, &mirror.backend)));
+        for (place, name) in named.filter(|(_, name)| !known.contains(name)) {
             errors.push(ConfigError::UnknownBackend { route: index, place, name: name.clone() });
         }
     }
@@ -174,6 +178,7 @@ impl<'a> From<&'a Settings> for SettingsFacts<'a> {
 pub(crate) struct RouteFacts<'a> {
     pub(crate) name: Option<&'a RouteName>,
     pub(crate) destination: Option<&'a Destination>,
+    pub(crate) mirror: Option<&'a Mirror>,
     pub(crate) auth_required: Option<bool>,
     pub(crate) auth: Option<&'a RouteAuth>,
     pub(crate) max_header_bytes: Option<ByteCount>,
@@ -184,6 +189,7 @@ impl<'a> From<&'a Route> for RouteFacts<'a> {
         Self {
             name: Some(&route.name),
             destination: Some(&route.destination),
+            mirror: route.mirror.as_deref(),
             auth_required: Some(route.auth_required),
             auth: route.auth.as_ref(),
             max_header_bytes: route.max_header_bytes,

@@ -2,7 +2,7 @@
 
 use super::{Mapping, Place, Read, Reader};
 use crate::{
-    model::{BackendPlace, ClientAddress, Destination, HashKey, Split, SplitPart},
+    model::{BackendPlace, ClientAddress, Destination, HashKey, Mirror, Split, SplitPart},
     names::{BackendName, SplitWeight, ValueError},
     problem::Position,
 };
@@ -10,7 +10,17 @@ use crate::{
 /// Where a route's requests go.
 pub(super) struct DestinationInFile {
     pub(super) destination: Option<Destination>,
+    /// None: it could not be read.
+    pub(super) mirror: Option<MirrorInFile>,
     pub(super) backends: BackendPositions,
+}
+
+/// Who is sent copies.
+pub(super) struct MirrorInFile {
+    /// None: nobody.
+    pub(super) mirror: Option<Box<Mirror>>,
+    /// Of its backend's name.
+    position: Position,
 }
 
 /// Where a route names backends.
@@ -19,12 +29,14 @@ pub(super) struct BackendPositions {
     backend: Position,
     /// In each entry of `split`.
     split: Vec<Position>,
+    /// In `mirror`.
+    mirror: Position,
 }
 
 impl BackendPositions {
     /// Of a route that cannot be read.
     pub(super) fn all_at(position: Position) -> Self {
-        Self { backend: position, split: Vec::new() }
+        Self { backend: position, split: Vec::new(), mirror: position }
     }
 
     /// Where a backend is named.
@@ -32,6 +44,7 @@ impl BackendPositions {
         match place {
             BackendPlace::Backend => self.backend,
             BackendPlace::Split(index) => self.split.get(index).copied().unwrap_or(self.backend),
+            BackendPlace::Mirror => self.mirror,
         }
     }
 }
@@ -59,8 +72,12 @@ impl DestinationInFile {
         let split: Option<Option<SplitInFile>> = keys.or("split", None);
         let by = keys.or("split_by", None);
         let positions = split.iter().flatten().flat_map(|split| &split.positions);
-        let backends =
-            BackendPositions { backend: keys.position_of("backend"), split: positions.copied().collect() };
+        let mirror = keys.or("mirror", MirrorInFile { mirror: None, position: keys.position_of("mirror") });
+        let backends = BackendPositions {
+            backend: keys.position_of("backend"),
+            split: positions.copied().collect(),
+            mirror: mirror.as_ref().map_or(keys.position_of("mirror"), |mirror| mirror.position),
+        };
         if keys.has("split_by") && !keys.has("split") {
             keys.report("split_by", ValueError::NothingSplit);
         }
@@ -72,7 +89,7 @@ impl DestinationInFile {
         let respond = keys.or("respond", None).map(|answer| answer.map(Destination::Respond));
         if let Some(second) = second {
             keys.report(second, ValueError::SeveralDestinations);
-            return Self { destination: None, backends };
+            return Self { destination: None, mirror, backends };
         }
         let one = || Some(upstream?.or(backend?).or(split?).or(redirect?).or(respond?));
         let one = one();
@@ -80,7 +97,7 @@ impl DestinationInFile {
             let message = "missing: a route has one of upstream, backend, split, redirect and respond";
             keys.report("upstream", message);
         }
-        Self { destination: one.flatten(), backends }
+        Self { destination: one.flatten(), mirror, backends }
     }
 }
 
@@ -120,6 +137,18 @@ impl Read for PartInFile {
         keys.finish();
 
         Some(Self { part: SplitPart { backend: backend?, weight: weight? }, position })
+    }
+}
+
+impl Read for MirrorInFile {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let backend: Option<BackendName> = keys.required("backend");
+        let percent = keys.or("percent", Mirror::DEFAULT_PERCENT);
+        let position = keys.position_of("backend");
+        keys.finish();
+
+        Some(Self { mirror: Some(Box::new(Mirror { backend: backend?, percent: percent? })), position })
     }
 }
 

@@ -95,6 +95,7 @@ fn report(
             let path = path.index(*route);
             match place {
                 BackendPlace::Backend => problems.report(position, &path.key("backend"), error),
+                BackendPlace::Mirror => problems.report(position, &path.key("mirror").key("backend"), error),
                 BackendPlace::Split(part) => {
                     problems.report(position, &path.key("split").index(*part).key("backend"), error);
                 }

@@ -2,7 +2,7 @@
 
 use super::{
     Mapping, Place, Read, Reader,
-    destination::{BackendPositions, DestinationInFile},
+    destination::{BackendPositions, DestinationInFile, MirrorInFile},
     rewrite::RewriteInFile,
     route_auth::RouteAuthInFile,
     values::IfFilled,
@@ -25,6 +25,7 @@ pub(super) struct RouteInFile {
     pub(super) positions: Positions,
     name: Option<RouteName>,
     destination: Option<Destination>,
+    mirror: Option<MirrorInFile>,
     auth_required: Option<bool>,
     max_header_bytes: Option<ByteCount>,
 }
@@ -42,12 +43,31 @@ pub(super) struct Positions {
     pub(super) max_header_bytes: Position,
 }
 
+impl Positions {
+    fn new(
+        keys: &Mapping<'_, '_>,
+        backends: BackendPositions,
+        (providers, methods): (Vec<Position>, Vec<Position>),
+    ) -> Self {
+        Self {
+            name: keys.position_of("name"),
+            backends,
+            auth_required: keys.position_of("auth_required"),
+            auth: keys.position_of("auth"),
+            providers,
+            methods,
+            max_header_bytes: keys.position_of("max_header_bytes"),
+        }
+    }
+}
+
 impl RouteInFile {
     /// What the rules across routes look at.
     pub(super) fn facts(&self) -> RouteFacts<'_> {
         RouteFacts {
             name: self.name.as_ref(),
             destination: self.destination.as_ref(),
+            mirror: self.mirror.as_ref().and_then(|read| read.mirror.as_deref()),
             auth_required: self.auth_required,
             auth: self.auth.as_ref(),
             max_header_bytes: self.max_header_bytes,
@@ -68,7 +88,7 @@ impl Read for RouteInFile {
         };
         let name: Option<RouteName> = keys.required("name");
         let matches = keys.required("match");
-        let DestinationInFile { destination, backends } = DestinationInFile::read(&mut keys);
+        let DestinationInFile { destination, mirror, backends } = DestinationInFile::read(&mut keys);
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
         let rewrite = keys.or("rewrite", RewriteInFile::default());
         let request_headers = keys.or("request_headers", HeaderChanges::default());
@@ -88,21 +108,14 @@ impl Read for RouteInFile {
         let cors = keys.or("cors", None);
         let max_header_bytes = keys.or("max_header_bytes", None);
         let max_body_bytes = keys.or("max_body_bytes", None);
-        let positions = Positions {
-            name: keys.position_of("name"),
-            backends,
-            auth_required: keys.position_of("auth_required"),
-            auth: keys.position_of("auth"),
-            providers,
-            methods,
-            max_header_bytes: keys.position_of("max_header_bytes"),
-        };
+        let positions = Positions::new(&keys, backends, (providers, methods));
         let path_change = path_change(&mut keys, strip_prefix, rewrite.as_ref());
         let route = || {
             Some(Route {
                 name: name.clone()?,
                 matches: matches?,
                 destination: destination.clone()?,
+                mirror: mirror.as_ref()?.mirror.clone(),
                 path_change: path_change?,
                 host_rewrite: rewrite?.host,
                 request_headers: request_headers?,
@@ -124,7 +137,7 @@ impl Read for RouteInFile {
         keys.finish();
 
         let max_header_bytes = max_header_bytes.flatten();
-        Some(Self { route, auth, positions, name, destination, auth_required, max_header_bytes })
+        Some(Self { route, auth, positions, name, destination, mirror, auth_required, max_header_bytes })
     }
 }
 
@@ -145,6 +158,7 @@ impl RouteInFile {
             positions,
             name: None,
             destination: None,
+            mirror: None,
             auth_required: None,
             max_header_bytes: None,
         }

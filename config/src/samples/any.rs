@@ -11,7 +11,7 @@ use proptest::{prelude::*, sample::select};
 
 use self::{
     auth::{any_auth, any_route_auth, any_secret, keep_rules_of_callers},
-    destination::{any_own_answer, any_rewrite, legal, share},
+    destination::{any_own_answer, any_rewrite, copy, legal, share},
 };
 use super::route;
 use crate::{
@@ -38,6 +38,9 @@ pub(crate) fn any_config() -> impl Strategy<Value = GatewayConfig> {
             }
             if place % 3 == 2 {
                 share(route, &backends);
+            }
+            if place % 4 == 1 {
+                copy(route, &backends);
             }
         }
         GatewayConfig::with_backends(settings, backends, routes).unwrap()
@@ -270,6 +273,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
             let route = Route {
                 name: route(&name, "/", "http://h").name,
                 matches,
+                mirror: None,
                 destination: Destination::Upstream(upstream),
                 path_change,
                 host_rewrite,

@@ -6,6 +6,7 @@ mod auth;
 mod backend;
 mod header_changes;
 mod health;
+mod mirror;
 mod policy;
 mod rate_limit;
 mod retry;
@@ -187,6 +188,7 @@ fn report_conflict(error: &ConfigError, problems: &mut Problems) {
             let path = at.index(*route);
             match place {
                 BackendPlace::Backend => problems.report(None, &path.key("backend"), error),
+                BackendPlace::Mirror => problems.report(None, &path.key("mirror").key("backend"), error),
                 BackendPlace::Split(part) => {
                     problems.report(None, &path.key("split").index(*part).key("backend"), error);
                 }

@@ -76,6 +76,8 @@ pub enum Feature {
     BackendDrain,
     /// Backends share the requests of a route.
     Split,
+    /// Another backend is sent copies of a route's requests.
+    Mirror,
     /// A policy judges without consequences, or not at all.
     PolicyMode,
     /// Routes are chosen by more than a prefix of the path.
@@ -93,7 +95,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 33] = [
+pub const KNOWN: [Feature; 34] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
@@ -120,6 +122,7 @@ pub const KNOWN: [Feature; 33] = [
     Feature::BackendOutlier,
     Feature::BackendDrain,
     Feature::Split,
+    Feature::Mirror,
     Feature::PolicyMode,
     Feature::RouteMatch,
     Feature::HeaderChanges,
@@ -160,6 +163,7 @@ impl Feature {
             Self::BackendOutlier => "backends.health.outlier",
             Self::BackendDrain => "backends.endpoints.drain",
             Self::Split => "route.split",
+            Self::Mirror => "route.mirror",
             Self::PolicyMode => "policy_mode",
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
@@ -367,8 +371,10 @@ impl Needs {
             respond,
             rewrite,
             split,
+            mirror,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
+        mirror.iter().for_each(|mirror| self.mirror(mirror));
         if let Some(v1::Retry { attempts: _, on: _, budget_percent: _, methods: _ }) = retry {
             self.add(Feature::Retry);
         }

@@ -302,6 +302,12 @@ impl Snapshot {
         self.config.backends().iter().filter_map(|backend| self.backends.find(backend.name()))
     }
 
+    /// The backend with this name; none: there is none.
+    #[must_use]
+    pub fn backend(&self, name: &BackendName) -> Option<&Arc<Backend>> {
+        self.backends.find(name)
+    }
+
     /// Whether the turns of this choice are to be remembered.
     #[must_use]
     pub fn has_turns(&self, choice: ChoiceId) -> bool {

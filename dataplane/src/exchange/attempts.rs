@@ -151,7 +151,7 @@ fn failed(upstream: &Arc<Upstream>, outcome: Outcome) -> FailedAttempt {
 }
 
 /// Names the endpoint as the host, where the former one was named.
-fn readdress(head: &mut RequestHead, former: &Upstream, next: &Upstream) {
+pub(super) fn readdress(head: &mut RequestHead, former: &Upstream, next: &Upstream) {
     if head.headers.get(HOST) == Some(&former.authority) {
         head.headers.insert(HOST, next.authority.clone());
     }

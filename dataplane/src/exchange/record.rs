@@ -253,6 +253,11 @@ impl Record {
         self.client = client;
     }
 
+    /// What is asked for, as the client has said it, and who is asked; none: nobody yet.
+    pub(crate) fn asked(&self) -> Option<(&Uri, &Upstream)> {
+        self.target.as_ref().map(Target::uri).zip(self.upstream.as_deref())
+    }
+
     /// Notes the form in which the path is judged.
     pub(crate) fn set_path(&mut self, path: &NormalPath<'_>) {
         if let Some(target) = &mut self.target {

@@ -2,6 +2,8 @@
 
 /// Where it may be sent more than once.
 pub(super) mod replay;
+/// Where it is copied while it passes.
+mod copied;
 
 use std::{
     cell::Cell,
@@ -15,9 +17,10 @@ use apigw_engine::{rejection::Rejection, snapshot::Slot};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use self::replay::Replay;
+use self::{copied::CopiedBody, replay::Replay};
 use super::{
     grpc_web::{Base64, NotBase64},
+    mirroring::WaitingCopy,
     trailers,
 };
 use crate::connection::{
@@ -35,6 +38,10 @@ pub(crate) enum ClientBody {
     Http2(Box<StreamBody>),
     /// There is none: the stream opens a WebSocket, and what the client says is for that.
     Opening,
+    /// All of it has come.
+    Whole(Bytes),
+    /// It is copied while it passes.
+    Copied(Box<CopiedBody>),
 }
 
 impl ClientBody {
@@ -44,6 +51,8 @@ impl ClientBody {
             Self::Http1(connection) => connection.has_body_ended(),
             Self::Http2(stream) => stream.has_ended(),
             Self::Opening => true,
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Copied(body) => body.has_ended(),
         }
     }
 
@@ -53,6 +62,8 @@ impl ClientBody {
             Self::Http1(connection) => connection.remaining_body(),
             Self::Http2(stream) => stream.remaining(),
             Self::Opening => Some(0),
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Copied(body) => body.remaining(),
         }
     }
 
@@ -61,6 +72,11 @@ impl ClientBody {
             Self::Http1(connection) => connection.poll_body(context),
             Self::Http2(stream) => stream.poll_piece(context),
             Self::Opening => Poll::Ready(None),
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then_some(Ok(BodyPiece::Content(bytes))))
+            }
+            Self::Copied(body) => body.poll_piece(context),
         }
     }
 }
@@ -170,6 +186,19 @@ impl RequestBody {
         self
     }
 
+    /// The body, which is copied while it passes.
+    pub(super) fn copied(self, copy: WaitingCopy) -> Self {
+        match self {
+            Self::Empty => {
+                copy.begin(Bytes::new());
+                Self::Empty
+            }
+            Self::Streamed(streamed) => Self::Streamed(streamed.copied(copy)),
+            // It may have been read already.
+            Self::Replay(replay) => Self::Replay(replay),
+        }
+    }
+
     /// The body with what was taken of it in front again, which is all that was taken so far.
     pub(crate) fn again(self, taken: Vec<Frame<Bytes>>) -> Self {
         match self {
@@ -185,6 +214,15 @@ impl RequestBody {
 }
 
 impl Streamed {
+    fn copied(mut self, mut copy: WaitingCopy) -> Self {
+        if self.base64.is_some() {
+            copy.decode();
+        }
+        let incoming = std::mem::replace(&mut self.incoming, ClientBody::Opening);
+        self.incoming = CopiedBody::begin(incoming, self.max_bytes, copy);
+        self
+    }
+
     /// How many bytes are to come, where that is known.
     fn size_hint(&self) -> SizeHint {
         match self.incoming.remaining() {

@@ -33,6 +33,7 @@ pub(crate) struct RouteCounters {
     shadow_rejections: Reasons,
     retries: Reasons,
     refused_retries: Cell,
+    copies: Reasons,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +78,11 @@ impl RouteCounters {
         self.refused_retries.add(1);
     }
 
+    /// Counts a copy for another backend, by what became of it.
+    pub(crate) fn count_copy(&self, outcome: &'static str) {
+        self.copies.add(outcome);
+    }
+
     /// Counts what a policy in shadow mode would have refused.
     pub(crate) fn count_shadow(&self, reason: &'static str) {
         self.shadow_rejections.add(reason);
@@ -93,6 +99,7 @@ pub(super) struct RouteSeries {
     pub(super) shadow_rejections: Vec<Metric>,
     pub(super) retries: Vec<Metric>,
     pub(super) refused_retries: Vec<Metric>,
+    pub(super) copies: Vec<Metric>,
 }
 
 impl RouteSeries {
@@ -117,6 +124,10 @@ impl RouteSeries {
         self.rejections.extend(sums.rejections.iter().map(series));
         self.shadow_rejections.extend(sums.shadow_rejections.iter().map(series));
         self.retries.extend(sums.retries.iter().map(series));
+        let copies = sums.copies.iter();
+        self.copies.extend(
+            copies.map(|(outcome, count)| counter(&[("route", route), ("outcome", outcome)], *count)),
+        );
         if sums.refused_retries > 0 {
             self.refused_retries.push(counter(&[("route", route)], sums.refused_retries));
         }
@@ -155,6 +166,7 @@ pub(crate) struct ReasonSums {
     pub(crate) shadow_rejections: BTreeMap<&'static str, u64>,
     pub(crate) retries: BTreeMap<&'static str, u64>,
     pub(crate) refused_retries: u64,
+    pub(crate) copies: BTreeMap<&'static str, u64>,
 }
 
 impl ReasonSums {
@@ -164,6 +176,7 @@ impl ReasonSums {
             counters.rejections.add_to(&mut sums.rejections);
             counters.shadow_rejections.add_to(&mut sums.shadow_rejections);
             counters.retries.add_to(&mut sums.retries);
+            counters.copies.add_to(&mut sums.copies);
             sums.refused_retries += counters.refused_retries.read();
         }
         sums

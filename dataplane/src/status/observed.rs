@@ -114,7 +114,7 @@ pub(super) fn limits(
     let mut reasons = metrics.reasons();
     let limiter = limiter(serving, metrics, moment);
     let row = |route: Route<'_>| {
-        let ReasonSums { rejections, shadow_rejections, retries: _, refused_retries } =
+        let ReasonSums { rejections, shadow_rejections, retries: _, refused_retries, copies: _ } =
             reasons.remove(&route.id).unwrap_or_default();
         let policies = route.policies;
         v1::RouteLimits {

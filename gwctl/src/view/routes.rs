@@ -1,7 +1,7 @@
 //! `gwctl routes`: the array that the Go model's `/-/routes` answers.
 
 use apigw_config::json::{
-    AdaptiveConcurrencyJson, CircuitBreakerJson, ConcurrencyJson, PathRewriteJson, RateLimitJson,
+    AdaptiveConcurrencyJson, CircuitBreakerJson, ConcurrencyJson, MirrorJson, PathRewriteJson, RateLimitJson,
     RedirectJson, RouteJson, RouteMatchJson, SplitPartJson,
 };
 use apigw_proto::v1;
@@ -29,7 +29,7 @@ impl Table for RoutesView {
             grid.push([
                 route.name.as_str().into(),
                 requests(route).as_str().into(),
-                destination(route).into(),
+                (destination(route) + &mirror(route)).into(),
                 Cell::optional(path_change(route)),
                 Cell::optional(callers(route)),
                 Cell::optional(rate_limit(&route.rate_limit)),
@@ -68,6 +68,12 @@ fn destination(route: &RouteJson) -> String {
         None if route.backend.is_empty() => route.upstream.clone(),
         None => route.backend.clone(),
     }
+}
+
+/// Who is sent copies of them; empty: nobody.
+fn mirror(route: &RouteJson) -> String {
+    let told = |MirrorJson { backend, percent }: &MirrorJson| format!(", {percent}% copied to {backend}");
+    route.mirror.as_ref().map(told).unwrap_or_default()
 }
 
 /// The backends that share a route's requests, with their weights.
@@ -268,6 +274,14 @@ bare   /            http://h               -      -         -                   
         };
         assert_eq!(cell(None), "old 90 / new 10");
         assert_eq!(cell(Some(Key::Cookie("session".into()))), "old 90 / new 10, by cookie session");
+    }
+
+    #[test]
+    fn table_shows_who_is_sent_copies() {
+        let mirrored = v1::Mirror { backend: "new".into(), percent: 12.5 };
+        let route = v1::Route { backend: "old".into(), mirror: Some(mirrored), ..v1::Route::default() };
+        let table = RoutesView::from(vec![route]).table(Style::Plain);
+        assert!(table.contains(" old, 12.5% copied to new "), "{table}");
     }
 
     #[test]

@@ -328,6 +328,19 @@ pub struct Route {
     /// Several backends in the place of one.
     #[prost(message, optional, tag = "90")]
     pub split: ::core::option::Option<Split>,
+    /// Absent: nobody is sent copies.
+    #[prost(message, optional, tag = "91")]
+    pub mirror: ::core::option::Option<Mirror>,
+}
+/// Copies of a route's requests.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Mirror {
+    /// The name of a backend.
+    #[prost(string, tag = "1")]
+    pub backend: ::prost::alloc::string::String,
+    /// Of the requests; above 0, at most 100.
+    #[prost(double, tag = "2")]
+    pub percent: f64,
 }
 /// Backends that share the requests of a route.
 #[derive(Clone, PartialEq, ::prost::Message)]

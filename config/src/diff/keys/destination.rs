@@ -19,4 +19,10 @@ impl Keys {
             }
         }
     }
+
+    pub(super) fn mirror(&mut self, mirror: v1::Mirror) {
+        let v1::Mirror { backend, percent } = mirror;
+        self.text("mirror.backend", backend);
+        self.number("mirror.percent", percent);
+    }
 }

@@ -262,3 +262,22 @@ fn callers_are_kept_by_one_thing_and_with_a_split_only() {
     let several = "a route has exactly one of upstream, backend, split, redirect and respond";
     check_route("backend: b, split: [{backend: c}]", &[&format!("64 routes[0].split: {several}")]);
 }
+
+#[test]
+fn a_backend_is_sent_copies_of_what_is_forwarded() {
+    check_route("backend: b, mirror: {backend: c}", &[]);
+    check_route("upstream: 'http://h', mirror: {backend: b, percent: 0.5}", &[]);
+    check_route("backend: b, mirror: {percent: 10}", &["65 routes[0].mirror.backend: missing"]);
+    check_route(
+        "backend: b, mirror: {backend: d, percent: 0}",
+        &["87 routes[0].mirror.percent: must be above 0 and at most 100"],
+    );
+    check_route(
+        "backend: b, mirror: {backend: d}",
+        &["75 routes[0].mirror.backend: there is no backend named \"d\""],
+    );
+    check_route(
+        "respond: {status: 204}, mirror: {backend: b}",
+        &["77 routes[0].mirror: has no effect: the gateway answers this route's requests itself"],
+    );
+}

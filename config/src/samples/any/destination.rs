@@ -7,8 +7,8 @@ use proptest::{prelude::*, sample::select};
 use crate::{
     model::*,
     names::{
-        AnswerStatus, AnswerText, CookieName, ExactPath, HeaderName, MediaType, PathPrefix, RedirectStatus,
-        Scheme, SplitWeight,
+        AnswerStatus, AnswerText, CookieName, ExactPath, HeaderName, MediaType, PathPrefix, Percent,
+        RedirectStatus, Scheme, SplitWeight,
     },
 };
 
@@ -29,6 +29,14 @@ pub(super) fn legal(route: Route, own_answer: Option<Destination>) -> Route {
         },
         None if route.clone().checked().is_err() => Route { path_change: PathChange::None, ..route },
         None => route,
+    }
+}
+
+/// Has a backend be sent copies, if there is one, of some routes that forward.
+pub(super) fn copy(route: &mut Route, backends: &[Backend]) {
+    if let Some(backend) = backends.last().filter(|_| !route.destination.is_own_answer()) {
+        let percent = Percent::new(f64::from(route.concurrency.max_in_flight % 100 + 1)).unwrap();
+        route.mirror = Some(Box::new(Mirror { backend: backend.name().clone(), percent }));
     }
 }
 

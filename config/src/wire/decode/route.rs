@@ -6,6 +6,7 @@ use super::{
     Fields, Reported,
     auth::route_auth,
     header_changes::{answer_changes, header_changes},
+    mirror::mirror,
     policy::{circuit_breaker, concurrency, cors, rate_limit},
     retry::retry,
     rewrite::{fixed_answer, redirect, rewrite},
@@ -36,6 +37,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let criteria = message.route_match.as_ref();
     let matches = route_match(&message.path_prefix, criteria, &at.key("match"), fields.problems);
     let destination = destination(message, &mut fields);
+    let mirror = section(&mut fields, "mirror", message.mirror.as_ref(), mirror);
     let rewrite = section(&mut fields, "rewrite", message.rewrite.as_ref(), rewrite);
     let (path_rewrite, host_rewrite) = rewrite.map(Option::unwrap_or_default).ok().unzip();
     let path_change = match (message.strip_prefix.as_str(), path_rewrite.flatten()) {
@@ -63,6 +65,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         name: name?,
         matches: matches?,
         destination: destination?,
+        mirror: mirror.ok()?.map(Box::new),
         path_change: path_change?,
         host_rewrite: host_rewrite?,
         request_headers: request_headers.ok()?.unwrap_or_default(),

@@ -8,8 +8,8 @@ use super::{address_lists, mode};
 use crate::{
     model::{
         AuthMethods, CircuitBreaker, Combination, Cors, Destination, FailureRate, FieldMatch, FixedAnswer,
-        HeaderChanges, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route, RouteAuth,
-        RouteMatch, Timeouts, ValueMatch,
+        HeaderChanges, Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route,
+        RouteAuth, RouteMatch, Timeouts, ValueMatch,
     },
     names::{
         ByteCount, HeaderName, HostName, MethodName, OriginPattern, Period, ProviderName, Scheme, TokenScope,
@@ -48,6 +48,7 @@ impl From<&Route> for v1::Route {
             address_lists: address_lists(&route.address_lists),
             timeouts: timeouts(&route.timeouts),
             retry: route.retry.as_deref().map(Into::into),
+            mirror: route.mirror.as_deref().map(Into::into),
             cors: route.cors.as_deref().map(Into::into),
             max_header_bytes: route.max_header_bytes.map_or(0, ByteCount::get),
             max_body_bytes: route.max_body_bytes.map_or(0, ByteCount::get),
@@ -195,6 +196,12 @@ impl From<&RouteAuth> for v1::RouteAuth {
                 .collect(),
             mode: mode(*auth_mode),
         }
+    }
+}
+
+impl From<&Mirror> for v1::Mirror {
+    fn from(Mirror { backend, percent }: &Mirror) -> Self {
+        Self { backend: backend.to_string(), percent: percent.get() }
     }
 }
 

@@ -12,4 +12,9 @@ impl Needs {
         for v1::SplitPart { backend: _, weight: _ } in parts {}
         if let Some(v1::HashKey { key: _ }) = by {}
     }
+
+    pub(super) fn mirror(&mut self, mirror: &v1::Mirror) {
+        let v1::Mirror { backend: _, percent: _ } = mirror;
+        self.add(Feature::Mirror);
+    }
 }

@@ -103,6 +103,8 @@ fn a_route_that_backends_share_requires_that_a_build_shares_it() {
     let route = "routes: [{ name: a, match: { path_prefix: / }, split: [{ backend: b }] }]";
     let text = format!("backends: [{{ name: b, endpoints: [{{ url: 'http://h' }}] }}]\n{route}");
     assert_eq!(of_file(text.as_bytes()), ["backends", "route.split"]);
+    let mirrored = text.replace("split: [{ backend: b }]", "backend: b, mirror: { backend: b }");
+    assert_eq!(of_file(mirrored.as_bytes()), ["backends", "route.mirror"]);
 }
 
 #[test]
@@ -185,6 +187,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends.health.outlier",
         "backends.endpoints.drain",
         "route.split",
+        "route.mirror",
         "policy_mode",
         "route.match",
         "route.headers",

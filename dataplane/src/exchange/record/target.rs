@@ -28,6 +28,11 @@ impl Target {
         &self.method
     }
 
+    /// As received.
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// In the form in which it is judged, if there is one.
     pub(super) fn path(&self) -> &str {
         self.normal_path.as_deref().unwrap_or_else(|| self.uri.path())

@@ -41,6 +41,12 @@ impl Steps<'_> {
         self.tell("retry", detail, path);
     }
 
+    /// Who is sent a copy.
+    pub(super) fn mirror(&mut self, route: &Route<'_>, path: String) {
+        let Some(mirror) = &route.config.mirror else { return };
+        self.tell("mirror", format!("{}% copied to {}", mirror.percent.get(), mirror.backend), path);
+    }
+
     /// The backend that all requests of the route go to.
     pub(in super::super) fn backend<'a>(&mut self, backend: &'a Arc<Backend>) -> &'a Arc<Backend> {
         self.backend = backend.name().cloned();
