@@ -16,7 +16,7 @@ use std::{
 
 use apigw_config::{
     model::{self, ActiveCheck, Backends},
-    names::BackendName,
+    names::{BackendName, Span},
 };
 use apigw_engine::{
     Snapshot,
@@ -131,6 +131,9 @@ impl HealthChecks {
         }
         for (config, backend) in backends.iter().zip(snapshot.backends()) {
             for (endpoint, compiled) in config.endpoints().iter().zip(backend.endpoints()) {
+                if let Some(state) = &compiled.state {
+                    state.start_slowly(config.slow_start.duration(), now);
+                }
                 match &compiled.state {
                     Some(state) if endpoint.drains => state.drain(now),
                     Some(state) => state.judge_requests(config.health.outlier.as_ref(), now),
@@ -258,5 +261,5 @@ async fn keep_time(shared: Arc<Shared>, snapshot: Arc<Snapshot>) {
 fn timed(snapshot: &Snapshot) -> impl Iterator<Item = (&model::Backend, &Backend)> {
     let backends = snapshot.config().backends().iter().zip(snapshot.backends());
     let backends = backends.map(|(config, backend)| (config.as_ref(), backend.as_ref()));
-    backends.filter(|(config, _)| config.health.outlier.is_some())
+    backends.filter(|(config, _)| config.health.outlier.is_some() || config.slow_start > Span::ZERO)
 }

@@ -191,6 +191,23 @@ fn example_of_callers_knows_machines_and_people() {
 }
 
 #[test]
+fn example_of_slow_start_gives_a_new_endpoint_little() {
+    let (old, new) = (Origin::saying("old"), Origin::saying("new"));
+    let text = fs::read_to_string(examples().join("slow-start.yaml")).expect("the example is there");
+    let text = text.replace("http://127.0.0.1:9001", &old.url());
+    let gateway = Gateway::standalone(text.replace(", { url: \"http://127.0.0.1:9002\" }", ""));
+    assert_eq!(client::get(gateway.address(), "/orders").text(), "old");
+    let text = text.replace("http://127.0.0.1:9002", &new.url());
+    gateway.file.save(text.replace("slow_start_seconds: 30", "slow_start_seconds: 86400"));
+    eventually("it is given requests", || {
+        (client::get(gateway.address(), "/orders").text() == "new").then_some(())
+    });
+    let mut connection = client::Connection::open(gateway.address());
+    let given = (0..110).filter(|_| connection.get("/orders").text() == "new").count();
+    assert!((8..=25).contains(&given), "{given}");
+}
+
+#[test]
 fn example_of_a_mirror_sends_copies_and_answers_from_one() {
     let (old, new) = (Origin::saying("old"), Origin::saying("new"));
     let text = fs::read_to_string(examples().join("mirror.yaml")).expect("the example is there");

@@ -85,6 +85,8 @@ mod breaker;
 mod backends;
 // Backends that share a route: shares by weight, callers that stay, changes under load.
 mod splits;
+// Endpoints that come or return take their share slowly.
+mod slow_start;
 // A backend that is shown what another one answers.
 mod mirrors;
 // Endpoints that are not well are given no requests.

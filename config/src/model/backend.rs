@@ -9,7 +9,8 @@ use std::{
 
 use super::{CertificateFiles, Health};
 use crate::names::{
-    BackendName, CookieName, FilePath, HeaderName, Scheme, UpstreamHost, UpstreamUrl, ValueError, Weight,
+    BackendName, CookieName, FilePath, HeaderName, Scheme, Span, UpstreamHost, UpstreamUrl, ValueError,
+    Weight,
 };
 
 /// One entry of `backends`.
@@ -24,6 +25,8 @@ pub struct Backend {
     pub protocol: Protocol,
     /// How it is found out which of them can be sent requests.
     pub health: Health,
+    /// How long one that comes or returns takes until it has all of its share.
+    pub slow_start: Span,
 }
 
 /// One entry of `endpoints`.
@@ -245,7 +248,7 @@ impl Backend {
             return Err(errors);
         }
         let (balance, protocol, health) = Default::default();
-        Ok(Self { name, endpoints, tls, balance, protocol, health })
+        Ok(Self { name, endpoints, tls, balance, protocol, health, slow_start: Span::ZERO })
     }
 
     /// Its name, unique in the configuration.

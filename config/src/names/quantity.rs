@@ -68,6 +68,9 @@ impl Period {
 pub struct Span(Duration);
 
 impl Span {
+    /// None at all.
+    pub const ZERO: Self = Self(Duration::ZERO);
+
     const RANGE: ValueError = ValueError::OutOfRange { range: "from 0 to 86400 seconds" };
 
     /// Takes seconds; fractions are allowed.

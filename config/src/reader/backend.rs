@@ -6,7 +6,7 @@ use crate::{
         Backend, BackendTls, Balance, BalancePolicy, CertificateFiles, ClientAddress, Endpoint, Health,
         Protocol,
     },
-    names::{BackendName, Weight},
+    names::{BackendName, Span, Weight},
     problem::Position,
 };
 
@@ -41,6 +41,7 @@ impl Read for BackendInFile {
         let speaks_http2 = keys.or("http2", false);
         let tls = keys.or("tls", None);
         let health = keys.or("health", Health::default());
+        let slow_start = keys.or("slow_start_seconds", Span::ZERO);
         let position = keys.position_of("name");
         let backend = || {
             let (positions, endpoints): (Vec<_>, Vec<_>) =
@@ -57,6 +58,7 @@ impl Read for BackendInFile {
             backend.balance = balance?;
             backend.protocol = if speaks_http2? { Protocol::Http2 } else { Protocol::Http1 };
             backend.health = health?;
+            backend.slow_start = slow_start?;
             Some(backend)
         };
         let backend = backend();

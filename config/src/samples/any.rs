@@ -118,6 +118,7 @@ fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
         let endpoints = (1..).zip(weights).map(endpoint).collect();
         let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();
         (backend.protocol, backend.balance, backend.health) = (protocol, balance, health);
+        backend.slow_start = Span::seconds(u32::from(backend.endpoints()[0].weight.get()) % 3);
         backend
     })
 }

@@ -74,6 +74,8 @@ pub enum Feature {
     BackendOutlier,
     /// Endpoints are given no new requests.
     BackendDrain,
+    /// Endpoints that come or return take their share slowly.
+    BackendSlowStart,
     /// Backends share the requests of a route.
     Split,
     /// Another backend is sent copies of a route's requests.
@@ -95,7 +97,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 34] = [
+pub const KNOWN: [Feature; 35] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
@@ -121,6 +123,7 @@ pub const KNOWN: [Feature; 34] = [
     Feature::BackendHealth,
     Feature::BackendOutlier,
     Feature::BackendDrain,
+    Feature::BackendSlowStart,
     Feature::Split,
     Feature::Mirror,
     Feature::PolicyMode,
@@ -162,6 +165,7 @@ impl Feature {
             Self::BackendHealth => "backends.health",
             Self::BackendOutlier => "backends.health.outlier",
             Self::BackendDrain => "backends.endpoints.drain",
+            Self::BackendSlowStart => "backends.slow_start",
             Self::Split => "route.split",
             Self::Mirror => "route.mirror",
             Self::PolicyMode => "policy_mode",

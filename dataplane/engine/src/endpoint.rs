@@ -8,6 +8,10 @@
 mod checked;
 /// What the requests say that it was given.
 mod ejections;
+/// A request that it is given.
+mod in_use;
+/// How it takes its share when it comes or returns.
+mod rise;
 
 use std::{
     sync::{
@@ -19,10 +23,11 @@ use std::{
 
 use apigw_config::model::{ActiveCheck, Outlier};
 
-pub use self::checked::CheckFailure;
+pub use self::{checked::CheckFailure, in_use::EndpointUse};
 use self::{
     checked::Checked,
     ejections::{Ejections, Memory, Verdict},
+    rise::Rise,
 };
 use crate::sync::Mutex;
 
@@ -87,6 +92,11 @@ struct Condition {
     tally: CheckTally,
     /// The choice leaves it out by its snapshot's weights; this is for people.
     drains: bool,
+    /// It has come to others that are at work.
+    joins: bool,
+    rise: Rise,
+    /// What it does not take yet where it is well, in thousandths.
+    lacks: u32,
     /// None: what requests say has no consequences.
     ejections: Option<Ejections>,
     /// How often it was ejected.
@@ -236,6 +246,14 @@ impl EndpointState {
         self.last_resort.load(Ordering::Relaxed)
     }
 
+    /// Of one that comes to others, which are at work already.
+    #[must_use]
+    pub fn joining(backend: Arc<BackendState>) -> Self {
+        let state = Self::new(backend);
+        state.condition.lock().joins = true;
+        state
+    }
+
     /// Begins checks of another kind than before, if there were any. What is known is believed until the first of them.
     #[must_use]
     pub fn begin_checks(&self, now: Duration) -> CheckRound {
@@ -273,6 +291,16 @@ impl EndpointState {
         });
     }
 
+    /// Whenever it comes or returns from now on, it takes so long until it has all of its share.
+    pub fn start_slowly(&self, length: Duration, now: Duration) {
+        self.update(now, |condition| {
+            condition.rise.set_length(length);
+            if std::mem::take(&mut condition.joins) {
+                condition.rise.begin(now);
+            }
+        });
+    }
+
     /// It drains from now on. What was found before is forgotten: nobody watches it, and it may return as another.
     pub fn drain(&self, now: Duration) {
         self.update(now, |condition| {
@@ -297,9 +325,8 @@ impl EndpointState {
     /// Does what it is time for; gives what it changes.
     pub fn tick(&self, now: Duration) -> Option<Change> {
         self.update(now, |condition| {
-            let ejections = condition.ejections.as_mut()?;
-            let was_out = ejections.until().is_some();
-            ejections.end_if_due(now);
+            let was_out = condition.ejections.as_ref().is_some_and(|ejections| ejections.until().is_some());
+            condition.ejections.iter_mut().for_each(|ejections| ejections.end_if_due(now));
             let is_back = was_out && condition.standing() == Standing::Healthy;
             is_back.then_some(Change::BecameHealthy)
         })
@@ -350,6 +377,7 @@ impl EndpointState {
         let mut condition = self.condition.lock();
         let before = condition.shape();
         let changed = change(&mut condition);
+        condition.rise_since(before.standing, now);
         self.settle(&before, &mut condition, &mut self.backend.counts.lock(), now);
         changed
     }
@@ -415,6 +443,16 @@ impl Condition {
         }
     }
 
+    /// Takes more where it has become well, or is on its way.
+    fn rise_since(&mut self, before: &'static str, now: Duration) {
+        match (self.standing(), before) {
+            (Standing::Healthy, "healthy") => {}
+            (Standing::Healthy, _) => self.rise.begin(now),
+            _ => self.rise.stop(),
+        }
+        self.lacks = WHOLE - self.rise.share(now);
+    }
+
     fn next_round(&mut self) -> CheckRound {
         self.round.0 += 1;
         self.round
@@ -429,46 +467,14 @@ impl Condition {
     fn shape(&self) -> Shape {
         let standing = self.standing();
         let (share, last_resort) = match standing {
-            // One that drains has no weight that it could take less of.
-            Standing::Healthy | Standing::Draining => (WHOLE, WHOLE),
+            Standing::Healthy => (WHOLE - self.lacks, WHOLE),
+            // It has no weight that it could take less of.
+            Standing::Draining => (WHOLE, WHOLE),
             Standing::Ejected(_) => (0, WHOLE),
             Standing::Unhealthy(_) => (0, 0),
         };
         let is_ejected = self.ejections.as_ref().is_some_and(|ejections| ejections.until().is_some());
         Shape { standing: standing.as_str(), share, last_resort, is_ejected }
-    }
-}
-
-/// A request under way to an endpoint.
-#[derive(Debug)]
-pub struct EndpointUse {
-    state: Arc<EndpointState>,
-    /// None: it has no consequences how it ends, or it has ended.
-    rules: Option<OutlierRules>,
-}
-
-impl EndpointUse {
-    /// The endpoint answered, and not with a failure.
-    pub fn succeeded(&mut self, now: Duration) {
-        if let Some(rules) = self.rules.take() {
-            self.state.succeeded(&rules, now);
-        }
-    }
-
-    /// The endpoint failed; gives what follows. Only the first end of a request counts.
-    pub fn failed(&mut self, now: Duration) -> Option<Change> {
-        self.state.failed(&self.rules.take()?, now)
-    }
-
-    /// How it ends says nothing about the endpoint.
-    pub fn says_nothing(&mut self) {
-        self.rules = None;
-    }
-}
-
-impl Drop for EndpointUse {
-    fn drop(&mut self) {
-        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -494,6 +494,9 @@ pub struct Backend {
     /// Absent: they are taken to be well.
     #[prost(message, optional, tag = "70")]
     pub health: ::core::option::Option<BackendHealth>,
+    /// How long an endpoint that comes or returns takes until it has all of its share; 0: no time.
+    #[prost(uint64, tag = "140")]
+    pub slow_start_us: u64,
 }
 /// How it is found out which endpoints can be sent requests.
 #[derive(Clone, PartialEq, ::prost::Message)]

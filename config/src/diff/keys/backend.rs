@@ -7,7 +7,7 @@ use super::Keys;
 impl Keys {
     pub(super) fn named_backend(&mut self, backend: v1::Backend) {
         // The name is what it is compared by.
-        let v1::Backend { name: _, endpoints, balance, http2, tls, health } = backend;
+        let v1::Backend { name: _, endpoints, balance, http2, tls, health, slow_start_us } = backend;
         // In one line: by their places, one that goes would make another of all that follow.
         let endpoint = |v1::Endpoint { url, weight, drain }| {
             let weight = if weight == 1 { String::new() } else { format!(" weight {weight}") };
@@ -23,6 +23,7 @@ impl Keys {
             }
         }
         self.truth("http2", http2);
+        self.seconds("slow_start_seconds", slow_start_us);
         let v1::BackendHealth { active, outlier } = health.unwrap_or_default();
         active.into_iter().for_each(|check| self.active_check(check));
         outlier.into_iter().for_each(|outlier| self.outlier(outlier));

@@ -42,6 +42,10 @@ fn a_backend_means_what_it_says() {
 #[test]
 fn a_backend_has_a_name_and_endpoints() {
     check_backend("{}", &["13 backends[0].name: missing", "13 backends[0].endpoints: missing"]);
+    check_backend(
+        "{name: a, endpoints: [{url: 'http://h'}], slow_start_seconds: -1}",
+        &["75 backends[0].slow_start_seconds: must be from 0 to 86400 seconds"],
+    );
     check_backend("x", &["13 backends[0]: expected a mapping, found the text \"x\""]);
     check_backend("{name: a, endpoints: []}", &["34 backends[0].endpoints: at least one endpoint is needed"]);
     check_backend(

@@ -5,7 +5,7 @@ use apigw_proto::v1;
 use super::{Fields, health::health};
 use crate::{
     model::{Backend, BackendTls, Balance, CertificateFiles, ClientAddress, Endpoint, Health, Protocol},
-    names::{BackendName, CookieName, FilePath, HeaderName, UpstreamHost, UpstreamUrl, Weight},
+    names::{BackendName, CookieName, FilePath, HeaderName, Span, UpstreamHost, UpstreamUrl, Weight},
     problem::{KeyPath, Problem, Problems},
 };
 
@@ -43,6 +43,7 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
         None => Some(Health::default()),
         Some(message) => health(message, at.key("health"), fields.problems),
     };
+    let slow_start = fields.take("slow_start_seconds", Span::from_micros(message.slow_start_us));
     if !is_whole {
         return None;
     }
@@ -56,6 +57,7 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
     backend.balance = balance?;
     backend.protocol = if message.http2 { Protocol::Http2 } else { Protocol::Http1 };
     backend.health = health?;
+    backend.slow_start = slow_start?;
     Some(backend)
 }
 

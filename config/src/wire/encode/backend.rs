@@ -19,6 +19,7 @@ impl From<&Backend> for v1::Backend {
             http2: backend.protocol == Protocol::Http2,
             tls: backend.tls().map(Into::into),
             health: (backend.health != Health::default()).then(|| (&backend.health).into()),
+            slow_start_us: backend.slow_start.micros(),
         }
     }
 }

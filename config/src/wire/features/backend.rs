@@ -6,7 +6,7 @@ use super::{Feature, Needs};
 
 impl Needs {
     pub(super) fn named_backend(&mut self, backend: v1::Backend) {
-        let v1::Backend { name: _, endpoints, balance, http2, tls, health } = backend;
+        let v1::Backend { name: _, endpoints, balance, http2, tls, health, slow_start_us } = backend;
         self.add(Feature::Backends);
         // A build that does not do this would send requests to what is about to leave.
         for v1::Endpoint { url: _, weight: _, drain } in endpoints {
@@ -18,6 +18,10 @@ impl Needs {
         if let Some(v1::Balance { policy: _, header: _, cookie: _, ip: _ }) = balance {}
         if http2 {
             self.add(Feature::BackendHttp2);
+        }
+        // A build that does not do this would give all at once to one that is not warm.
+        if slow_start_us > 0 {
+            self.add(Feature::BackendSlowStart);
         }
         // A build that does not do these would send requests to what is down.
         let v1::BackendHealth { active, outlier } = health.unwrap_or_default();

@@ -96,6 +96,9 @@ fn backends_require_their_features_used_or_not() {
     };
     assert_eq!(drain("true"), ["backends", "backends.endpoints.drain"]);
     assert_eq!(drain("false"), ["backends"]);
+    let slow_start = |seconds| required_by(&backends(&format!(", slow_start_seconds: {seconds}")), "");
+    assert_eq!(slow_start("0.5"), ["backends", "backends.slow_start"]);
+    assert_eq!(slow_start("0"), ["backends"]);
 }
 
 #[test]
@@ -186,6 +189,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends.health",
         "backends.health.outlier",
         "backends.endpoints.drain",
+        "backends.slow_start",
         "route.split",
         "route.mirror",
         "policy_mode",

@@ -225,3 +225,44 @@ fn other_rules_forget_and_those_of_before_have_no_consequences() {
     assert_eq!(state.begin(Some(other)).failed(at(5)), None);
     assert_eq!(state.share(), WHOLE);
 }
+
+#[test]
+fn an_endpoint_that_returns_or_joins_takes_its_share_slowly() {
+    let backend = Arc::<BackendState>::default();
+    let state = EndpointState::new(Arc::clone(&backend));
+    state.start_slowly(at(9), at(0));
+    assert_eq!((state.share(), backend.is_whole()), (WHOLE, true), "it was among the first");
+    let round = state.begin_checks(at(0));
+    let _ = state.checked(round, REFUSED, &check(1, 1), at(1));
+    assert_eq!((state.share(), state.last_resort()), (0, 0));
+    assert_eq!(state.checked(round, Ok(()), &check(1, 1), at(10)), Some(Change::BecameHealthy));
+    assert_eq!((state.share(), state.seen().standing, backend.is_whole()), (100, Standing::Healthy, false));
+    assert_eq!((state.tick(at(14)), state.share(), state.seen().since), (None, 500, Some(at(10))));
+    let _ = state.checked(round, REFUSED, &check(1, 1), at(15));
+    let _ = state.checked(round, Ok(()), &check(1, 1), at(20));
+    assert_eq!(state.share(), 100, "it begins anew");
+    assert_eq!((state.tick(at(29)), state.share(), backend.is_whole()), (None, WHOLE, true));
+
+    let joining = EndpointState::joining(Arc::clone(&backend));
+    assert_eq!(joining.share(), WHOLE);
+    joining.start_slowly(at(9), at(40));
+    assert_eq!(joining.share(), 100);
+    joining.start_slowly(at(9), at(41));
+    assert_eq!(joining.share(), 200, "another change does not hold it up");
+    drop(joining);
+    assert!(backend.is_whole());
+    let at_once = EndpointState::joining(Arc::clone(&backend));
+    at_once.start_slowly(Duration::ZERO, at(50));
+    assert_eq!((at_once.share(), backend.is_whole()), (WHOLE, true));
+}
+
+#[test]
+fn an_endpoint_that_was_ejected_takes_its_share_slowly() {
+    let state = Arc::new(EndpointState::new(Arc::default()));
+    let rules = rules(2, 50.0);
+    state.start_slowly(at(9), at(0));
+    state.judge_requests(Some(&rules.settings), at(0));
+    assert_eq!(state.begin(Some(rules)).failed(at(5)), Some(Change::Ejected(at(10))));
+    assert_eq!((state.tick(at(15)), state.share()), (Some(Change::BecameHealthy), 100));
+    assert_eq!((state.tick(at(23)), state.share()), (None, 900));
+}

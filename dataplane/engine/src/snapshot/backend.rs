@@ -205,7 +205,14 @@ impl Backend {
             let known = previous.map_or(&[][..], Self::endpoints);
             let known = known.iter().find(|known| known.upstream.is_at(&upstream));
             let state = known.and_then(|known| known.state.clone());
-            let state = state.unwrap_or_else(|| Arc::new(EndpointState::new(Arc::clone(&common))));
+            let state = state.unwrap_or_else(|| {
+                let common = Arc::clone(&common);
+                Arc::new(if previous.is_none() {
+                    EndpointState::new(common)
+                } else {
+                    EndpointState::joining(common)
+                })
+            });
             Endpoint { upstream, state: Some(state), rules: if config.drains { None } else { rules } }
         };
         let mut endpoints: Vec<_> = upstreams.into_iter().zip(config.endpoints()).map(endpoint).collect();
