@@ -29,6 +29,7 @@ mod rules;
 mod split;
 mod timeouts;
 mod tls;
+mod tracing;
 
 pub(crate) use self::{
     auth::provider_conflicts,
@@ -68,6 +69,7 @@ pub use self::{
         CertificateFiles, CertificateForwarding, ClientAuth, ClientAuthMode, PlainRequests, ServerTls,
         TlsListening, TlsVersion,
     },
+    tracing::Tracing,
 };
 use crate::names::{AddressRange, ByteCount, ListenAddress, Period, TrafficAddress, ValueError};
 
@@ -84,6 +86,8 @@ pub struct Settings {
     pub rate_limit: RateLimitBackend,
     /// The admin address; none: the file has no `admin` section.
     pub admin: Option<Admin>,
+    /// Which traces are collected, and where; none: the file has no `tracing` section.
+    pub tracing: Option<Tracing>,
 }
 
 /// `server`: listeners and what a client may do.

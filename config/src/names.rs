@@ -25,6 +25,7 @@ mod retry;
 mod secret;
 mod socket_path;
 mod template;
+mod tracing;
 mod upstream;
 mod value_template;
 mod value_error;
@@ -55,6 +56,7 @@ pub use self::{
     retry::{RetryCondition, RetryConditions, RetryCount},
     secret::Secret,
     socket_path::{SocketPath, SocketPathError, UNIX_SCHEME},
+    tracing::{CollectorUrl, SampleRatio},
     upstream::{Scheme, UpstreamHost, UpstreamUrl},
     value_error::ValueError,
     value_template::{TemplatePart, ValueTemplate, Variable},

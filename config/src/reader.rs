@@ -26,6 +26,7 @@ mod route_match;
 mod server;
 mod timeouts;
 mod tls;
+mod tracing;
 mod users;
 mod values;
 

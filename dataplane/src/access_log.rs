@@ -12,6 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use apigw_engine::trace_context::TraceId;
 use jiff::Timestamp;
 use prometheus::IntCounter;
 
@@ -28,6 +29,8 @@ const QUEUED_BUFFERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) request_id: &'a str,
+    /// None: nobody collects traces.
+    pub(crate) trace: Option<TraceId>,
     /// Empty: no route was found.
     pub(crate) route: &'a str,
     /// Empty: the head could not be read.
@@ -213,6 +216,10 @@ impl Lines {
         if !line.failed_attempts.is_empty() {
             text.push_attempts(line.attempts, line.failed_attempts);
         }
+        if let Some(trace) = line.trace {
+            // Writing to a buffer cannot fail.
+            let _ = write!(text, ",\"trace_id\":\"{trace}\"");
+        }
         text.push(",\"revision\":\"").push(line.revision).push("\"}\n");
     }
 }
@@ -329,6 +336,7 @@ mod tests {
     fn line(path: &str) -> Line<'_> {
         Line {
             request_id: "r1",
+            trace: None,
             route: "users",
             method: "GET",
             path,
@@ -369,6 +377,14 @@ mod tests {
         lines.append(&Line { backend: "orders", ..line("/x") }, UNIX_EPOCH);
         let text = String::from_utf8(lines.bytes).unwrap();
         assert!(text.contains(r#""backend":"orders","upstream":"127.0.0.1:9001""#), "{text}");
+    }
+
+    #[test]
+    fn a_line_names_the_trace_of_its_request() {
+        let mut lines = Lines::default();
+        lines.append(&Line { trace: TraceId::of(0xa7), ..line("/x") }, UNIX_EPOCH);
+        let text = String::from_utf8(lines.bytes).unwrap();
+        assert!(text.contains(r#","trace_id":"000000000000000000000000000000a7","revision":"#), "{text}");
     }
 
     #[test]

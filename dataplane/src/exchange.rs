@@ -3,6 +3,8 @@
 // In the order a request meets them:
 /// What is remembered of it.
 pub(crate) mod record;
+/// Which part of a trace it is.
+pub(crate) mod trace;
 /// Who sends it.
 mod caller;
 /// Whether it asks for another protocol.
@@ -43,7 +45,6 @@ use std::{rc::Rc, sync::Arc};
 use apigw_config::names::Scheme;
 use apigw_engine::{
     cors::CorsVerdict,
-    fields::Fields,
     grpc::{Dialect, WebForm, status::GRPC_STATUS},
     head::{self, RequestHead},
     mode::JudgedMode,
@@ -95,6 +96,7 @@ pub(crate) async fn serve(
     let mut record = Box::new(Record::new(&worker, &view, &client, request_id));
     let address = client.peer.client(&head.headers, &snapshot.settings().server.trusted_proxies);
     record.set_target(&head.method, &head.uri, address);
+    record.begin_trace(&client, &head);
     let (is_head, version) = (head.method == Method::HEAD, head.version);
     let has_body = !body.has_ended();
     let is_opening = matches!(body, ClientBody::Opening);
@@ -208,7 +210,7 @@ async fn answer(
     head.uri = target::upstream_target(&head.uri, &path, &route, backend, snapshot)?;
     let endpoint = worker.endpoint(backend, &head.headers, record.client());
     let upgrade = upgrade.through(endpoint.upstream.protocol);
-    prepare_fields(worker, client, snapshot, (&route, &endpoint.upstream), record, &mut head.headers);
+    prepare_fields(worker, client, snapshot, (&route, &endpoint.upstream), record, &mut head);
     upgrade.ask(&mut head.headers);
     caller::tell_upstream(policies, caller.as_ref(), &mut head.headers);
     changes.into_iter().for_each(|changes| changes.apply_to_request(&mut head.headers));
@@ -248,14 +250,18 @@ fn prepare_fields(
     client: &Client,
     snapshot: &Snapshot,
     (route, upstream): (&Route<'_>, &Upstream),
-    record: &Record,
-    fields: &mut Fields,
+    record: &mut Record,
+    head: &mut RequestHead,
 ) {
+    let RequestHead { uri, headers: fields, .. } = head;
     let host = forwarding::host(&route.config.host_rewrite, upstream, fields);
     let trusted = &snapshot.settings().server.trusted_proxies;
     forwarding::prepare_request(fields, &client.peer, trusted, &host, record.request_id());
     snapshot.vouched().strip(fields);
     worker.endpoints().keep_key_back(fields);
+    if let Some(trace) = record.trace() {
+        trace.tell(uri, fields);
+    }
 }
 
 /// Takes what is not passed on out of an upstream's answer, notes what it says, and puts it in the client's dialect.

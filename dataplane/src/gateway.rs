@@ -32,6 +32,7 @@ use crate::{
     running::Running,
     serving::{ReadyTls, Serving},
     tls::{ServerTls, upstream::UpstreamTls},
+    traces::TraceQueue,
     worker::{Command, Cut, ListenerId, Shared, WorkerHandle, places::Places, retirement::Retirement},
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Parameters {
     pub(crate) files: FileBase,
     pub(crate) running: Arc<Running>,
     pub(crate) log: LogQueue,
+    pub(crate) traces: TraceQueue,
     pub(crate) metrics: Metrics,
     /// What answers at the admin places of the traffic addresses.
     pub(crate) endpoints: Arc<Endpoints>,
@@ -246,6 +248,7 @@ impl Gateway {
             running: Arc::clone(&running),
             addresses: Arc::clone(&self.addresses),
             log: self.parameters.log.clone(),
+            traces: self.parameters.traces.clone(),
             metrics: self.parameters.metrics.clone(),
             endpoints: Arc::clone(&self.parameters.endpoints),
             retirement: Retirement::start(),

@@ -41,6 +41,8 @@ mod rate_limit_redis;
 // What is told of it:
 /// A line for each request.
 mod access_log;
+/// Spans, for whoever collects them.
+mod traces;
 /// Counters.
 mod metrics;
 
@@ -101,9 +103,11 @@ use crate::{
     gateway::{Gateway, Parameters},
     installation::{FromStream, Installation},
     last_known_good::{DataPlaneName, DirectoryError, Environment, Keeper},
-    metrics::{Metrics, gauges::States},
+    metrics::{Metrics, gauges::States, of_traces::TraceSeries},
     options::Options,
+    running::Running,
     status::OwnStatus,
+    traces::Exporting,
 };
 
 /// Smaller and faster than the system's for the short lives of requests; see docs/dependencies.md.
@@ -115,6 +119,9 @@ const LAST_EXCHANGES: Duration = Duration::from_secs(5);
 
 /// How long stdout may take for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How long a collector may take for the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// How long the disk may take for what came into force last.
 const LAST_WRITE: Duration = Duration::from_secs(2);
@@ -204,12 +211,14 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
     let start = Instant::now();
     let status = OwnStatus::new(metrics.clone(), start);
     let failures = last_known_good::write_failures();
+    let (traces, exporter) = traces::new();
     let gauges = States { running: Arc::clone(&status.running), history: Arc::clone(&status.history), start };
     let collectors: Vec<Box<dyn Collector>> = vec![
         Box::new(metrics.clone()),
         Box::new(gauges),
         Box::new(failures.clone()),
         Box::new(log.dropped()),
+        Box::new(TraceSeries(traces.tally())),
     ];
     let endpoints = Arc::new(Endpoints::new(status.clone(), collectors, key.clone()));
     let router = admin::router(Arc::clone(&endpoints), api::routes(Arc::new(status.clone()), key));
@@ -222,12 +231,14 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
         files: options.config.as_deref().map_or(FileBase::Nowhere, FileBase::of_file),
         running: Arc::clone(&status.running),
         log,
+        traces,
         metrics,
         endpoints,
         start,
     }));
 
     let running = Arc::clone(&status.running);
+    let exporting = exporter.start(status.clone());
     let freshening = tokio::spawn(Arc::clone(&gateway).keep_addresses_fresh());
     let installation = Installation::new(Arc::clone(&gateway), admin, Arc::clone(&status.history));
     let follow = async {
@@ -245,10 +256,8 @@ async fn run(options: Options, log: LogQueue, keeping: mpsc::Sender<Infallible>)
     freshening.abort();
     ended?;
     running.begin_to_drain();
-    let snapshot = running.snapshot();
-    let server = snapshot.as_ref().map(|snapshot| &snapshot.settings().server);
-    let timeout = server.map_or(Server::DEFAULT_DRAIN_TIMEOUT, |server| server.drain_timeout);
-    let drained = drain(gateway, timeout.duration()).await;
+    let drained = drain(gateway, drain_timeout(&running)).await;
+    tell_last_spans(exporting).await?;
     drop(owner);
     drained
 }
@@ -318,6 +327,22 @@ async fn drain(gateway: Arc<Gateway>, timeout: Duration) -> Result<(), Failure> 
     // A worker that does not hear of it does not keep the process alive.
     let _ = tokio::time::timeout(LAST_EXCHANGES, finishing).await;
     Ok(())
+}
+
+/// How long what is under way may take, as the configuration says that runs.
+fn drain_timeout(running: &Running) -> Duration {
+    let snapshot = running.snapshot();
+    let server = snapshot.as_ref().map(|snapshot| &snapshot.settings().server);
+    server.map_or(Server::DEFAULT_DRAIN_TIMEOUT, |server| server.drain_timeout).duration()
+}
+
+/// Lets a collector hear what was done last, unless it takes long or a person does not want to wait.
+async fn tell_last_spans(exporting: Exporting) -> Result<(), Failure> {
+    tokio::select! {
+        () = exporting.finish() => Ok(()),
+        () = tokio::time::sleep(LAST_SPANS) => Ok(()),
+        ended = wait_for_signal() => ended,
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -10,6 +10,8 @@ mod cells;
 mod of_route;
 /// Of one worker.
 mod of_worker;
+/// Of traces.
+pub(crate) mod of_traces;
 /// States, looked at when somebody asks.
 pub(crate) mod gauges;
 /// The form they are given out in.

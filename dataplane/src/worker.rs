@@ -56,6 +56,7 @@ use crate::{
     rate_limit_redis::{RedisLimiter, Roots},
     resolver::Addresses,
     serving::Serving,
+    traces::{TraceBuffer, TraceQueue},
     upstream::{Upstreams, connector::Connector},
 };
 
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) running: Arc<ArcSwap<Serving>>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) log: LogQueue,
+    pub(crate) traces: TraceQueue,
     pub(crate) metrics: Metrics,
     pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) retirement: Retirement<Serving>,
@@ -158,6 +160,7 @@ pub(crate) struct Worker {
     /// Requests that other backends are shown.
     pub(crate) copies: Copies,
     pub(crate) log: LogBuffer,
+    pub(crate) traces: TraceBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
     /// Tokens that were believed before.
     pub(crate) tokens: RefCell<TokenCache>,
@@ -199,6 +202,7 @@ impl Worker {
             running: RefCell::new(running),
             copies: Copies::default(),
             log: shared.log.buffer(),
+            traces: shared.traces.buffer(),
             random: RefCell::new(fastrand::Rng::new()),
             connections: Rc::new(Connections::new(Arc::clone(&counted))),
             listeners: Cell::new(0),
@@ -365,6 +369,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
             _ = ticks.tick() => {
                 *worker.date.borrow_mut() = date(SystemTime::now());
                 worker.log.flush();
+                worker.traces.flush();
                 worker.upstreams.sweep(Instant::now());
                 worker.note_shared_limiter();
                 if is_finishing && worker.is_idle() {

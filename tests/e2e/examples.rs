@@ -8,6 +8,7 @@ use std::{
 
 use apigw_tests::{
     client,
+    collector::Collector,
     configuration::ConfigFile,
     gateway::{DataPlane, Gateway, Source, gwctl_json},
     origin::{Origin, ok, refusing},
@@ -80,6 +81,19 @@ fn example_of_headers_forwards() {
     let seen = origin.only_request().head;
     assert_eq!((seen.field("x-client"), seen.field("cookie")), (Some("127.0.0.1"), None));
     assert_eq!(seen.field("x-via"), Some("apigw, route shop"));
+}
+
+#[test]
+fn example_of_tracing_tells_a_collector_of_a_trace_that_others_began() {
+    let (origin, collector) = (Origin::saying("ok"), Collector::start());
+    let text = fs::read_to_string(examples().join("tracing.yaml")).expect("the example is there");
+    let moved = text.replace("http://127.0.0.1:9001", &origin.url());
+    let gateway = Gateway::standalone(moved.replace("http://127.0.0.1:4317", &collector.url()));
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let fields = format!("X-Request-Id: asked\r\nTraceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
+    assert_eq!(client::get_with(gateway.address(), "/orders/7", &fields).text(), "ok");
+    let (span, attempts) = collector.exchange("asked");
+    assert_eq!((span.trace.as_str(), span.attribute("apigw.route"), attempts.len()), (trace, "orders", 1));
 }
 
 #[test]

@@ -55,6 +55,8 @@ mod addresses;
 mod timeouts;
 // Those of a route, beside the server's.
 mod route_timeouts;
+// Which part of a trace a request is: what upstreams and collectors are told, and what a collector can do.
+mod traces;
 // Requests that are sent once more, and what never is.
 mod retries;
 // More clients than there is room for, and the end of the process.

@@ -1,7 +1,7 @@
 //! Both ends of gRPC calls, by tonic: a client, and a server with a method of each of the four kinds. Messages are bytes.
 
 /// Messages as they are.
-mod raw;
+pub(crate) mod raw;
 /// Who calls.
 pub mod caller;
 /// Who is called.

@@ -25,6 +25,7 @@ pub mod frames;
 
 // What a gateway stands between.
 pub mod client;
+pub mod collector;
 pub mod gate;
 pub mod grpc;
 pub mod http2_origin;

@@ -119,13 +119,17 @@ impl Keys {
     }
 
     fn settings(&mut self, settings: v1::Settings) {
-        let v1::Settings { server, upstream, auth, rate_limit, admin } = settings;
+        let v1::Settings { server, upstream, auth, rate_limit, admin, tracing } = settings;
         auth.into_iter().for_each(|auth| self.credential_files(auth));
         server.into_iter().for_each(|server| self.server(server));
         upstream.into_iter().for_each(|upstream| self.upstream(upstream));
         rate_limit.into_iter().for_each(|backend| self.backend(backend));
         if let Some(v1::Admin { address }) = admin {
             self.text("admin.addr", address);
+        }
+        if let Some(v1::Tracing { otlp_endpoint, sample_ratio }) = tracing {
+            self.text("tracing.otlp_endpoint", otlp_endpoint);
+            self.number("tracing.sample_ratio", sample_ratio);
         }
     }
 

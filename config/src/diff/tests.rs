@@ -47,6 +47,11 @@ fn each_change_is_told_by_its_key() {
         ),
         ("routes:", "server: { max_body_bytes: 7 }\nroutes:", "server.max_body_bytes 1048576 -> 7"),
         ("routes:", "admin: { addr: \"127.0.0.1:1\" }\nroutes:", "admin added (addr 127.0.0.1:1)"),
+        (
+            "routes:",
+            "tracing: { otlp_endpoint: \"http://c:4317\" }\nroutes:",
+            "tracing added (otlp_endpoint http://c:4317, sample_ratio 1)",
+        ),
     ] {
         assert_eq!(edited(from, to), [expected]);
     }

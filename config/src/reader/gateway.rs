@@ -22,6 +22,7 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConf
     let auth: Option<Option<Auth>> = keys.or("auth", None);
     let rate_limit = keys.or("rate_limit", defaults.rate_limit);
     let admin = keys.or("admin", None);
+    let tracing = keys.or("tracing", None);
     let backends: Option<Vec<BackendInFile>> = keys.or("backends", Vec::new());
     let routes: Option<Vec<RouteInFile>> = keys.or("routes", Vec::new());
     let tests = keys.or("tests", Vec::new());
@@ -54,6 +55,7 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConf
         auth: auth?,
         rate_limit: rate_limit?,
         admin: admin?,
+        tracing: tracing?,
     };
     let backends = backends.into_iter().map(BackendInFile::into_backend).collect::<Option<Vec<_>>>()?;
     let routes = routes.into_iter().map(RouteInFile::into_route).collect::<Option<Vec<_>>>()?;

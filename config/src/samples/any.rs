@@ -4,6 +4,10 @@
 mod auth;
 /// Where requests of its routes go.
 mod destination;
+/// Where rate limits are counted.
+mod rate_limit;
+/// Where their traces go.
+mod tracing;
 
 use std::{num::NonZeroU32, ops::RangeInclusive};
 
@@ -12,14 +16,16 @@ use proptest::{prelude::*, sample::select};
 use self::{
     auth::{any_auth, any_route_auth, any_secret, keep_rules_of_callers},
     destination::{any_own_answer, any_rewrite, copy, legal, share},
+    rate_limit::any_backend,
+    tracing::any_tracing,
 };
 use super::route;
 use crate::{
     model::*,
     names::{
         AllowedOrigins, BackendName, ByteCount, CheckCount, CookieName, ExactPath, FilePath, HeaderName,
-        KeyPrefix, MatchText, PathPrefix, Percent, Period, PolicyMode, ProbePath, QueryName, RetryCondition,
-        RetryConditions, RetryCount, ServerAddress, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
+        MatchText, PathPrefix, Percent, Period, PolicyMode, ProbePath, QueryName, RetryCondition,
+        RetryConditions, RetryCount, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
     },
 };
 
@@ -83,10 +89,17 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             Upstream { max_idle_connections, max_idle_connections_per_host, ..timeouts }
         },
     );
-    let auth = prop::option::of(any_auth());
-    (server, upstream, auth, any_backend(), admin).prop_map(|(server, upstream, auth, rate_limit, admin)| {
-        Settings { server, upstream, auth, rate_limit, admin }
-    })
+    let (auth, tracing) = (prop::option::of(any_auth()), prop::option::of(any_tracing()));
+    (server, upstream, auth, any_backend(), admin, tracing).prop_map(
+        |(server, upstream, auth, rate_limit, admin, tracing)| Settings {
+            server,
+            upstream,
+            auth,
+            rate_limit,
+            admin,
+            tracing,
+        },
+    )
 }
 
 fn any_backends() -> impl Strategy<Value = Vec<Backend>> {
@@ -207,43 +220,6 @@ fn any_span() -> impl Strategy<Value = Span> {
 
 fn any_bytes() -> impl Strategy<Value = ByteCount> {
     (1_u64..=1 << 53).prop_map(|bytes| ByteCount::new(bytes).unwrap())
-}
-
-fn any_backend() -> impl Strategy<Value = RateLimitBackend> {
-    let memory = (any_period(), any_period(), any_max_keys()).prop_map(|(cleanup, ttl, max_keys)| {
-        RateLimitBackend::Memory(MemoryBackend { cleanup, ttl, max_keys })
-    });
-    prop_oneof![memory, any_redis().prop_map(RateLimitBackend::Redis)]
-}
-
-fn any_max_keys() -> impl Strategy<Value = MaxKeys> {
-    (1_000_u32..=100_000_000).prop_map(|keys| MaxKeys::new(keys).unwrap())
-}
-
-fn any_redis() -> impl Strategy<Value = RedisBackend> {
-    let address = |name: &str| ServerAddress::new(&format!("{name}.internal:6379")).unwrap();
-    let single =
-        any::<u32>().prop_map(move |database| RedisServers::single(vec![address("a")], database).unwrap());
-    let cluster = select(vec![vec!["a"], vec!["a", "b"]])
-        .prop_map(move |names| RedisServers::cluster(names.into_iter().map(address).collect(), 0).unwrap());
-    let credentials = (prop::option::of("[a-z]{1,6}"), any_secret())
-        .prop_map(|(username, password)| RedisCredentials { username, password });
-    let failure = select(vec![RedisFailure::Allow, RedisFailure::Deny, RedisFailure::Local]);
-    let transport = select(vec![RedisTransport::Plain, RedisTransport::Tls]);
-    let prefix = "[a-z:]{1,8}".prop_map(|text| KeyPrefix::new(&text).unwrap());
-    let servers = prop_oneof![single, cluster];
-    let keys = any_max_keys();
-    (servers, prop::option::of(credentials), transport, any_period(), failure, prefix, keys).prop_map(
-        |(servers, credentials, transport, timeout, on_failure, key_prefix, local_max_keys)| RedisBackend {
-            servers,
-            credentials,
-            transport,
-            timeout,
-            on_failure,
-            key_prefix,
-            local_max_keys,
-        },
-    )
 }
 
 fn any_route(name: String) -> impl Strategy<Value = Route> {

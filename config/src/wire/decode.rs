@@ -16,13 +16,17 @@ mod route_match;
 mod split;
 mod timeouts;
 mod tls;
+mod tracing;
 
 use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr, sync::Arc};
 
 use apigw_proto::v1;
 use prost::Message as _;
 
-use self::{auth::auth, backend::backend, rate_limit::rate_limit_backend, route::route, tls::server_tls};
+use self::{
+    auth::auth, backend::backend, rate_limit::rate_limit_backend, route::route, tls::server_tls,
+    tracing::tracing,
+};
 use super::{
     Leaf, LeafError, Resource, ResourceKind,
     content::Meaning,
@@ -373,12 +377,17 @@ fn settings_from(message: v1::Settings, problems: &mut Problems) -> Option<Setti
             fields.take("addr", address.parse()).map(|address| Some(Admin { address }))
         }
     };
+    let tracing = match message.tracing {
+        None => Some(None),
+        Some(message) => tracing(&message, top.problems).map(Some),
+    };
     Some(Settings {
         server: server?,
         upstream: upstream?,
         auth: auth?,
         rate_limit: rate_limit?,
         admin: admin?,
+        tracing: tracing?,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::{
         AddressLists, Admin, ApiKeyFile, Auth, Backend, CertificateFiles, CertificateForwarding,
         CredentialFiles, EncodedSlash, GatewayConfig, Jwks, PathRules, Provider, ProviderKind, ProxyProtocol,
         RateLimitBackend, RedisBackend, RedisCredentials, RedisTransport, Route, Server, ServerTls, Settings,
-        Upstream, UserFile,
+        Tracing, Upstream, UserFile,
     },
     names::{AddressRange, Algorithm, PolicyMode, ServerAddress},
 };
@@ -103,7 +103,14 @@ impl From<&Settings> for v1::Settings {
                 .admin
                 .as_ref()
                 .map(|Admin { address }| v1::Admin { address: address.to_string() }),
+            tracing: settings.tracing.as_ref().map(Into::into),
         }
+    }
+}
+
+impl From<&Tracing> for v1::Tracing {
+    fn from(Tracing { otlp_endpoint, sample_ratio }: &Tracing) -> Self {
+        Self { otlp_endpoint: otlp_endpoint.as_url().as_str().into(), sample_ratio: sample_ratio.get() }
     }
 }
 

@@ -94,10 +94,12 @@ pub enum Feature {
     OwnAnswers,
     /// Paths and hosts are rewritten.
     Rewrite,
+    /// Requests are parts of traces, which are collected.
+    Tracing,
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 35] = [
+pub const KNOWN: [Feature; 36] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
@@ -133,6 +135,7 @@ pub const KNOWN: [Feature; 35] = [
     Feature::Retry,
     Feature::OwnAnswers,
     Feature::Rewrite,
+    Feature::Tracing,
 ];
 
 impl Feature {
@@ -175,6 +178,7 @@ impl Feature {
             Self::Retry => "route.retry",
             Self::OwnAnswers => "route.answers",
             Self::Rewrite => "route.rewrite",
+            Self::Tracing => "tracing",
         }
     }
 }
@@ -242,7 +246,7 @@ impl Needs {
     }
 
     fn settings(&mut self, settings: v1::Settings) {
-        let v1::Settings { server, upstream, auth, rate_limit, admin } = settings;
+        let v1::Settings { server, upstream, auth, rate_limit, admin, tracing } = settings;
         server.into_iter().for_each(|server| self.server(server));
         if let Some(v1::Upstream {
             dial_timeout_us: _,
@@ -256,6 +260,9 @@ impl Needs {
         auth.into_iter().for_each(|auth| self.auth(auth));
         rate_limit.into_iter().for_each(|backend| self.backend(backend));
         if let Some(v1::Admin { address: _ }) = admin {}
+        if let Some(v1::Tracing { otlp_endpoint: _, sample_ratio: _ }) = tracing {
+            self.add(Feature::Tracing);
+        }
     }
 
     fn server(&mut self, server: v1::Server) {

@@ -21,6 +21,8 @@ pub mod path;
 pub mod routing;
 /// Who sent it.
 pub mod client;
+/// Of which trace it is a part.
+pub mod trace_context;
 /// Whether that address may.
 pub mod address_list;
 /// Whether a page of another origin may.

@@ -124,6 +124,9 @@ impl<'a> Attempts<'a> {
             };
             readdress(head, &endpoint.upstream, &next.upstream);
             record.set_endpoint(next);
+            if let Some(trace) = record.trace() {
+                trace.tell_again(&mut head.headers);
+            }
             endpoint = next;
         }
     }

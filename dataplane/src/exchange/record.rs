@@ -2,7 +2,7 @@
 
 /// What it asks for.
 mod target;
-/// How it ends.
+/// How it ended, and what is written then.
 mod ending;
 
 use std::{borrow::Cow, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
@@ -13,6 +13,7 @@ use apigw_engine::{
     concurrency::{Permit, adaptive::Lesson},
     endpoint::EndpointUse,
     grpc::{Dialect, WebForm, status::GrpcStatus},
+    head::RequestHead,
     mode::Passage,
     path::NormalPath,
     policies::{AdmittedCall, Place},
@@ -24,16 +25,13 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
 pub(crate) use self::ending::Ending;
-use self::{ending::CLIENT_CLOSED_REQUEST, target::Target};
+use self::target::Target;
 use super::{
     answer_fields::AnswerFields, attempts::FailedAttempt, request_body::BodyFault, sending::overdue,
+    trace::ExchangeTrace,
 };
 use crate::{
-    access_log::Line,
-    connection::{
-        Client,
-        deadlines::{Deadlines, Expired, Phase},
-    },
+    connection::{Client, deadlines::Deadlines},
     health,
     metrics::RouteCounters,
     tls::client_certificate::ClientCertificate,
@@ -51,6 +49,8 @@ pub(crate) struct Record {
     certificate: Option<Rc<ClientCertificate>>,
     began: Instant,
     request_id: HeaderValue,
+    /// None: nobody collects traces, or the head could not be read.
+    trace: Option<Box<ExchangeTrace>>,
     /// None: the head could not be read.
     target: Option<Target>,
     /// Where the route lies in the snapshot.
@@ -108,6 +108,7 @@ impl Record {
             certificate: client.peer.certificate().cloned(),
             began: client.deadlines.now(),
             request_id,
+            trace: None,
             target: None,
             route: None,
             caller: None,
@@ -258,6 +259,19 @@ impl Record {
         self.target.as_ref().map(Target::uri).zip(self.upstream.as_deref())
     }
 
+    /// Begins the exchange's part of a trace, where they are collected.
+    pub(crate) fn begin_trace(&mut self, client: &Client, head: &RequestHead) {
+        if let Some(tracing) = &self.view.snapshot().settings().tracing {
+            let (scheme, random) = (client.peer.scheme(), &mut self.worker.random.borrow_mut());
+            self.trace = Some(Box::new(ExchangeTrace::new(head, scheme, tracing.sample_ratio, random)));
+        }
+    }
+
+    /// The exchange's part of a trace; none: they are not collected.
+    pub(crate) fn trace(&mut self) -> Option<&mut ExchangeTrace> {
+        self.trace.as_deref_mut()
+    }
+
     /// Notes the form in which the path is judged.
     pub(crate) fn set_path(&mut self, path: &NormalPath<'_>) {
         if let Some(target) = &mut self.target {
@@ -286,6 +300,10 @@ impl Record {
         self.upstream = Some(Arc::clone(&endpoint.upstream));
         self.endpoint_use = endpoint.begin();
         self.attempts += 1;
+        if let Some(trace) = &mut self.trace {
+            let (now, random) = (self.deadlines.now(), &mut self.worker.random.borrow_mut());
+            trace.begin_attempt(&endpoint.upstream, now, random);
+        }
     }
 
     /// Notes an attempt that another one follows, for this reason. The endpoint is told what it would have been told without
@@ -293,6 +311,9 @@ impl Record {
     pub(crate) fn add_failed_attempt(&mut self, attempt: FailedAttempt, reason: RetryReason) {
         if attempt.is_upstream_failure() {
             self.endpoint_failed(self.worker.time(self.now()));
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.end_attempt(self.deadlines.now(), &attempt);
         }
         self.failed_attempts.push(attempt);
         self.counters.count_retry(reason.as_str());
@@ -312,6 +333,9 @@ impl Record {
     pub(crate) fn set_forwarded(&mut self, status: StatusCode, call_status: Option<&HeaderValue>) {
         self.set_status(status);
         self.note_call_status(call_status);
+        if let Some(trace) = &mut self.trace {
+            trace.set_answered(status);
+        }
         let now = self.now();
         let duration = now.saturating_duration_since(self.began);
         self.upstream_duration = Some(duration);
@@ -332,6 +356,9 @@ impl Record {
     pub(crate) fn set_rejection(&mut self, rejection: &Rejection, answer: &Answer) {
         if rejection.is_upstream_failure() {
             self.upstream_failed(self.now());
+            if let Some(trace) = &mut self.trace {
+                trace.set_error(answer.reason);
+            }
         }
         if rejection.says_that_upstream_is_late() {
             self.teach_limit(self.now());
@@ -417,73 +444,6 @@ impl Record {
     fn body_fault(&self) -> Option<&'static str> {
         let fault = self.fault.as_ref()?.found()?;
         Some(Rejection::from(fault).answer().reason)
-    }
-
-    /// Writes the exchange's line and counts it. Only the first call does.
-    pub(crate) fn end(&mut self, ending: Ending) {
-        if std::mem::replace(&mut self.has_ended, true) {
-            return;
-        }
-        self.deadlines.response_complete();
-        // When all is cut off, nobody has been woken for it.
-        let now = if self.worker.is_cut() { Instant::now() } else { self.now() };
-        self.permit = None;
-        match ending {
-            Ending::Complete if self.has_call_failed() => self.upstream_failed(now),
-            Ending::Complete => self.upstream_succeeded(now),
-            Ending::UpstreamTruncated | Ending::UpstreamIdle
-                if self.body_fault().is_none() && !self.deadlines.was_held_up() =>
-            {
-                self.upstream_failed(now);
-            }
-            // Nor is it the upstream's failure when a client took its answer so slowly that it gave up, or an answer that
-            // goes on is longer than its time.
-            Ending::UpstreamTruncated
-            | Ending::UpstreamIdle
-            | Ending::Overdue(_)
-            | Ending::ClientDisconnected => {
-                self.upstream_is_not_to_blame();
-            }
-        }
-        self.endpoint_use = None;
-        let why = match ending {
-            Ending::Complete => self.why,
-            Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
-            Ending::UpstreamIdle => "upstream_idle",
-            Ending::Overdue(limit) => overdue(limit, Awaited::Client).answer().reason,
-            Ending::ClientDisconnected => match self.deadlines.expired() {
-                Some(Expired::Write) => "write_timeout",
-                Some(Expired::Phase(Phase::Tunnel)) => "websocket_idle",
-                _ if self.worker.is_cut() => "drain_timeout",
-                _ => "client_disconnected",
-            },
-        };
-        let duration = now.saturating_duration_since(self.began);
-        let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
-        let method = self.target.as_ref().map(Target::method);
-        self.counters.count(method, status, duration);
-        let upstream = self.upstream_name();
-        self.worker.log.write(&Line {
-            request_id: self.request_id.to_str().unwrap_or(""),
-            route: self.route_name(),
-            method: method.map_or("", Method::as_str),
-            path: self.target.as_ref().map_or("", Target::path),
-            client: self.client,
-            client_certificate: self.certificate.as_ref().map_or("", |certificate| certificate.subject()),
-            user: self.caller.as_ref().and_then(|caller| caller.name()).unwrap_or_default(),
-            status: status.as_u16(),
-            why,
-            call_status: self.call_status.map(GrpcStatus::code),
-            shadow: self.shadow,
-            bytes: self.bytes,
-            duration,
-            backend: self.backend_name(),
-            upstream: &upstream,
-            upstream_duration: self.upstream_duration,
-            attempts: self.attempts,
-            failed_attempts: &self.failed_attempts,
-            revision: self.view.revision(),
-        });
     }
 }
 

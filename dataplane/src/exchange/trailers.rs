@@ -7,6 +7,7 @@ use apigw_engine::{
     fields::Fields,
     header_changes,
     spelling::{are_alike, folded},
+    trace_context::{TRACEPARENT, TRACESTATE},
 };
 use http::HeaderName;
 
@@ -17,6 +18,8 @@ pub(super) fn prepare_request(trailers: &mut Fields, vouched: &VouchedHeaders, c
     prepare(trailers, Some(changes));
     remove_foreign_words(trailers, Sender::Stranger);
     vouched.strip(trailers);
+    trailers.remove(TRACEPARENT);
+    trailers.remove(TRACESTATE);
 }
 
 /// Removes from an answer's trailers what the gateway writes or keeps back in heads. `changes` are those of the route, if one is known.

@@ -13,6 +13,19 @@ pub struct Settings {
     /// Absent: the file has no `admin` section.
     #[prost(message, optional, tag = "5")]
     pub admin: ::core::option::Option<Admin>,
+    /// Absent: requests are parts of no traces, as far as the gateway goes.
+    #[prost(message, optional, tag = "120")]
+    pub tracing: ::core::option::Option<Tracing>,
+}
+/// Which traces are collected, and where.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Tracing {
+    /// As written: an http or https URL, or "unix:/PATH". OTLP over gRPC is spoken there.
+    #[prost(string, tag = "1")]
+    pub otlp_endpoint: ::prost::alloc::string::String,
+    /// From 0 to 1, of the requests that are part of no trace yet.
+    #[prost(double, tag = "2")]
+    pub sample_ratio: f64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Server {

@@ -8,7 +8,7 @@ use tonic::{
 
 /// Writes and reads messages as bytes.
 #[derive(Debug, Default)]
-pub(super) struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

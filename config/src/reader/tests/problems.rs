@@ -47,6 +47,24 @@ fn a_route_has_a_name_a_prefix_and_an_upstream() {
 }
 
 #[test]
+fn traces_are_sent_to_a_collector_and_sampled_by_a_share() {
+    check("tracing: {}", &["g.yaml:1:10 tracing.otlp_endpoint: missing"]);
+    check(
+        "tracing: {otlp_endpoint: 'c:4317', sample_ratio: 1.5}",
+        &[
+            r#"g.yaml:1:26 tracing.otlp_endpoint: not an absolute http or https URL: "c:4317""#,
+            "g.yaml:1:50 tracing.sample_ratio: must be from 0 to 1",
+        ],
+    );
+    check(
+        "tracing: {otlp_endpoint: 'http://c:4318/v1/traces'}",
+        &[
+            r#"g.yaml:1:26 tracing.otlp_endpoint: must not have a path (OTLP over gRPC has its own): "http://c:4318/v1/traces""#,
+        ],
+    );
+}
+
+#[test]
 fn names_are_unique() {
     let other = ROUTE.replace("/a", "/b");
     let expected =
@@ -230,6 +248,10 @@ fn unknown_keys_are_problems_with_advice() {
         &["g.yaml:1:10 server.max_body_byte: unknown key, did you mean \"max_body_bytes\"?"],
     );
     check("admin: {zzz: 1}", &["g.yaml:1:9 admin.zzz: unknown key, there are: addr"]);
+    check(
+        "tracing: {zzz: 1, otlp_endpoint: 'http://c'}",
+        &["g.yaml:1:11 tracing.zzz: unknown key, there are: otlp_endpoint, sample_ratio"],
+    );
     check("jwks: {}", &["g.yaml:1:1 jwks: unknown key here, it belongs in auth or in auth.providers[]"]);
     check(
         "server: {routes: []}",

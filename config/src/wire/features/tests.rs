@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 21] = [
+    let cases: [(&str, &str, &[&str]); 22] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("auth: { api_keys: { file: k } }", "", &["auth.api_keys"]),
@@ -57,6 +57,7 @@ fn each_policy_requires_its_feature() {
         ("", &breaker, &["circuit_breaker"]),
         ("", &breaker_by_share, &["circuit_breaker", "circuit_breaker.failure_rate"]),
         ("server: { deny_cidrs: [192.0.2.7] }", "", &["address_lists"]),
+        ("tracing: { otlp_endpoint: 'http://h:4317' }", "", &["tracing"]),
         ("server: { proxy_protocol: { trusted: [192.0.2.7] } }", "", &["server.proxy_protocol"]),
         ("", "  allow_cidrs: [10.0.0.0/8]", &["address_lists"]),
         ("", "  request_headers: { remove: [x-a] }", &["route.headers"]),
@@ -199,6 +200,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "route.retry",
         "route.answers",
         "route.rewrite",
+        "tracing",
     ];
     assert_eq!(names, expected);
     assert!(names.into_iter().all(is_known));
