@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use apigw_tests::{
     certificates::Authority,
     client,
-    configuration::Document,
+    configuration::{ConfigFile, Document},
     gate::Gate,
     gateway::{ADMIN_KEY, Fleet, Gateway, gwctl_json},
     issuer::{Issuer, bearer, token},
@@ -17,7 +17,10 @@ use apigw_tests::{
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::auth::{KEY, with_issuer, with_keys};
+use crate::{
+    auth::{KEY, with_issuer, with_keys},
+    callers::KEYS,
+};
 
 #[test]
 fn providers_and_their_keys_are_shown() {
@@ -231,12 +234,16 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     let mut in_clear = client::Connection::open(secured.address());
     in_clear.send("PROXY UNKNOWN\r\n");
     assert_eq!(in_clear.get("/in-clear").status(), 400);
+    let keys = ConfigFile::new(KEYS);
     let mirrored = Gateway::standalone(format!(
-        "backends: [{{name: pool, endpoints: [{{url: \"{0}\"}}]}}]\n\
+        "auth: {{api_keys: {{file: {1:?}}}}}\n\
+         backends: [{{name: pool, endpoints: [{{url: \"{0}\"}}]}}]\n\
          routes: [{{name: all, match: {{path_prefix: /}}, upstream: \"{0}\", mirror: {{backend: pool}}}}]\n",
         origin.url(),
+        keys.path(),
     ));
     assert_eq!(client::get(mirrored.address(), "/x").status(), 200);
+    keys.save("keys: [");
     let exposed = eventually("a metric of each row is there, or the test is over", || {
         let planes = [&gateway.data_plane, &secured.data_plane, &mirrored.data_plane];
         let exposed: BTreeSet<_> = planes.into_iter().flat_map(|plane| plane.metrics().names()).collect();
