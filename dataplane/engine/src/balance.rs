@@ -329,7 +329,7 @@ mod tests {
             for (index, taken) in taken.into_iter().enumerate() {
                 let expected = if takes[index] { 10 * i32::from(weights[index]) } else { 0 };
                 // What is owed from before is paid once.
-                let owed = if takes[index] { 12 } else { 0 };
+                let owed = if takes[index] { 3 } else { 0 };
                 prop_assert!((taken - expected).abs() <= owed, "{}: {} of {}", index, taken, expected);
             }
         }
