@@ -81,7 +81,9 @@ fn a_backend_that_is_silent_or_gone_changes_nothing_for_clients() {
 fn a_body_is_copied_up_to_the_bound_and_only_when_it_came_whole() {
     let live = Origin::saying("live");
     let shown = Origin::saying("shown");
-    let gateway = Gateway::standalone(document(&live, shown.address(), "", ""));
+    // The limit is there for its gauge, which shows what is under way.
+    let limit = ", concurrency: {max_in_flight: 9}";
+    let gateway = Gateway::standalone(document(&live, shown.address(), "", limit));
     let mut connection = Connection::open(gateway.address());
     let mut send = |bytes: usize| {
         connection.send(format!("POST /{bytes} HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n"));
@@ -98,7 +100,8 @@ fn a_body_is_copied_up_to_the_bound_and_only_when_it_came_whole() {
     eventually("both are too large", || (copies(&gateway, "body_too_large") == 2).then_some(()));
     let mut broken = Connection::open(gateway.address());
     broken.send("POST /broken HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
-    eventually("it is under way", || (live.connections() > 1).then_some(()));
+    let in_flight = || gateway.data_plane.metrics().count("apigw_in_flight_requests", &[("route", "all")]);
+    eventually("it is under way", || (in_flight() == 1).then_some(()));
     drop(broken);
     eventually("it is given up", || (copies(&gateway, "body_incomplete") == 1).then_some(()));
     eventually("one is answered", || (copies(&gateway, "answered") == 1).then_some(()));
