@@ -62,9 +62,9 @@ pub use self::{
     value_template::{TemplatePart, ValueTemplate, Variable},
 };
 
-/// A text that can stand anywhere as it is: in headers, logs, metric labels and keys of a store.
-macro_rules! name {
-    ($(#[$attribute:meta])* $name:ident, at most $limit:literal bytes) => {
+/// A text of a file that is kept as it is, once a rule has judged it by its bytes and how many there may be.
+macro_rules! checked_text {
+    ($(#[$attribute:meta])* $name:ident, at most $limit:literal bytes, by $check:path) => {
         $(#[$attribute])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -76,9 +76,9 @@ macro_rules! name {
             /// Takes a text.
             ///
             /// # Errors
-            /// When it is empty, too long or has a character that is not allowed.
+            /// When it is too short or too long, or another one than said above.
             pub fn new(text: &str) -> Result<Self, ValueError> {
-                check_name(text, Self::MAX_BYTES).map(|()| Self(text.into()))
+                $check(text, Self::MAX_BYTES).map(|()| Self(text.into()))
             }
 
             /// The text as written.
@@ -95,40 +95,41 @@ macro_rules! name {
         }
     };
 }
+use checked_text;
 
-name! {
+checked_text! {
     /// Name of a route: unique in a configuration; stands in headers, logs and metric labels as it is.
     ///
     /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
-    RouteName, at most 200 bytes
+    RouteName, at most 200 bytes, by check_name
 }
 
-name! {
+checked_text! {
     /// Name of a backend: unique in a configuration; stands in logs and metric labels as it is.
     ///
     /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
-    BackendName, at most 200 bytes
+    BackendName, at most 200 bytes, by check_name
 }
 
-name! {
+checked_text! {
     /// Name of a provider of tokens: unique in a configuration; stands in logs and metric labels as it is.
     ///
     /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
-    ProviderName, at most 200 bytes
+    ProviderName, at most 200 bytes, by check_name
 }
 
-name! {
+checked_text! {
     /// Name of whoever has an API key; stands in logs as it is. Somebody may have several keys.
     ///
     /// 1 to 200 bytes of ASCII letters, digits and `-_.:/@`.
-    CallerName, at most 200 bytes
+    CallerName, at most 200 bytes, by check_name
 }
 
-name! {
+checked_text! {
     /// What the keys of this gateway begin with in a store that others use too.
     ///
     /// 1 to 64 bytes of ASCII letters, digits and `-_.:/@`.
-    KeyPrefix, at most 64 bytes
+    KeyPrefix, at most 64 bytes, by check_name
 }
 
 impl RouteName {
@@ -161,14 +162,18 @@ impl Default for KeyPrefix {
     }
 }
 
-/// The rule of all names: what can stand anywhere as it is.
+/// The rule of most texts: there is something, and not too much of it.
+fn check_length(text: &str, limit: usize) -> Result<(), ValueError> {
+    match text.len() {
+        0 => Err(ValueError::Empty),
+        length if length > limit => Err(ValueError::TooLong { limit }),
+        _ => Ok(()),
+    }
+}
+
+/// The rule of all names: what can stand anywhere as it is, in headers, logs, metric labels and keys of a store.
 fn check_name(text: &str, limit: usize) -> Result<(), ValueError> {
-    if text.is_empty() {
-        return Err(ValueError::Empty);
-    }
-    if text.len() > limit {
-        return Err(ValueError::TooLong { limit });
-    }
+    check_length(text, limit)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
     match text.chars().find(|&c| !allowed(c)) {
         Some(character) => Err(ValueError::NameCharacter { character }),

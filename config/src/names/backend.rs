@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::ValueError;
+use super::{ValueError, check_length};
 
 /// Name of a cookie: 1 to 200 characters of a token (RFC 6265 section 4.1.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,12 +20,7 @@ impl CookieName {
     /// # Errors
     /// When it is empty, too long or has a character that no token has.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
+        check_length(text, Self::MAX_BYTES)?;
         let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if text.chars().all(is_token) {
             Ok(Self(text.into()))

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::ValueError;
+use super::{ValueError, check_length};
 
 /// Name of a claim, a member of a token's claims set (RFC 7519 section 4): 1 to 200 characters of visible ASCII, so that it
 /// can stand in a header.
@@ -20,7 +20,7 @@ impl ClaimName {
     /// # Errors
     /// When it is empty, too long or has a character that is not visible ASCII.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        check(text, Self::MAX_BYTES)?;
+        check_length(text, Self::MAX_BYTES)?;
         match text.chars().find(|c| !c.is_ascii_graphic()) {
             Some(character) => Err(ValueError::NotVisibleAscii { character }),
             None => Ok(Self(text.into())),
@@ -55,7 +55,7 @@ impl ClaimValue {
     /// # Errors
     /// When it is empty, too long or has a control character.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        check(text, Self::MAX_BYTES)?;
+        check_length(text, Self::MAX_BYTES)?;
         match text.chars().find(|c| c.is_control()) {
             Some(character) => Err(ValueError::ControlCharacter { character }),
             None => Ok(Self(text.into())),
@@ -88,17 +88,8 @@ impl FromStr for TokenScope {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        check(text, Self::MAX_BYTES)?;
+        check_length(text, Self::MAX_BYTES)?;
         let legal = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b));
         if legal { Ok(Self(text.into())) } else { Err(ValueError::NotAScope { text: text.into() }) }
-    }
-}
-
-/// What holds of all of these texts.
-fn check(text: &str, limit: usize) -> Result<(), ValueError> {
-    match text.len() {
-        0 => Err(ValueError::Empty),
-        length if length > limit => Err(ValueError::TooLong { limit }),
-        _ => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use argon2::{Algorithm, Params, PasswordHash as PhcString};
 use bcrypt::HashParts;
 
-use super::ValueError;
+use super::{ValueError, check_length};
 
 /// The SHA-256 of an API key, as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,12 +85,7 @@ impl FromStr for UserName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
+        check_length(text, Self::MAX_BYTES)?;
         match text.chars().find(|&character| character.is_control() || character == ':') {
             Some(character) => Err(ValueError::ControlCharacter { character }),
             None => Ok(Self(text.into())),
@@ -124,12 +119,7 @@ impl FromStr for Realm {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
+        check_length(text, Self::MAX_BYTES)?;
         let is_plain = |c: char| c == ' ' || c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         match text.chars().find(|&character| !is_plain(character)) {
             Some(character) => Err(ValueError::NotPlainText { character }),

@@ -2,7 +2,7 @@
 
 use std::{path::Path, str::FromStr, sync::Arc};
 
-use super::ValueError;
+use super::{ValueError, check_length};
 
 /// The path of a file on the machine of whoever reads it: 1 to 4,095 bytes without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,12 +29,7 @@ impl FromStr for FilePath {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
+        check_length(text, Self::MAX_BYTES)?;
         match text.chars().find(|character| character.is_control()) {
             Some(character) => Err(ValueError::ControlCharacter { character }),
             None => Ok(Self(text.into())),

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::ValueError;
+use super::{ValueError, check_length};
 
 /// Name of a header field, in lower case (RFC 9110 section 5.1).
 ///
@@ -19,12 +19,7 @@ impl HeaderName {
     /// # Errors
     /// When it is empty, too long or has a character that no field name has.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
+        check_length(text, Self::MAX_BYTES)?;
         let name = http::HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| text != "*");
         name.map(Self).ok_or_else(|| ValueError::NotAHeader { text: text.into() })
     }

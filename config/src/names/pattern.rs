@@ -8,7 +8,7 @@ use regex_syntax::{
     hir::{Hir, HirKind, Look},
 };
 
-use super::{PathPart, PathTemplate, ValueError};
+use super::{PathPart, PathTemplate, ValueError, check_length};
 
 /// A regular expression that a whole value must match, in the syntax of the [`regex`](https://docs.rs/regex) crate, on
 /// bytes: matching takes time linear in the value, and `\w`, `\d` and `.` mean ASCII.
@@ -107,12 +107,7 @@ impl FromStr for Pattern {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
+        check_length(text, Self::MAX_BYTES)?;
         let hir = ParserBuilder::new()
             .utf8(false)
             .unicode(false)

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
-use super::{PathPrefix, SocketPath, UNIX_SCHEME, ValueError};
+use super::{PathPrefix, SocketPath, UNIX_SCHEME, ValueError, check_length};
 
 /// How bytes travel to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,12 +101,7 @@ impl UpstreamUrl {
     /// # Errors
     /// When it is not absolute, of another scheme, a path that no socket can have, too long, or has a user name, a query or a fragment.
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        if text.len() > Self::MAX_BYTES {
-            return Err(ValueError::TooLong { limit: Self::MAX_BYTES });
-        }
+        check_length(text, Self::MAX_BYTES)?;
         if let Some(path) = text.strip_prefix(UNIX_SCHEME) {
             return Self::unix(text, path);
         }
