@@ -8,7 +8,7 @@ use apigw_tests::{
     configuration::ConfigFile,
     gate::Gate,
     gateway::{DataPlane, Fleet, Gateway, Source, gwctl, gwctl_json},
-    load::{Load, Reuse},
+    load::{Load, Reuse, await_spread},
     origin::{Origin, ok},
     waiting::eventually,
 };
@@ -71,27 +71,13 @@ fn endpoints_are_told_their_own_name_and_the_path_they_have() {
 
 #[test]
 fn weights_and_endpoints_change_under_load_and_no_request_fails() {
-    const WINDOW: usize = 1_200;
     let origins = endpoints::<3>();
     let [a, b, c] = &origins;
     let gateway = Gateway::standalone(document(&[(a, 1), (b, 1)]));
     let load = Load::start(gateway.address(), "/x", 4, Reuse::MustSucceed, |_| Ok(()));
-    let seen = || origins.each_ref().map(|origin| origin.requests().len());
     let check = |endpoints: &[(&Origin, u32)], shares: [usize; 3]| {
         gateway.file.save(document(endpoints));
-        let total: usize = shares.iter().sum();
-        eventually(&format!("requests are spread as {shares:?}"), || {
-            let before = seen();
-            eventually("there is traffic", || {
-                (seen().iter().sum::<usize>() >= before.iter().sum::<usize>() + WINDOW).then_some(())
-            });
-            let after = seen();
-            let is_near = |index: usize| {
-                let got = (after[index] - before[index]) * total;
-                got.abs_diff(shares[index] * WINDOW) < WINDOW * total / 5
-            };
-            (0..3).all(is_near).then_some(())
-        });
+        await_spread(&[a, b, c], &shares);
     };
     check(&[(a, 1), (b, 3)], [1, 3, 0]);
     check(&[(a, 1), (b, 3), (c, 8)], [1, 3, 8]);

@@ -15,8 +15,26 @@ use std::{
 use crate::{
     client::{Connection, Response},
     message::Head,
-    waiting::{DEADLINE, within},
+    origin::Origin,
+    waiting::{DEADLINE, eventually, within},
 };
+
+/// Waits until traffic that is under way is spread over these upstreams by these shares, give or take a fifth of all.
+pub fn await_spread(origins: &[&Origin], shares: &[usize]) {
+    const WINDOW: usize = 1_200;
+    let seen = || origins.iter().map(|origin| origin.requests().len()).collect::<Vec<_>>();
+    let total: usize = shares.iter().sum();
+    eventually(&format!("requests are spread as {shares:?}"), || {
+        let before = seen();
+        eventually("there is traffic", || {
+            (seen().iter().sum::<usize>() >= before.iter().sum::<usize>() + WINDOW).then_some(())
+        });
+        let is_near = |((after, before), share): ((&usize, usize), &usize)| {
+            ((after - before) * total).abs_diff(share * WINDOW) < WINDOW * total / 5
+        };
+        seen().iter().zip(before).zip(shares).all(is_near).then_some(())
+    });
+}
 
 /// Does something so many times at once, each in a thread of its own, all let loose together. Gives what came of each, in
 /// the order of their numbers.

@@ -66,6 +66,8 @@ pub mod policies;
 pub mod explain;
 /// Whether a configuration is what its file demands of it.
 pub mod checks;
+/// Numbers as texts.
+pub mod hex;
 /// What follows from a policy's judgement.
 pub mod mode;
 /// What a change brings about beyond what it says.

@@ -25,7 +25,7 @@ use apigw_config::{
 };
 
 pub use gcra::{Decision, Quota, Tat};
-pub use scope::{Caller, ScopeValue, User};
+pub use scope::{Counted, ScopeValue, User};
 pub use table::{BucketKey, Table};
 
 use self::{headers::LimitHeaders, redis_script::ScriptArguments};

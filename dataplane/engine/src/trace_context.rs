@@ -6,7 +6,7 @@ use std::fmt;
 use apigw_config::names::SampleRatio;
 use http::{HeaderName, HeaderValue};
 
-use crate::fields::Fields;
+use crate::{fields::Fields, hex};
 
 /// Which trace, which part of it, and whether that is collected.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -128,9 +128,9 @@ impl Parent {
     #[must_use]
     pub fn write(&self) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_digits(&self.trace.0, &mut text[3..35]);
-        write_digits(&self.span.0, &mut text[36..52]);
-        write_digits(&[u8::from(self.is_sampled)], &mut text[53..]);
+        hex::write(&self.trace.0, &mut text[3..35]);
+        hex::write(&self.span.0, &mut text[36..52]);
+        hex::write(&[u8::from(self.is_sampled)], &mut text[53..]);
         text
     }
 }
@@ -149,20 +149,13 @@ fn digits<const BYTES: usize>(text: &[u8]) -> Option<[u8; BYTES]> {
     Some(bytes)
 }
 
-fn write_digits(bytes: &[u8], text: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-}
-
 /// Whether all fields of `tracestate` together are a list as section 3.3.1 has it. One that is not is passed on to nobody; its
 /// `traceparent` is.
 #[must_use]
 pub fn is_state<'a>(fields: impl Iterator<Item = &'a HeaderValue>) -> bool {
     let mut members = 0;
     for member in fields.flat_map(|field| field.as_bytes().split(|&byte| byte == b',')) {
-        let member = trimmed(member);
+        let member = member.trim_ascii();
         // Empty ones are allowed, since some programs leave them behind.
         if member.is_empty() {
             continue;
@@ -173,17 +166,6 @@ pub fn is_state<'a>(fields: impl Iterator<Item = &'a HeaderValue>) -> bool {
         }
     }
     true
-}
-
-/// Without the spaces and tabs around it.
-fn trimmed(mut member: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = member {
-        member = rest;
-    }
-    while let [rest @ .., b' ' | b'\t'] = member {
-        member = rest;
-    }
-    member
 }
 
 fn is_member(member: &[u8]) -> bool {

@@ -7,7 +7,7 @@ use apigw_engine::{
     callers::Caller,
     fields::Fields,
     rate_limit::{
-        BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue,
+        BucketKey, Counted, Decision, RouteLimit, ScopeValue,
         headers::{CountedBy, retry_after_seconds},
         redis_script::RedisKey,
     },

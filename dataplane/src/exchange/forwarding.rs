@@ -9,6 +9,7 @@ use apigw_config::{
 use apigw_engine::{
     client,
     fields::Fields,
+    hex,
     snapshot::Upstream,
     spelling::{are_alike, folded},
 };
@@ -295,11 +296,8 @@ pub(crate) fn request_id(headers: &Fields, random: &mut fastrand::Rng) -> Header
 
 /// 24 hexadecimal digits.
 pub(crate) fn new_request_id(random: &mut fastrand::Rng) -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [0; 24];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(random.u128(..).to_le_bytes()) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte & 15)], DIGITS[usize::from(byte >> 4)]]);
-    }
+    hex::write(&random.u128(..).to_le_bytes(), &mut digits);
     HeaderValue::from_maybe_shared(pieces::copy(&digits)).expect("hexadecimal digits are visible ASCII")
 }
 

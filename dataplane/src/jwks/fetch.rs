@@ -5,7 +5,7 @@
 
 use std::{future::poll_fn, io, pin::Pin, sync::Arc};
 
-use apigw_config::names::{Scheme, UpstreamHost, UpstreamUrl};
+use apigw_config::names::{Scheme, UpstreamUrl};
 use apigw_engine::jwt::keys::{self, KeySet, KeySetError};
 use http::{Request, StatusCode, header};
 use http_body::Body as _;
@@ -14,14 +14,13 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
     task::JoinSet,
 };
 use tokio_rustls::TlsConnector;
 
 use crate::{
     socket::{bounded::Bounded, stream::Stream},
-    tls::upstream::{RootsError, platform_roots, server_name},
+    tls::upstream::{RootsError, client_trusting, platform_roots, server_name},
 };
 
 /// The most bytes of an answer's head.
@@ -84,13 +83,7 @@ pub(crate) enum FetchError {
 impl Source {
     /// Fetches the keys.
     pub(super) async fn fetch(&self) -> Result<KeySet, FetchError> {
-        let port = self.url.port();
-        let stream = match self.url.host() {
-            UpstreamHost::Address(address) => TcpStream::connect((*address, port)).await.map(Stream::Tcp),
-            UpstreamHost::Name(name) => TcpStream::connect((&**name, port)).await.map(Stream::Tcp),
-            UpstreamHost::Unix(path) => UnixStream::connect(path.as_path()).await.map(Stream::Unix),
-        };
-        let stream = stream.map_err(FetchError::Connect)?;
+        let stream = Stream::connect(&self.url).await.map_err(FetchError::Connect)?;
         let document = match self.url.scheme() {
             Scheme::Http => self.request(stream).await?,
             Scheme::Https => {
@@ -112,11 +105,7 @@ impl Source {
                 Err(_) => return Err(FetchError::RootsUnread),
             },
         };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| FetchError::Tls(io::Error::other(error)))?;
-        Ok(config.with_root_certificates(roots).with_no_client_auth())
+        client_trusting(roots).map_err(|error| FetchError::Tls(io::Error::other(error)))
     }
 
     async fn request(

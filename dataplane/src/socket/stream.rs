@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use apigw_config::names::{UpstreamHost, UpstreamUrl};
 use rustix::net::{RecvFlags, recv};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -40,6 +41,16 @@ macro_rules! each {
 }
 
 impl Stream {
+    /// Connects to where a URL leads; a name is the system's to find. The caller bounds the time.
+    pub(crate) async fn connect(url: &UpstreamUrl) -> io::Result<Self> {
+        let port = url.port();
+        match url.host() {
+            UpstreamHost::Address(address) => TcpStream::connect((*address, port)).await.map(Self::Tcp),
+            UpstreamHost::Name(name) => TcpStream::connect((&**name, port)).await.map(Self::Tcp),
+            UpstreamHost::Unix(path) => UnixStream::connect(path.as_path()).await.map(Self::Unix),
+        }
+    }
+
     /// Sends without delay, and asks a silent peer now and then whether it is still there.
     pub(crate) fn tune(&self) -> io::Result<()> {
         // Of a program on this machine the system knows without asking.

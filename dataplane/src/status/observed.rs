@@ -232,7 +232,6 @@ fn fetched(named: v1::ProviderState, jwks: &Jwks, keys: &ProviderKeys, moment: M
 
 fn adaptive_state(numbers: AdaptiveNumbers) -> v1::AdaptiveState {
     let AdaptiveNumbers { bounds, usual_latency, latency } = numbers;
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     v1::AdaptiveState {
         min: bounds.min(),
         max: bounds.max(),
@@ -248,7 +247,6 @@ fn breaker(breaker: &Breaker, moment: Moment) -> v1::CircuitBreakerState {
         BreakerPhase::Open => v1::BreakerPhase::Open,
         BreakerPhase::HalfOpen => v1::BreakerPhase::HalfOpen,
     };
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     v1::CircuitBreakerState {
         phase: phase.into(),
         failures: state.failures,
@@ -257,6 +255,11 @@ fn breaker(breaker: &Breaker, moment: Moment) -> v1::CircuitBreakerState {
         half_open_in_flight: state.half_open_in_flight,
         mode: String::new(),
     }
+}
+
+/// A length of time as on the wire.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What all limited routes have in common.

@@ -48,6 +48,13 @@ pub(crate) fn platform_roots() -> Result<RootCertStore, RootsError> {
     }
 }
 
+/// A client that trusts these authorities, and shows no certificate.
+pub(crate) fn client_trusting(roots: impl Into<Arc<RootCertStore>>) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// What connections to upstreams with `https` are made with. A clone shares everything.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UpstreamTls {
@@ -71,9 +78,7 @@ struct Platform {
 impl Platform {
     fn load() -> Result<Self, RootsError> {
         let roots = Arc::new(platform_roots()?);
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions()?;
-        let mut client = builder.with_root_certificates(Arc::clone(&roots)).with_no_client_auth();
+        let mut client = client_trusting(Arc::clone(&roots))?;
         client.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { roots, client: Arc::new(client) })
     }

@@ -2,16 +2,13 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use apigw_config::names::{CollectorUrl, Scheme, UpstreamHost, UpstreamUrl};
+use apigw_config::names::{CollectorUrl, Scheme, UpstreamUrl};
 use bytes::{BufMut as _, Bytes};
 use http::{Uri, uri::PathAndQuery};
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use rustls::ClientConfig;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tonic::{
     Request, Status,
@@ -23,7 +20,7 @@ use tonic::{
 use super::otlp::{EXPORT, ExportResponse};
 use crate::{
     socket::stream::Stream,
-    tls::upstream::{platform_roots, server_name},
+    tls::upstream::{client_trusting, platform_roots, server_name},
 };
 
 /// For a name, a connection and a handshake together.
@@ -120,12 +117,7 @@ impl Decoder for ExportCodec {
 }
 
 async fn connect(place: &UpstreamUrl) -> io::Result<Box<dyn Socket>> {
-    let port = place.port();
-    let stream = match place.host() {
-        UpstreamHost::Address(address) => TcpStream::connect((*address, port)).await.map(Stream::Tcp),
-        UpstreamHost::Name(name) => TcpStream::connect((&**name, port)).await.map(Stream::Tcp),
-        UpstreamHost::Unix(path) => UnixStream::connect(path.as_path()).await.map(Stream::Unix),
-    }?;
+    let stream = Stream::connect(place).await?;
     stream.tune()?;
     match place.scheme() {
         Scheme::Http => Ok(Box::new(stream)),
@@ -141,10 +133,8 @@ async fn connect(place: &UpstreamUrl) -> io::Result<Box<dyn Socket>> {
 async fn tls() -> io::Result<ClientConfig> {
     // It reads files.
     let roots = tokio::task::spawn_blocking(platform_roots).await.map_err(io::Error::other)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(io::Error::other)?;
-    let mut config = builder.with_root_certificates(roots.map_err(io::Error::other)?).with_no_client_auth();
+    let roots = roots.map_err(io::Error::other)?;
+    let mut config = client_trusting(roots).map_err(io::Error::other)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }

@@ -26,7 +26,7 @@ use crate::{
     path::NormalPath,
     policies::{AddressPolicy, Places, PlacesLimit},
     rate_limit::{
-        BucketKey, Caller as Counted, Decision, RouteLimit, ScopeValue, Tat,
+        BucketKey, Counted, Decision, RouteLimit, ScopeValue, Tat,
         headers::{CountedBy, retry_after_seconds},
     },
     rejection::Rejection,

@@ -18,7 +18,7 @@ use crate::{client::Network, fields::Fields};
 
 /// Who sent a request, as far as the policies before this one know.
 #[derive(Debug, Clone)]
-pub struct Caller<'a> {
+pub struct Counted<'a> {
     /// The client's address, which the gateway believes.
     pub address: IpAddr,
     /// Of a caller who is known.
@@ -65,7 +65,7 @@ impl<'a> ScopeValue<'a> {
     /// What tells this caller from others: his address, when he has not what the scope asks for. Empty is not having
     /// it, and so is a header field that came more than once.
     #[must_use]
-    pub fn of(scope: &'a RateLimitScope, caller: &Caller<'a>) -> Self {
+    pub fn of(scope: &'a RateLimitScope, caller: &Counted<'a>) -> Self {
         let own = match scope {
             RateLimitScope::Ip => None,
             RateLimitScope::User => caller.user.filter(|user| !user.subject.is_empty()).map(Self::User),
@@ -130,8 +130,8 @@ mod tests {
 
     use super::*;
 
-    fn caller(headers: &Fields) -> Caller<'_> {
-        Caller { address: "192.0.2.1".parse().unwrap(), user: None, headers, claim: None }
+    fn caller(headers: &Fields) -> Counted<'_> {
+        Counted { address: "192.0.2.1".parse().unwrap(), user: None, headers, claim: None }
     }
 
     fn check_address(address: &str, expected: &ScopeValue<'_>) {
@@ -170,7 +170,7 @@ mod tests {
         let headers =
             Fields::from_iter([(HttpName::from_static("x-tenant"), HeaderValue::from_static("t1"))]);
         let caller =
-            Caller { user: Some(default_user("alice")), claim: Some("gold".into()), ..caller(&headers) };
+            Counted { user: Some(default_user("alice")), claim: Some("gold".into()), ..caller(&headers) };
         let (tenant, tier) = (header("X-Tenant"), claim("tier"));
         for (word, expected) in [
             ("ip", ScopeValue::V4([192, 0, 2, 1])),
@@ -193,7 +193,7 @@ mod tests {
         headers.append(&twice, HeaderValue::from_static("a"));
         headers.append(&twice, HeaderValue::from_static("b"));
         let nobody = caller(&headers);
-        let empty = Caller { user: Some(default_user("")), claim: Some("".into()), ..nobody.clone() };
+        let empty = Counted { user: Some(default_user("")), claim: Some("".into()), ..nobody.clone() };
         for word in ["user", "header:x-tenant", "header:x-empty", "header:x-twice", "claim:tier"] {
             let scope = scope(word);
             for caller in [&nobody, &empty] {
