@@ -27,5 +27,7 @@ mod samples;
 
 pub use self::{
     problem::{Position, Problem},
-    reader::{known_keys, place_of, places_of, read, read_api_keys, read_users, read_with_checks},
+    reader::{
+        ConfigReader, known_keys, place_of, places_of, read, read_api_keys, read_users, read_with_checks,
+    },
 };

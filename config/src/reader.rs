@@ -4,6 +4,7 @@
 //! read; there is no other list of keys. What is legal is decided by the model's constructors and by nothing here. A bad
 //! value is reported where it stands and then left aside, so that it neither hides other problems nor causes more.
 
+mod again;
 mod api_keys;
 mod auth;
 mod backend;
@@ -32,6 +33,7 @@ mod values;
 
 use self::mapping::Mapping;
 pub use self::{
+    again::ConfigReader,
     api_keys::read as read_api_keys,
     keys::known as known_keys,
     place::{place_of, places_of},
@@ -40,7 +42,7 @@ pub use self::{
 use crate::{
     model::{Checks, GatewayConfig},
     problem::{KeyPath, Problem, Problems},
-    yaml::{self, Node},
+    yaml::{self, Document, Node},
 };
 
 /// Reads a configuration file that was found under the name `file`.
@@ -58,8 +60,16 @@ pub fn read(file: &str, content: &[u8]) -> Result<GatewayConfig, Vec<Problem>> {
 pub fn read_with_checks(file: &str, content: &[u8]) -> Result<(GatewayConfig, Checks), Vec<Problem>> {
     let mut problems = Problems::of(file);
     let Some(document) = yaml::parse(content, &mut problems) else { return Err(problems.into_sorted()) };
+    read_document(&document, problems)
+}
+
+/// Reads what a text is made of; these are the problems so far.
+fn read_document(
+    document: &Document<'_>,
+    problems: Problems,
+) -> Result<(GatewayConfig, Checks), Vec<Problem>> {
     let mut reader = Reader { problems, asked: None };
-    let config = gateway::read(Place { node: &document, path: KeyPath::Top }, &mut reader);
+    let config = gateway::read(Place { node: &document.root, path: KeyPath::Top }, &mut reader);
     reader.problems.or(config)
 }
 

@@ -10,10 +10,20 @@ mod text;
 use std::borrow::Cow;
 
 pub(crate) use self::{
-    build::parse,
+    build::{MAX_NODES, parse},
     scalar::{Meaning, Scalar},
 };
 use crate::problem::Position;
+
+/// A text that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    pub(crate) root: Node<'a>,
+    /// How many values and keys were read.
+    pub(crate) nodes: usize,
+    /// Whether anything in it may be repeated by an alias.
+    pub(crate) has_anchors: bool,
+}
 
 /// One value and where it begins.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use apigw_config::{
+    ConfigReader,
     problem::Problem,
     watch::Content,
     wire::{self, Hash, Revision, features::Feature},
@@ -115,6 +116,7 @@ fn first(problems: &[Problem]) -> String {
 #[derive(Debug)]
 pub(crate) struct Publisher {
     file: String,
+    reader: ConfigReader,
     epoch: u64,
     history: Arc<History>,
     texts: Arc<Texts>,
@@ -152,8 +154,9 @@ impl Publisher {
     pub(crate) fn new(file: String, history: Arc<History>, texts: Arc<Texts>, epoch: u64) -> Self {
         let above = history.newest_place().map_or(0, |place| place.epoch.saturating_add(1));
         let epoch = epoch.max(above);
-        let mut publisher =
-            Self { file, epoch, history, texts, says: None, desired: watch::Sender::default() };
+        let reader = ConfigReader::new(&file);
+        let desired = watch::Sender::default();
+        let mut publisher = Self { file, reader, epoch, history, texts, says: None, desired };
         if let Some((published, record)) = publisher.last_of_history() {
             let held_back = record.held_back.map(|hash| HeldBack { hash, since_ms: record.at_ms });
             publisher.says = Some(record.held_back.unwrap_or(record.revision.root_hash));
@@ -314,9 +317,9 @@ impl Publisher {
     }
 
     /// What a content means, if it is what it demands of itself.
-    fn candidate(&self, content: Content, now_ms: u64) -> Result<Candidate, Vec<Problem>> {
-        let text = content.into_text().map_err(|error| self.of_the_file(error.to_string()))?;
-        let (config, checks) = apigw_config::read_with_checks(&self.file, &text)?;
+    fn candidate(&mut self, content: Content, now_ms: u64) -> Result<Candidate, Vec<Problem>> {
+        let text = Arc::new(content.into_text().map_err(|error| self.of_the_file(error.to_string()))?);
+        let (config, checks) = self.reader.read(&text)?;
         let newest = self.desired.borrow().newest.clone();
         let content = wire::Content::encode(&config, newest.as_ref().map(|newest| &newest.content));
         let content = content.map_err(|error| self.of_the_file(error.to_string()))?;
@@ -329,7 +332,7 @@ impl Publisher {
             let source = Source { file: &self.file, content: &text };
             checks::check(&snapshot, &checks, previous, now, source)?;
         }
-        Ok(Candidate { content, wording: Wording::Text(Arc::new(text)) })
+        Ok(Candidate { content, wording: Wording::Text(text) })
     }
 
     /// What a kept revision means.

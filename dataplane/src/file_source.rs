@@ -1,8 +1,9 @@
 //! A data plane by itself: its configurations come from a file, through the same steps as a control plane's.
 
-use std::{path::Path, time::SystemTime};
+use std::{mem, path::Path, sync::Arc, time::SystemTime};
 
 use apigw_config::{
+    ConfigReader,
     model::GatewayConfig,
     problem::Problem,
     watch::{Content, FileWatch},
@@ -38,13 +39,14 @@ struct Next {
 
 /// Reads a content of the file, and judges it by what it demands of itself.
 fn read(
-    file: &str,
+    (file, reader): (&str, &mut ConfigReader),
     content: Content,
     running: Option<&Snapshot>,
     epoch: u64,
 ) -> Result<Reading, Vec<Problem>> {
     let text = content.into_text().map_err(|error| vec![of_the_file(file, error.to_string())])?;
-    let (config, checks) = apigw_config::read_with_checks(file, &text)?;
+    let text = Arc::new(text);
+    let (config, checks) = reader.read(&text)?;
     let resources = wire::encode(&config).map_err(|error| vec![of_the_file(file, error.to_string())])?;
     let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
     let running_revision = running.map(Snapshot::revision);
@@ -80,6 +82,7 @@ pub(crate) async fn follow(
 ) -> Result<std::convert::Infallible, Vec<Problem>> {
     let file = path.display().to_string();
     let OwnStatus { history, text, .. } = status;
+    let mut reader = ConfigReader::new(&file);
     loop {
         let content = tokio::select! {
             content = watch.next() => content,
@@ -88,9 +91,18 @@ pub(crate) async fn follow(
                 continue;
             }
         };
-        let (file, running) = (file.clone(), installation.running());
-        let reading = tokio::task::spawn_blocking(move || read(&file, content, running.as_deref(), epoch));
-        let outcome = match reading.await {
+        let (name, running) = (file.clone(), installation.running());
+        // One that a panic leaves behind is not to be trusted with what it knows.
+        let mut used = mem::replace(&mut reader, ConfigReader::new(&file));
+        let reading = tokio::task::spawn_blocking(move || {
+            let reading = read((&name, &mut used), content, running.as_deref(), epoch);
+            (reading, used)
+        });
+        let reading = reading.await.map(|(reading, used)| {
+            reader = used;
+            reading
+        });
+        let outcome = match reading {
             Ok(Ok(Reading { text: read, next: Some(Next { config, revision }) })) => {
                 let provenance = Provenance::now(ConfigSource::File);
                 let installed = installation.install_from(&read, config, revision, provenance).await;

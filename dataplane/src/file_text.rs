@@ -14,7 +14,7 @@ use apigw_config::{
 pub(crate) struct Text {
     /// Of the file, as it was named to the program.
     pub(crate) file: String,
-    pub(crate) content: Vec<u8>,
+    pub(crate) content: Arc<Vec<u8>>,
     /// What it means.
     pub(crate) root_hash: Hash,
 }
@@ -58,8 +58,12 @@ mod tests {
         let revision = |content: &[u8]| Revision { epoch: 1, seq: 1, root_hash: Hash::of(content) };
         let text = FileText::default();
         assert!(text.of(revision(b"a")).is_none());
-        text.set(Text { file: "g.yaml".into(), content: b"routes: []".to_vec(), root_hash: Hash::of(b"a") });
-        assert_eq!(text.of(revision(b"a")).map(|text| text.content.clone()), Some(b"routes: []".to_vec()));
+        text.set(Text {
+            file: "g.yaml".into(),
+            content: Arc::new(b"routes: []".to_vec()),
+            root_hash: Hash::of(b"a"),
+        });
+        assert_eq!(text.of(revision(b"a")).map(|text| text.content.to_vec()), Some(b"routes: []".to_vec()));
         assert!(text.of(revision(b"b")).is_none());
     }
 }

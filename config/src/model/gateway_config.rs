@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     mem,
+    ops::Range,
     sync::Arc,
 };
 
@@ -83,6 +84,38 @@ impl GatewayConfig {
             // Something is wrong; only a look at everything tells all of it, and where.
             None => Self::of_groups(settings, backends, groups),
         }
+    }
+
+    /// The same with other routes in the place of these, of which there is at least one.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    ///
+    /// # Panics
+    /// When there are not so many routes.
+    pub(crate) fn with_routes(
+        &self,
+        replaced: Range<usize>,
+        routes: Vec<Route>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let (mut before, mut cut, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut start, mut cut_start) = (0, 0);
+        for group in self.groups.iter() {
+            let end = start + group.len();
+            if end <= replaced.start {
+                before.push(Arc::clone(group));
+                cut_start = end;
+            } else if start >= replaced.end {
+                behind.push(Arc::clone(group));
+            } else {
+                cut.extend(group.iter().cloned());
+            }
+            start = end;
+        }
+        cut.splice(replaced.start - cut_start..replaced.end - cut_start, routes.into_iter().map(Arc::new));
+        let groups =
+            before.into_iter().chain(cut.chunks(ROUTES_IN_GROUP).map(RouteGroup::from)).chain(behind);
+        self.revised(Arc::clone(&self.settings), self.backends.groups().to_vec(), groups.collect())
     }
 
     /// What the backends become; none where a name is given twice, or is gone and may be missed by any route.
@@ -272,7 +305,8 @@ fn sharing(routes: &[&Arc<Route>], former: &[RouteGroup]) -> Vec<RouteGroup> {
 }
 
 fn is_start_of(group: &RouteGroup, routes: &[&Arc<Route>]) -> bool {
-    group.len() <= routes.len() && group.iter().zip(routes).all(|(known, route)| known == *route)
+    group.len() <= routes.len()
+        && group.iter().zip(routes).all(|(known, route)| Arc::ptr_eq(known, route) || known == *route)
 }
 
 fn facts(group: &RouteGroup) -> impl Iterator<Item = RouteFacts<'_>> {

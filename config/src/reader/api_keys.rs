@@ -36,7 +36,7 @@ pub fn read(file: &str, content: &[u8]) -> Result<ApiKeys, Vec<Problem>> {
     let mut problems = Problems::of(file);
     let Some(document) = yaml::parse(content, &mut problems) else { return Err(problems.into_sorted()) };
     let mut reader = Reader { problems, asked: None };
-    let keys = keys_of(Place { node: &document, path: KeyPath::Top }, &mut reader);
+    let keys = keys_of(Place { node: &document.root, path: KeyPath::Top }, &mut reader);
     reader.problems.or(keys)
 }
 

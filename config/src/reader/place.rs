@@ -10,7 +10,7 @@ use crate::{
 #[must_use]
 pub fn place_of(content: &[u8], path: &str) -> Option<Position> {
     let mut problems = Problems::of("");
-    place_in(&yaml::parse(content, &mut problems)?, path)
+    place_in(&yaml::parse(content, &mut problems)?.root, path)
 }
 
 /// The places of several keys in a file, which is read once; see [`place_of`].
@@ -18,7 +18,7 @@ pub fn place_of(content: &[u8], path: &str) -> Option<Position> {
 pub fn places_of(content: &[u8], paths: &[&str]) -> Vec<Option<Position>> {
     let mut problems = Problems::of("");
     let document = yaml::parse(content, &mut problems);
-    paths.iter().map(|path| place_in(document.as_ref()?, path)).collect()
+    paths.iter().map(|path| place_in(&document.as_ref()?.root, path)).collect()
 }
 
 fn place_in(document: &Node<'_>, path: &str) -> Option<Position> {

@@ -67,7 +67,7 @@ impl Content {
         }
         for route in config.groups().iter().flat_map(|group| group.iter()) {
             list.push(match known.get(route.name.as_str()) {
-                Some((known, resource)) if *known == route => {
+                Some((known, resource)) if Arc::ptr_eq(known, route) || *known == route => {
                     ((*resource).clone(), Item::Route(Arc::clone(known)))
                 }
                 _ => (encode::route_resource(route)?, Item::Route(Arc::clone(route))),

@@ -11,7 +11,7 @@ use std::{
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 use super::{
-    Node, Pair, Scalar, Value,
+    Document, Node, Pair, Scalar, Value,
     scalar::Style,
     text::{NotText, decode},
 };
@@ -21,7 +21,7 @@ use crate::problem::{KeyPath, Position, Problems};
 const MAX_DEPTH: usize = 64;
 /// The most values and keys, each use of an alias counted as all that it stands for. 100,000 routes with every policy
 /// have 3,700,000.
-const MAX_NODES: usize = 10_000_000;
+pub(crate) const MAX_NODES: usize = 10_000_000;
 /// A copy of a text counts as one value for each of these bytes: a few aliases of a long text are as dear as many values.
 const NODE_BYTES: usize = 64;
 /// The most bytes of a key.
@@ -35,11 +35,13 @@ struct Stop {
 
 /// Reads a text of at most [`MAX_FILE_BYTES`](crate::watch::MAX_FILE_BYTES). None when it cannot be read to its end;
 /// the reason is among the problems then. An empty text is null.
-pub(crate) fn parse<'a>(content: &'a [u8], problems: &mut Problems) -> Option<Node<'a>> {
-    let root = decode(content)
+pub(crate) fn parse<'a>(content: &'a [u8], problems: &mut Problems) -> Option<Document<'a>> {
+    let document = decode(content)
         .map_err(|NotText { position, message }| Stop { position, message: message.into() })
         .and_then(|text| Builder::new(MAX_NODES, problems).build(text));
-    root.map_err(|Stop { position, message }| problems.report(Some(position), &KeyPath::Top, message)).ok()
+    document
+        .map_err(|Stop { position, message }| problems.report(Some(position), &KeyPath::Top, message))
+        .ok()
 }
 
 /// A list or mapping whose end has not come yet.
@@ -74,15 +76,23 @@ struct Builder<'a, 'p> {
     root: Option<Node<'a>>,
     /// What an alias may stand for, by the parser's number for the anchor.
     anchored: HashMap<usize, Node<'a>>,
+    max_nodes: usize,
     nodes_left: usize,
 }
 
 impl<'a, 'p> Builder<'a, 'p> {
     fn new(max_nodes: usize, problems: &'p mut Problems) -> Self {
-        Self { problems, open: Vec::new(), root: None, anchored: HashMap::new(), nodes_left: max_nodes }
+        Self {
+            problems,
+            open: Vec::new(),
+            root: None,
+            anchored: HashMap::new(),
+            max_nodes,
+            nodes_left: max_nodes,
+        }
     }
 
-    fn build(mut self, text: &'a str) -> Result<Node<'a>, Stop> {
+    fn build(mut self, text: &'a str) -> Result<Document<'a>, Stop> {
         let mut documents = 0;
         for event in Parser::new_from_str(text) {
             let (event, Span { start, .. }) = event.map_err(|error| Stop {
@@ -107,7 +117,11 @@ impl<'a, 'p> Builder<'a, 'p> {
             position: Position { line: 1, column: 1 },
             value: Value::Scalar(Scalar { text: Cow::Borrowed(""), style: Style::Plain }),
         };
-        Ok(self.root.unwrap_or(empty))
+        Ok(Document {
+            root: self.root.unwrap_or(empty),
+            nodes: self.max_nodes - self.nodes_left,
+            has_anchors: !self.anchored.is_empty(),
+        })
     }
 
     fn add(&mut self, event: Event<'a>, position: Position) -> Result<(), Stop> {

@@ -24,7 +24,7 @@ fn shown(node: &Node<'_>) -> String {
 
 fn read(content: &[u8]) -> (Option<String>, Vec<String>) {
     let mut problems = Problems::of("");
-    let shown = parse(content, &mut problems).as_ref().map(shown);
+    let shown = parse(content, &mut problems).map(|document| shown(&document.root));
     (shown, problems.into_sorted().iter().map(Problem::to_string).collect())
 }
 
@@ -57,9 +57,8 @@ fn yaml_becomes_a_tree() {
 fn positions_count_lines_and_characters_from_one() {
     let mut problems = Problems::of("");
     let text = "a: 1\r\n\"ä\": ü\r\nc:\n  - {d: x}\n";
-    let Some(Node { value: Value::Mapping(pairs), .. }) = parse(text.as_bytes(), &mut problems) else {
-        panic!("it is a mapping")
-    };
+    let document = parse(text.as_bytes(), &mut problems).expect("it is YAML");
+    let Value::Mapping(pairs) = document.root.value else { panic!("it is a mapping") };
     let at = |line, column| Position { line, column };
     assert_eq!((pairs[0].position, pairs[0].value.position), (at(1, 1), at(1, 4)));
     assert_eq!((pairs[1].position, pairs[1].value.position), (at(2, 1), at(2, 6)));
