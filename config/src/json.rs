@@ -23,7 +23,7 @@ use apigw_proto::v1;
 use serde::{Serialize, Serializer};
 
 pub use self::{
-    retry::{RetryJson, RetryStateJson},
+    retry::{HedgeJson, RetryJson, RetryStateJson},
     rewrite::{FixedAnswerJson, PathRewriteJson, RedirectJson, RewriteJson},
     route_match::{FieldMatchJson, RouteMatchJson},
     split::{MirrorJson, SplitKeyJson, SplitPartJson},
@@ -74,6 +74,8 @@ pub struct RouteJson {
     pub timeouts: Option<TimeoutsJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgeJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<CorsJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,6 +215,7 @@ impl From<v1::Route> for RouteJson {
             cidrs_mode: lists.mode,
             timeouts: route.timeouts.map(TimeoutsJson::from),
             retry: route.retry.map(RetryJson::from),
+            hedge: route.hedge.map(HedgeJson::from),
             cors: route.cors.map(CorsJson::from),
             max_header_bytes: Some(route.max_header_bytes).filter(|&bytes| bytes > 0),
             max_body_bytes: Some(route.max_body_bytes).filter(|&bytes| bytes > 0),

@@ -57,7 +57,7 @@ pub use self::{
         MaxKeys, MemoryBackend, RateLimitBackend, RedisBackend, RedisCredentials, RedisFailure, RedisServers,
         RedisTransport,
     },
-    retry::Retry,
+    retry::{Hedge, Retry},
     rewrite::{HostRewrite, PathChange, PathRewrite, RegexRewrite},
     route::{AddressLists, Cors, Destination, PolicyError, Route},
     route_auth::{AuthMethods, Combination, ForwardedClaims, RouteAuth},

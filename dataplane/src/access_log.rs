@@ -61,7 +61,7 @@ pub(crate) struct Line<'a> {
     pub(crate) upstream_duration: Option<Duration>,
     /// How often it was sent.
     pub(crate) attempts: u32,
-    /// Those that another one followed, or was to follow.
+    /// Those whose answers were not passed on.
     pub(crate) failed_attempts: &'a [FailedAttempt],
     pub(crate) revision: &'a str,
 }
@@ -245,14 +245,14 @@ impl Json<'_> {
         self.push(&"000000000"[..digits.saturating_sub(written.len())]).push(written);
     }
 
-    /// Adds how many attempts there were, and those that another one followed, or was to follow.
+    /// Adds how many attempts there were, and those whose answers were not passed on.
     fn push_attempts(&mut self, attempts: u32, failed: &[FailedAttempt]) {
         self.push(",\"attempts\":").push_number(attempts.into());
-        for (index, FailedAttempt { upstream, why, status }) in failed.iter().enumerate() {
+        for (index, FailedAttempt { upstream, why }) in failed.iter().enumerate() {
             let separator = if index == 0 { ",\"failed_attempts\":[" } else { "," };
             self.push(separator).push("{\"upstream\":\"").push_escaped(&upstream.name());
-            self.push("\",\"why\":\"").push(why).push("\"");
-            if let Some(status) = status {
+            self.push("\",\"why\":\"").push(why.as_str()).push("\"");
+            if let Some(status) = why.status() {
                 self.push(",\"status\":").push_number(u64::from(status.as_u16()));
             }
             self.push("}");

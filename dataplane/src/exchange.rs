@@ -27,6 +27,8 @@ pub(crate) mod request_body;
 mod sending;
 /// How often.
 pub(crate) mod attempts;
+/// To whom at once, where the first is slow.
+mod hedging;
 /// Who else is sent it.
 pub(crate) mod mirroring;
 /// The answer.

@@ -137,6 +137,22 @@ fn example_of_retries_finds_the_endpoint_that_is_well() {
 }
 
 #[test]
+fn example_of_hedging_asks_another_endpoint() {
+    let silent = Origin::scripted(|peer| {
+        peer.request()?;
+        peer.until_closed()
+    });
+    let well = Origin::saying("well");
+    let text = fs::read_to_string(examples().join("hedging.yaml")).expect("the example is there");
+    let text = text.replace("http://127.0.0.1:9001", &silent.url());
+    let gateway = Gateway::standalone(text.replace("http://127.0.0.1:9002", &well.url()));
+    for _ in 0..4 {
+        assert_eq!(client::get(gateway.address(), "/catalogue").text(), "well");
+    }
+    assert!(!silent.requests().is_empty());
+}
+
+#[test]
 fn example_of_health_leaves_out_who_is_not_well() {
     let well = Origin::answering(|request| ok(request.line()));
     let ill = Origin::answering(|_| "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".into());

@@ -59,6 +59,8 @@ mod route_timeouts;
 mod traces;
 // Requests that are sent once more, and what never is.
 mod retries;
+// Two endpoints that are asked at once, because the first is slow.
+mod hedging;
 // More clients than there is room for, and the end of the process.
 mod pressure;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.

@@ -287,6 +287,7 @@ impl Keys {
             rewrite,
             split,
             mirror,
+            hedge,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
         mirror.into_iter().for_each(|mirror| self.mirror(mirror));
@@ -314,6 +315,9 @@ impl Keys {
         auth.into_iter().for_each(|auth| self.route_auth(auth));
         self.address_lists("", address_lists);
         retry.into_iter().for_each(|retry| self.retry(retry));
+        if let Some(v1::Hedge { after_us }) = hedge {
+            self.seconds("hedge.after_seconds", after_us);
+        }
         timeouts.into_iter().for_each(|timeouts| self.timeouts(timeouts));
         cors.into_iter().for_each(|cors| self.cors(cors));
         self.count_above_0("max_header_bytes", max_header_bytes);

@@ -23,6 +23,20 @@ impl From<v1::Retry> for RetryJson {
     }
 }
 
+/// When a second endpoint is asked as well.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[expect(missing_docs, reason = "the member is the file's key")]
+pub struct HedgeJson {
+    pub after_seconds: Number,
+}
+
+impl From<v1::Hedge> for HedgeJson {
+    fn from(hedge: v1::Hedge) -> Self {
+        let v1::Hedge { after_us } = hedge;
+        Self { after_seconds: Number::seconds(after_us) }
+    }
+}
+
 /// What the budget of a route's retries is at, over the last seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]

@@ -1,6 +1,6 @@
 //! When a route's requests are sent again. Nothing here sends one.
 
-use crate::names::{MethodName, Percent, RetryConditions, RetryCount};
+use crate::names::{MethodName, Percent, Period, RetryConditions, RetryCount};
 
 /// `routes[].retry`.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,13 @@ pub struct Retry {
     pub budget: Percent,
     /// Methods beside those that may be sent twice by what they are (RFC 9110 section 9.2.2).
     pub methods: Vec<MethodName>,
+}
+
+/// `routes[].hedge`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hedge {
+    /// How long a request may be without an answer before a second endpoint is asked as well.
+    pub after: Period,
 }
 
 impl Retry {

@@ -1,7 +1,7 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
 use super::{
-    AnswerChanges, BackendPlace, CircuitBreaker, Concurrency, FixedAnswer, HeaderChanges, HostRewrite,
+    AnswerChanges, BackendPlace, CircuitBreaker, Concurrency, FixedAnswer, HeaderChanges, Hedge, HostRewrite,
     Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Split,
     Timeouts,
 };
@@ -45,6 +45,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// When a request is sent again; none: where the upstream has not looked at it.
     pub retry: Option<Box<Retry>>,
+    /// When a second endpoint is asked as well; none: never.
+    pub hedge: Option<Hedge>,
     /// None: pages of other origins are not answered for.
     pub cors: Option<Box<Cors>>,
     /// The most bytes of a request's head, no more than the server's; none: as the server's.
@@ -74,6 +76,7 @@ impl Route {
             circuit_breaker: None,
             timeouts: Timeouts::default(),
             retry: None,
+            hedge: None,
             cors: None,
             max_header_bytes: None,
             max_body_bytes: None,
@@ -119,6 +122,7 @@ impl Route {
             ("max_body_bytes", self.max_body_bytes.is_some()),
             ("timeouts", !self.timeouts.is_empty()),
             ("retry", self.retry.is_some()),
+            ("hedge", self.hedge.is_some()),
             ("mirror", self.mirror.is_some()),
         ];
         has.into_iter().filter_map(|(key, has)| has.then_some(key))

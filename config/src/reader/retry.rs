@@ -2,7 +2,7 @@
 
 use super::{Mapping, Place, Read, Reader};
 use crate::{
-    model::Retry,
+    model::{Hedge, Retry},
     names::{RetryConditions, RetryCount},
 };
 
@@ -16,6 +16,16 @@ impl Read for Retry {
         keys.finish();
 
         Some(Self { attempts: attempts?, on: on?, budget: budget?, methods: methods? })
+    }
+}
+
+impl Read for Hedge {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let after = keys.required("after_seconds");
+        keys.finish();
+
+        Some(Self { after: after? })
     }
 }
 

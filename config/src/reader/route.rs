@@ -105,6 +105,7 @@ impl Read for RouteInFile {
         let circuit_breaker = keys.or("circuit_breaker", None);
         let timeouts = keys.or("timeouts", Timeouts::default());
         let retry = keys.or("retry", None);
+        let hedge = keys.or("hedge", None);
         let cors = keys.or("cors", None);
         let max_header_bytes = keys.or("max_header_bytes", None);
         let max_body_bytes = keys.or("max_body_bytes", None);
@@ -128,6 +129,7 @@ impl Read for RouteInFile {
                 circuit_breaker: circuit_breaker?,
                 timeouts: timeouts?,
                 retry: retry?,
+                hedge: hedge?,
                 cors: cors?,
                 max_header_bytes: max_header_bytes?,
                 max_body_bytes: max_body_bytes?,

@@ -238,12 +238,12 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let limits = (prop::option::of(any_limit()), concurrency, prop::option::of(any_breaker()));
     let bytes = || prop::option::of(any_bytes());
     let sizes = (bytes(), bytes());
-    let limits = (limits, (any_timeouts(), prop::option::of(any_retry())));
+    let limits = (limits, (any_timeouts(), prop::option::of(any_retry()), prop::option::of(any_hedge())));
     (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
         move |(
             (matches, (upstream, own_answer, path_change, host_rewrite), request_headers, answer_headers),
             (auth_required, auth, address_lists),
-            ((rate_limit, concurrency, circuit_breaker), (timeouts, retry)),
+            ((rate_limit, concurrency, circuit_breaker), (timeouts, retry, hedge)),
             cors,
             (max_header_bytes, max_body_bytes),
         )| {
@@ -264,6 +264,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
                 circuit_breaker: circuit_breaker.map(Box::new),
                 timeouts,
                 retry: retry.map(Box::new),
+                hedge,
                 cors: cors.map(Box::new),
                 max_header_bytes,
                 max_body_bytes,
@@ -271,6 +272,10 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
             legal(route, own_answer)
         },
     )
+}
+
+fn any_hedge() -> impl Strategy<Value = Hedge> {
+    any_period().prop_map(|after| Hedge { after })
 }
 
 fn any_retry() -> impl Strategy<Value = Retry> {

@@ -11,15 +11,14 @@ mod auth;
 mod backend;
 /// Of what says which backends take a request.
 mod destination;
+/// Of a rate limit, and of where it is counted.
+mod rate_limit;
 
 use std::{collections::BTreeSet, fmt};
 
 use apigw_proto::v1;
 
-use crate::{
-    model::{GatewayConfig, RedisBackend, RedisFailure},
-    names::{KeyPrefix, PolicyMode},
-};
+use crate::{model::GatewayConfig, names::PolicyMode};
 
 /// A policy, or a part of one, that not every build enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +89,8 @@ pub enum Feature {
     Timeouts,
     /// Requests are sent again as routes say.
     Retry,
+    /// A second endpoint is asked where the first is slow.
+    Hedge,
     /// Routes are answered by the gateway.
     OwnAnswers,
     /// Paths and hosts are rewritten.
@@ -99,7 +100,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 36] = [
+pub const KNOWN: [Feature; 37] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
@@ -133,6 +134,7 @@ pub const KNOWN: [Feature; 36] = [
     Feature::HeaderChanges,
     Feature::Timeouts,
     Feature::Retry,
+    Feature::Hedge,
     Feature::OwnAnswers,
     Feature::Rewrite,
     Feature::Tracing,
@@ -176,6 +178,7 @@ impl Feature {
             Self::HeaderChanges => "route.headers",
             Self::Timeouts => "route.timeouts",
             Self::Retry => "route.retry",
+            Self::Hedge => "route.hedge",
             Self::OwnAnswers => "route.answers",
             Self::Rewrite => "route.rewrite",
             Self::Tracing => "tracing",
@@ -258,7 +261,7 @@ impl Needs {
         }) = upstream
         {}
         auth.into_iter().for_each(|auth| self.auth(auth));
-        rate_limit.into_iter().for_each(|backend| self.backend(backend));
+        rate_limit.into_iter().for_each(|backend| self.rate_limit_backend(backend));
         if let Some(v1::Admin { address: _ }) = admin {}
         if let Some(v1::Tracing { otlp_endpoint: _, sample_ratio: _ }) = tracing {
             self.add(Feature::Tracing);
@@ -315,43 +318,21 @@ impl Needs {
         }
     }
 
-    fn backend(&mut self, backend: v1::RateLimitBackend) {
-        let v1::RateLimitBackend { backend } = backend;
-        match backend {
-            // How much is remembered, and how long, refuses nobody.
-            Some(v1::rate_limit_backend::Backend::Memory(v1::MemoryBackend {
-                cleanup_us: _,
-                ttl_us: _,
-                max_keys: _,
-            }))
-            | None => {}
-            Some(v1::rate_limit_backend::Backend::Redis(redis)) => self.redis(&redis),
+    /// How long is waited for a request, and how often it is sent.
+    fn attempts(
+        &mut self,
+        timeouts: Option<v1::Timeouts>,
+        retry: Option<&v1::Retry>,
+        hedge: Option<v1::Hedge>,
+    ) {
+        if let Some(v1::Timeouts { total_us: _, connect_us: _, first_byte_us: _, idle_us: _ }) = timeouts {
+            self.add(Feature::Timeouts);
         }
-    }
-
-    fn redis(&mut self, redis: &v1::RedisBackend) {
-        let v1::RedisBackend {
-            addresses: _,
-            password: _,
-            database: _,
-            username,
-            cluster,
-            tls,
-            timeout_us,
-            on_failure,
-            key_prefix,
-            // It limits nobody.
-            local_max_keys: _,
-        } = redis;
-        self.add(Feature::RateLimitRedis);
-        let is_plain = username.is_empty()
-            && !cluster
-            && !tls
-            && *timeout_us == RedisBackend::DEFAULT_TIMEOUT.micros()
-            && on_failure == RedisFailure::default().as_str()
-            && key_prefix == KeyPrefix::default().as_str();
-        if !is_plain {
-            self.add(Feature::RateLimitRedisOptions);
+        if let Some(v1::Retry { attempts: _, on: _, budget_percent: _, methods: _ }) = retry {
+            self.add(Feature::Retry);
+        }
+        if let Some(v1::Hedge { after_us: _ }) = hedge {
+            self.add(Feature::Hedge);
         }
     }
 
@@ -383,15 +364,11 @@ impl Needs {
             rewrite,
             split,
             mirror,
+            hedge,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
         mirror.iter().for_each(|mirror| self.mirror(mirror));
-        if let Some(v1::Retry { attempts: _, on: _, budget_percent: _, methods: _ }) = retry {
-            self.add(Feature::Retry);
-        }
-        if let Some(v1::Timeouts { total_us: _, connect_us: _, first_byte_us: _, idle_us: _ }) = timeouts {
-            self.add(Feature::Timeouts);
-        }
+        self.attempts(timeouts, retry.as_ref(), hedge);
         self.own_answers(redirect.as_ref(), respond.as_ref());
         if let Some(v1::Rewrite { path_rewrite, host: _ }) = rewrite {
             self.add(Feature::Rewrite);
@@ -428,17 +405,6 @@ impl Needs {
             path_rewrite.iter().for_each(path_rewrite_in_full);
         }
         if let Some(v1::FixedAnswer { status: _, body: _, content_type: _ }) = respond {}
-    }
-
-    fn rate_limit(&mut self, limit: &v1::RateLimit) {
-        let v1::RateLimit { enabled, rps: _, burst: _, scope, mode } = limit;
-        if !enabled {
-            return;
-        }
-        self.policy(Feature::RateLimit, mode);
-        if !matches!(scope.as_str(), "ip" | "user") {
-            self.policy(Feature::RateLimitScope, mode);
-        }
     }
 
     fn concurrency(&mut self, concurrency: &v1::Concurrency) {

@@ -42,7 +42,7 @@ pub struct Policies {
     pub breaker: Option<Policy<Arc<Breaker>>>,
     /// How long it waits; none: as the settings say.
     pub timeouts: Option<Timeouts>,
-    /// When its requests are sent once more; none: where the upstream has not looked at them.
+    /// When its requests are sent more than once; none: where the upstream has not looked at them.
     pub retry: Option<RetryRules>,
 }
 
@@ -86,10 +86,7 @@ impl Policies {
             }),
             concurrency: concurrency(route.concurrency, previous),
             breaker: route.circuit_breaker.as_ref().and_then(|breaker| self::breaker(breaker, previous)),
-            retry: route
-                .retry
-                .as_ref()
-                .map(|config| RetryRules::new(config, previous.and_then(|previous| previous.retry.as_ref()))),
+            retry: RetryRules::new(route, previous.and_then(|previous| previous.retry.as_ref())),
             timeouts: Some(route.timeouts).filter(|timeouts| !timeouts.is_empty()),
         }
     }

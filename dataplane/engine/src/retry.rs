@@ -1,5 +1,5 @@
-//! Whether a request is sent once more: after what, how often, and within which budget. Who sends it, waits and looks at clocks
-//! is the caller.
+//! Whether a request is sent once more: after what, how often, and within which budget; and whether to a second endpoint while
+//! the first has not answered. Who sends it, waits and looks at clocks is the caller.
 
 /// How many retries there may be.
 mod budget;
@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use apigw_config::{
     model,
-    names::{MethodName, RetryCondition, RetryConditions},
+    names::{MethodName, RetryCondition},
 };
 use http::{Method, StatusCode};
 
@@ -21,12 +21,15 @@ const FIRST_WAIT: Duration = Duration::from_millis(25);
 /// The longest wait before any.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// When the requests of a route are sent once more.
+/// When the requests of a route are sent more than once.
 #[derive(Debug)]
 pub struct RetryRules {
     attempts: u8,
-    on: RetryConditions,
+    /// Empty: after nothing.
+    on: Vec<RetryCondition>,
     methods: Vec<MethodName>,
+    /// None: no second endpoint is asked while the first has not answered.
+    hedge_after: Option<Duration>,
     budget_percent: f64,
     budget: Arc<Budget>,
 }
@@ -95,6 +98,8 @@ pub enum RetryReason {
     Timeout,
     /// The answer had such a status.
     Status,
+    /// There was no answer yet, and there still may be.
+    Hedge,
 }
 
 impl RetryReason {
@@ -106,21 +111,26 @@ impl RetryReason {
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::Status => "status",
+            Self::Hedge => "hedge",
         }
     }
 }
 
 impl RetryRules {
-    /// Makes a route's rules ready. What has been counted goes on, whatever has changed of the rules.
-    pub(crate) fn new(config: &model::Retry, previous: Option<&Self>) -> Self {
-        let model::Retry { attempts, on, budget, methods } = config;
-        Self {
-            attempts: attempts.get(),
-            on: on.clone(),
-            methods: methods.clone(),
-            budget_percent: budget.get(),
-            budget: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.budget)),
+    /// Makes a route's rules ready; none: it has none. What has been counted goes on, whatever has changed of the rules.
+    pub(crate) fn new(route: &model::Route, previous: Option<&Self>) -> Option<Self> {
+        let retry = route.retry.as_deref();
+        if retry.is_none() && route.hedge.is_none() {
+            return None;
         }
+        Some(Self {
+            attempts: retry.map_or(0, |retry| retry.attempts.get()),
+            on: retry.map_or_else(Vec::new, |retry| retry.on.as_slice().to_vec()),
+            methods: retry.map_or_else(Vec::new, |retry| retry.methods.clone()),
+            hedge_after: route.hedge.map(|hedge| hedge.after.duration()),
+            budget_percent: retry.map_or(model::Retry::DEFAULT_BUDGET, |retry| retry.budget).get(),
+            budget: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.budget)),
+        })
     }
 
     /// Counts a request, of which retries may be a share.
@@ -131,7 +141,7 @@ impl RetryRules {
     /// Whether an outcome is one after which there may be another attempt.
     #[must_use]
     pub fn is_reason(&self, outcome: Outcome) -> bool {
-        condition(outcome).is_some_and(|(condition, _)| self.on.as_slice().contains(&condition))
+        condition(outcome).is_some_and(|(condition, _)| self.on.contains(&condition))
     }
 
     /// What follows an attempt; a retry is counted.
@@ -139,7 +149,7 @@ impl RetryRules {
     pub fn judge(&self, attempt: &Attempt<'_>, now: Duration) -> Verdict {
         let Some((condition, reason)) = condition(attempt.outcome) else { return Verdict::Final };
         let is_unsent = condition == RetryCondition::ConnectFailure;
-        let may_follow = self.on.as_slice().contains(&condition)
+        let may_follow = self.on.contains(&condition)
             && attempt.number <= usize::from(self.attempts)
             && attempt.body == KeptBody::Whole
             && (is_unsent || self.may_be_sent_twice(attempt.method));
@@ -153,6 +163,19 @@ impl RetryRules {
         } else {
             Verdict::BudgetSpent
         }
+    }
+
+    /// How long a request may be without an answer before a second endpoint is asked as well; none: it is asked once. Only what
+    /// asks for nothing to be done (RFC 9110 section 9.2.1) is done twice on purpose.
+    #[must_use]
+    pub fn hedge_after(&self, method: &Method) -> Option<Duration> {
+        self.hedge_after.filter(|_| matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS))
+    }
+
+    /// Whether a second endpoint may be asked; it is counted as a retry then.
+    #[must_use]
+    pub fn may_hedge(&self, now: Duration) -> bool {
+        self.budget.take(self.budget_percent, now)
     }
 
     /// What an operator sees of the budget.
@@ -199,7 +222,10 @@ pub fn wait_after(number: usize, chance: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use apigw_config::names::{Percent, RetryCount};
+    use apigw_config::{
+        model::{Hedge, Route},
+        names::{PathPrefix, Percent, Period, RetryConditions, RetryCount, RouteName, UpstreamUrl},
+    };
 
     use super::*;
 
@@ -213,7 +239,16 @@ mod tests {
             budget: Percent::FIFTH,
             methods: methods.iter().map(|text| text.parse().unwrap()).collect(),
         };
-        RetryRules::new(&config, None)
+        RetryRules::new(&with(config), None).unwrap()
+    }
+
+    fn route() -> Route {
+        let (name, prefix) = (RouteName::new("r").unwrap(), PathPrefix::new("/").unwrap());
+        Route::new(name, prefix, UpstreamUrl::new("http://h").unwrap())
+    }
+
+    fn with(retry: model::Retry) -> Route {
+        Route { retry: Some(Box::new(retry)), ..route() }
     }
 
     fn attempt(method: &Method, outcome: Outcome) -> Attempt<'_> {
@@ -281,7 +316,20 @@ mod tests {
             budget: Percent::new(50.0).unwrap(),
             methods: Vec::new(),
         };
-        assert_eq!(RetryRules::new(&config, Some(&first)).budget(NOW).retries, 1);
+        assert_eq!(RetryRules::new(&with(config), Some(&first)).unwrap().budget(NOW).retries, 1);
+    }
+
+    #[test]
+    fn only_what_does_nothing_is_asked_twice_at_once_and_within_the_budget() {
+        let hedge = Some(Hedge { after: Period::from_micros(50_000).unwrap() });
+        let rules = RetryRules::new(&Route { hedge, ..route() }, None).unwrap();
+        let after = |method| rules.hedge_after(&method);
+        assert_eq!(after(Method::GET), Some(Duration::from_millis(50)));
+        assert_eq!([after(Method::PUT), after(Method::DELETE), after(Method::POST)], [None; 3]);
+        assert!(!rules.is_reason(RESET), "it has no retry");
+        let hedges = (0..1_000).filter(|_| rules.may_hedge(NOW)).count();
+        assert_eq!(hedges as u64, rules.budget(NOW).max_retries);
+        assert!(RetryRules::new(&route(), None).is_none());
     }
 
     #[test]

@@ -5,14 +5,19 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use apigw_engine::{
     head::RequestHead,
-    rejection::{Rejection, UpstreamFailure},
+    rejection::Rejection,
     retry::{Attempt, Others, Outcome, RetryRules, Verdict, wait_after},
     snapshot::{Backend, Endpoint, Route, Upstream},
 };
-use http::{StatusCode, header::HOST};
+use http::{
+    StatusCode,
+    header::{HOST, UPGRADE},
+};
 use tokio::time::sleep;
 
 use super::{
+    call,
+    hedging::{self, Hedged},
     record::Record,
     request_body::{RequestBody, replay::Repeatable},
     response::Response,
@@ -28,20 +33,74 @@ struct Attempts<'a> {
     backend: &'a Backend,
 }
 
-/// An attempt that was not the last.
+/// An attempt whose answer is not passed on.
 #[derive(Debug)]
 pub(crate) struct FailedAttempt {
     pub(crate) upstream: Arc<Upstream>,
-    /// A reason code; of an answer `status`.
-    pub(crate) why: &'static str,
-    /// Of the answer, if there was one.
-    pub(crate) status: Option<StatusCode>,
+    pub(crate) why: WhyFailed,
 }
 
-impl FailedAttempt {
+/// Why another attempt's answer is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhyFailed {
+    /// There was none, with this reason code.
+    Unanswered(&'static str),
+    /// It was one after which there is another attempt.
+    Answered(StatusCode),
+    /// The other of two at once was the request's before this one had come to anything.
+    GivenUp,
+}
+
+impl WhyFailed {
+    /// What an attempt came to whose answer is not passed on.
+    pub(super) fn new(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Failed(failure) => Self::Unanswered(Rejection::from(failure).answer().reason),
+            Outcome::Answered(status) => Self::Answered(status),
+        }
+    }
+
+    /// The word in logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unanswered(reason) => reason,
+            Self::Answered(_) => "status",
+            Self::GivenUp => "given_up",
+        }
+    }
+
+    /// Of the answer, if there was one.
+    pub(crate) fn status(self) -> Option<StatusCode> {
+        match self {
+            Self::Answered(status) => Some(status),
+            Self::Unanswered(_) | Self::GivenUp => None,
+        }
+    }
+
+    /// Why there was no answer, although it was waited for.
+    pub(crate) fn error(self) -> Option<&'static str> {
+        match self {
+            Self::Unanswered(reason) => Some(reason),
+            Self::Answered(_) | Self::GivenUp => None,
+        }
+    }
+
     /// Whether it speaks against the endpoint, as an answer that is passed on would.
-    pub(crate) fn is_upstream_failure(&self) -> bool {
-        self.status.is_none_or(|status| status.is_server_error())
+    pub(crate) fn is_upstream_failure(self) -> bool {
+        match self {
+            Self::Unanswered(_) => true,
+            Self::Answered(status) => status.is_server_error(),
+            Self::GivenUp => false,
+        }
+    }
+}
+
+/// What an attempt came to; none: what the client did, or that its time is over.
+pub(super) fn outcome(answered: &Result<Response<UpstreamBody>, Rejection>) -> Option<Outcome> {
+    match answered {
+        Ok(response) => Some(Outcome::Answered(response.status)),
+        Err(Rejection::Upstream(failure)) => Some(Outcome::Failed(*failure)),
+        Err(_) => None,
     }
 }
 
@@ -58,7 +117,10 @@ pub(super) async fn send(
     body: RequestBody,
 ) -> Result<Response<UpstreamBody>, Rejection> {
     match &route.policies.retry {
-        None => sender.send(record.dialect(), &endpoint.upstream, head, body).await,
+        None => {
+            call::tell_time_left(record.dialect(), &mut head.headers, &sender.client.deadlines);
+            sender.send(&endpoint.upstream, head, body).await
+        }
         Some(rules) => {
             let attempts = Attempts { sender, rules, backend };
             // On the heap, so that requests that are sent once do not carry the room for it.
@@ -82,16 +144,18 @@ impl<'a> Attempts<'a> {
         let mut endpoint = first;
         let mut tried = Vec::new();
         loop {
-            let answered = sender.send(record.dialect(), &endpoint.upstream, head, body.begin()).await;
-            let outcome = match &answered {
-                Ok(response) => Outcome::Answered(response.status),
-                Err(Rejection::Upstream(failure)) => Outcome::Failed(*failure),
-                // The client's doing, or its time is over.
-                Err(_) => return answered,
+            let deadlines = &sender.client.deadlines;
+            call::tell_time_left(record.dialect(), &mut head.headers, deadlines);
+            let answered = match self.hedge_after(head, &body).filter(|_| tried.is_empty()) {
+                None => sender.send(&endpoint.upstream, head, body.begin()).await,
+                Some(after) => {
+                    let hedged = Hedged { sender, rules, backend, after };
+                    hedging::send(hedged, record, (&mut endpoint, &mut tried), head).await
+                }
             };
-            if !rules.is_reason(outcome) {
+            let Some(outcome) = outcome(&answered).filter(|outcome| rules.is_reason(*outcome)) else {
                 return answered;
-            }
+            };
             tried.push(endpoint.upstream.id);
             let other = worker.other_endpoint(backend, (&head.headers, record.client()), &tried);
             let attempt = Attempt {
@@ -108,12 +172,14 @@ impl<'a> Attempts<'a> {
                     return answered;
                 }
                 Verdict::Again(reason) => {
-                    record.add_failed_attempt(failed(&endpoint.upstream, outcome), reason);
+                    let upstream = Arc::clone(&endpoint.upstream);
+                    record
+                        .add_failed_attempt(FailedAttempt { upstream, why: WhyFailed::new(outcome) }, reason);
                 }
             }
             // It must be gone before the next one begins: its connection, and its hold on the body.
             drop(answered);
-            sender.client.deadlines.attempt_ends();
+            deadlines.attempt_ends();
             let next = match other {
                 Some(other) => other,
                 None => {
@@ -131,6 +197,13 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// How long the first endpoint has for its answer until another one is asked as well. A tunnel is opened once, and a body
+    /// is read by one.
+    fn hedge_after(self, head: &RequestHead, body: &Repeatable) -> Option<Duration> {
+        let after = self.rules.hedge_after(&head.method)?;
+        (matches!(body, Repeatable::Empty) && !head.headers.contains_key(UPGRADE)).then_some(after)
+    }
+
     /// Waits before the next attempt, at most half of the time that is left for all.
     async fn wait(self, time: Duration) -> Result<(), Rejection> {
         let deadlines = &self.sender.client.deadlines;
@@ -142,15 +215,6 @@ impl<'a> Attempts<'a> {
         })
         .await
     }
-}
-
-fn failed(upstream: &Arc<Upstream>, outcome: Outcome) -> FailedAttempt {
-    let reason = |failure: UpstreamFailure| Rejection::from(failure).answer().reason;
-    let (why, status) = match outcome {
-        Outcome::Failed(failure) => (reason(failure), None),
-        Outcome::Answered(status) => ("status", Some(status)),
-    };
-    FailedAttempt { upstream: Arc::clone(upstream), why, status }
 }
 
 /// Names the endpoint as the host, where the former one was named.

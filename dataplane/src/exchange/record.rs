@@ -5,7 +5,7 @@ mod target;
 /// How it ended, and what is written then.
 mod ending;
 
-use std::{borrow::Cow, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{borrow::Cow, mem::swap, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_config::{model::HeaderChanges, names::BackendName};
 use apigw_engine::{
@@ -27,7 +27,11 @@ use tokio::time::Instant;
 pub(crate) use self::ending::Ending;
 use self::target::Target;
 use super::{
-    answer_fields::AnswerFields, attempts::FailedAttempt, request_body::BodyFault, sending::overdue,
+    answer_fields::AnswerFields,
+    attempts::{FailedAttempt, WhyFailed},
+    hedging::Racer,
+    request_body::BodyFault,
+    sending::overdue,
     trace::ExchangeTrace,
 };
 use crate::{
@@ -70,6 +74,8 @@ pub(crate) struct Record {
     upstream: Option<Arc<Upstream>>,
     /// That the upstream has something to do; none: nobody could ask.
     endpoint_use: Option<EndpointUse>,
+    /// Of two endpoints that are asked at once the first; none: there is one.
+    hedged: Option<Box<Asked>>,
     /// At most as many as a route may make.
     failed_attempts: Vec<FailedAttempt>,
     /// How often it was sent, or began to be.
@@ -90,6 +96,12 @@ pub(crate) struct Record {
     shadow: Option<&'static str>,
     bytes: u64,
     has_ended: bool,
+}
+
+/// An endpoint that is asked beside the present one.
+struct Asked {
+    upstream: Option<Arc<Upstream>>,
+    used: Option<EndpointUse>,
 }
 
 impl Record {
@@ -119,6 +131,7 @@ impl Record {
             call: None,
             upstream: None,
             endpoint_use: None,
+            hedged: None,
             failed_attempts: Vec::new(),
             attempts: 0,
             upstream_duration: None,
@@ -309,14 +322,43 @@ impl Record {
     /// Notes an attempt that another one follows, for this reason. The endpoint is told what it would have been told without
     /// another one; the breaker waits for the last.
     pub(crate) fn add_failed_attempt(&mut self, attempt: FailedAttempt, reason: RetryReason) {
-        if attempt.is_upstream_failure() {
+        if attempt.why.is_upstream_failure() {
             self.endpoint_failed(self.worker.time(self.now()));
         }
         if let Some(trace) = &mut self.trace {
-            trace.end_attempt(self.deadlines.now(), &attempt);
+            trace.end_attempt(self.deadlines.now(), attempt.why);
         }
         self.failed_attempts.push(attempt);
         self.counters.count_retry(reason.as_str());
+    }
+
+    /// Notes that a second endpoint is asked while the first may still answer. Both are busy.
+    pub(crate) fn begin_hedge(&mut self, endpoint: &Endpoint) {
+        let first = Asked { upstream: self.upstream.take(), used: self.endpoint_use.take() };
+        self.hedged = Some(Box::new(first));
+        self.set_endpoint(endpoint);
+        self.counters.count_retry(RetryReason::Hedge.as_str());
+    }
+
+    /// Notes why one of the two is not the request's outcome; the other is the endpoint that is asked from now on.
+    pub(crate) fn end_hedge(&mut self, racer: Racer, why: WhyFailed) {
+        let Some(mut other) = self.hedged.take() else { return };
+        if racer == Racer::First {
+            self.exchange_with(&mut other);
+        }
+        if why.is_upstream_failure() {
+            self.endpoint_failed(self.worker.time(self.now()));
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.end_hedge(racer, self.deadlines.now(), why);
+        }
+        self.exchange_with(&mut other);
+        self.failed_attempts.extend(other.upstream.map(|upstream| FailedAttempt { upstream, why }));
+    }
+
+    fn exchange_with(&mut self, other: &mut Asked) {
+        swap(&mut self.upstream, &mut other.upstream);
+        swap(&mut self.endpoint_use, &mut other.used);
     }
 
     /// Notes that there would be another attempt, if the budget were not spent.

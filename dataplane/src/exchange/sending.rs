@@ -4,7 +4,6 @@ use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use apigw_config::model::Timeouts;
 use apigw_engine::{
-    grpc::Dialect,
     head::RequestHead,
     rejection::{Awaited, Rejection, UpstreamFailure},
     snapshot::{Snapshot, Upstream},
@@ -12,7 +11,6 @@ use apigw_engine::{
 use http::StatusCode;
 
 use super::{
-    call,
     request_body::{BodyFault, RequestBody},
     response::Response,
     response_body::Source,
@@ -42,9 +40,8 @@ impl Sender<'_> {
     /// Sends a request.
     pub(super) async fn send(
         self,
-        dialect: Dialect,
         upstream: &Upstream,
-        head: &mut RequestHead,
+        head: &RequestHead,
         body: RequestBody,
     ) -> Result<Response<UpstreamBody>, Rejection> {
         let Self { worker, client, snapshot, timeouts, fault } = self;
@@ -53,7 +50,6 @@ impl Sender<'_> {
         if let Some(limit) = deadlines.overdue() {
             return Err(overdue(limit, Awaited::Client));
         }
-        call::tell_time_left(dialect, &mut head.headers, deadlines);
         let mut sent = pin!(worker.upstreams.send((snapshot, timeouts), upstream, head, body, deadlines));
         poll_fn(|context| match sent.as_mut().poll(context) {
             // A body that failed broke the upstream's connection, not the other way round.

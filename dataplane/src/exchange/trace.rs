@@ -2,6 +2,7 @@
 //! it is sampled. Where the file has no `tracing`, there is none, and what clients say of traces passes like any other field.
 
 use std::{
+    mem::swap,
     net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -23,7 +24,7 @@ use http::{
 };
 use tokio::time::Instant;
 
-use super::attempts::FailedAttempt;
+use super::{attempts::WhyFailed, hedging::Racer};
 use crate::{
     pieces,
     traces::finished::{
@@ -64,7 +65,7 @@ struct Collected {
     state: Box<str>,
     /// None: no upstream was asked.
     upstream_target: Option<Uri>,
-    /// At most as many as a route may make.
+    /// At most as many as a route may make. The last is the present one, or at once with the one before.
     attempts: Vec<Attempt>,
 }
 
@@ -178,11 +179,20 @@ impl ExchangeTrace {
     }
 
     /// Notes that another attempt follows.
-    pub(super) fn end_attempt(&mut self, now: Instant, failed: &FailedAttempt) {
-        let Some(attempt) = self.present() else { return };
-        attempt.ended = Some(now);
-        attempt.status = failed.status;
-        attempt.error = failed.status.is_none().then_some(failed.why);
+    pub(super) fn end_attempt(&mut self, now: Instant, why: WhyFailed) {
+        if let Some(attempt) = self.present() {
+            attempt.end(now, why);
+        }
+    }
+
+    /// Notes why one of two attempts at once is not passed on; the other is the present one from now on.
+    pub(super) fn end_hedge(&mut self, racer: Racer, now: Instant, why: WhyFailed) {
+        let Some(Collected { attempts, .. }) = &mut self.collected else { return };
+        let [.., first, second] = attempts.as_mut_slice() else { return };
+        if racer == Racer::Second {
+            swap(first, second);
+        }
+        first.end(now, why);
     }
 
     /// What a collector is to be told; none: nothing.
@@ -235,6 +245,10 @@ impl ExchangeTrace {
 }
 
 impl Attempt {
+    fn end(&mut self, now: Instant, why: WhyFailed) {
+        (self.ended, self.status, self.error) = (Some(now), why.status(), why.error());
+    }
+
     fn finished(self, since: impl Fn(Instant) -> Duration, now: Instant) -> FinishedAttempt {
         let Self { span, upstream, began, ended, status, error } = self;
         let ended = ended.unwrap_or(now);

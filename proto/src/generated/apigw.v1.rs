@@ -344,6 +344,16 @@ pub struct Route {
     /// Absent: nobody is sent copies.
     #[prost(message, optional, tag = "91")]
     pub mirror: ::core::option::Option<Mirror>,
+    /// Absent: no second endpoint is asked.
+    #[prost(message, optional, tag = "160")]
+    pub hedge: ::core::option::Option<Hedge>,
+}
+/// When a second endpoint is asked as well.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hedge {
+    /// Without an answer; above 0.
+    #[prost(uint64, tag = "1")]
+    pub after_us: u64,
 }
 /// Copies of a route's requests.
 #[derive(Clone, PartialEq, ::prost::Message)]

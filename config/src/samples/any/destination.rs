@@ -24,6 +24,7 @@ pub(super) fn legal(route: Route, own_answer: Option<Destination>) -> Route {
             circuit_breaker: None,
             timeouts: Timeouts::default(),
             retry: None,
+            hedge: None,
             max_body_bytes: None,
             ..route
         },

@@ -4,8 +4,8 @@ use apigw_proto::v1;
 
 use super::Fields;
 use crate::{
-    model::Retry,
-    names::{Percent, RetryCondition, RetryConditions, RetryCount},
+    model::{Hedge, Retry},
+    names::{Percent, Period, RetryCondition, RetryConditions, RetryCount},
     problem::{KeyPath, Problems},
 };
 
@@ -18,4 +18,12 @@ pub(super) fn retry(message: &v1::Retry, at: &KeyPath<'_>, problems: &mut Proble
     let budget = fields.take("budget_percent", Percent::new(*budget_percent));
     let methods = fields.parse_all("methods", methods);
     Some(Retry { attempts: attempts?, on: on?, budget: budget?, methods: methods? })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "every section of a route is read so")]
+pub(super) fn hedge(message: &v1::Hedge, at: &KeyPath<'_>, problems: &mut Problems) -> Option<Hedge> {
+    let v1::Hedge { after_us } = *message;
+    let mut fields = Fields { at: *at, problems };
+    let after = fields.take("after_seconds", Period::from_micros(after_us));
+    Some(Hedge { after: after? })
 }

@@ -8,14 +8,14 @@ use super::{
     header_changes::{answer_changes, header_changes},
     mirror::mirror,
     policy::{circuit_breaker, concurrency, cors, rate_limit},
-    retry::retry,
+    retry::{hedge, retry},
     rewrite::{fixed_answer, redirect, rewrite},
     route_match::route_match,
     split::split,
     timeouts::timeouts,
 };
 use crate::{
-    model::{Destination, PathChange, PolicyError, Route},
+    model::{Destination, PathChange, PathRewrite, PolicyError, Route},
     names::{BackendName, ByteCount, PathPrefix, RouteName, UpstreamUrl, ValueError},
     problem::{KeyPath, Problem, Problems},
 };
@@ -40,12 +40,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let mirror = section(&mut fields, "mirror", message.mirror.as_ref(), mirror);
     let rewrite = section(&mut fields, "rewrite", message.rewrite.as_ref(), rewrite);
     let (path_rewrite, host_rewrite) = rewrite.map(Option::unwrap_or_default).ok().unzip();
-    let path_change = match (message.strip_prefix.as_str(), path_rewrite.flatten()) {
-        ("", None) => Some(PathChange::None),
-        ("", Some(rewrite)) => Some(PathChange::Rewrite(rewrite.into())),
-        (text, None) => fields.take("strip_prefix", PathPrefix::new(text)).map(PathChange::Strip),
-        _ => fields.take("rewrite", Err(ValueError::PathChangedTwice)),
-    };
+    let path_change = path_change(&message.strip_prefix, path_rewrite.flatten(), &mut fields);
     let changes = message.request_headers.as_ref();
     let request_headers = section(&mut fields, "request_headers", changes, header_changes);
     let changes = message.response_headers.as_ref();
@@ -58,6 +53,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let circuit_breaker = section(&mut fields, "circuit_breaker", breaker, circuit_breaker);
     let timeouts = section(&mut fields, "timeouts", message.timeouts.as_ref(), timeouts);
     let retry = section(&mut fields, "retry", message.retry.as_ref(), retry);
+    let hedge = section(&mut fields, "hedge", message.hedge.as_ref(), hedge);
     let cors = section(&mut fields, "cors", message.cors.as_ref(), cors);
     let max_header_bytes = own_bytes(&mut fields, "max_header_bytes", message.max_header_bytes);
     let max_body_bytes = own_bytes(&mut fields, "max_body_bytes", message.max_body_bytes);
@@ -78,6 +74,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         circuit_breaker: circuit_breaker.ok()?.map(Box::new),
         timeouts: timeouts.ok()?.unwrap_or_default(),
         retry: retry.ok()?.map(Box::new),
+        hedge: hedge.ok()?,
         cors: cors.ok()?.map(Box::new),
         max_header_bytes: max_header_bytes.ok()?,
         max_body_bytes: max_body_bytes.ok()?,
@@ -91,6 +88,20 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         fields.take::<()>(key, Err(error));
     }
     None
+}
+
+/// What becomes of the path: at most one of both says it.
+fn path_change(
+    stripped: &str,
+    rewrite: Option<PathRewrite>,
+    fields: &mut Fields<'_, '_>,
+) -> Option<PathChange> {
+    match (stripped, rewrite) {
+        ("", None) => Some(PathChange::None),
+        ("", Some(rewrite)) => Some(PathChange::Rewrite(rewrite.into())),
+        (text, None) => fields.take("strip_prefix", PathPrefix::new(text)).map(PathChange::Strip),
+        _ => fields.take("rewrite", Err(ValueError::PathChangedTwice)),
+    }
 }
 
 /// Where the route's requests go: exactly one of the fields says it.

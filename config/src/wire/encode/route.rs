@@ -8,7 +8,7 @@ use super::{address_lists, mode};
 use crate::{
     model::{
         AuthMethods, CircuitBreaker, Combination, Cors, Destination, FailureRate, FieldMatch, FixedAnswer,
-        HeaderChanges, Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route,
+        HeaderChanges, Hedge, Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route,
         RouteAuth, RouteMatch, Timeouts, ValueMatch,
     },
     names::{
@@ -48,6 +48,7 @@ impl From<&Route> for v1::Route {
             address_lists: address_lists(&route.address_lists),
             timeouts: timeouts(&route.timeouts),
             retry: route.retry.as_deref().map(Into::into),
+            hedge: route.hedge.map(|Hedge { after }| v1::Hedge { after_us: after.micros() }),
             mirror: route.mirror.as_deref().map(Into::into),
             cors: route.cors.as_deref().map(Into::into),
             max_header_bytes: route.max_header_bytes.map_or(0, ByteCount::get),

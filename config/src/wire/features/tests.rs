@@ -198,6 +198,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "route.headers",
         "route.timeouts",
         "route.retry",
+        "route.hedge",
         "route.answers",
         "route.rewrite",
         "tracing",

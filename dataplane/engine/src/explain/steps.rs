@@ -124,6 +124,7 @@ impl<'q> Steps<'q> {
         self.circuit_breaker(route, path(".circuit_breaker"), live);
         self.timeouts(route, path(".timeouts"));
         self.retry(route, path(".retry"));
+        self.hedge(route, path(".hedge"));
         self.mirror(route, path(".mirror"));
     }
 

@@ -41,6 +41,13 @@ impl Steps<'_> {
         self.tell("retry", detail, path);
     }
 
+    /// When a second endpoint is asked.
+    pub(super) fn hedge(&mut self, route: &Route<'_>, path: String) {
+        let Some(hedge) = route.config.hedge else { return };
+        let detail = format!("another endpoint is asked as well after {}", seconds(hedge.after));
+        self.tell("hedge", detail, path);
+    }
+
     /// Who is sent a copy.
     pub(super) fn mirror(&mut self, route: &Route<'_>, path: String) {
         let Some(mirror) = &route.config.mirror else { return };
