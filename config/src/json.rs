@@ -57,7 +57,7 @@ pub struct RouteJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<HeaderChangesJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_headers: Option<HeaderChangesJson>,
+    pub response_headers: Option<AnswerChangesJson>,
     pub auth_required: bool,
     pub rate_limit: RateLimitJson,
     pub concurrency: ConcurrencyJson,
@@ -179,6 +179,25 @@ pub struct HeaderChangesJson {
     pub add: BTreeMap<String, String>,
 }
 
+/// The same of answers, after what a preset says.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[expect(missing_docs, reason = "the members are the file's keys")]
+pub struct AnswerChangesJson {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub preset: String,
+    #[serde(flatten)]
+    pub changes: HeaderChangesJson,
+}
+
+impl AnswerChangesJson {
+    /// None: answers remain what they are.
+    fn of(changes: Option<v1::HeaderChanges>, preset: String) -> Option<Self> {
+        let changes = changes.map(HeaderChangesJson::from);
+        (changes.is_some() || !preset.is_empty())
+            .then(|| Self { preset, changes: changes.unwrap_or_default() })
+    }
+}
+
 impl From<v1::HeaderChanges> for HeaderChangesJson {
     fn from(changes: v1::HeaderChanges) -> Self {
         let v1::HeaderChanges { remove, set, add } = changes;
@@ -204,7 +223,7 @@ impl From<v1::Route> for RouteJson {
             strip_prefix: route.strip_prefix,
             rewrite: route.rewrite.map(RewriteJson::from),
             request_headers: route.request_headers.map(HeaderChangesJson::from),
-            response_headers: route.response_headers.map(HeaderChangesJson::from),
+            response_headers: AnswerChangesJson::of(route.response_headers, route.response_preset),
             auth_required: route.auth_required,
             rate_limit: route.rate_limit.map(RateLimitJson::from).unwrap_or_default(),
             concurrency: route.concurrency.map(ConcurrencyJson::from).unwrap_or_default(),
@@ -336,6 +355,7 @@ mod tests {
             (Some(Number(50.0)), Some(Number(10.0)))
         );
         assert_eq!(breaker.minimum_requests, Some(20));
+        assert_eq!(full.response_headers.unwrap().preset, "security");
         let cors = full.cors.unwrap();
         assert_eq!(
             (cors.allow_methods, cors.max_age_seconds),

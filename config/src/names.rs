@@ -6,6 +6,7 @@
 mod address;
 mod algorithm;
 mod answer;
+mod answer_preset;
 mod auth_method;
 mod backend;
 mod claim;
@@ -38,6 +39,7 @@ pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
     answer::{AnswerStatus, AnswerText, MediaType, RedirectStatus},
+    answer_preset::AnswerPreset,
     auth_method::AuthMethod,
     backend::{CheckCount, CookieName, SplitWeight, Weight},
     claim::{ClaimName, ClaimValue, TokenScope},

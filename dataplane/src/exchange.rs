@@ -186,7 +186,7 @@ async fn answer(
     }
     let route = snapshot.route(&Asked::new(&head, &path)).ok_or(Rejection::NoRoute)?;
     record.set_route(&route);
-    changes::of_answer(client, record, &route, &head, &path);
+    changes::of_answer((client, snapshot), record, &route, &head, &path);
 
     let policies = route.policies;
     record.pass(policies.addresses.admit(record.client())?);

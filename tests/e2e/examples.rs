@@ -84,6 +84,21 @@ fn example_of_headers_forwards() {
 }
 
 #[test]
+fn example_of_security_headers_says_them_and_changes_two() {
+    let origin = Origin::saying("ok");
+    let text = fs::read_to_string(examples().join("security-headers.yaml")).expect("the example is there");
+    let gateway = Gateway::standalone(text.replace("http://127.0.0.1:9001", &origin.url()));
+    let said = |path| {
+        let answer = client::get(gateway.address(), path);
+        let names = ["cross-origin-resource-policy", "x-permitted-cross-domain-policies", "x-frame-options"];
+        names.map(|name| answer.field(name).map(str::to_owned))
+    };
+    let words = |words: [Option<&str>; 3]| words.map(|word| word.map(str::to_owned));
+    assert_eq!(said("/api"), words([Some("same-origin"), Some("none"), Some("DENY")]));
+    assert_eq!(said("/pictures"), words([Some("cross-origin"), None, Some("DENY")]));
+}
+
+#[test]
 fn example_of_tracing_tells_a_collector_of_a_trace_that_others_began() {
     let (origin, collector) = (Origin::saying("ok"), Collector::start());
     let text = fs::read_to_string(examples().join("tracing.yaml")).expect("the example is there");

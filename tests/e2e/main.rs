@@ -8,6 +8,8 @@ mod proxying;
 mod fields;
 // Which fields a route removes, sets and adds, both ways.
 mod header_changes;
+// Fields that keep browsers from harm, by one word of the file.
+mod security_headers;
 // What routes answer themselves, and which path and host upstreams are asked for.
 mod own_answers;
 // One path is matched, judged and forwarded; what could mean two is refused.

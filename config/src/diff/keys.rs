@@ -288,20 +288,15 @@ impl Keys {
             split,
             mirror,
             hedge,
+            response_preset,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
         mirror.into_iter().for_each(|mirror| self.mirror(mirror));
         redirect.into_iter().for_each(|redirect| self.redirect(redirect));
-        if let Some(v1::FixedAnswer { status, body, content_type }) = respond {
-            self.count("respond.status", status.into());
-            self.text("respond.body", body);
-            self.text("respond.content_type", content_type);
-        }
-        if let Some(v1::Rewrite { path_rewrite, host }) = rewrite {
-            self.path_rewrite("rewrite", path_rewrite);
-            self.text("rewrite.host", host);
-        }
+        respond.into_iter().for_each(|answer| self.respond(answer));
+        rewrite.into_iter().for_each(|rewrite| self.rewrite(rewrite));
         request_headers.into_iter().for_each(|changes| self.header_changes("request_headers", changes));
+        self.text("response_headers.preset", response_preset);
         response_headers.into_iter().for_each(|changes| self.header_changes("response_headers", changes));
         route_match.into_iter().for_each(|route_match| self.route_match(route_match));
         self.text("match.path_prefix", path_prefix);
@@ -343,6 +338,19 @@ impl Keys {
         for (key, micros) in timeouts.into_iter().filter(|(_, micros)| *micros > 0) {
             self.seconds(key, micros);
         }
+    }
+
+    fn respond(&mut self, answer: v1::FixedAnswer) {
+        let v1::FixedAnswer { status, body, content_type } = answer;
+        self.count("respond.status", status.into());
+        self.text("respond.body", body);
+        self.text("respond.content_type", content_type);
+    }
+
+    fn rewrite(&mut self, rewrite: v1::Rewrite) {
+        let v1::Rewrite { path_rewrite, host } = rewrite;
+        self.path_rewrite("rewrite", path_rewrite);
+        self.text("rewrite.host", host);
     }
 
     fn redirect(&mut self, redirect: v1::Redirect) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::names::{ValueError, ValueTemplate, WritableHeader};
+use crate::names::{AnswerPreset, ValueError, ValueTemplate, WritableHeader};
 
 /// `request_headers` and `response_headers`: removed first, then set, then added.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,9 +61,13 @@ impl HeaderChanges {
     }
 }
 
-/// `response_headers`: changes that say nothing of callers, since answers are written for those who are not known, too.
+/// `response_headers`: what a preset says, then changes. These say nothing of callers, since answers are written for those who
+/// are not known, too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AnswerChanges(HeaderChanges);
+pub struct AnswerChanges {
+    preset: AnswerPreset,
+    changes: HeaderChanges,
+}
 
 impl AnswerChanges {
     /// Takes changes.
@@ -74,12 +78,30 @@ impl AnswerChanges {
         if changes.templates().any(|(_, template)| template.has_claims()) {
             return Err(ValueError::ClaimInAnswer);
         }
-        Ok(Self(changes))
+        Ok(Self { preset: AnswerPreset::None, changes })
+    }
+
+    /// The same after what a preset says.
+    #[must_use]
+    pub fn with_preset(self, preset: AnswerPreset) -> Self {
+        Self { preset, ..self }
+    }
+
+    /// What answers say before they are changed.
+    #[must_use]
+    pub fn preset(&self) -> AnswerPreset {
+        self.preset
     }
 
     /// The changes.
     #[must_use]
     pub fn as_changes(&self) -> &HeaderChanges {
-        &self.0
+        &self.changes
+    }
+
+    /// Whether answers remain what they are.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.preset == AnswerPreset::None && self.changes.is_empty()
     }
 }

@@ -1,5 +1,6 @@
 //! What files mean, and everything that can be wrong with one, as data.
 
+mod answers;
 mod backends;
 mod callers;
 mod matching;

@@ -23,8 +23,8 @@ use super::route;
 use crate::{
     model::*,
     names::{
-        AllowedOrigins, BackendName, ByteCount, CheckCount, CookieName, ExactPath, FilePath, HeaderName,
-        MatchText, PathPrefix, Percent, Period, PolicyMode, ProbePath, QueryName, RetryCondition,
+        AllowedOrigins, AnswerPreset, BackendName, ByteCount, CheckCount, CookieName, ExactPath, FilePath,
+        HeaderName, MatchText, PathPrefix, Percent, Period, PolicyMode, ProbePath, QueryName, RetryCondition,
         RetryConditions, RetryCount, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
     },
 };
@@ -232,7 +232,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let host = select(vec!["${host}", "a.example"]).prop_map(|text| text.parse().unwrap());
     let host_rewrite = prop_oneof![Just(HostRewrite::Upstream), host];
     let upstream = (upstream, prop::option::weighted(0.2, any_own_answer()), path_change, host_rewrite);
-    let target = (any_match(), upstream, any_changes(), any_changes());
+    let target = (any_match(), upstream, any_changes(), any_answer_changes());
     let callers = (any::<bool>(), prop::option::of(any_route_auth()), any_lists());
     let concurrency = (any_in_flight(), any_mode()).prop_map(|(limit, mode)| Concurrency { mode, ..limit });
     let limits = (prop::option::of(any_limit()), concurrency, prop::option::of(any_breaker()));
@@ -241,7 +241,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let limits = (limits, (any_timeouts(), prop::option::of(any_retry()), prop::option::of(any_hedge())));
     (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
         move |(
-            (matches, (upstream, own_answer, path_change, host_rewrite), request_headers, answer_headers),
+            (matches, (upstream, own_answer, path_change, host_rewrite), request_headers, response_headers),
             (auth_required, auth, address_lists),
             ((rate_limit, concurrency, circuit_breaker), (timeouts, retry, hedge)),
             cors,
@@ -255,7 +255,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
                 path_change,
                 host_rewrite,
                 request_headers,
-                response_headers: AnswerChanges::new(answer_headers).unwrap(),
+                response_headers,
                 address_lists,
                 auth_required,
                 auth,
@@ -312,6 +312,12 @@ fn any_changes() -> impl Strategy<Value = HeaderChanges> {
     };
     (prop::collection::vec(name(), 0..3), values(), values())
         .prop_map(|(remove, set, add)| HeaderChanges::new(remove, set, add).unwrap())
+}
+
+fn any_answer_changes() -> impl Strategy<Value = AnswerChanges> {
+    let preset = select(vec![AnswerPreset::None, AnswerPreset::Security]);
+    (any_changes(), preset)
+        .prop_map(|(changes, preset)| AnswerChanges::new(changes).unwrap().with_preset(preset))
 }
 
 fn any_match() -> impl Strategy<Value = RouteMatch> {

@@ -5,6 +5,8 @@
 //! that it does not have. Here every field of the messages is named once; one that is added does not compile until it is
 //! decided which feature it needs. Nothing here knows who runs what.
 
+/// Of what becomes of messages, and of the gateway's own answers.
+mod answers;
 /// Of what says who callers are, and of what a route asks of them.
 mod auth;
 /// Of a backend.
@@ -85,6 +87,8 @@ pub enum Feature {
     RouteMatch,
     /// Header fields are changed.
     HeaderChanges,
+    /// Answers say what a preset says.
+    AnswerPreset,
     /// Routes wait for as long as they say themselves.
     Timeouts,
     /// Requests are sent again as routes say.
@@ -100,7 +104,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 37] = [
+pub const KNOWN: [Feature; 38] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
@@ -132,6 +136,7 @@ pub const KNOWN: [Feature; 37] = [
     Feature::PolicyMode,
     Feature::RouteMatch,
     Feature::HeaderChanges,
+    Feature::AnswerPreset,
     Feature::Timeouts,
     Feature::Retry,
     Feature::Hedge,
@@ -176,6 +181,7 @@ impl Feature {
             Self::PolicyMode => "policy_mode",
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
+            Self::AnswerPreset => "route.response_headers.preset",
             Self::Timeouts => "route.timeouts",
             Self::Retry => "route.retry",
             Self::Hedge => "route.hedge",
@@ -365,6 +371,7 @@ impl Needs {
             split,
             mirror,
             hedge,
+            response_preset,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
         mirror.iter().for_each(|mirror| self.mirror(mirror));
@@ -374,10 +381,8 @@ impl Needs {
             self.add(Feature::Rewrite);
             path_rewrite.iter().for_each(path_rewrite_in_full);
         }
-        for changes in request_headers.into_iter().chain(response_headers) {
-            let v1::HeaderChanges { remove: _, set: _, add: _ } = changes;
-            self.add(Feature::HeaderChanges);
-        }
+        request_headers.iter().chain(&response_headers).for_each(|changes| self.header_changes(changes));
+        self.answer_preset(&response_preset);
         if let Some(v1::RouteMatch { hosts: _, path: _, path_regex: _, methods: _, headers: _, query: _ }) =
             route_match
         {
@@ -395,16 +400,6 @@ impl Needs {
         if max_body_bytes > 0 {
             self.add(Feature::MaxBodyBytes);
         }
-    }
-
-    fn own_answers(&mut self, redirect: Option<&v1::Redirect>, respond: Option<&v1::FixedAnswer>) {
-        if redirect.is_some() || respond.is_some() {
-            self.add(Feature::OwnAnswers);
-        }
-        if let Some(v1::Redirect { status: _, scheme: _, host: _, port: _, path_rewrite }) = redirect {
-            path_rewrite.iter().for_each(path_rewrite_in_full);
-        }
-        if let Some(v1::FixedAnswer { status: _, body: _, content_type: _ }) = respond {}
     }
 
     fn concurrency(&mut self, concurrency: &v1::Concurrency) {

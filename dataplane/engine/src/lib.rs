@@ -51,6 +51,8 @@ pub mod target;
 pub mod own_answer;
 /// Which header fields are changed.
 pub mod header_changes;
+/// And which of its answer.
+pub mod answer_changes;
 /// Where clients are sent instead.
 pub mod redirect;
 /// Whether a request is sent once more.

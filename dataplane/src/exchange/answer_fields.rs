@@ -1,7 +1,7 @@
 //! What every answer on a route says besides what it answers, whoever answers: the upstream, or the gateway refusing.
 
 use apigw_engine::{
-    cors::Grant, fields::Fields, header_changes::ReadyChanges, mode::JudgedMode, snapshot::Route,
+    answer_changes::ReadyAnswerChanges, cors::Grant, fields::Fields, mode::JudgedMode, snapshot::Route,
 };
 
 use super::{caller, counting::Count};
@@ -11,7 +11,7 @@ use super::{caller, counting::Count};
 pub(crate) struct AnswerFields {
     grant: Option<Grant>,
     count: Option<Count>,
-    changes: Option<ReadyChanges>,
+    changes: Option<ReadyAnswerChanges>,
 }
 
 impl AnswerFields {
@@ -26,7 +26,7 @@ impl AnswerFields {
     }
 
     /// Keeps what the route changes of every answer.
-    pub(crate) fn set_changes(&mut self, changes: ReadyChanges) {
+    pub(crate) fn set_changes(&mut self, changes: ReadyAnswerChanges) {
         self.changes = Some(changes);
     }
 

@@ -1,12 +1,13 @@
 //! What a route changes of header fields, with what is known of the request. Where nothing is changed, nothing is done.
 
-use apigw_config::{model::HeaderChanges, names::Scheme};
+use apigw_config::names::Scheme;
 use apigw_engine::{
+    answer_changes::ReadyAnswerChanges,
     callers::Caller,
     head::RequestHead,
     header_changes::{Facts, ReadyChanges},
     path::NormalPath,
-    snapshot::Route,
+    snapshot::{Route, Snapshot},
 };
 use http::header::HOST;
 
@@ -29,15 +30,16 @@ pub(super) fn of_request(
 
 /// Keeps what becomes of the answer's fields, whoever answers.
 pub(super) fn of_answer(
-    client: &Client,
+    (client, snapshot): (&Client, &Snapshot),
     record: &mut Record,
     route: &Route<'_>,
     head: &RequestHead,
     path: &NormalPath<'_>,
 ) {
-    let changes = route.config.response_headers.as_changes();
-    if !HeaderChanges::is_empty(changes) {
-        let changes = ReadyChanges::new(changes, &facts(client, record, route, head, path));
+    let changes = &route.config.response_headers;
+    if !changes.is_empty() {
+        let scheme = client.peer.client_scheme(&head.headers, &snapshot.settings().server.trusted_proxies);
+        let changes = ReadyAnswerChanges::new(changes, &facts(client, record, route, head, path), scheme);
         record.answer_fields().set_changes(changes);
     }
 }

@@ -28,7 +28,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -89,6 +89,12 @@ impl Peer {
         // Only visible ASCII can be an address; other values are no address in any reading.
         let forwarded_for = forwarded_for.map(|value| value.to_str().unwrap_or(""));
         client::client_address(self.address, forwarded_for, trusted_proxies)
+    }
+
+    /// How the client speaks, as far as trusted proxies tell.
+    pub(super) fn client_scheme(&self, headers: &Fields, trusted_proxies: &[AddressRange]) -> Scheme {
+        let told = headers.get(X_FORWARDED_PROTO).and_then(|told| told.to_str().ok());
+        client::client_scheme((self.address, self.scheme), told, trusted_proxies)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The answer of a route that asks nobody.
 
 use apigw_engine::{
-    client::client_scheme,
     head::RequestHead,
     own_answer::{OwnAnswer, Reply},
     path::NormalPath,
@@ -10,7 +9,7 @@ use apigw_engine::{
 };
 use http::header::{CONTENT_TYPE, LOCATION};
 
-use super::{forwarding::X_FORWARDED_PROTO, record::Record, response::Response, response_body::Source};
+use super::{record::Record, response::Response, response_body::Source};
 use crate::connection::Client;
 
 pub(super) fn reply(
@@ -22,8 +21,7 @@ pub(super) fn reply(
     path: &NormalPath<'_>,
 ) -> Result<Response<Source>, Rejection> {
     let server = &snapshot.settings().server;
-    let told = head.headers.get(X_FORWARDED_PROTO).and_then(|told| told.to_str().ok());
-    let scheme = client_scheme((client.peer.address(), client.peer.scheme()), told, &server.trusted_proxies);
+    let scheme = client.peer.client_scheme(&head.headers, &server.trusted_proxies);
     let Reply { status, location, content_type, body } =
         answer.reply(route.config, head, path, scheme, server.paths)?;
     record.set_status(status);

@@ -344,6 +344,9 @@ pub struct Route {
     /// Absent: nobody is sent copies.
     #[prost(message, optional, tag = "91")]
     pub mirror: ::core::option::Option<Mirror>,
+    /// "security": what answers say before `response_headers` changes them; empty: nothing.
+    #[prost(string, tag = "150")]
+    pub response_preset: ::prost::alloc::string::String,
     /// Absent: no second endpoint is asked.
     #[prost(message, optional, tag = "160")]
     pub hedge: ::core::option::Option<Hedge>,

@@ -7,7 +7,7 @@ use apigw_proto::v1;
 use super::Fields;
 use crate::{
     model::{AnswerChanges, HeaderChanges},
-    names::{ValueTemplate, WritableHeader},
+    names::{AnswerPreset, ValueTemplate, WritableHeader},
     problem::{KeyPath, Problems},
 };
 
@@ -25,13 +25,23 @@ pub(super) fn header_changes(
     changes.map_err(|error| problems.report(None, at, error)).ok()
 }
 
+/// What becomes of answers; `preset` is empty where the file has none.
 pub(super) fn answer_changes(
-    message: &v1::HeaderChanges,
+    (message, preset): (Option<&v1::HeaderChanges>, &str),
     at: &KeyPath<'_>,
     problems: &mut Problems,
 ) -> Option<AnswerChanges> {
-    let changes = header_changes(message, at, problems)?;
-    AnswerChanges::new(changes).map_err(|error| problems.report(None, at, error)).ok()
+    let changes = match message {
+        None => Some(HeaderChanges::default()),
+        Some(message) => header_changes(message, at, problems),
+    };
+    let mut fields = Fields { at: *at, problems };
+    let preset = match preset {
+        "" => Some(AnswerPreset::None),
+        word => fields.take("preset", word.parse()),
+    };
+    let changes = AnswerChanges::new(changes?).map_err(|error| problems.report(None, at, error)).ok()?;
+    Some(changes.with_preset(preset?))
 }
 
 fn values(

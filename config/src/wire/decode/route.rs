@@ -43,8 +43,8 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let path_change = path_change(&message.strip_prefix, path_rewrite.flatten(), &mut fields);
     let changes = message.request_headers.as_ref();
     let request_headers = section(&mut fields, "request_headers", changes, header_changes);
-    let changes = message.response_headers.as_ref();
-    let response_headers = section(&mut fields, "response_headers", changes, answer_changes);
+    let changes = (message.response_headers.as_ref(), message.response_preset.as_str());
+    let response_headers = answer_changes(changes, &at.key("response_headers"), fields.problems);
     let address_lists = fields.address_lists(message.address_lists.as_ref());
     let auth = section(&mut fields, "auth", message.auth.as_ref(), route_auth);
     let rate_limit = section(&mut fields, "rate_limit", message.rate_limit.as_ref(), rate_limit);
@@ -65,7 +65,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         path_change: path_change?,
         host_rewrite: host_rewrite?,
         request_headers: request_headers.ok()?.unwrap_or_default(),
-        response_headers: response_headers.ok()?.unwrap_or_default(),
+        response_headers: response_headers?,
         address_lists: address_lists?,
         auth_required: message.auth_required,
         auth: auth.ok()?,

@@ -12,8 +12,8 @@ use crate::{
         RouteAuth, RouteMatch, Timeouts, ValueMatch,
     },
     names::{
-        ByteCount, HeaderName, HostName, MethodName, OriginPattern, Period, ProviderName, Scheme, TokenScope,
-        ValueTemplate, WritableHeader,
+        AnswerPreset, ByteCount, HeaderName, HostName, MethodName, OriginPattern, Period, ProviderName,
+        Scheme, TokenScope, ValueTemplate, WritableHeader,
     },
 };
 
@@ -27,6 +27,7 @@ impl From<&Route> for v1::Route {
             },
             request_headers: header_changes(&route.request_headers),
             response_headers: header_changes(route.response_headers.as_changes()),
+            response_preset: preset(route.response_headers.preset()),
             route_match: route_match(&route.matches),
             strip_prefix: match &route.path_change {
                 PathChange::Strip(prefix) => prefix.to_string(),
@@ -134,6 +135,14 @@ fn header_changes(changes: &HeaderChanges) -> Option<v1::HeaderChanges> {
         set: values(changes.set()),
         add: values(changes.add()),
     })
+}
+
+/// Empty: answers say nothing of their own.
+fn preset(preset: AnswerPreset) -> String {
+    match preset {
+        AnswerPreset::None => String::new(),
+        AnswerPreset::Security => preset.as_str().into(),
+    }
 }
 
 /// What a prefix does not say; none: nothing.

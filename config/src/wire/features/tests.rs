@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 22] = [
+    let cases: [(&str, &str, &[&str]); 23] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("auth: { api_keys: { file: k } }", "", &["auth.api_keys"]),
@@ -62,6 +62,7 @@ fn each_policy_requires_its_feature() {
         ("", "  allow_cidrs: [10.0.0.0/8]", &["address_lists"]),
         ("", "  request_headers: { remove: [x-a] }", &["route.headers"]),
         ("", "  response_headers: { set: { x-a: b } }", &["route.headers"]),
+        ("", "  response_headers: { preset: security }", &["route.response_headers.preset"]),
         ("", "  timeouts: { idle_seconds: 1 }", &["route.timeouts"]),
         ("", "  retry: { methods: [POST] }", &["route.retry"]),
         ("", "  rewrite: { prefix: /b }", &["route.rewrite"]),
@@ -196,6 +197,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "policy_mode",
         "route.match",
         "route.headers",
+        "route.response_headers.preset",
         "route.timeouts",
         "route.retry",
         "route.hedge",
