@@ -26,6 +26,7 @@ mod route;
 mod route_auth;
 mod route_match;
 mod rules;
+mod session_cookie;
 mod split;
 mod timeouts;
 mod tls;
@@ -63,6 +64,7 @@ pub use self::{
     route_auth::{AuthMethods, Combination, ForwardedClaims, RouteAuth},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::{BackendPlace, ConfigError},
+    session_cookie::SessionCookie,
     split::{Split, SplitError, SplitPart},
     timeouts::Timeouts,
     tls::{

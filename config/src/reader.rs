@@ -25,6 +25,7 @@ mod route;
 mod route_auth;
 mod route_match;
 mod server;
+mod session_cookie;
 mod timeouts;
 mod tls;
 mod tracing;

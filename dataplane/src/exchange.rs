@@ -21,6 +21,8 @@ pub(crate) mod call;
 mod grpc_web;
 /// What it is answered where no upstream is asked.
 mod own_answer;
+/// Which endpoint it goes to.
+mod choice;
 /// Its body on the way up.
 pub(crate) mod request_body;
 /// How it is sent.
@@ -66,6 +68,7 @@ use http::{
 
 use self::{
     call::Telling,
+    choice::Choice,
     forwarding::X_REQUEST_ID,
     record::Record,
     request_body::{BodyFault, ClientBody, RequestBody},
@@ -210,23 +213,23 @@ async fn answer(
     let (body, fault) = take_body(client, view, record, &route, body)?;
     let changes = changes::of_request(client, record, &route, &head, &path, caller.as_ref());
     head.uri = target::upstream_target(&head.uri, &path, &route, backend, snapshot)?;
-    let endpoint = worker.endpoint(backend, &head.headers, record.client());
-    let upgrade = upgrade.through(endpoint.upstream.protocol);
-    prepare_fields(worker, client, snapshot, (&route, &endpoint.upstream), record, &mut head);
+    let chosen = choice::choose(worker, client, snapshot, backend, record, &mut head.headers);
+    let upgrade = upgrade.through(chosen.endpoint.upstream.protocol);
+    prepare_fields(worker, client, snapshot, (&route, &chosen.endpoint.upstream), record, &mut head);
     upgrade.ask(&mut head.headers);
     caller::tell_upstream(policies, caller.as_ref(), &mut head.headers);
     changes.into_iter().for_each(|changes| changes.apply_to_request(&mut head.headers));
 
-    let web = grpc_web::asked(record.dialect(), endpoint.upstream.protocol);
+    let web = grpc_web::asked(record.dialect(), chosen.endpoint.upstream.protocol);
     let body = grpc_web::translate_request(web, &mut head.headers, body);
 
     occupy(worker, policies, record)?;
-    record.set_endpoint(endpoint);
+    record.set_endpoint(chosen.endpoint);
     let body = mirroring::copy(worker, view, &route, record, &head, body);
     let sender = Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: &fault };
-    let mut response = attempts::send(sender, (&route, backend), record, endpoint, &mut head, body).await?;
+    let mut response = attempts::send(sender, &route, record, chosen, &mut head, body).await?;
     upgrade.check(&response)?;
-    prepare_answer(&mut response, web, record);
+    prepare_answer(&mut response, web, chosen, record);
     Ok(sender.pass_on(response))
 }
 
@@ -267,8 +270,14 @@ fn prepare_fields(
 }
 
 /// Takes what is not passed on out of an upstream's answer, notes what it says, and puts it in the client's dialect.
-fn prepare_answer(response: &mut Response<UpstreamBody>, web: Option<WebForm>, record: &mut Record) {
+fn prepare_answer(
+    response: &mut Response<UpstreamBody>,
+    web: Option<WebForm>,
+    chosen: Choice<'_>,
+    record: &mut Record,
+) {
     forwarding::prepare_response(&mut response.headers);
+    chosen.keep_client(record, &mut response.headers);
     record.set_forwarded(response.status, response.headers.get(GRPC_STATUS));
     record.set_web_form(grpc_web::translate_answer(web, &mut response.headers));
 }

@@ -20,7 +20,7 @@ use apigw_config::{
 };
 use apigw_engine::{
     Snapshot,
-    endpoint::{BackendState, Change, CheckFailure, CheckRound, EndpointState},
+    endpoint::{BackendState, Change, CheckFailure, CheckRound, EndpointState, Watch},
     rejection::UpstreamFailure,
     snapshot::{Backend, Upstream, UpstreamId},
 };
@@ -130,12 +130,13 @@ impl HealthChecks {
             check.target.state.forget_checks(now);
         }
         for (config, backend) in backends.iter().zip(snapshot.backends()) {
+            let watch = if has_sessions(config) { Watch::GoesOn } else { Watch::Ends };
             for (endpoint, compiled) in config.endpoints().iter().zip(backend.endpoints()) {
                 if let Some(state) = &compiled.state {
                     state.start_slowly(config.slow_start.duration(), now);
                 }
                 match &compiled.state {
-                    Some(state) if endpoint.drains => state.drain(now),
+                    Some(state) if endpoint.drains => state.drain(watch, now),
                     Some(state) => state.judge_requests(config.health.outlier.as_ref(), now),
                     None => {}
                 }
@@ -156,7 +157,13 @@ impl HealthChecks {
     }
 }
 
-/// The endpoints that are checked. One that drains is not: nothing would follow, and what is repaired would alarm people.
+/// Whether an endpoint that drains is given requests by those whose session it has.
+fn has_sessions(backend: &model::Backend) -> bool {
+    backend.session_cookie.is_some()
+}
+
+/// The endpoints that are checked. One that drains and has no sessions is not: nothing would follow, and what is repaired would
+/// alarm people.
 fn targets<'a>(
     configured: &'a Backends,
     backends: impl Iterator<Item = &'a Arc<Backend>>,
@@ -166,9 +173,9 @@ fn targets<'a>(
         Some((config, backend, check))
     });
     checked.flat_map(|(config, backend, check)| {
-        let working = config.endpoints().iter().zip(backend.endpoints());
-        let working = working.filter(|(endpoint, _)| !endpoint.drains);
-        working.filter_map(|(endpoint, compiled)| {
+        let given = config.endpoints().iter().zip(backend.endpoints());
+        let given = given.filter(|(endpoint, _)| !endpoint.drains || has_sessions(config));
+        given.filter_map(|(endpoint, compiled)| {
             Some(Target {
                 backend: config.name().clone(),
                 url: endpoint.url.as_str().into(),

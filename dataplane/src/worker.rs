@@ -31,7 +31,7 @@ use apigw_engine::{
     balance::Turns,
     fields::Fields,
     jwt::cache::{CacheLimits, TokenCache},
-    snapshot::{Backend, Endpoint, Route, RouteId, SplitBackends, UpstreamId},
+    snapshot::{Affinity, Backend, Endpoint, Route, RouteId, SplitBackends, UpstreamId},
 };
 use arc_swap::{ArcSwap, Cache};
 use http::HeaderValue;
@@ -242,23 +242,18 @@ impl Worker {
     }
 
     /// The endpoint of a backend that takes the next request of this worker.
-    pub(crate) fn endpoint<'b>(
-        &self,
-        backend: &'b Backend,
-        headers: &Fields,
-        client: IpAddr,
-    ) -> &'b Endpoint {
-        backend.choose(&mut self.turns.borrow_mut(), headers, client)
+    pub(crate) fn endpoint<'b>(&self, backend: &'b Backend, affinity: Affinity) -> &'b Endpoint {
+        backend.choose(&mut self.turns.borrow_mut(), affinity)
     }
 
     /// An endpoint of a backend for a request that these have not served well; none: there is no other.
     pub(crate) fn other_endpoint<'b>(
         &self,
         backend: &'b Backend,
-        request: (&Fields, IpAddr),
+        affinity: Affinity,
         tried: &[UpstreamId],
     ) -> Option<&'b Endpoint> {
-        backend.choose_other(&mut self.turns.borrow_mut(), request, tried)
+        backend.choose_other(&mut self.turns.borrow_mut(), affinity, tried)
     }
 
     /// The time of limits and breakers at this moment.

@@ -168,6 +168,21 @@ fn example_of_hedging_asks_another_endpoint() {
 }
 
 #[test]
+fn example_of_sessions_keeps_a_client_with_its_endpoint() {
+    let origins = [Origin::saying("first"), Origin::saying("second")];
+    let text = fs::read_to_string(examples().join("sessions.yaml")).expect("the example is there");
+    let moved = text.replace("http://127.0.0.1:9001", &origins[0].url());
+    let gateway = Gateway::standalone(moved.replace("http://127.0.0.1:9002", &origins[1].url()));
+    let first = client::get(gateway.address(), "/shop/");
+    let told = first.field("set-cookie").expect("there is a cookie");
+    assert!(told.contains("; Max-Age=3600;"), "{told}");
+    let cookie = format!("Cookie: {}\r\n", told.split(';').next().unwrap_or_default());
+    for _ in 0..10 {
+        assert_eq!(client::get_with(gateway.address(), "/shop/", &cookie).text(), first.text());
+    }
+}
+
+#[test]
 fn example_of_health_leaves_out_who_is_not_well() {
     let well = Origin::answering(|request| ok(request.line()));
     let ill = Origin::answering(|_| "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".into());

@@ -89,6 +89,8 @@ mod adaptive_concurrency;
 mod breaker;
 // Requests are spread over the endpoints of a backend, each spoken to as the file says.
 mod backends;
+// Clients stay with the endpoints that have answered them.
+mod sessions;
 // Backends that share a route: shares by weight, callers that stay, changes under load.
 mod splits;
 // Endpoints that come or return take their share slowly.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{CertificateFiles, Health};
+use super::{CertificateFiles, Health, SessionCookie};
 use crate::names::{
     BackendName, CookieName, FilePath, HeaderName, Scheme, Span, UpstreamHost, UpstreamUrl, ValueError,
     Weight,
@@ -27,6 +27,8 @@ pub struct Backend {
     pub health: Health,
     /// How long one that comes or returns takes until it has all of its share.
     pub slow_start: Span,
+    /// What keeps clients with their endpoints; none: nothing does.
+    pub session_cookie: Option<SessionCookie>,
 }
 
 /// One entry of `endpoints`.
@@ -248,7 +250,8 @@ impl Backend {
             return Err(errors);
         }
         let (balance, protocol, health) = Default::default();
-        Ok(Self { name, endpoints, tls, balance, protocol, health, slow_start: Span::ZERO })
+        let slow_start = Span::ZERO;
+        Ok(Self { name, endpoints, tls, balance, protocol, health, slow_start, session_cookie: None })
     }
 
     /// Its name, unique in the configuration.

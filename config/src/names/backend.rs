@@ -36,6 +36,29 @@ impl CookieName {
     }
 }
 
+/// How long clients keep a cookie, in whole seconds: 1 to 34,560,000, the 400 days that browsers allow at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CookieLifetime(NonZeroU32);
+
+impl CookieLifetime {
+    const MAX: u32 = 400 * 86_400;
+
+    /// Takes seconds.
+    ///
+    /// # Errors
+    /// When there are none, or too many.
+    pub fn new(seconds: u32) -> Result<Self, ValueError> {
+        let seconds = NonZeroU32::new(seconds).filter(|seconds| seconds.get() <= Self::MAX);
+        seconds.map(Self).ok_or(ValueError::OutOfRange { range: "from 1 to 34560000 whole seconds" })
+    }
+
+    /// In seconds.
+    #[must_use]
+    pub fn seconds(self) -> u32 {
+        self.0.get()
+    }
+}
+
 /// A share of the work, in proportion to the weights beside it: 1 to 1,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Weight(NonZeroU16);

@@ -17,6 +17,12 @@ pub enum ValueError {
         /// The most bytes there may be.
         limit: usize,
     },
+    /// A secret is so short that it could be found by trying.
+    #[error("shorter than {least} bytes")]
+    TooShort {
+        /// The fewest bytes there may be.
+        least: usize,
+    },
     /// A name that could not stand in a header, a label or a log line as it is.
     #[error("contains {character:?}; letters, digits and -_.:/@ are allowed")]
     NameCharacter {

@@ -42,6 +42,7 @@ impl Read for BackendInFile {
         let tls = keys.or("tls", None);
         let health = keys.or("health", Health::default());
         let slow_start = keys.or("slow_start_seconds", Span::ZERO);
+        let session_cookie = keys.or("session_cookie", None);
         let position = keys.position_of("name");
         let backend = || {
             let (positions, endpoints): (Vec<_>, Vec<_>) =
@@ -59,6 +60,7 @@ impl Read for BackendInFile {
             backend.protocol = if speaks_http2? { Protocol::Http2 } else { Protocol::Http1 };
             backend.health = health?;
             backend.slow_start = slow_start?;
+            backend.session_cookie = session_cookie?;
             Some(backend)
         };
         let backend = backend();

@@ -101,7 +101,7 @@ fn number(place: Place<'_>, reader: &mut Reader) -> Option<f64> {
     }
 }
 
-fn whole(place: Place<'_>, reader: &mut Reader) -> Option<i128> {
+pub(super) fn whole(place: Place<'_>, reader: &mut Reader) -> Option<i128> {
     match meaning(place) {
         Some(Meaning::Whole(number)) => Some(number),
         _ if is_probe(place) => None,
@@ -313,7 +313,7 @@ read_from_text! {
 }
 
 /// A text that is not shown, whatever it is: not through `expected`, as what was found may be the secret.
-fn hidden_text<'n>(place: Place<'n>, reader: &mut Reader) -> Option<&'n str> {
+pub(super) fn hidden_text<'n>(place: Place<'n>, reader: &mut Reader) -> Option<&'n str> {
     match meaning(place) {
         Some(Meaning::Text(text)) => Some(text),
         _ if is_probe(place) => None,

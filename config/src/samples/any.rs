@@ -23,9 +23,10 @@ use super::route;
 use crate::{
     model::*,
     names::{
-        AllowedOrigins, AnswerPreset, BackendName, ByteCount, CheckCount, CookieName, ExactPath, FilePath,
-        HeaderName, MatchText, PathPrefix, Percent, Period, PolicyMode, ProbePath, QueryName, RetryCondition,
-        RetryConditions, RetryCount, Span, UpstreamHost, UpstreamUrl, Weight, WritableHeader,
+        AllowedOrigins, AnswerPreset, BackendName, ByteCount, CheckCount, CookieLifetime, CookieName,
+        CookieSecret, ExactPath, FilePath, HeaderName, MatchText, PathPrefix, Percent, Period, PolicyMode,
+        ProbePath, QueryName, RetryCondition, RetryConditions, RetryCount, Span, UpstreamHost, UpstreamUrl,
+        Weight, WritableHeader,
     },
 };
 
@@ -131,9 +132,20 @@ fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
         let endpoints = (1..).zip(weights).map(endpoint).collect();
         let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();
         (backend.protocol, backend.balance, backend.health) = (protocol, balance, health);
-        backend.slow_start = Span::seconds(u32::from(backend.endpoints()[0].weight.get()) % 3);
+        let number = backend.endpoints()[0].weight.get();
+        backend.slow_start = Span::seconds(u32::from(number) % 3);
+        backend.session_cookie = number.is_multiple_of(2).then(|| any_session_cookie(number));
         backend
     })
+}
+
+/// One that depends on a number.
+fn any_session_cookie(number: u16) -> SessionCookie {
+    SessionCookie {
+        name: CookieName::new("session").unwrap(),
+        secret: CookieSecret::new(&format!("a secret of this length{}", number % 3)).unwrap(),
+        lifetime: CookieLifetime::new(u32::from(number) % 5).ok(),
+    }
 }
 
 fn any_health() -> impl Strategy<Value = Health> {

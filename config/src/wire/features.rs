@@ -77,6 +77,8 @@ pub enum Feature {
     BackendDrain,
     /// Endpoints that come or return take their share slowly.
     BackendSlowStart,
+    /// Clients are kept with endpoints by a cookie.
+    BackendSessionCookie,
     /// Backends share the requests of a route.
     Split,
     /// Another backend is sent copies of a route's requests.
@@ -104,7 +106,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 38] = [
+pub const KNOWN: [Feature; 39] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
@@ -131,6 +133,7 @@ pub const KNOWN: [Feature; 38] = [
     Feature::BackendOutlier,
     Feature::BackendDrain,
     Feature::BackendSlowStart,
+    Feature::BackendSessionCookie,
     Feature::Split,
     Feature::Mirror,
     Feature::PolicyMode,
@@ -176,6 +179,7 @@ impl Feature {
             Self::BackendOutlier => "backends.health.outlier",
             Self::BackendDrain => "backends.endpoints.drain",
             Self::BackendSlowStart => "backends.slow_start",
+            Self::BackendSessionCookie => "backends.session_cookie",
             Self::Split => "route.split",
             Self::Mirror => "route.mirror",
             Self::PolicyMode => "policy_mode",

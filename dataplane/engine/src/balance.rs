@@ -6,6 +6,8 @@
 
 /// By a key of the request.
 mod rendezvous;
+/// By a cookie of the gateway's own.
+mod sessions;
 /// In turn.
 mod turn;
 
@@ -15,6 +17,7 @@ use apigw_config::{model::Balance, names::Weight};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 pub use self::rendezvous::KeyHash;
+pub(crate) use self::sessions::Sessions;
 use self::{rendezvous::Rendezvous, turn::Turn};
 use crate::{endpoint::WHOLE, snapshot::ChoiceId};
 
@@ -86,6 +89,11 @@ impl<P: Fn(usize) -> u32> Portions<'_, P> {
             Way::ByKey(rendezvous) => Some(rendezvous.find(key, self.iter())),
             Way::LeastRequests | Way::InTurn => None,
         }
+    }
+
+    /// Whether the one of that index takes anything.
+    pub(crate) fn takes(&self, index: usize) -> bool {
+        (self.of)(index) > 0
     }
 
     fn len(&self) -> usize {

@@ -12,6 +12,8 @@ mod ejections;
 mod in_use;
 /// How it takes its share when it comes or returns.
 mod rise;
+/// What operators see of it.
+mod seen;
 
 use std::{
     sync::{
@@ -23,7 +25,11 @@ use std::{
 
 use apigw_config::model::{ActiveCheck, Outlier};
 
-pub use self::{checked::CheckFailure, in_use::EndpointUse};
+pub use self::{
+    checked::CheckFailure,
+    in_use::EndpointUse,
+    seen::{EndpointSeen, Standing},
+};
 use self::{
     checked::Checked,
     ejections::{Ejections, Memory, Verdict},
@@ -79,6 +85,8 @@ pub struct EndpointState {
     share: AtomicU32,
     /// What part it takes where no endpoint takes any, in thousandths.
     last_resort: AtomicU32,
+    /// Whether nothing that was found out speaks against it, whatever it takes.
+    is_well: AtomicBool,
     /// Whether a success changes anything, so that those of one that is well only read.
     has_failed: AtomicBool,
     condition: Mutex<Condition>,
@@ -109,6 +117,15 @@ struct Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckRound(u64);
 
+/// What becomes of the checks of an endpoint that drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// They go on: it has sessions, which leave it when it is not well.
+    GoesOn,
+    /// They end: it is given nothing.
+    Ends,
+}
+
 /// How often an endpoint was asked whether it is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckTally {
@@ -127,57 +144,6 @@ pub enum Change {
     Ejected(Duration),
     /// It takes requests again.
     BecameHealthy,
-}
-
-/// What an operator sees of an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EndpointSeen {
-    /// Whether it is given requests.
-    pub standing: Standing,
-    /// Since when; none: from the beginning.
-    pub since: Option<Duration>,
-    /// How often it was asked.
-    pub checks: CheckTally,
-    /// How often it was ejected.
-    pub ejections: u64,
-}
-
-/// Whether an endpoint is given requests, and why not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Standing {
-    /// It is.
-    #[default]
-    Healthy,
-    /// Checks say that it is not well.
-    Unhealthy(CheckFailure),
-    /// It has failed requests, and is given none until then.
-    Ejected(Duration),
-    /// The configuration gives it none.
-    Draining,
-}
-
-impl Standing {
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Unhealthy(_) => "unhealthy",
-            Self::Ejected(_) => "ejected",
-            Self::Draining => "draining",
-        }
-    }
-
-    /// Why it is not healthy, in a word; none: it is.
-    #[must_use]
-    pub fn reason(self) -> Option<String> {
-        match self {
-            Self::Healthy => None,
-            Self::Unhealthy(failure) => Some(failure.to_string()),
-            Self::Ejected(_) => Some("requests_failed".into()),
-            Self::Draining => Some("configured".into()),
-        }
-    }
 }
 
 impl Default for BackendState {
@@ -215,6 +181,7 @@ impl EndpointState {
             in_flight: AtomicU32::new(0),
             share: AtomicU32::new(WHOLE),
             last_resort: AtomicU32::new(WHOLE),
+            is_well: AtomicBool::new(true),
             has_failed: AtomicBool::new(false),
             condition: Mutex::new(Condition::default()),
         }
@@ -244,6 +211,13 @@ impl EndpointState {
     #[must_use]
     pub fn last_resort(&self) -> u32 {
         self.last_resort.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing that was found out speaks against it, whatever it takes: so it goes on with what is its own, also while
+    /// it drains or begins slowly.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.is_well.load(Ordering::Relaxed)
     }
 
     /// Of one that comes to others, which are at work already.
@@ -301,11 +275,14 @@ impl EndpointState {
         });
     }
 
-    /// It drains from now on. What was found before is forgotten: nobody watches it, and it may return as another.
-    pub fn drain(&self, now: Duration) {
+    /// It drains from now on. Where nobody watches it any more, what was found before is forgotten: it may return as another.
+    pub fn drain(&self, watch: Watch, now: Duration) {
         self.update(now, |condition| {
-            (condition.drains, condition.checked, condition.ejections) = (true, Checked::default(), None);
-            condition.next_round();
+            (condition.drains, condition.ejections) = (true, None);
+            if watch == Watch::Ends {
+                condition.checked = Checked::default();
+                condition.next_round();
+            }
         });
     }
 
@@ -390,6 +367,7 @@ impl EndpointState {
         }
         self.share.store(after.share, Ordering::Relaxed);
         self.last_resort.store(after.last_resort, Ordering::Relaxed);
+        self.is_well.store(after.is_well, Ordering::Relaxed);
         counts.replace(before, &after);
         match (before.share == WHOLE, after.share == WHOLE) {
             (true, false) => drop(self.backend.reduced.fetch_add(1, Ordering::Relaxed)),
@@ -417,11 +395,13 @@ struct Shape {
     share: u32,
     last_resort: u32,
     is_ejected: bool,
+    is_well: bool,
 }
 
 impl Shape {
     /// Of one that is well, or has left.
-    const WHOLE: Self = Self { standing: "healthy", share: WHOLE, last_resort: WHOLE, is_ejected: false };
+    const WHOLE: Self =
+        Self { standing: "healthy", share: WHOLE, last_resort: WHOLE, is_ejected: false, is_well: true };
 }
 
 impl Counts {
@@ -474,7 +454,8 @@ impl Condition {
             Standing::Unhealthy(_) => (0, 0),
         };
         let is_ejected = self.ejections.as_ref().is_some_and(|ejections| ejections.until().is_some());
-        Shape { standing: standing.as_str(), share, last_resort, is_ejected }
+        let is_well = !is_ejected && self.checked.unwell().is_none();
+        Shape { standing: standing.as_str(), share, last_resort, is_ejected, is_well }
     }
 }
 

@@ -9,6 +9,8 @@ pub mod snapshot;
 // In the order a request meets them:
 /// Its header fields.
 pub mod fields;
+/// What its cookies are.
+mod cookies;
 /// Which of their names are one to some upstreams.
 pub mod spelling;
 /// What a proxy in front of the gateway says of whoever sends it.

@@ -20,7 +20,7 @@ use std::{
 pub(crate) use self::slots::Slots;
 use self::{backend::UpstreamKey, split::Split};
 pub use self::{
-    backend::{Backend, ChoiceId, Endpoint, Upstream, UpstreamId},
+    backend::{Affinity, Backend, ChoiceId, Endpoint, Upstream, UpstreamId},
     slots::Slot,
     split::SplitBackends,
 };

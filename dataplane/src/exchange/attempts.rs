@@ -7,7 +7,7 @@ use apigw_engine::{
     head::RequestHead,
     rejection::Rejection,
     retry::{Attempt, Others, Outcome, RetryRules, Verdict, wait_after},
-    snapshot::{Backend, Endpoint, Route, Upstream},
+    snapshot::{Route, Upstream},
 };
 use http::{
     StatusCode,
@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use super::{
     call,
+    choice::Choice,
     hedging::{self, Hedged},
     record::Record,
     request_body::{RequestBody, replay::Repeatable},
@@ -30,7 +31,7 @@ use crate::upstream::answer::UpstreamBody;
 struct Attempts<'a> {
     sender: Sender<'a>,
     rules: &'a RetryRules,
-    backend: &'a Backend,
+    chosen: Choice<'a>,
 }
 
 /// An attempt whose answer is not passed on.
@@ -104,40 +105,39 @@ pub(super) fn outcome(answered: &Result<Response<UpstreamBody>, Rejection>) -> O
     }
 }
 
-/// Sends a request to this endpoint, and once more where the route says so.
+/// Sends a request to the endpoint that was chosen, and once more where the route says so.
 ///
 /// # Errors
 /// What the last attempt came to.
 pub(super) async fn send(
     sender: Sender<'_>,
-    (route, backend): (&Route<'_>, &Backend),
+    route: &Route<'_>,
     record: &mut Record,
-    endpoint: &Endpoint,
+    chosen: Choice<'_>,
     head: &mut RequestHead,
     body: RequestBody,
 ) -> Result<Response<UpstreamBody>, Rejection> {
     match &route.policies.retry {
         None => {
             call::tell_time_left(record.dialect(), &mut head.headers, &sender.client.deadlines);
-            sender.send(&endpoint.upstream, head, body).await
+            sender.send(&chosen.endpoint.upstream, head, body).await
         }
         Some(rules) => {
-            let attempts = Attempts { sender, rules, backend };
+            let attempts = Attempts { sender, rules, chosen };
             // On the heap, so that requests that are sent once do not carry the room for it.
-            Box::pin(attempts.send(record, endpoint, head, body)).await
+            Box::pin(attempts.send(record, head, body)).await
         }
     }
 }
 
-impl<'a> Attempts<'a> {
+impl Attempts<'_> {
     async fn send(
         self,
         record: &mut Record,
-        first: &'a Endpoint,
         head: &mut RequestHead,
         body: RequestBody,
     ) -> Result<Response<UpstreamBody>, Rejection> {
-        let Self { sender, rules, backend } = self;
+        let Self { sender, rules, chosen: Choice { backend, endpoint: first, affinity, .. } } = self;
         let worker = sender.worker;
         rules.count_request(worker.time(record.now()));
         let body = Repeatable::new(body);
@@ -149,7 +149,7 @@ impl<'a> Attempts<'a> {
             let answered = match self.hedge_after(head, &body).filter(|_| tried.is_empty()) {
                 None => sender.send(&endpoint.upstream, head, body.begin()).await,
                 Some(after) => {
-                    let hedged = Hedged { sender, rules, backend, after };
+                    let hedged = Hedged { sender, rules, chosen: self.chosen, after };
                     hedging::send(hedged, record, (&mut endpoint, &mut tried), head).await
                 }
             };
@@ -157,7 +157,7 @@ impl<'a> Attempts<'a> {
                 return answered;
             };
             tried.push(endpoint.upstream.id);
-            let other = worker.other_endpoint(backend, (&head.headers, record.client()), &tried);
+            let other = worker.other_endpoint(backend, affinity, &tried);
             let attempt = Attempt {
                 number: tried.len(),
                 method: &head.method,
@@ -185,7 +185,7 @@ impl<'a> Attempts<'a> {
                 None => {
                     let chance = worker.random.borrow_mut().f64();
                     self.wait(wait_after(tried.len(), chance)).await?;
-                    worker.endpoint(backend, &head.headers, record.client())
+                    worker.endpoint(backend, affinity)
                 }
             };
             readdress(head, &endpoint.upstream, &next.upstream);

@@ -75,6 +75,17 @@ impl Peer {
         self.scheme
     }
 
+    /// How the client speaks to whoever is nearest to it, as far as a trusted proxy tells.
+    pub(crate) fn scheme_of_client(&self, headers: &Fields, trusted_proxies: &[AddressRange]) -> Scheme {
+        let told =
+            headers.get(X_FORWARDED_PROTO).filter(|_| client::is_trusted(self.address, trusted_proxies));
+        match told.map(|told| told.as_bytes().eq_ignore_ascii_case(b"https")) {
+            Some(true) => Scheme::Https,
+            Some(false) => Scheme::Http,
+            None => self.scheme,
+        }
+    }
+
     /// As X-Forwarded-Proto has it.
     fn protocol(&self) -> HeaderValue {
         match self.scheme {

@@ -12,12 +12,13 @@ use apigw_engine::{
     head::RequestHead,
     rejection::Rejection,
     retry::RetryRules,
-    snapshot::{Backend, Endpoint, UpstreamId},
+    snapshot::{Endpoint, UpstreamId},
 };
 use tokio::time::sleep;
 
 use super::{
     attempts::{WhyFailed, outcome, readdress},
+    choice::Choice,
     record::Record,
     request_body::RequestBody,
     response::Response,
@@ -32,7 +33,7 @@ type Answered = Result<Response<UpstreamBody>, Rejection>;
 pub(super) struct Hedged<'a> {
     pub(super) sender: Sender<'a>,
     pub(super) rules: &'a RetryRules,
-    pub(super) backend: &'a Backend,
+    pub(super) chosen: Choice<'a>,
     /// How long the first one has for its answer.
     pub(super) after: Duration,
 }
@@ -72,7 +73,7 @@ pub(super) async fn send<'a>(
         if let Some(answered) = within(after, answer.as_mut()).await {
             return answered;
         }
-        second = match hedged.other(record, first, head) {
+        second = match hedged.other(record, first) {
             Some(second) => second,
             None => return answer.await,
         };
@@ -98,10 +99,10 @@ pub(super) async fn send<'a>(
 
 impl<'a> Hedged<'a> {
     /// Whom to ask beside the first, if there is somebody and the budget has room.
-    fn other(self, record: &Record, first: &Endpoint, head: &RequestHead) -> Option<&'a Endpoint> {
+    fn other(self, record: &Record, first: &Endpoint) -> Option<&'a Endpoint> {
         let worker = self.sender.worker;
-        let request = (&head.headers, record.client());
-        let other = worker.other_endpoint(self.backend, request, &[first.upstream.id])?;
+        let Choice { backend, affinity, .. } = self.chosen;
+        let other = worker.other_endpoint(backend, affinity, &[first.upstream.id])?;
         if self.rules.may_hedge(worker.time(record.now())) {
             return Some(other);
         }

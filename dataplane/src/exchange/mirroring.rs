@@ -192,8 +192,9 @@ impl Copy {
         let (asked, former) = record.asked()?;
         let path = NormalPath::new(asked.path(), snapshot.settings().server.paths).ok()?;
         let uri = target::upstream_target(asked, &path, route, backend, snapshot).ok()?;
-        let endpoint = place.worker.endpoint(backend, &head.headers, record.client());
         let mut head = RequestHead { uri, ..head.clone() };
+        let affinity = backend.take_affinity(&mut head.headers, record.client());
+        let endpoint = place.worker.endpoint(backend, affinity);
         readdress(&mut head, former, &endpoint.upstream);
         Some(Self {
             view: Rc::clone(view),

@@ -272,6 +272,11 @@ impl Record {
         self.target.as_ref().map(Target::uri).zip(self.upstream.as_deref())
     }
 
+    /// Who was asked last; none: nobody yet.
+    pub(crate) fn upstream(&self) -> Option<&Upstream> {
+        self.upstream.as_deref()
+    }
+
     /// Begins the exchange's part of a trace, where they are collected.
     pub(crate) fn begin_trace(&mut self, client: &Client, head: &RequestHead) {
         if let Some(tracing) = &self.view.snapshot().settings().tracing {

@@ -523,6 +523,21 @@ pub struct Backend {
     /// How long an endpoint that comes or returns takes until it has all of its share; 0: no time.
     #[prost(uint64, tag = "140")]
     pub slow_start_us: u64,
+    /// Absent: clients are not kept with endpoints by a cookie.
+    #[prost(message, optional, tag = "150")]
+    pub session_cookie: ::core::option::Option<SessionCookie>,
+}
+/// A cookie that keeps a client with the endpoint that has answered it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionCookie {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What its values are made with; from 16 to 256 bytes.
+    #[prost(string, tag = "2")]
+    pub secret: ::prost::alloc::string::String,
+    /// How long clients keep it, at most 34560000; 0: until they are closed.
+    #[prost(uint32, tag = "3")]
+    pub ttl_seconds: u32,
 }
 /// How it is found out which endpoints can be sent requests.
 #[derive(Clone, PartialEq, ::prost::Message)]

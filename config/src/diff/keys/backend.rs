@@ -7,7 +7,8 @@ use super::Keys;
 impl Keys {
     pub(super) fn named_backend(&mut self, backend: v1::Backend) {
         // The name is what it is compared by.
-        let v1::Backend { name: _, endpoints, balance, http2, tls, health, slow_start_us } = backend;
+        let v1::Backend { name: _, endpoints, balance, http2, tls, health, slow_start_us, session_cookie } =
+            backend;
         // In one line: by their places, one that goes would make another of all that follow.
         let endpoint = |v1::Endpoint { url, weight, drain }| {
             let weight = if weight == 1 { String::new() } else { format!(" weight {weight}") };
@@ -24,6 +25,11 @@ impl Keys {
         }
         self.truth("http2", http2);
         self.seconds("slow_start_seconds", slow_start_us);
+        if let Some(v1::SessionCookie { name, secret, ttl_seconds }) = session_cookie {
+            self.text("session_cookie.name", name);
+            self.secret("session_cookie.secret", secret);
+            self.count_above_0("session_cookie.ttl_seconds", ttl_seconds.into());
+        }
         let v1::BackendHealth { active, outlier } = health.unwrap_or_default();
         active.into_iter().for_each(|check| self.active_check(check));
         outlier.into_iter().for_each(|outlier| self.outlier(outlier));

@@ -123,6 +123,27 @@ fn endpoints_are_found_by_one_thing() {
 }
 
 #[test]
+fn a_session_cookie_has_a_name_and_a_secret_that_nobody_finds() {
+    let with =
+        |cookie: &str| format!("{{name: a, endpoints: [{{url: 'http://h'}}], session_cookie: {{{cookie}}}}}");
+    check_backend(&with("name: s, secret: 0123456789abcdef"), &[]);
+    check_backend(&with("name: s, secret: 0123456789abcdef, ttl_seconds: 34560000"), &[]);
+    check_backend(
+        &with(""),
+        &["71 backends[0].session_cookie.name: missing", "71 backends[0].session_cookie.secret: missing"],
+    );
+    let short = "89 backends[0].session_cookie.secret: shorter than 16 bytes";
+    check_backend(&with("name: s, secret: 0123456789abcde"), &[short]);
+    let long = "89 backends[0].session_cookie.secret: longer than 256 bytes";
+    check_backend(&with(&format!("name: s, secret: {}", "x".repeat(257))), &[long]);
+    let range = "backends[0].session_cookie.ttl_seconds: must be from 1 to 34560000 whole seconds";
+    for seconds in ["0", "34560001", "-1", "99999999999999999999"] {
+        let text = format!("name: s, secret: 0123456789abcdef, ttl_seconds: {seconds}");
+        check_backend(&with(&text), &[&format!("120 {range}")]);
+    }
+}
+
+#[test]
 fn checks_ask_for_a_path_or_connect() {
     let with = |check: &str| {
         format!("{{name: a, endpoints: [{{url: 'http://h'}}], health: {{active: {{{check}}}}}}}")

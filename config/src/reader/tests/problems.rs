@@ -287,11 +287,15 @@ fn a_key_is_written_once() {
 
 #[test]
 fn secrets_are_not_repeated_in_problems() {
-    let text = "auth: {mode: hmac, hmac_secret: 12345}\nrate_limit: {redis: {password: [12345]}}\n";
+    let cookie = "session_cookie: {name: s, secret: 12345}";
+    let text = format!(
+        "auth: {{mode: hmac, hmac_secret: 12345}}\nrate_limit: {{redis: {{password: [12345]}}}}\n\
+         backends: [{{name: b, endpoints: [{{url: 'http://h'}}], {cookie}}}]\n"
+    );
     let found = problems(&format!(
         "{text}routes: [{{name: a, match: {{path_prefix: /}}, upstream: 'http://u:12345@h'}}]"
     ));
-    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found.len(), 4, "{found:?}");
     assert!(!found.concat().contains("12345"), "{found:?}");
 }
 

@@ -4,8 +4,14 @@ use apigw_proto::v1;
 
 use super::{Fields, health::health};
 use crate::{
-    model::{Backend, BackendTls, Balance, CertificateFiles, ClientAddress, Endpoint, Health, Protocol},
-    names::{BackendName, CookieName, FilePath, HeaderName, Span, UpstreamHost, UpstreamUrl, Weight},
+    model::{
+        Backend, BackendTls, Balance, CertificateFiles, ClientAddress, Endpoint, Health, Protocol,
+        SessionCookie,
+    },
+    names::{
+        BackendName, CookieLifetime, CookieName, CookieSecret, FilePath, HeaderName, Span, UpstreamHost,
+        UpstreamUrl, Weight,
+    },
     problem::{KeyPath, Problem, Problems},
 };
 
@@ -44,6 +50,10 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
         Some(message) => health(message, at.key("health"), fields.problems),
     };
     let slow_start = fields.take("slow_start_seconds", Span::from_micros(message.slow_start_us));
+    let session_cookie = match &message.session_cookie {
+        None => Some(None),
+        Some(message) => session_cookie(message, at.key("session_cookie"), fields.problems).map(Some),
+    };
     if !is_whole {
         return None;
     }
@@ -58,6 +68,7 @@ pub(super) fn backend(message: &v1::Backend, at: &KeyPath<'_>, problems: &mut Pr
     backend.protocol = if message.http2 { Protocol::Http2 } else { Protocol::Http1 };
     backend.health = health?;
     backend.slow_start = slow_start?;
+    backend.session_cookie = session_cookie?;
     Some(backend)
 }
 
@@ -75,6 +86,22 @@ fn balance(message: &v1::Balance, at: KeyPath<'_>, problems: &mut Problems) -> O
     };
     let address = if *ip { ClientAddress::Hashed } else { ClientAddress::Ignored };
     fields.take("policy", Balance::new(policy?, header?, cookie?, address))
+}
+
+fn session_cookie(
+    message: &v1::SessionCookie,
+    at: KeyPath<'_>,
+    problems: &mut Problems,
+) -> Option<SessionCookie> {
+    let v1::SessionCookie { name, secret, ttl_seconds } = message;
+    let mut fields = Fields { at, problems };
+    let name = fields.take("name", CookieName::new(name));
+    let secret = fields.take("secret", CookieSecret::new(secret));
+    let lifetime = match ttl_seconds {
+        0 => Some(None),
+        seconds => fields.take("ttl_seconds", CookieLifetime::new(*seconds)).map(Some),
+    };
+    Some(SessionCookie { name: name?, secret: secret?, lifetime: lifetime? })
 }
 
 fn endpoint(message: &v1::Endpoint, at: KeyPath<'_>, problems: &mut Problems) -> Option<Endpoint> {

@@ -5,9 +5,9 @@ use apigw_proto::v1;
 use crate::{
     model::{
         ActiveCheck, Backend, BackendTls, Balance, Endpoint, FailureRate, HashKey, Health, Outlier, Probe,
-        Protocol,
+        Protocol, SessionCookie,
     },
-    names::FilePath,
+    names::{CookieLifetime, FilePath},
 };
 
 impl From<&Backend> for v1::Backend {
@@ -20,6 +20,7 @@ impl From<&Backend> for v1::Backend {
             tls: backend.tls().map(Into::into),
             health: (backend.health != Health::default()).then(|| (&backend.health).into()),
             slow_start_us: backend.slow_start.micros(),
+            session_cookie: backend.session_cookie.as_ref().map(Into::into),
         }
     }
 }
@@ -34,6 +35,17 @@ impl From<&Balance> for v1::Balance {
             Balance::Hash(HashKey::Ip) => ("", "", true),
         };
         Self { policy, header: header.into(), cookie: cookie.into(), ip }
+    }
+}
+
+impl From<&SessionCookie> for v1::SessionCookie {
+    fn from(cookie: &SessionCookie) -> Self {
+        let SessionCookie { name, secret, lifetime } = cookie;
+        Self {
+            name: name.as_str().into(),
+            secret: secret.reveal().into(),
+            ttl_seconds: lifetime.map_or(0, CookieLifetime::seconds),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use super::{Feature, Needs};
 
 impl Needs {
     pub(super) fn named_backend(&mut self, backend: v1::Backend) {
-        let v1::Backend { name: _, endpoints, balance, http2, tls, health, slow_start_us } = backend;
+        let v1::Backend { name: _, endpoints, balance, http2, tls, health, slow_start_us, session_cookie } =
+            backend;
         self.add(Feature::Backends);
         // A build that does not do this would send requests to what is about to leave.
         for v1::Endpoint { url: _, weight: _, drain } in endpoints {
@@ -22,6 +23,10 @@ impl Needs {
         // A build that does not do this would give all at once to one that is not warm.
         if slow_start_us > 0 {
             self.add(Feature::BackendSlowStart);
+        }
+        // A build that does not do this would send clients to endpoints that do not know them.
+        if let Some(v1::SessionCookie { name: _, secret: _, ttl_seconds: _ }) = session_cookie {
+            self.add(Feature::BackendSessionCookie);
         }
         // A build that does not do these would send requests to what is down.
         let v1::BackendHealth { active, outlier } = health.unwrap_or_default();

@@ -101,6 +101,8 @@ fn backends_require_their_features_used_or_not() {
     let slow_start = |seconds| required_by(&backends(&format!(", slow_start_seconds: {seconds}")), "");
     assert_eq!(slow_start("0.5"), ["backends", "backends.slow_start"]);
     assert_eq!(slow_start("0"), ["backends"]);
+    let cookie = ", session_cookie: {name: s, secret: 0123456789abcdef}";
+    assert_eq!(required_by(&backends(cookie), ""), ["backends", "backends.session_cookie"]);
 }
 
 #[test]
@@ -192,6 +194,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends.health.outlier",
         "backends.endpoints.drain",
         "backends.slow_start",
+        "backends.session_cookie",
         "route.split",
         "route.mirror",
         "policy_mode",

@@ -117,7 +117,7 @@ fn one_that_drains_leaves_the_others_alone_and_returns_unjudged() {
     let round = leaving.begin_checks(at(0));
     let _ = leaving.checked(round, REFUSED, &check(1, 1), at(1));
     let mut under_way = leaving.begin(Some(rules));
-    leaving.drain(at(2));
+    leaving.drain(Watch::Ends, at(2));
     let seen = leaving.seen();
     assert_eq!((seen.standing, seen.since), (Standing::Draining, Some(at(2))));
     assert!(backend.is_whole(), "the choice of the others is as it was");
@@ -125,11 +125,27 @@ fn one_that_drains_leaves_the_others_alone_and_returns_unjudged() {
     assert_eq!(under_way.failed(at(3)), None);
     assert_eq!(leaving.tick(at(4)), None);
     assert_eq!(leaving.in_flight(), 1);
-    leaving.drain(at(5));
+    leaving.drain(Watch::Ends, at(5));
     assert_eq!(leaving.seen().since, Some(at(2)), "nothing has changed");
     assert_eq!(staying.begin(Some(rules)).failed(at(6)), Some(Change::Ejected(at(10))), "nobody is out");
     leaving.judge_requests(Some(&rules.settings), at(7));
     assert_eq!((leaving.seen().standing, leaving.share()), (Standing::Healthy, WHOLE));
+}
+
+#[test]
+fn one_that_drains_is_well_until_a_check_that_goes_on_says_otherwise() {
+    let state = EndpointState::new(Arc::default());
+    let round = state.begin_checks(at(0));
+    state.drain(Watch::GoesOn, at(1));
+    assert_eq!((state.is_well(), state.seen().standing), (true, Standing::Draining));
+    assert!(state.checked(round, REFUSED, &check(1, 1), at(2)).is_some());
+    assert_eq!((state.is_well(), state.seen().standing), (false, Standing::Draining));
+    state.drain(Watch::GoesOn, at(3));
+    assert!(!state.is_well(), "another configuration says nothing new of it");
+    state.judge_requests(None, at(4));
+    assert!(matches!(state.seen().standing, Standing::Unhealthy(_)));
+    state.drain(Watch::Ends, at(5));
+    assert!(state.is_well(), "nobody knows any more");
 }
 
 fn rules(endpoints: usize, percent: f64) -> OutlierRules {

@@ -1,17 +1,22 @@
 //! Where requests go: upstreams, and the backends whose endpoints they are.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+/// Which endpoint a request goes to.
+mod choice;
+
+use std::{borrow::Cow, sync::Arc};
 
 use apigw_config::{
-    model::{self, BackendTls, HashKey, Protocol},
+    model::{self, BackendTls, Protocol},
     names::{BackendName, Scheme, UpstreamHost, UpstreamUrl},
 };
-use http::{HeaderValue, header::COOKIE};
+use http::HeaderValue;
 
+pub use self::choice::Affinity;
+use self::choice::AffinityRules;
+pub(super) use self::choice::{balance_by, key_of};
 use crate::{
-    balance::{Balanced, KeyHash, Turns},
-    endpoint::{BackendState, EndpointState, EndpointUse, OutlierRules, WHOLE},
-    fields::Fields,
+    balance::{Balanced, Sessions},
+    endpoint::{BackendState, EndpointState, EndpointUse, OutlierRules},
 };
 
 /// Identity of an upstream's connections and addresses: as long as anything uses that scheme, host and port, in that backend
@@ -144,21 +149,7 @@ impl Endpoint {
     pub fn begin(&self) -> Option<EndpointUse> {
         self.state.as_ref().map(|state| state.begin(self.rules))
     }
-
-    /// What part of its weight it takes, in thousandths.
-    fn share(&self) -> u32 {
-        self.state.as_ref().map_or(WHOLE, |state| state.share())
-    }
-
-    /// What part it takes where no endpoint takes any.
-    fn last_resort(&self) -> u32 {
-        self.state.as_ref().map_or(WHOLE, |state| state.last_resort())
-    }
 }
-
-/// What each endpoint takes: the first of these holds by which any takes something. Somebody must: checks may be wrong, and a
-/// refusal would be certain.
-const SHARES: [fn(&Endpoint) -> u32; 3] = [Endpoint::share, Endpoint::last_resort, |_| WHOLE];
 
 /// What a route sends its requests to: endpoints that do the same work. A URL that a route names is a backend without a name.
 #[derive(Debug)]
@@ -166,8 +157,8 @@ pub struct Backend {
     name: Option<BackendName>,
     base_path: Arc<str>,
     endpoints: Endpoints,
-    /// What an endpoint is found by; none: by nothing that a request says.
-    hash_key: Option<HashKey>,
+    /// By what of a request it is found that has an endpoint already; none: by nothing.
+    affinity: Option<Box<AffinityRules>>,
     /// What its endpoints have in common; none: it has no name, so nobody could ask.
     state: Option<Arc<BackendState>>,
 }
@@ -188,7 +179,7 @@ impl Backend {
     /// One endpoint without a name.
     pub(super) fn of_url(url: &UpstreamUrl, upstream: Arc<Upstream>) -> Self {
         let endpoints = Endpoints::One(Endpoint { upstream, state: None, rules: None });
-        Self { name: None, base_path: url.base_path().into(), endpoints, hash_key: None, state: None }
+        Self { name: None, base_path: url.base_path().into(), endpoints, affinity: None, state: None }
     }
 
     /// A backend whose endpoints have these upstreams, with the state of those that the previous one had already.
@@ -220,10 +211,10 @@ impl Backend {
         let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.upstream.location()).collect();
         let weights = config.endpoints().iter().map(model::Endpoint::weight_in_choice);
         let weighted = names.iter().map(String::as_str).zip(weights);
-        let hash_key = match &config.balance {
-            model::Balance::Hash(key) => Some(key.clone()),
-            model::Balance::RoundRobin | model::Balance::LeastRequests => None,
-        };
+        let places = names.iter().map(String::as_str);
+        let sessions = config.session_cookie.as_ref();
+        let sessions = sessions.map(|cookie| Sessions::new(cookie, config.name(), places));
+        let affinity = AffinityRules::new(config, sessions).map(Box::new);
         let endpoints = match endpoints.len() {
             1 => Endpoints::One(endpoints.remove(0)),
             _ => Endpoints::Several {
@@ -234,7 +225,7 @@ impl Backend {
             },
         };
         let (name, base_path) = (Some(config.name().clone()), config.base_path().into());
-        Self { name, base_path, endpoints, hash_key, state: Some(common) }
+        Self { name, base_path, endpoints, affinity, state: Some(common) }
     }
 
     /// Its name; none: a route names its one endpoint by a URL.
@@ -282,85 +273,5 @@ impl Backend {
             Endpoints::One(_) => None,
             Endpoints::Several { id, .. } => Some(*id),
         }
-    }
-
-    /// The endpoint for the next request, by one worker's memory of turns.
-    pub fn choose<'a>(&'a self, turns: &mut Turns, headers: &Fields, client: IpAddr) -> &'a Endpoint {
-        match &self.endpoints {
-            Endpoints::One(endpoint) => endpoint,
-            Endpoints::Several { id, balanced, endpoints, state } => {
-                let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
-                let in_flight =
-                    |index: usize| endpoints[index].state.as_ref().map_or(0, |state| state.in_flight());
-                if state.is_whole() {
-                    return &endpoints[turns.next(*id, &balanced.whole(), key, in_flight)];
-                }
-                let reduced = SHARES.into_iter().enumerate().find_map(|(rank, of)| {
-                    balanced.reduced(move |at| of(&endpoints[at])).map(|reduced| (rank, reduced))
-                });
-                // There is always one: not all endpoints of a backend drain.
-                let Some((rank, reduced)) = reduced else { return &endpoints[0] };
-                if rank > 0 {
-                    state.count_unguided();
-                }
-                &endpoints[turns.next(*id, &reduced, key, in_flight)]
-            }
-        }
-    }
-
-    /// An endpoint for a request that these have not served well; none: there is no other. One that is not well is chosen only
-    /// where no other is left.
-    pub fn choose_other<'a>(
-        &'a self,
-        turns: &mut Turns,
-        (headers, client): (&Fields, IpAddr),
-        tried: &[UpstreamId],
-    ) -> Option<&'a Endpoint> {
-        let Endpoints::Several { balanced, endpoints, .. } = &self.endpoints else { return None };
-        let key = self.hash_key.as_ref().and_then(|key| key_of(key, headers, client));
-        let is_left = |index: usize| !tried.contains(&endpoints[index].upstream.id);
-        let of_left = |of: fn(&Endpoint) -> u32| {
-            balanced.reduced(move |index| if is_left(index) { of(&endpoints[index]) } else { 0 })
-        };
-        let left = SHARES.into_iter().find_map(of_left)?;
-        Some(&endpoints[turns.other(&left, key)])
-    }
-}
-
-/// The way to choose by such a key, or in turn where there is none.
-pub(super) fn balance_by(key: Option<&HashKey>) -> model::Balance {
-    key.cloned().map_or_else(model::Balance::default, model::Balance::Hash)
-}
-
-/// What a request says of the key; none: nothing.
-pub(super) fn key_of(key: &HashKey, headers: &Fields, client: IpAddr) -> Option<KeyHash> {
-    match key {
-        HashKey::Header(name) => headers.get(name.as_http()).map(|value| KeyHash::of(value.as_bytes())),
-        HashKey::Cookie(name) => cookie(headers, name.as_str().as_bytes()).map(KeyHash::of),
-        HashKey::Ip => Some(match client {
-            IpAddr::V4(address) => KeyHash::of(&address.octets()),
-            IpAddr::V6(address) => KeyHash::of(&address.octets()),
-        }),
-    }
-}
-
-/// The value of the first cookie of that name (RFC 6265 section 4.2.1).
-fn cookie<'h>(headers: &'h Fields, name: &[u8]) -> Option<&'h [u8]> {
-    let pairs = headers.get_all(COOKIE).flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    let mut values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix(b"="));
-    values.next()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cookies_are_found_among_others() {
-        let mut headers = Fields::new();
-        headers.append(COOKIE, HeaderValue::from_static("sessions=1; xsession=2"));
-        headers.append(COOKIE, HeaderValue::from_static("a=b;  session=3=4 ; session=5"));
-        assert_eq!(cookie(&headers, b"session"), Some(&b"3=4"[..]));
-        assert_eq!(cookie(&headers, b"b"), None);
     }
 }
