@@ -117,8 +117,8 @@ fn what_may_change_something_is_asked_once() {
 #[test]
 fn a_failure_is_not_the_answer_while_there_may_be_a_better_one() {
     let (failing, late) = (
-        failing_after(Duration::from_millis(200)),
-        Origin::answering_after(Duration::from_secs(1), |_| ok("late")),
+        failing_after(Duration::from_secs(1)),
+        Origin::answering_after(Duration::from_secs(3), |_| ok("late")),
     );
     let gateway = gateway(&[&failing, &late], HEDGE);
     let (text, line) = hedged(&gateway, 200);
@@ -136,13 +136,13 @@ fn a_failure_is_not_the_answer_while_there_may_be_a_better_one() {
 
 #[test]
 fn two_failures_are_the_last_of_them_and_a_reason_for_a_retry() {
-    let failing = [200, 300].map(|millis| failing_after(Duration::from_millis(millis)));
+    let failing = [1_000, 1_500].map(|millis| failing_after(Duration::from_millis(millis)));
     let alone = gateway(&failing.each_ref(), HEDGE);
     let (text, line) = hedged(&alone, 503);
     assert_eq!((text.as_str(), &line["failed_attempts"][0]["status"]), ("unwell", &json!(503)));
     assert_eq!(line["attempts"], 2);
 
-    let well = Origin::answering_after(Duration::from_millis(600), |_| ok("well"));
+    let well = Origin::answering_after(Duration::from_millis(2_500), |_| ok("well"));
     let [first, second] = &failing;
     let keys = format!("{HEDGE}, retry: {{attempts: 1, on: [503]}}");
     let retrying = gateway(&[first, second, &well], &keys);

@@ -2,10 +2,12 @@
 
 /// What it asks for.
 mod target;
+/// Whom it asks.
+mod asked;
 /// How it ended, and what is written then.
 mod ending;
 
-use std::{borrow::Cow, mem::swap, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_config::{model::HeaderChanges, names::BackendName};
 use apigw_engine::{
@@ -18,25 +20,19 @@ use apigw_engine::{
     path::NormalPath,
     policies::{AdmittedCall, Place},
     rejection::{Answer, Awaited, Rejection, UpstreamFailure},
-    retry::RetryReason,
-    snapshot::{Endpoint, Route, Slot, Upstream},
+    snapshot::{Route, Slot, Upstream},
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 
 pub(crate) use self::ending::Ending;
-use self::target::Target;
+use self::{asked::Asked, target::Target};
 use super::{
-    answer_fields::AnswerFields,
-    attempts::{FailedAttempt, WhyFailed},
-    hedging::Racer,
-    request_body::BodyFault,
-    sending::overdue,
+    answer_fields::AnswerFields, attempts::FailedAttempt, request_body::BodyFault, sending::overdue,
     trace::ExchangeTrace,
 };
 use crate::{
     connection::{Client, deadlines::Deadlines},
-    health,
     metrics::RouteCounters,
     tls::client_certificate::ClientCertificate,
     upstream::answer::UpstreamBroken,
@@ -96,12 +92,6 @@ pub(crate) struct Record {
     shadow: Option<&'static str>,
     bytes: u64,
     has_ended: bool,
-}
-
-/// An endpoint that is asked beside the present one.
-struct Asked {
-    upstream: Option<Arc<Upstream>>,
-    used: Option<EndpointUse>,
 }
 
 impl Record {
@@ -313,64 +303,6 @@ impl Record {
         }
     }
 
-    /// Notes that an endpoint is asked. It is busy until the exchange ends.
-    pub(crate) fn set_endpoint(&mut self, endpoint: &Endpoint) {
-        self.upstream = Some(Arc::clone(&endpoint.upstream));
-        self.endpoint_use = endpoint.begin();
-        self.attempts += 1;
-        if let Some(trace) = &mut self.trace {
-            let (now, random) = (self.deadlines.now(), &mut self.worker.random.borrow_mut());
-            trace.begin_attempt(&endpoint.upstream, now, random);
-        }
-    }
-
-    /// Notes an attempt that another one follows, for this reason. The endpoint is told what it would have been told without
-    /// another one; the breaker waits for the last.
-    pub(crate) fn add_failed_attempt(&mut self, attempt: FailedAttempt, reason: RetryReason) {
-        if attempt.why.is_upstream_failure() {
-            self.endpoint_failed(self.worker.time(self.now()));
-        }
-        if let Some(trace) = &mut self.trace {
-            trace.end_attempt(self.deadlines.now(), attempt.why);
-        }
-        self.failed_attempts.push(attempt);
-        self.counters.count_retry(reason.as_str());
-    }
-
-    /// Notes that a second endpoint is asked while the first may still answer. Both are busy.
-    pub(crate) fn begin_hedge(&mut self, endpoint: &Endpoint) {
-        let first = Asked { upstream: self.upstream.take(), used: self.endpoint_use.take() };
-        self.hedged = Some(Box::new(first));
-        self.set_endpoint(endpoint);
-        self.counters.count_retry(RetryReason::Hedge.as_str());
-    }
-
-    /// Notes why one of the two is not the request's outcome; the other is the endpoint that is asked from now on.
-    pub(crate) fn end_hedge(&mut self, racer: Racer, why: WhyFailed) {
-        let Some(mut other) = self.hedged.take() else { return };
-        if racer == Racer::First {
-            self.exchange_with(&mut other);
-        }
-        if why.is_upstream_failure() {
-            self.endpoint_failed(self.worker.time(self.now()));
-        }
-        if let Some(trace) = &mut self.trace {
-            trace.end_hedge(racer, self.deadlines.now(), why);
-        }
-        self.exchange_with(&mut other);
-        self.failed_attempts.extend(other.upstream.map(|upstream| FailedAttempt { upstream, why }));
-    }
-
-    fn exchange_with(&mut self, other: &mut Asked) {
-        swap(&mut self.upstream, &mut other.upstream);
-        swap(&mut self.endpoint_use, &mut other.used);
-    }
-
-    /// Notes that there would be another attempt, if the budget were not spent.
-    pub(crate) fn count_refused_retry(&self) {
-        self.counters.count_refused_retry();
-    }
-
     /// Notes an answer that is no rejection.
     pub(crate) fn set_status(&mut self, status: StatusCode) {
         self.status = Some(status);
@@ -440,13 +372,6 @@ impl Record {
             call.failed(now);
         }
         self.endpoint_failed(now);
-    }
-
-    fn endpoint_failed(&mut self, now: Duration) {
-        if let Some(change) = self.endpoint_use.as_mut().and_then(|used| used.failed(now)) {
-            let (backend, endpoint) = (self.backend_name(), self.upstream_name());
-            health::tell(backend, &endpoint, change);
-        }
     }
 
     fn upstream_succeeded(&mut self, now: Instant) {
