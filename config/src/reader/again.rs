@@ -1,9 +1,9 @@
 //! Reads a file again of which a part has changed: routes that are as they were are not read again.
 //!
 //! What makes that right: a text is read from its beginning to its end. Where two texts begin alike, what has been read of both
-//! is the same, up to the place where the first of them is different. A line that begins with the dash of a route ends whatever
-//! was begun in the lines before it, unless they leave a quotation or a bracket open, or end the document; so what stands between
-//! two such lines can be read by itself, and if that goes well, what follows is read as before. Wherever anything is not as plain as
+//! is the same, up to the place where the first of them is different. A line that begins with the dash of a route, or with the key
+//! behind all routes, ends whatever was begun in the lines before it, unless they leave a quotation or a bracket open, or end the
+//! document; so what stands between two such lines can be read by itself, and if that goes well, what follows is read as before. Wherever anything is not as plain as
 //! that, all of the text is read.
 
 use std::{ops::Range, sync::Arc};
@@ -41,6 +41,8 @@ struct RouteLines {
     indent: usize,
     /// Of each route the first byte of its line.
     starts: Vec<usize>,
+    /// The first byte behind the last of them.
+    end: usize,
 }
 
 /// The part of a text that is not as before.
@@ -94,7 +96,7 @@ impl Former {
         let mut problems = Problems::of("");
         let document = yaml::parse(part, &mut problems).filter(|_| !ends_documents(part))?;
         let nodes = self.nodes + document.nodes;
-        let lines = RouteLines::of(document.plain_items(&document.root)?, part)
+        let lines = RouteLines::of(document.plain_items(&document.root)?, part, part.len())
             .filter(|lines| lines.indent == self.lines.indent && lines.starts[0] == 0)?;
         let routes = routes(&document.root, problems).filter(|_| nodes <= yaml::MAX_NODES)?;
         Some(Self {
@@ -139,11 +141,14 @@ impl RouteLines {
     fn of_document(document: &Document<'_>, text: &[u8]) -> Option<Self> {
         let Value::Mapping(pairs) = &document.root.value else { return None };
         let routes = pairs.iter().find(|pair| pair.key == "routes")?;
-        Self::of(document.plain_items(&routes.value)?, text)
+        let behind =
+            pairs.iter().map(|pair| pair.position).filter(|position| *position > routes.position).min();
+        let end = behind.map_or(Some(text.len()), |position| start_of_line(position, text))?;
+        Self::of(document.plain_items(&routes.value)?, text, end)
     }
 
     /// Where the lines of these items begin; none, where they do not all begin alike: with a dash, and behind it the first key.
-    fn of(items: &[Node<'_>], text: &[u8]) -> Option<Self> {
+    fn of(items: &[Node<'_>], text: &[u8], end: usize) -> Option<Self> {
         // To the parser it ends a line, too.
         let has_lone_return = text.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
         if has_lone_return || text.last() == Some(&b'\r') {
@@ -168,10 +173,10 @@ impl RouteLines {
             }
             starts.push(start);
         }
-        Some(Self { indent: indent?, starts })
+        Some(Self { indent: indent?, starts, end })
     }
 
-    /// What became of a text with these lines, if routes are left in front of the edit's end and behind it.
+    /// What became of a text with these lines, if what is in front of the routes and behind them is as before.
     fn edit(&self, former: &[u8], text: &[u8]) -> Option<Edit> {
         let same_start = common_start(former, text);
         let room = former.len().min(text.len()) - same_start;
@@ -179,19 +184,30 @@ impl RouteLines {
         // With its dash, and what is behind that.
         let is_same = |start: &usize| start + self.indent + "- ".len() <= same_start;
         let first = self.starts.partition_point(is_same).checked_sub(1)?;
-        let behind = self.starts.partition_point(|&start| start < former.len() - same_end);
-        let end = text.len() - (former.len() - self.starts.get(behind)?);
+        let changed = former.len() - same_end;
+        let behind = self.starts.partition_point(|&start| start < changed);
+        let former_end = self.starts.get(behind).copied().unwrap_or(self.end);
+        let end = text.len() - (former.len() - former_end);
         let edit = Edit { routes: first..behind, bytes: self.starts[first]..end };
-        (text[end - 1] == b'\n').then_some(edit)
+        (former_end >= changed && (end == text.len() || text[end - 1] == b'\n')).then_some(edit)
     }
 
     /// These lines after an edit, of which the lines are given from its beginning.
     fn with(&self, edited: Self, edit: &Edit, former_length: usize, length: usize) -> Self {
         let before = self.starts[..edit.routes.start].iter().copied();
         let within = edited.starts.into_iter().map(|start| start + edit.bytes.start);
-        let behind = self.starts[edit.routes.end..].iter().map(|start| length - (former_length - start));
-        Self { indent: self.indent, starts: before.chain(within).chain(behind).collect() }
+        let moved = |place: usize| length - (former_length - place);
+        let behind = self.starts[edit.routes.end..].iter().map(|&start| moved(start));
+        let starts = before.chain(within).chain(behind).collect();
+        Self { indent: self.indent, starts, end: moved(self.end) }
     }
+}
+
+/// The first byte of a line that begins with what is at this position.
+fn start_of_line(position: Position, text: &[u8]) -> Option<usize> {
+    let before = usize::try_from(position.line).ok()?.checked_sub(1)?;
+    let lines = text.split_inclusive(|&byte| byte == b'\n').take(before);
+    (position.column == 1).then(|| lines.map(<[u8]>::len).sum())
 }
 
 /// How many bytes at their beginning two texts have in common.

@@ -60,7 +60,11 @@ fn an_edit_of_a_route_reads_no_other() {
         of(&[0, 1, 3, 4, 5]),
         of(&[0, 2, 1, 3, 4, 5]),
         before.replace(ROUTES[2], &(ROUTES[2].to_owned() + &ROUTES[2].replace("name: c", "name: g"))),
+        // The first and the last of them.
         before.replace("name: a\n", "name: aa\n"),
+        before.replace("name: f ", "name: g\n    auth_required: false "),
+        of(&[0, 1, 2, 3, 4]),
+        of(&[1, 2, 3, 4, 5, 0]),
         before.replace("          two\n", "      # no text any more\n"),
     ];
     for after in &cases {
@@ -74,10 +78,9 @@ fn what_is_not_plain_is_read_as_a_whole() {
     let before = document(&ROUTES[..5], BEHIND);
     let with = |inserted: &str| before.replace("  # in front of c\n", inserted);
     let cases = [
-        // What is in front of the routes or behind them, the first and the last of them.
+        // What is in front of the routes or behind them.
         before.replace(":8080", ":8081"),
         before.replace("path: /a}", "path: /b}"),
-        before.replace("# behind e", "# at the end"),
         // Ends of documents.
         with("...\n"),
         with("---\n"),
