@@ -7,7 +7,7 @@ use apigw_tests::{
     client::{self, Connection},
     gateway::{Gateway, gwctl_json},
     load::{Load, Reuse, at_once},
-    origin::{Origin, ok},
+    origin::{Origin, ok, refusing},
     waiting::eventually,
 };
 use serde_json::{Value, json};
@@ -151,6 +151,24 @@ fn two_failures_are_the_last_of_them_and_a_reason_for_a_retry() {
     let upstream = well.address().to_string();
     assert_eq!(line["upstream"], upstream.as_str());
     assert!(well.requests().iter().all(|request| request.head.field("host") == Some(&upstream)));
+}
+
+#[test]
+fn who_cannot_be_reached_takes_no_time_from_who_is_waited_for() {
+    let silent = silent();
+    let keys = format!("backend: pool, {HEDGE}, timeouts: {{first_byte_seconds: 0.5}}");
+    let gateway = Gateway::standalone(format!(
+        "backends:\n  - name: pool\n    endpoints: [{{url: \"{}\"}}, {{url: \"http://{}\"}}]\n\
+         routes:\n  - {{name: all, match: {{path_prefix: /}}, {keys}}}\n",
+        silent.url(),
+        refusing()
+    ));
+    let statuses: Vec<_> = (0..4).map(|_| client::get(gateway.address(), "/").status()).collect();
+    assert!(
+        statuses.contains(&504) && statuses.iter().all(|status| [502, 504].contains(status)),
+        "{statuses:?}"
+    );
+    assert!(hedges(&gateway) > 0);
 }
 
 #[test]

@@ -91,11 +91,20 @@ pub(crate) struct Deadlines {
     /// Since when the client accepts no bytes, and for how long it accepted none before, of the present answer.
     blocked_since: Cell<Option<Instant>>,
     blocked_before: Cell<Duration>,
+    /// How many upstreams are asked at once.
+    asked: Cell<Asked>,
     /// Of the present request.
     expired: Cell<Option<Expired>>,
     /// When the connection, or the present body, began.
     since: Cell<Instant>,
     body: Cell<Body>,
+}
+
+/// Whether an upstream is asked beside another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    One,
+    Two,
 }
 
 /// How far the present request's body has come.
@@ -137,6 +146,7 @@ impl Deadlines {
             exchange_limit: Cell::new(Limit::Caller),
             blocked_since: Cell::new(None),
             blocked_before: Cell::new(Duration::ZERO),
+            asked: Cell::new(Asked::One),
             expired: Cell::new(None),
             since: Cell::new(now),
             body: Cell::new(Body::Ended),
@@ -196,6 +206,7 @@ impl Deadlines {
     /// A request's head is complete.
     pub(crate) fn head_complete(&self) {
         self.expired.set(None);
+        self.asked.set(Asked::One);
         self.exchange_deadline.set(None);
         self.blocked_before.set(Duration::ZERO);
         self.enter(Phase::Working, None);
@@ -258,7 +269,15 @@ impl Deadlines {
 
     /// A connection to the upstream is being made, under a limit of its own.
     pub(crate) fn connecting(&self) {
-        self.enter(Phase::Working, None);
+        // Another one may be waited for, and for no longer than before.
+        if self.asked.get() == Asked::One {
+            self.enter(Phase::Working, None);
+        }
+    }
+
+    /// A second upstream is asked while the first may still answer.
+    pub(crate) fn hedge_begins(&self) {
+        self.asked.set(Asked::Two);
     }
 
     /// The request goes to an upstream that is to answer.
@@ -268,6 +287,7 @@ impl Deadlines {
 
     /// An attempt to send the request has ended, and nothing is awaited of what it waited for.
     pub(crate) fn attempt_ends(&self) {
+        self.asked.set(Asked::One);
         self.body_deadline.set(None);
         if let Some(Expired::Phase(_)) = self.expired.get() {
             self.expired.set(None);

@@ -80,6 +80,7 @@ pub(super) async fn send<'a>(
         other_head = head.clone();
         readdress(&mut other_head, &first.upstream, &second.upstream);
         record.begin_hedge(second);
+        sender.client.deadlines.hedge_begins();
         if let Some(trace) = record.trace() {
             trace.tell_again(&mut other_head.headers);
         }
