@@ -6,6 +6,8 @@
 
 /// The live state of what runs.
 pub mod live;
+/// Who is asked about a route's requests.
+mod external_auth;
 /// When its requests are sent again.
 mod retry;
 /// Which requests a route serves.
@@ -23,6 +25,7 @@ use apigw_proto::v1;
 use serde::{Serialize, Serializer};
 
 pub use self::{
+    external_auth::ExternalAuthJson,
     retry::{HedgeJson, RetryJson, RetryStateJson},
     rewrite::{FixedAnswerJson, PathRewriteJson, RedirectJson, RewriteJson},
     route_match::{FieldMatchJson, RouteMatchJson},
@@ -141,6 +144,8 @@ pub struct RouteAuthJson {
     pub any: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub all: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalAuthJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -276,9 +281,18 @@ impl From<v1::CircuitBreaker> for CircuitBreakerJson {
 
 impl From<v1::RouteAuth> for RouteAuthJson {
     fn from(auth: v1::RouteAuth) -> Self {
-        let v1::RouteAuth { providers, required_scopes, required_claims, forward_claims, mode, any, all } =
-            auth;
-        Self { any, all, providers, required_scopes, required_claims, forward_claims, mode }
+        let v1::RouteAuth {
+            providers,
+            required_scopes,
+            required_claims,
+            forward_claims,
+            mode,
+            any,
+            all,
+            external,
+        } = auth;
+        let external = external.map(ExternalAuthJson::from);
+        Self { any, all, external, providers, required_scopes, required_claims, forward_claims, mode }
     }
 }
 

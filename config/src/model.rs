@@ -11,6 +11,7 @@ mod checks;
 mod circuit_breaker;
 mod concurrency;
 mod credentials;
+mod external_auth;
 mod gateway_config;
 mod header_changes;
 mod health;
@@ -46,6 +47,7 @@ pub use self::{
     circuit_breaker::{CircuitBreaker, FailureRate},
     concurrency::{AdaptiveConcurrency, Concurrency},
     credentials::{ApiKey, ApiKeyFile, ApiKeys, CredentialFiles, CredentialsError, User, UserFile, Users},
+    external_auth::{ExternalAuth, ServiceFailure},
     gateway_config::{GatewayConfig, GroupChanges, RouteGroup, memory},
     header_changes::{AnswerChanges, HeaderChanges},
     health::{ActiveCheck, Health, Outlier, Probe},

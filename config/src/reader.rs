@@ -11,6 +11,7 @@ mod backend;
 mod checks;
 mod destination;
 mod entries;
+mod external_auth;
 mod gateway;
 mod header_changes;
 mod health;

@@ -6,7 +6,7 @@ pub(crate) mod record;
 /// Which part of a trace it is.
 pub(crate) mod trace;
 /// Who sends it.
-mod caller;
+pub(crate) mod caller;
 /// Whether it asks for another protocol.
 pub(crate) mod upgrade;
 /// Whether it comes too soon.
@@ -198,7 +198,7 @@ async fn answer(
     }
     head::check_size(&head, route.config)?;
     call::wait(record.dialect(), &head.headers, &client.deadlines)?;
-    let caller = caller::admit(worker, view, policies, record, &head.headers).await?;
+    let caller = caller::admit(worker, view, policies, record, (client, &head, &path)).await?;
     counting::admit(worker, view, &route, record, caller.as_ref(), &head.headers).await?;
     let backend = match route.answerer {
         Answerer::Backend(backend) => backend,
@@ -370,6 +370,7 @@ fn render(rejection: &Rejection, record: &mut Record) -> Response<Source> {
     };
     let headers = &mut response.headers;
     headers.extend(answer.challenges.into_iter().map(|challenge| (WWW_AUTHENTICATE, challenge)));
+    headers.extend(answer.fields);
     headers.extend(answer.retry_after_seconds.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
     if answer.closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -28,13 +28,10 @@ use apigw_engine::{
 };
 use prometheus::{
     core::{Collector, Desc},
-    proto::{MetricFamily, MetricType},
+    proto::MetricFamily,
 };
 
-use self::{
-    families::{counters, family},
-    of_route::RouteSeries,
-};
+use self::of_route::RouteSeries;
 pub(crate) use self::{
     of_route::{ReasonSums, RouteCounters},
     of_worker::{HandshakeOutcome, OpenConnection, ProxyHeaderOutcome, WorkerCounters},
@@ -141,52 +138,7 @@ impl Collector for Metrics {
         for of_route in all.routes.values() {
             series.add(&of_route.route, of_route.counters());
         }
-        let RouteSeries {
-            requests,
-            durations,
-            upstream,
-            rejections,
-            shadow_rejections,
-            retries,
-            refused_retries,
-            copies,
-        } = series;
-        let mut families = vec![
-            counters("apigw_http_requests_total", "Requests answered.", requests),
-            family(
-                "apigw_http_request_duration_seconds",
-                "From a request's head to the end of its answer.",
-                MetricType::HISTOGRAM,
-                durations,
-            ),
-            family(
-                "apigw_upstream_response_seconds",
-                "From a request's head to the head of the upstream's answer.",
-                MetricType::HISTOGRAM,
-                upstream,
-            ),
-            counters("apigw_rejections_total", "Answers of the gateway itself, by reason.", rejections),
-            counters(
-                "apigw_shadow_rejections_total",
-                "What policies in shadow mode would have refused.",
-                shadow_rejections,
-            ),
-            counters(
-                "apigw_upstream_retries_total",
-                "Requests sent once more as their route says, by what the attempt before came to.",
-                retries,
-            ),
-            counters(
-                "apigw_upstream_retries_refused_total",
-                "Requests not sent once more because the route's budget was spent.",
-                refused_retries,
-            ),
-        ];
-        families.push(counters(
-            "apigw_mirrored_requests_total",
-            "Copies of requests for another backend, by what became of them.",
-            copies,
-        ));
+        let mut families = series.into_families();
         families.extend(of_worker::families(&all.workers));
         // A family without a series has no text form.
         families.retain(|family| !family.get_metric().is_empty());

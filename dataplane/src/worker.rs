@@ -50,7 +50,7 @@ use self::{accepting::listen, connections::Connections, places::Places, retireme
 use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
-    exchange::mirroring::Copies,
+    exchange::{caller::service::Questions, mirroring::Copies},
     listeners::{ListeningSocket, Purpose},
     metrics::{Metrics, RouteCounters, WorkerCounters},
     rate_limit_redis::{RedisLimiter, Roots},
@@ -159,6 +159,8 @@ pub(crate) struct Worker {
     turns: RefCell<Turns>,
     /// Requests that other backends are shown.
     pub(crate) copies: Copies,
+    /// Requests that services are asked about.
+    pub(crate) questions: Questions,
     pub(crate) log: LogBuffer,
     pub(crate) traces: TraceBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
@@ -201,6 +203,7 @@ impl Worker {
             view: RefCell::new(Rc::new(View::new(serving, &shared.retirement))),
             running: RefCell::new(running),
             copies: Copies::default(),
+            questions: Questions::default(),
             log: shared.log.buffer(),
             traces: shared.traces.buffer(),
             random: RefCell::new(fastrand::Rng::new()),

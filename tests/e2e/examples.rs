@@ -251,6 +251,23 @@ fn example_of_callers_knows_machines_and_people() {
 }
 
 #[test]
+fn example_of_external_auth_lets_pass_whom_the_service_knows() {
+    let origin = Origin::answering(|request| ok(request.head.field("x-user").unwrap_or("nobody")));
+    let service = Origin::answering(|request| match request.head.field("cookie") {
+        Some("session=alice") => "HTTP/1.1 204 No Content\r\nX-User: alice\r\n\r\n".into(),
+        _ => "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n".into(),
+    });
+    let text = fs::read_to_string(examples().join("external-auth.yaml")).expect("the example is there");
+    let text =
+        text.replace("http://127.0.0.1:9001", &origin.url()).replace("http://127.0.0.1:9100", &service.url());
+    let gateway = Gateway::standalone(text);
+    let ask = |path: &str, fields: &str| client::get_with(gateway.address(), path, fields);
+    assert_eq!(ask("/orders", "Cookie: session=alice\r\n").text(), "alice");
+    assert_eq!(ask("/orders", "X-User: root\r\n").field("location"), Some("/login"));
+    assert_eq!(ask("/assets/logo.svg", "X-User: root\r\n").text(), "nobody");
+}
+
+#[test]
 fn example_of_slow_start_gives_a_new_endpoint_little() {
     let (old, new) = (Origin::saying("old"), Origin::saying("new"));
     let text = fs::read_to_string(examples().join("slow-start.yaml")).expect("the example is there");

@@ -71,6 +71,8 @@ mod upstream_failures;
 mod auth;
 // Who is let in without a token, and by what.
 mod callers;
+// Who is let in by the word of a service.
+mod external_auth;
 // Keys of issuers that rotate, hang, lie and vanish.
 mod issuers;
 // A token that was believed before is not believed for that alone.

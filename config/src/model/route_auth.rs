@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use super::PolicyError;
+use super::{ExternalAuth, PolicyError};
 use crate::names::{
     AuthMethod, ClaimName, ClaimValue, ForwardedHeader, PolicyMode, ProviderName, TokenScope, ValueError,
 };
@@ -15,6 +15,9 @@ use crate::names::{
 pub struct RouteAuth {
     /// How callers make themselves known; none: by a token.
     pub methods: Option<AuthMethods>,
+    /// The service that is asked; none: no service is. Where none of the methods is to ask it, it is asked after them, and has to
+    /// agree.
+    pub external: Option<Box<ExternalAuth>>,
     /// Whose tokens are accepted; empty: those of every provider.
     pub providers: Vec<ProviderName>,
     /// Scopes that a token must all grant.
@@ -31,8 +34,10 @@ impl RouteAuth {
     /// Whether it says anything of callers, which then must be known.
     #[must_use]
     pub fn needs_callers(&self) -> bool {
-        let Self { methods, providers, required_scopes, required_claims, forward_claims, mode: _ } = self;
+        let Self { methods, external, providers, required_scopes, required_claims, forward_claims, mode: _ } =
+            self;
         !(methods.is_none()
+            && external.is_none()
             && providers.is_empty()
             && required_scopes.is_empty()
             && required_claims.is_empty()
@@ -45,15 +50,29 @@ impl RouteAuth {
         self.methods.as_ref().map_or(&[AuthMethod::Jwt], AuthMethods::as_slice)
     }
 
+    /// The service that is asked when a caller has made himself known by all that is asked for, and has to agree; none: there is
+    /// none, or it is one of the methods.
+    #[must_use]
+    pub fn second_opinion(&self) -> Option<&ExternalAuth> {
+        self.external.as_deref().filter(|_| !self.methods().contains(&AuthMethod::External))
+    }
+
     /// What it says, if its parts go together.
     ///
     /// # Errors
-    /// When it speaks of tokens where callers do not make themselves known by any.
+    /// When it speaks of tokens where callers do not make themselves known by any, or of a service and names none.
     pub(crate) fn checked(self) -> Result<Self, Vec<PolicyError>> {
-        if self.providers.is_empty() || self.methods().contains(&AuthMethod::Jwt) {
-            return Ok(self);
+        let mut errors = Vec::new();
+        if !self.providers.is_empty() && !self.methods().contains(&AuthMethod::Jwt) {
+            errors.push(PolicyError { key: "providers", error: ValueError::NoTokens });
         }
-        Err(vec![PolicyError { key: "providers", error: ValueError::NoTokens }])
+        if let Some(methods) = &self.methods
+            && methods.as_slice().contains(&AuthMethod::External)
+            && self.external.is_none()
+        {
+            errors.push(PolicyError { key: methods.combination().key(), error: ValueError::NoService });
+        }
+        if errors.is_empty() { Ok(self) } else { Err(errors) }
     }
 }
 

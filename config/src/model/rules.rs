@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Auth, BackendGroup, Combination, Destination, Mirror, Route, RouteAuth, Settings};
+use super::{Auth, AuthMethods, BackendGroup, Combination, Destination, Mirror, Route, RouteAuth, Settings};
 use crate::names::{AuthMethod, BackendName, ByteCount, ProviderName, RouteName};
 
 /// A rule that no single part of a configuration can break by itself.
@@ -60,7 +60,7 @@ pub enum ConfigError {
         route: usize,
     },
     /// A route has a method in which nobody can make himself known.
-    #[error("{method} needs {}, which the file does not have", method.needed_key())]
+    #[error("{method} needs {key}, which the file does not have")]
     MethodNotConfigured {
         /// Index of the route.
         route: usize,
@@ -70,6 +70,8 @@ pub enum ConfigError {
         entry: usize,
         /// The method.
         method: AuthMethod,
+        /// The key that is missing.
+        key: &'static str,
     },
     /// A route accepts the tokens of a provider that does not exist.
     #[error("the auth section has no provider named \"{name}\"")]
@@ -230,10 +232,15 @@ pub(crate) fn conflicts<'a>(
 
 /// What a route says of its callers, against what the configuration can know of them.
 fn check_callers(index: usize, route: &RouteFacts<'_>, callers: Callers<'_>, errors: &mut Vec<ConfigError>) {
-    if route.auth_required == Some(true) && matches!(callers, Callers::Unknown) {
+    let methods = route.auth.and_then(|auth| auth.methods.as_ref());
+    let needs_section =
+        |methods: &AuthMethods| methods.as_slice().iter().any(|method| method.needed_key().is_some());
+    if route.auth_required == Some(true)
+        && matches!(callers, Callers::Unknown)
+        && methods.is_none_or(needs_section)
+    {
         errors.push(ConfigError::NoAuth { route: index });
     }
-    let methods = route.auth.and_then(|auth| auth.methods.as_ref());
     if let (Some(true), None, Callers::Known(known)) = (route.auth_required, methods, callers)
         && !known.offers(AuthMethod::Jwt)
     {
@@ -246,10 +253,16 @@ fn check_callers(index: usize, route: &RouteFacts<'_>, callers: Callers<'_>, err
     let Callers::Known(known) = callers else { return };
     if let Some(methods) = methods {
         let combination = methods.combination();
-        for (entry, &method) in
-            methods.as_slice().iter().enumerate().filter(|(_, method)| !known.offers(**method))
-        {
-            errors.push(ConfigError::MethodNotConfigured { route: index, combination, entry, method });
+        for (entry, &method) in methods.as_slice().iter().enumerate() {
+            if let Some(key) = method.needed_key().filter(|_| !known.offers(method)) {
+                errors.push(ConfigError::MethodNotConfigured {
+                    route: index,
+                    combination,
+                    entry,
+                    method,
+                    key,
+                });
+            }
         }
     }
     for (entry, name) in auth.providers.iter().enumerate() {

@@ -13,6 +13,8 @@ pub enum AuthMethod {
     ApiKey,
     /// By a name and a password.
     Basic,
+    /// By what a service says of the request.
+    External,
 }
 
 impl AuthMethod {
@@ -23,16 +25,18 @@ impl AuthMethod {
             Self::Jwt => "jwt",
             Self::ApiKey => "api_key",
             Self::Basic => "basic",
+            Self::External => "external",
         }
     }
 
-    /// The key of the file without which nobody makes himself known like this.
+    /// The key of the file, outside of the route, without which nobody makes himself known like this; none: there is none.
     #[must_use]
-    pub fn needed_key(self) -> &'static str {
+    pub fn needed_key(self) -> Option<&'static str> {
         match self {
-            Self::Jwt => "auth.providers",
-            Self::ApiKey => "auth.api_keys",
-            Self::Basic => "auth.basic",
+            Self::Jwt => Some("auth.providers"),
+            Self::ApiKey => Some("auth.api_keys"),
+            Self::Basic => Some("auth.basic"),
+            Self::External => None,
         }
     }
 }
@@ -51,7 +55,10 @@ impl FromStr for AuthMethod {
             "jwt" => Ok(Self::Jwt),
             "api_key" => Ok(Self::ApiKey),
             "basic" => Ok(Self::Basic),
-            _ => Err(ValueError::UnknownChoice { choices: "jwt, api_key, basic", text: text.into() }),
+            "external" => Ok(Self::External),
+            _ => {
+                Err(ValueError::UnknownChoice { choices: "jwt, api_key, basic, external", text: text.into() })
+            }
         }
     }
 }

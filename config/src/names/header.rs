@@ -97,6 +97,14 @@ impl ForwardedHeader {
     }
 }
 
+impl FromStr for ForwardedHeader {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Self::new(text)
+    }
+}
+
 fn spelling(name: &HeaderName) -> String {
     name.as_str().replace('_', "-")
 }

@@ -185,6 +185,18 @@ impl UpstreamUrl {
         &self.base_path
     }
 
+    /// Its path, as written; `/` where it has none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let path = match self.host {
+            UpstreamHost::Unix(_) => None,
+            UpstreamHost::Address(_) | UpstreamHost::Name(_) => {
+                self.text.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..]))
+            }
+        };
+        path.unwrap_or("/")
+    }
+
     /// The `Host` that the upstream sees (RFC 9110 section 7.2): without the port when it is the scheme's own. Whoever listens on
     /// a socket file sees `localhost`.
     #[must_use]

@@ -322,6 +322,9 @@ pub enum ValueError {
     /// It would have no effect.
     #[error("has no effect: callers do not make themselves known by tokens here")]
     NoTokens,
+    /// Nobody is named who could be asked.
+    #[error("external needs the section external beside it, which names the service")]
+    NoService,
     /// More servers than one, which only a cluster has.
     #[error("has several addresses, which needs \"cluster: true\"")]
     NotACluster,

@@ -29,6 +29,7 @@ impl Read for RouteAuthInFile {
     fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
         let mut keys = Mapping::open(place, reader)?;
         let methods = methods(&mut keys);
+        let external = keys.or("external", None);
         let providers: Option<Vec<Located<ProviderName>>> = keys.or("providers", Vec::new());
         let required_scopes = keys.or("required_scopes", Vec::new());
         let required_claims = keys.or("required_claims", BTreeMap::new());
@@ -39,6 +40,7 @@ impl Read for RouteAuthInFile {
             let (provider_positions, providers) = unzipped(providers?);
             let auth = RouteAuth {
                 methods,
+                external: external?,
                 providers,
                 required_scopes: required_scopes?,
                 required_claims: required_claims?,

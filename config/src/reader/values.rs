@@ -13,7 +13,7 @@ use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit:
 use crate::{
     model::{
         BalancePolicy, CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, HostRewrite,
-        MaxKeys, RateLimitScope, RedisFailure, Required, TlsVersion,
+        MaxKeys, RateLimitScope, RedisFailure, Required, ServiceFailure, TlsVersion,
     },
     names::{
         AddressRange, Algorithm, Algorithms, AllowedOrigins, AnswerPreset, AnswerStatus, AnswerText,
@@ -309,6 +309,7 @@ read_from_text! {
     Required: Self::from_str,
     IpAddr: client_address,
     Mode: Self::from_str,
+    ServiceFailure: Self::from_str,
     Kind: Self::from_str,
 }
 

@@ -35,6 +35,8 @@ pub enum Feature {
     RouteAuth,
     /// Routes say in how callers make themselves known.
     AuthMethods,
+    /// A service is asked about requests.
+    ExternalAuth,
     /// Rate limits.
     RateLimit,
     /// Rate limits count by the route, a header field or a claim.
@@ -106,12 +108,13 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 39] = [
+pub const KNOWN: [Feature; 40] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
     Feature::RouteAuth,
     Feature::AuthMethods,
+    Feature::ExternalAuth,
     Feature::RateLimit,
     Feature::RateLimitScope,
     Feature::RateLimitRedis,
@@ -158,6 +161,7 @@ impl Feature {
             Self::BasicAuth => "auth.basic",
             Self::RouteAuth => "route.auth",
             Self::AuthMethods => "route.auth.methods",
+            Self::ExternalAuth => "route.auth.external",
             Self::RateLimit => "rate_limit",
             Self::RateLimitScope => "rate_limit.scope",
             Self::RateLimitRedis => "rate_limit.redis",

@@ -184,6 +184,7 @@ fn illegal_auth() -> v1::RouteAuth {
         mode: "x".into(),
         any: vec!["password".into()],
         all: Vec::new(),
+        external: None,
     }
 }
 
@@ -244,6 +245,22 @@ fn every_policy_of_a_peer_is_judged() {
     ];
     let legal = samples::full().settings().into();
     assert_eq!(paths_of(&legal, &route), expected.map(|path| format!("routes[0].{path}")));
+}
+
+#[test]
+fn every_word_about_a_service_of_a_peer_is_judged() {
+    let external = v1::ExternalAuth {
+        request_headers: vec!["host".into()],
+        forward_headers: vec!["x-a".into(), "cookie".into()],
+        user_header: "a b".into(),
+        ..v1::ExternalAuth::default()
+    };
+    let auth = v1::RouteAuth { external: Some(external), ..v1::RouteAuth::default() };
+    let route = v1::Route { auth: Some(auth), ..samples::full().route(1).unwrap().into() };
+    let keys =
+        ["url", "timeout_seconds", "request_headers[0]", "forward_headers[1]", "user_header", "on_failure"];
+    let settings = samples::full().settings().into();
+    assert_eq!(paths_of(&settings, &route), keys.map(|key| format!("routes[0].auth.external.{key}")));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use apigw_config::{
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    callers::{Caller, methods::Methods},
+    callers::{Caller, external::Service, methods::Methods},
     fields::Fields,
     jwt::{
         claims::Claims,
@@ -92,7 +92,7 @@ pub(crate) struct Sources<'a> {
 
 impl AccessRules {
     /// Makes what the file says ready; where it says nothing, any provider's tokens will do.
-    pub(crate) fn new(config: Option<&RouteAuth>, sources: Sources<'_>) -> Self {
+    pub(crate) fn new(config: Option<&RouteAuth>, sources: Sources<'_>, service: Option<Service>) -> Self {
         let Some(config) = config else { return Self::of_any_caller() };
         let Sources { providers, files } = sources;
         let listed = config.providers.iter().filter_map(|name| providers.named(name.as_str()));
@@ -104,7 +104,7 @@ impl AccessRules {
         let claims = config.required_claims.iter().map(|(name, value)| (name.clone(), value.clone()));
         let forwarded = config.forward_claims.as_map().iter();
         Self {
-            methods: Methods::new(config.methods.as_ref(), files),
+            methods: Methods::new(config, files, service),
             accepted,
             scopes,
             claims: claims.collect(),
@@ -144,9 +144,8 @@ impl AccessRules {
     /// # Errors
     /// When the route does not serve him.
     pub fn admit(&self, caller: &Caller) -> Result<(), Forbidden> {
-        let has_token = matches!(caller, Caller::Token(_));
-        self.judge(caller.claims())
-            .map_err(|forbidden| if has_token { forbidden } else { forbidden.untold() })
+        let judgement = self.judge(caller.claims());
+        judgement.map_err(|forbidden| if caller.has_token() { forbidden } else { forbidden.untold() })
     }
 
     /// The same for somebody who came by a token.
@@ -171,7 +170,15 @@ impl AccessRules {
         }
     }
 
-    /// Tells an upstream what it is to know of a caller. A claim that cannot stand in a header is not told.
+    /// Tells an upstream what it is to know of a caller: what a service has said, and what the route says of his claims. A claim
+    /// that cannot stand in a header is not told.
+    pub fn tell(&self, caller: &Caller, headers: &mut Fields) {
+        // No client's fields of these names are left.
+        headers.extend(caller.told().iter().cloned());
+        self.forward(caller.claims(), headers);
+    }
+
+    /// What the route says of a caller's claims.
     pub fn forward(&self, claims: &Claims, headers: &mut Fields) {
         for (claim, header) in &self.forwarded {
             if let Some(value) = claims.header_value(claim.as_str()) {
@@ -226,6 +233,8 @@ impl VouchedTally {
 
 fn forwarded(route: &Route) -> impl Iterator<Item = Box<[u8]>> {
     let headers = route.auth.iter().flat_map(|auth| auth.forward_claims.as_map().values());
+    let services = route.auth.iter().filter_map(|auth| auth.external.as_deref());
+    let headers = headers.chain(services.flat_map(|service| &service.forward_headers));
     let forwarded = headers.map(|header| header.name().as_str());
     // A claim that is told in a text is told all the same.
     let told = route.request_headers.templates().filter(|(_, template)| template.has_claims());
@@ -278,7 +287,7 @@ mod tests {
             ..RouteAuth::default()
         };
         let sources = Sources { providers: &Providers::default(), files: &CredentialFiles::default() };
-        AccessRules::new(Some(&config), sources)
+        AccessRules::new(Some(&config), sources, None)
     }
 
     #[test]

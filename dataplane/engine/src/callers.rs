@@ -5,6 +5,8 @@
 pub mod api_key;
 /// By a name and a password.
 pub mod basic;
+/// By what a service says.
+pub mod external;
 /// By any of several, or by all.
 pub mod methods;
 /// Passwords that were judged before.
@@ -13,9 +15,13 @@ pub mod remembered;
 use std::sync::Arc;
 
 use apigw_config::names::AuthMethod;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use self::{api_key::ApiKeyError, basic::BasicError};
+use self::{
+    api_key::ApiKeyError,
+    basic::BasicError,
+    external::{ExternalError, Refusal},
+};
 use crate::{
     jwt::{claims::Claims, error::JwtError, verify::Verified},
     rate_limit::User,
@@ -28,6 +34,15 @@ pub enum Caller {
     Token(Arc<Verified>),
     /// Whom a file of credentials, or what else is not a token, makes known.
     Vouched(Arc<Vouched>),
+    /// One of these, of whom a service has said what the upstream is to be told.
+    Approved(Arc<Approved>),
+}
+
+/// A caller, and what a service has said of him.
+#[derive(Debug)]
+pub struct Approved {
+    caller: Caller,
+    told: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A caller who is known by something else than a token, in the words of one: `sub` is his name, `scope` what is granted.
@@ -44,7 +59,42 @@ impl Caller {
         match self {
             Self::Token(verified) => verified.claims(),
             Self::Vouched(vouched) => &vouched.claims,
+            Self::Approved(approved) => approved.caller.claims(),
         }
+    }
+
+    /// Whether it is a token that he is known by.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        match self {
+            Self::Token(_) => true,
+            Self::Vouched(_) => false,
+            Self::Approved(approved) => approved.caller.has_token(),
+        }
+    }
+
+    /// By whom else he is known; none: by a token.
+    #[must_use]
+    pub fn vouched(&self) -> Option<&Arc<Vouched>> {
+        match self {
+            Self::Token(_) => None,
+            Self::Vouched(vouched) => Some(vouched),
+            Self::Approved(approved) => approved.caller.vouched(),
+        }
+    }
+
+    /// What a service has said that the upstream is to be told.
+    #[must_use]
+    pub fn told(&self) -> &[(HeaderName, HeaderValue)] {
+        match self {
+            Self::Token(_) | Self::Vouched(_) => &[],
+            Self::Approved(approved) => &approved.told,
+        }
+    }
+
+    /// The same, of whom the upstream is to be told this.
+    fn with_told(self, told: Vec<(HeaderName, HeaderValue)>) -> Self {
+        if told.is_empty() { self } else { Self::Approved(Arc::new(Approved { caller: self, told })) }
     }
 
     /// His name, if he has one.
@@ -59,6 +109,7 @@ impl Caller {
         match self {
             Self::Token(verified) => verified.provider(),
             Self::Vouched(vouched) => vouched.authority(),
+            Self::Approved(approved) => approved.caller.authority(),
         }
     }
 
@@ -86,12 +137,13 @@ impl Vouched {
             AuthMethod::Jwt => "a token",
             AuthMethod::ApiKey => "an API key",
             AuthMethod::Basic => "a password",
+            AuthMethod::External => "a service",
         }
     }
 }
 
 /// Why a request does not show who sends it, by one method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallerError {
     /// By a token.
     #[error("{0}")]
@@ -102,53 +154,90 @@ pub enum CallerError {
     /// By a name and a password.
     #[error("{0}")]
     Basic(#[from] BasicError),
+    /// By what a service says.
+    #[error("{0}")]
+    External(#[from] ExternalError),
 }
 
 impl CallerError {
-    /// That the request has no credentials for a method.
+    /// That the request has no credentials for a method; none: it needs none for it.
     #[must_use]
-    pub fn absent(method: AuthMethod) -> Self {
+    pub fn absent(method: AuthMethod) -> Option<Self> {
         match method {
-            AuthMethod::Jwt => JwtError::Missing.into(),
-            AuthMethod::ApiKey => ApiKeyError::Missing.into(),
-            AuthMethod::Basic => BasicError::Missing.into(),
+            AuthMethod::Jwt => Some(JwtError::Missing.into()),
+            AuthMethod::ApiKey => Some(ApiKeyError::Missing.into()),
+            AuthMethod::Basic => Some(BasicError::Missing.into()),
+            AuthMethod::External => None,
         }
     }
 
     /// Whether the request has no credentials for the method, so that it does not fail by bad ones.
     #[must_use]
-    pub fn is_absent(self) -> bool {
+    pub fn is_absent(&self) -> bool {
         match self {
             Self::Token(error) => matches!(error, JwtError::Missing | JwtError::Scheme),
-            Self::ApiKey(error) => error == ApiKeyError::Missing,
-            Self::Basic(error) => error == BasicError::Missing,
+            Self::ApiKey(error) => *error == ApiKeyError::Missing,
+            Self::Basic(error) => *error == BasicError::Missing,
+            // What it looks at is its own.
+            Self::External(_) => false,
         }
     }
 
-    /// Whether nobody has looked at the credentials for want of time: they may be good.
+    /// Whether nobody has judged: the caller may be a good one.
     #[must_use]
-    pub fn is_overload(self) -> bool {
-        self == Self::Basic(BasicError::Busy)
+    pub fn is_unjudged(&self) -> bool {
+        match self {
+            Self::Token(_) | Self::ApiKey(_) => false,
+            Self::Basic(error) => *error == BasicError::Busy,
+            Self::External(error) => error.refusal().is_none(),
+        }
     }
 
     /// The method by which nobody is known.
     #[must_use]
-    pub fn method(self) -> AuthMethod {
+    pub fn method(&self) -> AuthMethod {
         match self {
             Self::Token(_) => AuthMethod::Jwt,
             Self::ApiKey(_) => AuthMethod::ApiKey,
             Self::Basic(_) => AuthMethod::Basic,
+            Self::External(_) => AuthMethod::External,
+        }
+    }
+
+    /// What a service wants the client to be told; none: it is not by its word that nobody is known.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Token(_) | Self::ApiKey(_) | Self::Basic(_) => None,
+            Self::External(error) => error.refusal(),
         }
     }
 
     /// Stable code for logs and metrics.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::Token(error) => error.reason(),
             Self::ApiKey(error) => error.reason(),
             Self::Basic(error) => error.reason(),
+            Self::External(error) => error.reason(),
         }
+    }
+
+    /// Status, reason code, and the body's `error`.
+    pub(crate) fn summary(&self) -> (StatusCode, &'static str, &'static str) {
+        let (status, error) = match self {
+            Self::External(ExternalError::Forbidden(refusal)) => (refusal.status, "forbidden"),
+            Self::External(ExternalError::Unauthorized(refusal)) => (refusal.status, "unauthorized"),
+            Self::External(ExternalError::Late | ExternalError::Failed) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "auth_unavailable")
+            }
+            Self::Basic(BasicError::Busy) | Self::External(ExternalError::Busy) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too_busy")
+            }
+            Self::Token(_) | Self::ApiKey(_) | Self::Basic(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        };
+        (status, self.reason(), error)
     }
 }
 

@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use apigw_config::{
     model::{
         Auth, AuthMethods, GatewayConfig, Provider, ProviderKind, RateLimit, RateLimitBackend, Route,
-        Settings,
+        ServiceFailure, Settings,
     },
-    names::PolicyMode,
+    names::{AuthMethod, PolicyMode},
 };
 
 pub use self::summary::{openings, summary};
-use crate::circuit_breaker::BreakerSettings;
+use crate::{circuit_breaker::BreakerSettings, policies::asked_service};
 
 /// What a change brings about, each in one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,9 +92,31 @@ fn takes_others(before: &Route, after: &Route) -> bool {
         let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
         route.auth_required && mode == PolicyMode::Enforce
     };
-    let former = methods(before);
-    let takes_others = methods(after).least().any(|known| !former.suffices(known));
+    let (former, present) = (methods(before), methods(after));
+    let suffices = |known: &[AuthMethod]| {
+        former.suffices(known) && second_opinion(before).iter().all(|method| known.contains(method))
+    };
+    let takes_others = present.least().any(|known| !suffices(&[known, second_opinion(after)].concat()));
     is_enforced(before) && is_enforced(after) && takes_others
+}
+
+/// Whoever is asked when a caller of the route is known, and has to agree.
+fn second_opinion(route: &Route) -> &'static [AuthMethod] {
+    let is_asked = route.auth.as_ref().is_some_and(|auth| auth.second_opinion().is_some());
+    if is_asked { &[AuthMethod::External] } else { &[] }
+}
+
+/// In words, how a route's callers make themselves known.
+fn told(route: &Route) -> String {
+    let others = second_opinion(route).iter().map(|method| format!(", then {method}"));
+    format!("{}{}", methods(route), others.collect::<String>())
+}
+
+/// Whether requests pass that a service says nothing of, where they were refused before.
+fn passes_unasked(before: &Route, after: &Route) -> bool {
+    let on_failure = |route| asked_service(route).map(|service| service.on_failure);
+    let (former, present) = (on_failure(before), on_failure(after));
+    (former, present) == (Some(ServiceFailure::Deny), Some(ServiceFailure::Allow))
 }
 
 /// In how a route's callers make themselves known.
@@ -125,8 +147,11 @@ impl Effects {
             });
         }
         if takes_others(before, after) {
-            let (former, present) = (methods(before), methods(after));
+            let (former, present) = (told(before), told(after));
             self.warnings.push(format!("route {name} takes callers by {present}, before by {former}"));
+        }
+        if passes_unasked(before, after) {
+            self.warnings.push(format!("route {name} lets requests pass that the service says nothing of"));
         }
         let is_judging = |mode: PolicyMode| mode != PolicyMode::Off;
         if let (Some(former), Some(limit)) = (limit(before), limit(after))

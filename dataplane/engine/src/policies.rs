@@ -14,6 +14,7 @@ use apigw_config::{
 use crate::{
     access::{AccessRules, Sources},
     address_list::{AddressList, AddressRefusal},
+    callers::external::Service,
     circuit_breaker::{Breaker, BreakerSettings, Call, Open},
     concurrency::{
         Full, InFlight, Permit,
@@ -75,11 +76,16 @@ pub struct Place {
 
 impl Policies {
     /// Makes a route's policies ready, with the state of the same route in the previous snapshot.
-    pub(crate) fn new(route: &model::Route, sources: Sources<'_>, previous: Option<&Self>) -> Self {
+    pub(crate) fn new(
+        route: &model::Route,
+        sources: Sources<'_>,
+        service: Option<Service>,
+        previous: Option<&Self>,
+    ) -> Self {
         Self {
             addresses: AddressPolicy::new(&route.address_lists),
             cors: route.cors.as_ref().and_then(|cors| Policy::new(cors.mode, || Cors::new(cors))),
-            access: access(route, sources),
+            access: access(route, sources, service),
             rate_limit: route.rate_limit.as_ref().and_then(|limit| {
                 let rules = RouteLimit::new(&route.name, limit)?;
                 Policy::new(limit.mode(), || rules)
@@ -106,12 +112,22 @@ impl Policies {
     }
 }
 
-fn access(route: &model::Route, sources: Sources<'_>) -> Option<Policy<AccessRules>> {
+fn access(
+    route: &model::Route,
+    sources: Sources<'_>,
+    service: Option<Service>,
+) -> Option<Policy<AccessRules>> {
     if !route.auth_required {
         return None;
     }
     let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
-    Policy::new(mode, || AccessRules::new(route.auth.as_ref(), sources))
+    Policy::new(mode, || AccessRules::new(route.auth.as_ref(), sources, service))
+}
+
+/// The service that is asked about a route's requests; none: none is.
+pub(crate) fn asked_service(route: &model::Route) -> Option<&model::ExternalAuth> {
+    let auth = route.auth.as_ref().filter(|auth| route.auth_required && auth.mode != PolicyMode::Off)?;
+    auth.external.as_deref()
 }
 
 fn concurrency(config: model::Concurrency, previous: Option<&Policies>) -> Option<Policy<Places>> {

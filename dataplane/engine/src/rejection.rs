@@ -8,7 +8,7 @@ pub mod reasons;
 
 use std::fmt::Write;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     access::Forbidden, address_list::AddressRefusal, callers::Unidentified, circuit_breaker::Open,
@@ -189,6 +189,8 @@ pub struct Answer {
     pub retry_after_seconds: Option<u64>,
     /// The values of `WWW-Authenticate`.
     pub challenges: Vec<HeaderValue>,
+    /// Further header fields, by the word of a service.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
     /// Whether the client's connection must end with this answer, because what follows on it is unknown.
     pub closes: bool,
 }
@@ -215,6 +217,7 @@ impl Rejection {
             detail: self.detail(),
             retry_after_seconds: self.retry_after_seconds(),
             challenges: self.challenges(),
+            fields: self.fields(),
             closes: self.closes(),
         }
     }
@@ -245,12 +248,7 @@ impl Rejection {
             Self::NoRoute => (Status::NOT_FOUND, "no_route", "no_route"),
             Self::Cors(refusal) => (Status::FORBIDDEN, refusal.reason(), "forbidden"),
             Self::Unauthorized(error) => (Status::UNAUTHORIZED, error.reason(), "unauthorized"),
-            Self::Unidentified(Unidentified { error, .. }) if error.is_overload() => {
-                (Status::SERVICE_UNAVAILABLE, error.reason(), "too_busy")
-            }
-            Self::Unidentified(Unidentified { error, .. }) => {
-                (Status::UNAUTHORIZED, error.reason(), "unauthorized")
-            }
+            Self::Unidentified(Unidentified { error, .. }) => error.summary(),
             Self::Forbidden(forbidden) => (Status::FORBIDDEN, forbidden.reason(), "forbidden"),
             Self::RateLimited { .. } => (Status::TOO_MANY_REQUESTS, "rate_limited", "rate_limited"),
             Self::RateLimitUnavailable => {
@@ -290,7 +288,7 @@ impl Rejection {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimitUnavailable => Some(1),
-            Self::Unidentified(Unidentified { error, .. }) if error.is_overload() => Some(1),
+            Self::Unidentified(Unidentified { error, .. }) if error.is_unjudged() => Some(1),
             Self::CircuitOpen(open) => Some(open.retry_after_seconds()),
             _ => None,
         }
@@ -301,6 +299,15 @@ impl Rejection {
             Self::Unauthorized(error) => vec![error.challenge()],
             Self::Unidentified(unidentified) => unidentified.challenges.clone(),
             Self::Forbidden(forbidden) => forbidden.challenge().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn fields(&self) -> Vec<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Unidentified(Unidentified { error, .. }) => {
+                error.refusal().map(|refusal| refusal.fields.clone()).unwrap_or_default()
+            }
             _ => Vec::new(),
         }
     }

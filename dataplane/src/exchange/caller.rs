@@ -4,6 +4,8 @@
 
 /// By any of several credentials, or by all.
 mod methods;
+/// By what a service says.
+pub(crate) mod service;
 
 use std::{
     future::{Future, poll_fn},
@@ -17,20 +19,25 @@ use apigw_engine::{
     access::AccessRules,
     callers::Caller,
     fields::Fields,
+    head::RequestHead,
     jwt::{
         authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
         verify::Verified,
     },
+    path::NormalPath,
     policies::Policies,
-    rejection::Rejection,
+    rejection::{Awaited, Rejection},
 };
 use http::{HeaderValue, header::AUTHORIZATION};
 
 use self::methods::Asked;
-use super::record::Record;
-use crate::worker::{View, Worker};
+use super::{record::Record, sending::overdue};
+use crate::{
+    connection::Client,
+    worker::{View, Worker},
+};
 
-/// Finds out who sends a request with these header fields, if the route wants to know. None: nobody is known.
+/// Finds out who sends a request for this path, if the route wants to know. None: nobody is known.
 ///
 /// # Errors
 /// When nobody is known, or the route does not serve him.
@@ -39,16 +46,23 @@ pub(crate) async fn admit(
     view: &View,
     policies: &Policies,
     record: &mut Record,
-    headers: &Fields,
+    (client, head, path): (&Client, &RequestHead, &NormalPath<'_>),
 ) -> Result<Option<Caller>, Rejection> {
     let Some(access) = &policies.access else { return Ok(None) };
     let rules = access.rules();
     let identified = match rules.methods() {
-        None => by_token(worker, view, rules, headers).await.map(Caller::Token).map_err(Rejection::from),
+        None => {
+            by_token(worker, view, rules, &head.headers).await.map(Caller::Token).map_err(Rejection::from)
+        }
         // Boxed, so that requests with tokens do not carry the room for it.
         Some(methods) => {
-            let asked = Asked { worker, view, rules, headers, client: record.client() };
-            Box::pin(asked.identify(methods)).await.map_err(Rejection::from)
+            let asked = Asked { worker, view, rules, record, client, head, path };
+            let identified = Box::pin(asked.identify(methods)).await.map_err(Rejection::from);
+            // Whatever was found out until then, it was too late.
+            if let Some(limit) = client.deadlines.overdue() {
+                return Err(overdue(limit, Awaited::Client));
+            }
+            identified
         }
     };
     let caller = record.pass(access.apply(identified)?);
@@ -66,7 +80,7 @@ pub(super) fn tell_upstream(policies: &Policies, caller: Option<&Caller>, header
     let Some(access) = &policies.access else { return };
     access.rules().keep_back(headers);
     if let Some(caller) = caller {
-        access.rules().forward(caller.claims(), headers);
+        access.rules().tell(caller, headers);
     }
 }
 

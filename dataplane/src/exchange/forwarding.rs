@@ -266,6 +266,12 @@ pub(crate) fn prepare_request(
     headers.insert(X_REQUEST_ID, request_id.clone());
 }
 
+/// Whether a field is written of every request, whatever its client says.
+pub(super) fn is_written_for_all(name: &HeaderName) -> bool {
+    const NAMES: [HeaderName; 5] = [HOST, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID];
+    NAMES.contains(name)
+}
+
 /// X-Forwarded-*: what a trusted proxy wrote is continued; what anybody else wrote is gone.
 fn write_forwarded(headers: &mut Fields, peer: &Peer, sender: Sender) {
     let host = headers.get(HOST).cloned();

@@ -3,7 +3,7 @@
 //! The request waits for nothing of it: a copy is a task of its own, which begins when all of the request's body has passed; it
 //! holds no more than is bounded here, and what is over the bound is not copied.
 
-use std::{cell::RefCell, future::poll_fn, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_config::model::Mirror;
 use apigw_engine::{
@@ -15,7 +15,6 @@ use apigw_engine::{
 };
 use bytes::Bytes;
 use http::{Method, header::UPGRADE};
-use http_body::Body as _;
 use rustc_hash::FxHashMap;
 use tokio::{
     task::spawn_local,
@@ -30,7 +29,6 @@ use super::{
 use crate::{
     connection::deadlines::Deadlines,
     metrics::RouteCounters,
-    upstream::answer::UpstreamBody,
     worker::{View, Worker},
 };
 
@@ -222,7 +220,7 @@ impl Copy {
         let outcome = match timeout_at(now + MAX_TIME, sent).await {
             Ok(Ok(response)) => {
                 // It was answered; what else it says is of no use to anybody.
-                let _ = timeout_at(now + MAX_TIME, discard(response.body)).await;
+                let _ = timeout_at(now + MAX_TIME, response.body.discard(MAX_ANSWER_BYTES)).await;
                 Outcome::Answered
             }
             Ok(Err(_)) => Outcome::Failed,
@@ -230,16 +228,6 @@ impl Copy {
         };
         drop(endpoint_use);
         outcome
-    }
-}
-
-/// Reads an answer to its end, if that is near.
-async fn discard(mut body: UpstreamBody) {
-    let mut bytes = 0;
-    while bytes <= MAX_ANSWER_BYTES {
-        let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
-        let Some(Ok(frame)) = frame else { return };
-        bytes += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

@@ -14,6 +14,7 @@ use apigw_engine::{
     callers::{Caller, Vouched},
     concurrency::{Permit, adaptive::Lesson},
     endpoint::EndpointUse,
+    fields::Fields,
     grpc::{Dialect, WebForm, status::GrpcStatus},
     head::RequestHead,
     mode::Passage,
@@ -55,7 +56,8 @@ pub(crate) struct Record {
     target: Option<Target>,
     /// Where the route lies in the snapshot.
     route: Option<Slot>,
-    /// Somebody whom a file of credentials names; none: nobody is known, or by a token, whose subject is not ours to write.
+    /// Somebody whom a file of credentials or a service names; none: nobody is known, or by a token, whose subject is not ours to
+    /// write.
     caller: Option<Arc<Vouched>>,
     /// Of the route, once it is known.
     counters: Arc<RouteCounters>,
@@ -280,6 +282,18 @@ impl Record {
         self.trace.as_deref_mut()
     }
 
+    /// Tells a service that is asked about the request of which trace it is a part, where they are collected.
+    pub(crate) fn tell_service(&self, received: &Fields, fields: &mut Fields) {
+        if let Some(trace) = &self.trace {
+            trace.tell_service(received, fields);
+        }
+    }
+
+    /// What is counted of the route, once it is known.
+    pub(crate) fn counters(&self) -> &Arc<RouteCounters> {
+        &self.counters
+    }
+
     /// Notes the form in which the path is judged.
     pub(crate) fn set_path(&mut self, path: &NormalPath<'_>) {
         if let Some(target) = &mut self.target {
@@ -296,11 +310,9 @@ impl Record {
         self.counters = self.worker.counters_of(route);
     }
 
-    /// Notes who sends the request, if a file of credentials names him.
+    /// Notes who sends the request, if it is not a token that names him.
     pub(crate) fn set_caller(&mut self, caller: &Caller) {
-        if let Caller::Vouched(vouched) = caller {
-            self.caller = Some(Arc::clone(vouched));
-        }
+        self.caller = caller.vouched().cloned();
     }
 
     /// Notes an answer that is no rejection.

@@ -128,6 +128,16 @@ impl ExchangeTrace {
         }
     }
 
+    /// Tells a service that is asked about the request, of whose fields these are received: what it does is part of the exchange,
+    /// and of no attempt.
+    pub(super) fn tell_service(&self, received: &Fields, fields: &mut Fields) {
+        fields.insert(TRACEPARENT, self.told(self.span));
+        fields.remove(TRACESTATE);
+        if self.state == State::Valid {
+            fields.extend(received.get_all(TRACESTATE).map(|value| (TRACESTATE, value.clone())));
+        }
+    }
+
     /// Tells the next upstream, where the former one was told: what the route made of the field stays.
     pub(super) fn tell_again(&self, fields: &mut Fields) {
         let Some(Collected { attempts, .. }) = &self.collected else { return };

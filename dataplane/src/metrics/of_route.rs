@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use http::{Method, StatusCode};
-use prometheus::proto::Metric;
+use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::{
     cells::{Cell, DurationSum, Durations, Reasons},
-    families::counter,
+    families::{counter, counters, family},
 };
 
 /// The methods counted by name (RFC 9110 section 9, RFC 5789); any other is `OTHER`.
@@ -34,6 +34,8 @@ pub(crate) struct RouteCounters {
     retries: Reasons,
     refused_retries: Cell,
     copies: Reasons,
+    questions: Reasons,
+    question_times: OnceLock<Box<Durations>>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +85,16 @@ impl RouteCounters {
         self.copies.add(outcome);
     }
 
+    /// Counts a question to the route's service, by what became of it.
+    pub(crate) fn count_question(&self, outcome: &'static str) {
+        self.questions.add(outcome);
+    }
+
+    /// Counts how long the service took.
+    pub(crate) fn count_question_time(&self, duration: Duration) {
+        self.question_times.get_or_init(Box::default).add(duration);
+    }
+
     /// Counts what a policy in shadow mode would have refused.
     pub(crate) fn count_shadow(&self, reason: &'static str) {
         self.shadow_rejections.add(reason);
@@ -100,6 +112,8 @@ pub(super) struct RouteSeries {
     pub(super) retries: Vec<Metric>,
     pub(super) refused_retries: Vec<Metric>,
     pub(super) copies: Vec<Metric>,
+    pub(super) questions: Vec<Metric>,
+    pub(super) question_times: Vec<Metric>,
 }
 
 impl RouteSeries {
@@ -118,19 +132,88 @@ impl RouteSeries {
         if !upstream.is_empty() {
             self.upstream.push(upstream.metric(&[("route", route)]));
         }
+        let mut question_times = DurationSum::default();
+        let times = counters.clone().filter_map(|counters| counters.question_times.get());
+        times.for_each(|times| question_times.add(times));
+        if !question_times.is_empty() {
+            self.question_times.push(question_times.metric(&[("route", route)]));
+        }
         let sums = ReasonSums::of(counters);
         let series =
             |(reason, count): (&&str, &u64)| counter(&[("route", route), ("reason", reason)], *count);
         self.rejections.extend(sums.rejections.iter().map(series));
         self.shadow_rejections.extend(sums.shadow_rejections.iter().map(series));
         self.retries.extend(sums.retries.iter().map(series));
-        let copies = sums.copies.iter();
-        self.copies.extend(
-            copies.map(|(outcome, count)| counter(&[("route", route), ("outcome", outcome)], *count)),
-        );
+        let by_outcome =
+            |(outcome, count): (&&str, &u64)| counter(&[("route", route), ("outcome", outcome)], *count);
+        self.copies.extend(sums.copies.iter().map(by_outcome));
+        self.questions.extend(sums.questions.iter().map(by_outcome));
         if sums.refused_retries > 0 {
             self.refused_retries.push(counter(&[("route", route)], sums.refused_retries));
         }
+    }
+
+    /// As they are given out.
+    pub(super) fn into_families(self) -> Vec<MetricFamily> {
+        let RouteSeries {
+            requests,
+            durations,
+            upstream,
+            rejections,
+            shadow_rejections,
+            retries,
+            refused_retries,
+            copies,
+            questions,
+            question_times,
+        } = self;
+        vec![
+            counters("apigw_http_requests_total", "Requests answered.", requests),
+            family(
+                "apigw_http_request_duration_seconds",
+                "From a request's head to the end of its answer.",
+                MetricType::HISTOGRAM,
+                durations,
+            ),
+            family(
+                "apigw_upstream_response_seconds",
+                "From a request's head to the head of the upstream's answer.",
+                MetricType::HISTOGRAM,
+                upstream,
+            ),
+            counters("apigw_rejections_total", "Answers of the gateway itself, by reason.", rejections),
+            counters(
+                "apigw_shadow_rejections_total",
+                "What policies in shadow mode would have refused.",
+                shadow_rejections,
+            ),
+            counters(
+                "apigw_upstream_retries_total",
+                "Requests sent once more as their route says, by what the attempt before came to.",
+                retries,
+            ),
+            counters(
+                "apigw_upstream_retries_refused_total",
+                "Requests not sent once more because the route's budget was spent.",
+                refused_retries,
+            ),
+            counters(
+                "apigw_mirrored_requests_total",
+                "Copies of requests for another backend, by what became of them.",
+                copies,
+            ),
+            counters(
+                "apigw_external_auth_requests_total",
+                "Requests that a service was to be asked about, by what became of the question.",
+                questions,
+            ),
+            family(
+                "apigw_external_auth_duration_seconds",
+                "From the question to a service to the head of its answer, or the end of its time.",
+                MetricType::HISTOGRAM,
+                question_times,
+            ),
+        ]
     }
 
     fn add_method<'a>(
@@ -167,6 +250,7 @@ pub(crate) struct ReasonSums {
     pub(crate) retries: BTreeMap<&'static str, u64>,
     pub(crate) refused_retries: u64,
     pub(crate) copies: BTreeMap<&'static str, u64>,
+    pub(crate) questions: BTreeMap<&'static str, u64>,
 }
 
 impl ReasonSums {
@@ -177,6 +261,7 @@ impl ReasonSums {
             counters.shadow_rejections.add_to(&mut sums.shadow_rejections);
             counters.retries.add_to(&mut sums.retries);
             counters.copies.add_to(&mut sums.copies);
+            counters.questions.add_to(&mut sums.questions);
             sums.refused_retries += counters.refused_retries.read();
         }
         sums

@@ -114,8 +114,14 @@ pub(super) fn limits(
     let mut reasons = metrics.reasons();
     let limiter = limiter(serving, metrics, moment);
     let row = |route: Route<'_>| {
-        let ReasonSums { rejections, shadow_rejections, retries: _, refused_retries, copies: _ } =
-            reasons.remove(&route.id).unwrap_or_default();
+        let ReasonSums {
+            rejections,
+            shadow_rejections,
+            retries: _,
+            refused_retries,
+            copies: _,
+            questions: _,
+        } = reasons.remove(&route.id).unwrap_or_default();
         let policies = route.policies;
         v1::RouteLimits {
             data_plane: data_plane.into(),

@@ -1,6 +1,7 @@
 //! An upstream's answer, or why there is none, in whatever protocol it comes.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -66,6 +67,16 @@ impl UpstreamBody {
         match self {
             Self::Http1(body) => body.poll_upload(context),
             Self::Http2(body) => body.poll_upload(context),
+        }
+    }
+
+    /// Reads it to its end, so that its connection can be used again, if that is not more than so many bytes away.
+    pub(crate) async fn discard(mut self, max_bytes: usize) {
+        let mut bytes = 0;
+        while bytes <= max_bytes {
+            let frame = poll_fn(|context| Pin::new(&mut self).poll_frame(context)).await;
+            let Some(Ok(frame)) = frame else { return };
+            bytes += frame.data_ref().map_or(0, Bytes::len);
         }
     }
 

@@ -46,13 +46,20 @@ fn callers(route: &RouteJson) -> Option<String> {
     let auth = route.auth.as_ref();
     let any = auth.map_or(&[][..], |auth| &auth.any);
     let all = auth.map_or(&[][..], |auth| &auth.all);
-    route.auth_required.then(|| match (any, all) {
+    let ways = match (any, all) {
         ([], []) => "required".into(),
         ([only], []) | ([], [only]) => only.clone(),
         (any, []) => format!("any of {}", any.join(", ")),
         (_, all) => format!("all of {}", all.join(", ")),
-    })
+    };
+    let is_named = any.iter().chain(all).any(|way| way == EXTERNAL);
+    let is_asked_besides = auth.is_some_and(|auth| auth.external.is_some()) && !is_named;
+    let told = if is_asked_besides { format!("{ways}, then {EXTERNAL}") } else { ways };
+    route.auth_required.then_some(told)
 }
+
+/// The word for a service that is asked.
+const EXTERNAL: &str = "external";
 
 /// Who answers a route's requests.
 fn destination(route: &RouteJson) -> String {

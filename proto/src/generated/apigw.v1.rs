@@ -700,12 +700,35 @@ pub struct RouteAuth {
     >,
     #[prost(string, tag = "5")]
     pub mode: ::prost::alloc::string::String,
-    /// In how a caller makes himself known: "jwt", "api_key", "basic". At most one of the two has entries; where neither has,
-    /// it is by a token.
+    /// In how a caller makes himself known: "jwt", "api_key", "basic", "external". At most one of the two has entries; where
+    /// neither has, it is by a token.
     #[prost(string, repeated, tag = "100")]
     pub any: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "101")]
     pub all: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Absent: no service is asked. Where neither list has "external", it is asked after all of them, and has to agree.
+    #[prost(message, optional, tag = "104")]
+    pub external: ::core::option::Option<ExternalAuth>,
+}
+/// A service that says whether a request may pass.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExternalAuth {
+    #[prost(string, tag = "1")]
+    pub url: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub timeout_us: u64,
+    /// What it is told of the request's own header fields.
+    #[prost(string, repeated, tag = "3")]
+    pub request_headers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the upstream is told of those of its answer.
+    #[prost(string, repeated, tag = "4")]
+    pub forward_headers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The one that names the caller; empty: none does.
+    #[prost(string, tag = "5")]
+    pub user_header: ::prost::alloc::string::String,
+    /// "deny" or "allow".
+    #[prost(string, tag = "6")]
+    pub on_failure: ::prost::alloc::string::String,
 }
 /// What pages of other origins may do.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

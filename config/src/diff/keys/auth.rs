@@ -42,8 +42,17 @@ impl Keys {
     }
 
     pub(super) fn route_auth(&mut self, auth: v1::RouteAuth) {
-        let v1::RouteAuth { providers, required_scopes, required_claims, forward_claims, mode, any, all } =
-            auth;
+        let v1::RouteAuth {
+            providers,
+            required_scopes,
+            required_claims,
+            forward_claims,
+            mode,
+            any,
+            all,
+            external,
+        } = auth;
+        external.into_iter().for_each(|service| self.external_auth(service));
         self.list("auth.any", any);
         self.list("auth.all", all);
         self.list("auth.providers", providers);
@@ -55,5 +64,16 @@ impl Keys {
             self.put(&format!("auth.forward_claims.{claim}"), Value::Text(header));
         }
         self.mode("auth.mode", mode);
+    }
+
+    fn external_auth(&mut self, service: v1::ExternalAuth) {
+        let v1::ExternalAuth { url, timeout_us, request_headers, forward_headers, user_header, on_failure } =
+            service;
+        self.text("auth.external.url", url);
+        self.seconds("auth.external.timeout_seconds", timeout_us);
+        self.list("auth.external.request_headers", request_headers);
+        self.list("auth.external.forward_headers", forward_headers);
+        self.text("auth.external.user_header", user_header);
+        self.text("auth.external.on_failure", on_failure);
     }
 }

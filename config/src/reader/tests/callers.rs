@@ -2,7 +2,7 @@
 
 use super::{check, legal, problems};
 use crate::{
-    model::{AuthMethods, Combination, CredentialFiles},
+    model::{AuthMethods, Combination, CredentialFiles, ServiceFailure},
     names::AuthMethod,
 };
 
@@ -62,7 +62,7 @@ fn ways_are_named_once_and_by_one_key() {
     check_auth("{any: [basic, basic]}", &["101 routes[0].auth.any: has \"basic\" twice"]);
     check_auth(
         "{any: [password]}",
-        &["102 routes[0].auth.any[0]: must be one of jwt, api_key, basic: \"password\""],
+        &["102 routes[0].auth.any[0]: must be one of jwt, api_key, basic, external: \"password\""],
     );
     check_auth(
         "{any: [basic], all: [api_key]}",
@@ -96,5 +96,77 @@ fn ways_need_what_the_auth_section_has() {
         [
             "g.yaml:2:101 routes[0].auth.all: jwt and basic are both sent in Authorization, of which a request has one"
         ]
+    );
+}
+
+/// A route without an `auth` section whose service is this, from column 36 of its second line on.
+fn with_service(service: &str) -> String {
+    let route = "{name: a, match: {path_prefix: /}, upstream: 'http://h', auth_required: true";
+    format!("routes: [ {route},\n auth: {{any: [external], external: {service}}} }} ]\n")
+}
+
+#[test]
+fn a_service_needs_no_auth_section_and_has_defaults() {
+    let config = legal(&with_service("{url: 'http://auth/check'}"));
+    let auth = config.route(0).unwrap().auth.as_ref().unwrap();
+    let service = auth.external.as_ref().unwrap();
+    assert_eq!((service.url.path(), service.timeout.micros()), ("/check", 1_000_000));
+    let told: Vec<_> = service.request_headers.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["authorization", "cookie"]);
+    assert_eq!((service.forward_headers.len(), &service.user_header), (0, &None));
+    assert_eq!((service.on_failure, auth.second_opinion()), (ServiceFailure::Deny, None));
+}
+
+#[test]
+fn what_is_said_of_a_service_is_judged() {
+    for (service, expected) in [
+        ("{}", "36 routes[0].auth.external.url: missing"),
+        ("{url: h}", "42 routes[0].auth.external.url: not an absolute http or https URL: \"h\""),
+        (
+            "{url: 'http://h', timeout_seconds: 61}",
+            "71 routes[0].auth.external.timeout_seconds: must be above 0 and at most 60 seconds",
+        ),
+        (
+            "{url: 'http://h', forward_headers: [authorization]}",
+            "72 routes[0].auth.external.forward_headers[0]: must not be \"authorization\", which is not free to be written",
+        ),
+        (
+            "{url: 'http://h', forward_headers: [x-a, x_a]}",
+            "71 routes[0].auth.external.forward_headers: has \"x_a\" twice",
+        ),
+        (
+            "{url: 'http://h', request_headers: [host]}",
+            "72 routes[0].auth.external.request_headers[0]: must not be \"host\", which is not free to be written",
+        ),
+        (
+            "{url: 'http://h', on_failure: local}",
+            "66 routes[0].auth.external.on_failure: must be one of allow, deny: \"local\"",
+        ),
+    ] {
+        assert_eq!(problems(&with_service(service)), [format!("g.yaml:2:{expected}")], "{service}");
+    }
+    let names: Vec<_> = (0..33).map(|number| format!("x-{number}")).collect();
+    let service = |count: usize| {
+        with_service(&format!("{{url: 'http://h', request_headers: [{}]}}", names[..count].join(", ")))
+    };
+    legal(&service(32));
+    let expected = "g.yaml:2:71 routes[0].auth.external.request_headers: 33 entries, more than 32";
+    assert_eq!(problems(&service(33)), [expected]);
+}
+
+#[test]
+fn a_service_is_named_where_it_is_asked() {
+    check_auth(
+        "{any: [api_key, external]}",
+        &["101 routes[0].auth.any: external needs the section external beside it, which names the service"],
+    );
+    let besides = legal(&with(FILES, "{any: [api_key], external: {url: 'http://h'}}"));
+    assert!(besides.route(0).unwrap().auth.as_ref().unwrap().second_opinion().is_some());
+    // Without a list, a token is wanted, too.
+    check_auth(
+        "{external: {url: 'http://h'}}",
+        &[
+            "83 routes[0].auth_required: needs auth.providers, or auth.any or auth.all in the route: nothing says how callers are known",
+        ],
     );
 }

@@ -118,8 +118,9 @@ fn a_route_says_what_it_asks_of_callers() {
          forward_claims: {sub: X-User}, mode: shadow}",
     ));
     let auth = config.route(0).unwrap().auth.clone().unwrap();
-    let RouteAuth { methods, providers, required_scopes, required_claims, forward_claims, mode } = auth;
-    assert_eq!(methods, None);
+    let RouteAuth { methods, external, providers, required_scopes, required_claims, forward_claims, mode } =
+        auth;
+    assert_eq!((methods, external), (None, None));
     assert_eq!(providers.iter().map(ProviderName::as_str).collect::<Vec<_>>(), ["b"]);
     assert_eq!(required_scopes.iter().map(TokenScope::as_str).collect::<Vec<_>>(), ["r", "w"]);
     let claims: Vec<_> =

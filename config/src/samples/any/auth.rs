@@ -6,8 +6,8 @@ use super::{any_mode, any_period, any_span};
 use crate::{
     model::*,
     names::{
-        Algorithm, Algorithms, AuthMethod, ClaimName, ClaimValue, FilePath, ForwardedHeader, ProviderName,
-        Realm, Secret, UpstreamUrl,
+        Algorithm, Algorithms, AuthMethod, ClaimName, ClaimValue, FilePath, ForwardedHeader, Period,
+        ProviderName, Realm, Secret, UpstreamUrl,
     },
 };
 
@@ -39,8 +39,8 @@ fn offered(auth: RouteAuth, known: &Auth) -> RouteAuth {
 }
 
 fn any_methods() -> impl Strategy<Value = Option<AuthMethods>> {
-    let words = vec![AuthMethod::Jwt, AuthMethod::ApiKey, AuthMethod::Basic];
-    let methods = prop::sample::subsequence(words, 0..=3).prop_shuffle();
+    let words = vec![AuthMethod::Jwt, AuthMethod::ApiKey, AuthMethod::Basic, AuthMethod::External];
+    let methods = prop::sample::subsequence(words, 0..=4).prop_shuffle();
     // Those that no route can have are none.
     (any::<bool>(), methods).prop_map(|(is_any, methods)| {
         AuthMethods::new(if is_any { Combination::Any } else { Combination::All }, methods).ok()
@@ -102,16 +102,39 @@ pub(super) fn any_route_auth() -> impl Strategy<Value = RouteAuth> {
         let headers = claims.into_iter().enumerate().map(|(index, claim)| (claim, header(index)));
         ForwardedClaims::new(headers.collect()).unwrap()
     });
-    (any_methods(), providers, scopes, required, forwarded, any_mode()).prop_map(
-        |(methods, providers, required_scopes, required_claims, forward_claims, mode)| RouteAuth {
-            methods,
-            providers,
-            required_scopes,
-            required_claims,
-            forward_claims,
-            mode,
+    let known_by = (any_methods(), prop::option::of(any_external()));
+    (known_by, providers, scopes, required, forwarded, any_mode()).prop_map(
+        |((methods, external), providers, required_scopes, required_claims, forward_claims, mode)| {
+            // Where a service is one of the ways, there is one.
+            let is_asked = |methods: &AuthMethods| {
+                external.is_some() || !methods.as_slice().contains(&AuthMethod::External)
+            };
+            RouteAuth {
+                methods: methods.filter(is_asked),
+                external: external.map(Box::new),
+                providers,
+                required_scopes,
+                required_claims,
+                forward_claims,
+                mode,
+            }
         },
     )
+}
+
+fn any_external() -> impl Strategy<Value = ExternalAuth> {
+    let names = || prop::collection::btree_set("[a-z]{1,6}-y", 0..3);
+    let urls = ["http://auth/check", "https://127.0.0.1:9100", "unix:/run/auth.sock"];
+    let on_failure = select(vec![ServiceFailure::Allow, ServiceFailure::Deny]);
+    (select(urls.to_vec()), 1..=60_000_000_u64, names(), names(), prop::option::of("[a-z]{1,6}"), on_failure)
+        .prop_map(|(url, timeout_us, asked, told, user, on_failure)| ExternalAuth {
+            url: UpstreamUrl::new(url).unwrap(),
+            timeout: Period::from_micros(timeout_us).unwrap(),
+            request_headers: asked.iter().map(|name| name.parse().unwrap()).collect(),
+            forward_headers: told.iter().map(|name| ForwardedHeader::new(name).unwrap()).collect(),
+            user_header: user.map(|name| name.parse().unwrap()),
+            on_failure,
+        })
 }
 
 pub(super) fn any_secret() -> impl Strategy<Value = Secret> {

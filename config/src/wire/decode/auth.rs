@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use apigw_proto::v1;
 
-use super::{Fields, Reported};
+use super::{Fields, Reported, external_auth::external_auth};
 use crate::{
     model::{
         ApiKeyFile, Auth, AuthError, AuthMethods, Combination, CredentialFiles, ForwardedClaims, Jwks,
@@ -108,8 +108,12 @@ pub(super) fn route_auth(
     let forward_claims =
         forwarded.and_then(|headers| fields.take("forward_claims", ForwardedClaims::new(headers)));
     let mode = fields.mode("mode", &message.mode);
+    let external = section(message.external.as_ref(), |service| {
+        external_auth(service, &at.key("external"), fields.problems)
+    });
     let auth = RouteAuth {
         methods: methods.ok()?,
+        external: external.ok()?.map(Box::new),
         providers: providers?,
         required_scopes: required_scopes?,
         required_claims: required_claims?,

@@ -180,6 +180,7 @@ impl From<&RouteAuth> for v1::RouteAuth {
     fn from(auth: &RouteAuth) -> Self {
         let RouteAuth {
             methods,
+            external,
             providers,
             required_scopes,
             required_claims,
@@ -193,6 +194,7 @@ impl From<&RouteAuth> for v1::RouteAuth {
         Self {
             any: words(Combination::Any),
             all: words(Combination::All),
+            external: external.as_deref().map(Into::into),
             providers: providers.iter().map(ProviderName::as_str).map(Into::into).collect(),
             required_scopes: required_scopes.iter().map(TokenScope::as_str).map(Into::into).collect(),
             required_claims: required_claims

@@ -37,7 +37,19 @@ impl Needs {
             mode,
             any,
             all,
+            external,
         } = auth;
+        if let Some(v1::ExternalAuth {
+            url: _,
+            timeout_us: _,
+            request_headers: _,
+            forward_headers: _,
+            user_header: _,
+            on_failure: _,
+        }) = external
+        {
+            self.policy(Feature::ExternalAuth, &mode);
+        }
         self.policy(Feature::RouteAuth, &mode);
         if !any.is_empty() || !all.is_empty() {
             self.policy(Feature::AuthMethods, &mode);

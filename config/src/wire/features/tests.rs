@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 23] = [
+    let cases: [(&str, &str, &[&str]); 24] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("auth: { api_keys: { file: k } }", "", &["auth.api_keys"]),
@@ -59,6 +59,11 @@ fn each_policy_requires_its_feature() {
         ("server: { deny_cidrs: [192.0.2.7] }", "", &["address_lists"]),
         ("tracing: { otlp_endpoint: 'http://h:4317' }", "", &["tracing"]),
         ("server: { proxy_protocol: { trusted: [192.0.2.7] } }", "", &["server.proxy_protocol"]),
+        (
+            "",
+            "  auth_required: true\n  auth: { any: [external], external: { url: http://a } }",
+            &["route.auth", "route.auth.methods", "route.auth.external"],
+        ),
         ("", "  allow_cidrs: [10.0.0.0/8]", &["address_lists"]),
         ("", "  request_headers: { remove: [x-a] }", &["route.headers"]),
         ("", "  response_headers: { set: { x-a: b } }", &["route.headers"]),
@@ -173,6 +178,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "auth.basic",
         "route.auth",
         "route.auth.methods",
+        "route.auth.external",
         "rate_limit",
         "rate_limit.scope",
         "rate_limit.redis",

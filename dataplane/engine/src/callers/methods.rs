@@ -2,12 +2,15 @@
 //! follows from the answers. Whoever asks, sending traffic or not, asks in this order.
 
 use apigw_config::{
-    model::{AuthMethods, Combination, CredentialFiles},
+    model::{AuthMethods, Combination, CredentialFiles, RouteAuth},
     names::{AuthMethod, Realm},
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 
-use super::{Caller, CallerError, Unidentified, basic};
+use super::{
+    Caller, CallerError, Unidentified, basic,
+    external::{Approval, ExternalError, Service},
+};
 use crate::fields::Fields;
 
 /// The ways of a route.
@@ -19,6 +22,10 @@ pub struct Methods {
     /// In which field API keys are sent.
     key_header: HeaderName,
     basic_challenge: HeaderValue,
+    /// None: no service is asked.
+    service: Option<Box<Service>>,
+    /// Asked when a caller is known by the ways, and has to agree; none: nobody is.
+    second_opinion: Option<AuthMethod>,
 }
 
 /// What has been heard of a caller so far.
@@ -27,15 +34,24 @@ pub struct Inquiry<'m> {
     methods: &'m Methods,
     /// What is still to be asked.
     left: std::slice::Iter<'m, AuthMethod>,
+    /// What is to be asked when a caller is known.
+    second_opinion: Option<AuthMethod>,
+    /// How many of those who are asked have to agree.
+    combination: Combination,
     caller: Option<Caller>,
-    /// Told where nobody is known.
-    error: CallerError,
+    /// What a service says that the upstream is to be told of him.
+    told: Vec<(HeaderName, HeaderValue)>,
+    /// Told where nobody is known; none: nothing was heard yet.
+    error: Option<CallerError>,
 }
 
 impl Methods {
     /// None: by a token, and by nothing else.
-    pub(crate) fn new(methods: Option<&AuthMethods>, files: &CredentialFiles) -> Option<Self> {
-        let methods = methods.filter(|methods| methods.as_slice() != [AuthMethod::Jwt])?;
+    pub(crate) fn new(auth: &RouteAuth, files: &CredentialFiles, service: Option<Service>) -> Option<Self> {
+        let ways = auth.methods();
+        if ways == [AuthMethod::Jwt] && service.is_none() {
+            return None;
+        }
         let header = files
             .api_keys
             .as_ref()
@@ -44,12 +60,20 @@ impl Methods {
         // RFC 7617 section 2.1: what is asked for is UTF-8.
         let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", realm.as_str());
         Some(Self {
-            combination: methods.combination(),
-            ways: methods.as_slice().to_vec(),
+            combination: auth.methods.as_ref().map_or(Combination::Any, AuthMethods::combination),
+            ways: ways.to_vec(),
             key_header: header.name().as_http().clone(),
             basic_challenge: HeaderValue::try_from(challenge)
                 .expect("a realm is visible ASCII without quotes"),
+            second_opinion: auth.second_opinion().map(|_| AuthMethod::External),
+            service: service.map(Box::new),
         })
+    }
+
+    /// The service that is asked; none: none is.
+    #[must_use]
+    pub fn service(&self) -> Option<&Service> {
+        self.service.as_deref()
     }
 
     /// In which field API keys are sent.
@@ -65,7 +89,15 @@ impl Methods {
     #[must_use]
     pub fn inquire(&self) -> Inquiry<'_> {
         let first = self.ways.first().expect("there is at least one method");
-        Inquiry { methods: self, left: self.ways.iter(), caller: None, error: CallerError::absent(*first) }
+        Inquiry {
+            methods: self,
+            left: self.ways.iter(),
+            second_opinion: self.second_opinion,
+            combination: self.combination,
+            caller: None,
+            told: Vec::new(),
+            error: CallerError::absent(*first),
+        }
     }
 
     /// Removes what no upstream is to see: a password that is good for this gateway. The field of API keys is removed
@@ -79,21 +111,25 @@ impl Methods {
     }
 
     /// What a client is told to send, one challenge for each way that is left to him.
-    fn challenges(&self, error: CallerError) -> Vec<HeaderValue> {
-        if error.is_overload() {
+    fn challenges(&self, combination: Combination, error: &CallerError) -> Vec<HeaderValue> {
+        if error.is_unjudged() {
             return Vec::new();
         }
-        let challenge = |method: &AuthMethod| match (method, error) {
-            (AuthMethod::Jwt, CallerError::Token(error)) => error.challenge(),
-            (AuthMethod::Jwt, _) => HeaderValue::from_static("Bearer"),
+        let challenges = |method: AuthMethod| match (method, error) {
+            (AuthMethod::Jwt, CallerError::Token(error)) => vec![error.challenge()],
+            (AuthMethod::Jwt, _) => vec![HeaderValue::from_static("Bearer")],
             // A scheme of no registry, so that an answer names at least one (RFC 9110 section 15.5.2).
-            (AuthMethod::ApiKey, _) => HeaderValue::from_static("ApiKey"),
-            (AuthMethod::Basic, _) => self.basic_challenge.clone(),
+            (AuthMethod::ApiKey, _) => vec![HeaderValue::from_static("ApiKey")],
+            (AuthMethod::Basic, _) => vec![self.basic_challenge.clone()],
+            // What it takes is known to the service alone.
+            (AuthMethod::External, error) => {
+                error.refusal().map(|refusal| refusal.challenges.clone()).unwrap_or_default()
+            }
         };
-        match self.combination {
-            Combination::Any => self.ways.iter().map(challenge).collect(),
+        match combination {
+            Combination::Any => self.ways.iter().copied().flat_map(challenges).collect(),
             // The others are satisfied, or not asked.
-            Combination::All => vec![challenge(&error.method())],
+            Combination::All => challenges(error.method()),
         }
     }
 }
@@ -101,28 +137,45 @@ impl Methods {
 impl Inquiry<'_> {
     /// What is to be asked next; none: all has been heard.
     pub fn next_method(&mut self) -> Option<AuthMethod> {
-        self.left.next().copied()
+        let next = self.left.next().copied();
+        if next.is_none() && self.caller.is_some() {
+            // By whomever he is known, without this he is not.
+            self.combination = Combination::All;
+            return self.second_opinion.take();
+        }
+        next
     }
 
     /// Hears what became of the method asked for.
     pub fn hear(&mut self, answer: Result<Caller, CallerError>) {
-        match (answer, self.methods.combination) {
+        match (answer, self.combination) {
             (Ok(caller), combination) => {
                 self.caller.get_or_insert(caller);
                 if combination == Combination::Any {
                     self.left = [].iter();
                 }
             }
-            // Bad credentials say more than none.
-            (Err(error), Combination::Any) if self.error.is_absent() && !error.is_absent() => {
-                self.error = error;
+            (Err(error), Combination::Any) => {
+                // Bad credentials say more than none.
+                let says_more = |former: &CallerError| former.is_absent() && !error.is_absent();
+                if self.error.as_ref().is_none_or(says_more) {
+                    self.error = Some(error);
+                }
             }
-            (Err(_), Combination::Any) => {}
             (Err(error), Combination::All) => {
-                (self.caller, self.error) = (None, error);
-                self.left = [].iter();
+                (self.caller, self.error) = (None, Some(error));
+                (self.left, self.second_opinion) = ([].iter(), None);
             }
         }
+    }
+
+    /// Hears what the service says, where it is the method asked for.
+    pub fn hear_service(&mut self, answer: Result<Approval, ExternalError>) {
+        let caller = answer.map(|Approval { caller, told }| {
+            self.told = told;
+            caller
+        });
+        self.hear(caller.map_err(CallerError::from));
     }
 
     /// Who it is.
@@ -130,8 +183,14 @@ impl Inquiry<'_> {
     /// # Errors
     /// When that is not known.
     pub fn verdict(self) -> Result<Caller, Unidentified> {
-        let Self { methods, caller, error, .. } = self;
-        caller.ok_or_else(|| Unidentified { error, challenges: methods.challenges(error) })
+        let Self { methods, combination, caller, told, error, .. } = self;
+        if let Some(caller) = caller {
+            return Ok(caller.with_told(told));
+        }
+        // Who hears nothing knows nobody.
+        let error = error.unwrap_or(CallerError::External(ExternalError::Failed));
+        let challenges = methods.challenges(combination, &error);
+        Err(Unidentified { error, challenges })
     }
 }
 
@@ -139,18 +198,31 @@ impl Inquiry<'_> {
 mod tests {
     use std::sync::Arc;
 
+    use http::StatusCode;
     use serde_json::json;
 
     use super::*;
     use crate::{
-        callers::{Vouched, api_key::ApiKeyError, basic::BasicError},
+        callers::{Vouched, api_key::ApiKeyError, basic::BasicError, external::Refusal},
         jwt::{claims::Claims, error::JwtError},
     };
 
     fn methods(combination: Combination, words: &[&str]) -> Methods {
         let list = words.iter().map(|word| word.parse().unwrap()).collect();
         let methods = AuthMethods::new(combination, list).unwrap();
-        Methods::new(Some(&methods), &CredentialFiles::default()).unwrap()
+        let auth = RouteAuth { methods: Some(methods), ..RouteAuth::default() };
+        Methods::new(&auth, &CredentialFiles::default(), None).unwrap()
+    }
+
+    /// Ways after which a service has to agree.
+    fn with_second_opinion(words: &[&str]) -> Methods {
+        Methods { second_opinion: Some(AuthMethod::External), ..methods(Combination::Any, words) }
+    }
+
+    fn refused(status: StatusCode) -> CallerError {
+        let challenges = vec![HeaderValue::from_static("Cookie")];
+        let refusal = Refusal { status, challenges, fields: Vec::new() };
+        CallerError::External(ExternalError::Unauthorized(Box::new(refusal)))
     }
 
     fn named(name: &str) -> Caller {
@@ -191,7 +263,7 @@ mod tests {
         let absent =
             [JwtError::Scheme.into(), ApiKeyError::Missing.into(), CallerError::from(BasicError::Missing)];
         let with = |index: usize, error: CallerError| {
-            let mut answers = absent.map(Err);
+            let mut answers = absent.clone().map(Err);
             answers[index] = Err(error);
             inquire(&any, &answers).0.unwrap_err()
         };
@@ -215,10 +287,41 @@ mod tests {
     }
 
     #[test]
+    fn what_a_service_says_is_told_before_what_is_absent() {
+        let any = methods(Combination::Any, &["jwt", "external"]);
+        let absent = || Err(JwtError::Missing.into());
+        let unauthorized = || Err(refused(StatusCode::UNAUTHORIZED));
+        let told = vec!["Bearer".to_owned(), "Cookie".into()];
+        assert_eq!(inquire(&any, &[absent(), unauthorized()]), (Err(("external_unauthorized", told)), 2));
+        let failed = || Err(ExternalError::Failed.into());
+        assert_eq!(inquire(&any, &[absent(), failed()]), (Err(("external_failed", vec![])), 2));
+        let alone = methods(Combination::Any, &["external"]);
+        assert_eq!(inquire(&alone, &[failed()]), (Err(("external_failed", vec![])), 1));
+    }
+
+    #[test]
+    fn a_second_opinion_is_asked_of_known_callers_alone_and_has_to_agree() {
+        let any = with_second_opinion(&["jwt", "api_key"]);
+        let absent = || Err(JwtError::Missing.into());
+        let agrees = || Ok(named("service"));
+        assert_eq!(inquire(&any, &[absent(), Ok(named("a")), agrees()]), (Ok("a".into()), 3));
+        assert_eq!(inquire(&any, &[Ok(named("a")), agrees()]), (Ok("a".into()), 2));
+        let unauthorized = Err(refused(StatusCode::UNAUTHORIZED));
+        let told = vec!["Cookie".to_owned()];
+        assert_eq!(inquire(&any, &[Ok(named("a")), unauthorized]), (Err(("external_unauthorized", told)), 2));
+        let unknown = Err(ApiKeyError::Unknown.into());
+        let told = vec!["Bearer".to_owned(), "ApiKey".into()];
+        assert_eq!(inquire(&any, &[absent(), unknown]), (Err(("api_key_unknown", told)), 2));
+    }
+
+    #[test]
     fn a_route_of_tokens_alone_needs_no_inquiry() {
         let files = CredentialFiles::default();
         let jwt = AuthMethods::new(Combination::All, vec![AuthMethod::Jwt]).unwrap();
-        assert!(Methods::new(None, &files).is_none() && Methods::new(Some(&jwt), &files).is_none());
+        for methods in [None, Some(jwt)] {
+            let auth = RouteAuth { methods, ..RouteAuth::default() };
+            assert!(Methods::new(&auth, &files, None).is_none());
+        }
     }
 
     #[test]

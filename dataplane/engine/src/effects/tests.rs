@@ -114,6 +114,25 @@ fn callers_who_were_not_let_in_before_are_warned_of() {
     check("any: [basic]", "all: [api_key, jwt]", Some("all of api_key, jwt, before by basic"));
     check("all: [basic]", "any: [basic]", None);
     check("any: [jwt], mode: shadow", "any: [api_key], mode: shadow", None);
+    let service = "external: { url: http://a }";
+    check("", &format!("any: [jwt, external], {service}"), Some("any of jwt, external, before by jwt"));
+    check("", service, None);
+    check(service, "", Some("jwt, before by jwt, then external"));
+    check(&format!("all: [jwt, external], {service}"), service, None);
+    check(service, &format!("all: [jwt, external], {service}"), None);
+}
+
+#[test]
+fn requests_that_pass_unasked_are_warned_of() {
+    let with = |on_failure: &str| {
+        let auth = format!("auth: {{ external: {{ url: http://a, on_failure: {on_failure} }} }}");
+        config(&BASE.replacen("auth_required: true", &format!("auth_required: true, {auth}"), 1))
+    };
+    let (denying, allowing) = (with("deny"), with("allow"));
+    let told = "route users lets requests pass that the service says nothing of";
+    assert_eq!(effects(&denying, &allowing).warnings, [told]);
+    assert!(effects(&allowing, &denying).warnings.is_empty());
+    assert!(effects(&allowing, &allowing).warnings.is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{Awaited, Rejection, UpstreamFailure};
 use crate::{
     access::Forbidden,
     address_list::AddressRefusal,
-    callers::{CallerError, Unidentified, api_key::ApiKeyError, basic::BasicError},
+    callers::{CallerError, Unidentified, api_key::ApiKeyError, basic::BasicError, external::ExternalError},
     circuit_breaker::Open,
     concurrency::Full,
     cors::CorsRefusal,
@@ -98,14 +98,20 @@ fn rejections() -> Vec<Rejection> {
     all.extend([AddressRefusal::Denied, AddressRefusal::NotAllowed].map(Rejection::Address));
     all.push(Rejection::NoRoute);
     all.extend([CorsRefusal::Origin, CorsRefusal::Method, CorsRefusal::Header].map(Rejection::Cors));
-    all.extend(JwtError::ALL.map(Rejection::Unauthorized));
-    let of_keys = ApiKeyError::ALL.into_iter().map(CallerError::ApiKey);
-    let others = of_keys.chain(BasicError::ALL.into_iter().map(CallerError::Basic));
-    all.extend(others.map(|error| Unidentified { error, challenges: Vec::new() }.into()));
+    all.extend(of_unknown_callers());
     all.extend(judged);
     all.extend(upstreams.map(Rejection::Upstream));
     all.extend([Rejection::WebSocketDeclined, Rejection::Internal]);
     all
+}
+
+/// For each way in which nobody is known.
+fn of_unknown_callers() -> impl Iterator<Item = Rejection> {
+    let of_keys = ApiKeyError::ALL.into_iter().map(CallerError::ApiKey);
+    let others = of_keys.chain(BasicError::ALL.into_iter().map(CallerError::Basic));
+    let others = others.chain(ExternalError::all().into_iter().map(CallerError::External));
+    let others = others.map(|error| Unidentified { error, challenges: Vec::new() }.into());
+    JwtError::ALL.into_iter().map(Rejection::Unauthorized).chain(others)
 }
 
 #[cfg(test)]

@@ -69,6 +69,14 @@ impl ChoiceId {
     }
 }
 
+#[cfg(test)]
+impl Upstream {
+    /// That nothing uses.
+    pub(crate) fn of(url: &UpstreamUrl) -> Self {
+        Self::new(url, &UpstreamKey::of_url(url), UpstreamId::default())
+    }
+}
+
 impl UpstreamKey {
     /// Of a URL that a route names.
     pub(super) fn of_url(url: &UpstreamUrl) -> Self {

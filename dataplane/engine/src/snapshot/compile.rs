@@ -25,8 +25,9 @@ use super::{
 };
 use crate::{
     access::{Sources, VouchedTally},
+    callers::external::Service,
     jwt::{providers::Providers, verify::Verifier},
-    policies::{AddressPolicy, Policies},
+    policies::{AddressPolicy, Policies, asked_service},
     routing::RouteTable,
 };
 
@@ -183,7 +184,12 @@ impl<'p> Compilation<'p> {
             self.names.remove(config.name.table_hash(), |named| named.name == config.name);
             self.table.remove(config, *slot);
             self.vouched.remove(config);
-            if let model::Destination::Upstream(url) = &config.destination {
+            let of_route = match &config.destination {
+                model::Destination::Upstream(url) => Some(url),
+                _ => None,
+            };
+            let of_service = asked_service(config).map(|service| &service.url);
+            for url in of_route.into_iter().chain(of_service) {
                 self.release(&UpstreamKey::of_url(url));
             }
             if let Destination::Split(split) = &route.destination {
@@ -272,8 +278,13 @@ impl<'p> Compilation<'p> {
         Arc::new(Backend::named(config, id, upstreams, previous.map(Arc::as_ref)))
     }
 
-    fn policies(&self, config: &model::Route, known: Option<&CompiledRoute>) -> Arc<Policies> {
-        let policies = Policies::new(config, self.sources(), known.map(|known| &*known.policies));
+    fn policies(&mut self, config: &model::Route, known: Option<&CompiledRoute>) -> Arc<Policies> {
+        let service = asked_service(config).map(|service| {
+            let upstream = self.upstream(&service.url, UpstreamKey::of_url(&service.url));
+            Service::new(service, upstream)
+        });
+        let known = known.map(|known| &*known.policies);
+        let policies = Policies::new(config, self.sources(), service, known);
         if policies.is_empty() { Arc::clone(&self.no_policies) } else { Arc::new(policies) }
     }
 

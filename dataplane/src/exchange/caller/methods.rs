@@ -1,7 +1,5 @@
 //! Who sends a request, where its route takes more than tokens: one method after the other, in the engine's order, until it is
-//! known or there is none left. Only passwords that nobody has looked at yet, and tokens of unknown keys, are waited for.
-
-use std::net::IpAddr;
+//! known or there is none left. Only passwords that nobody has looked at yet, tokens of unknown keys and services are waited for.
 
 use apigw_config::names::AuthMethod;
 use apigw_engine::{
@@ -10,22 +8,30 @@ use apigw_engine::{
         Caller, CallerError, Unidentified,
         api_key::{self, ApiKeyError},
         basic::{self, BasicError},
+        external::{Approval, ExternalError},
         methods::Methods,
     },
-    fields::Fields,
+    head::RequestHead,
+    path::NormalPath,
 };
 use http::{HeaderValue, header::AUTHORIZATION};
 
-use super::{by_token, now};
-use crate::worker::{View, Worker};
+use super::{by_token, now, service};
+use crate::{
+    connection::Client,
+    exchange::record::Record,
+    worker::{View, Worker},
+};
 
 /// A request whose sender is asked for.
 pub(super) struct Asked<'a> {
     pub(super) worker: &'a Worker,
     pub(super) view: &'a View,
     pub(super) rules: &'a AccessRules,
-    pub(super) headers: &'a Fields,
-    pub(super) client: IpAddr,
+    pub(super) record: &'a Record,
+    pub(super) client: &'a Client,
+    pub(super) head: &'a RequestHead,
+    pub(super) path: &'a NormalPath<'a>,
 }
 
 impl Asked<'_> {
@@ -36,32 +42,39 @@ impl Asked<'_> {
     pub(super) async fn identify(&self, methods: &Methods) -> Result<Caller, Unidentified> {
         let mut inquiry = methods.inquire();
         while let Some(method) = inquiry.next_method() {
-            inquiry.hear(match method {
-                AuthMethod::Jwt => self.by_token().await,
-                AuthMethod::ApiKey => self.by_api_key(methods).map_err(Into::into),
-                AuthMethod::Basic => self.by_password().await.map_err(Into::into),
-            });
+            match method {
+                AuthMethod::Jwt => inquiry.hear(self.by_token().await),
+                AuthMethod::ApiKey => inquiry.hear(self.by_api_key(methods).map_err(Into::into)),
+                AuthMethod::Basic => inquiry.hear(self.by_password().await.map_err(Into::into)),
+                AuthMethod::External => inquiry.hear_service(self.by_service(methods).await),
+            }
         }
         inquiry.verdict()
     }
 
     async fn by_token(&self) -> Result<Caller, CallerError> {
-        let verified = by_token(self.worker, self.view, self.rules, self.headers).await?;
+        let verified = by_token(self.worker, self.view, self.rules, &self.head.headers).await?;
         Ok(Caller::Token(verified))
     }
 
     fn by_api_key(&self, methods: &Methods) -> Result<Caller, ApiKeyError> {
-        let key = api_key::presented(self.headers, methods.key_header())?;
+        let key = api_key::presented(&self.head.headers, methods.key_header())?;
         // Where a route takes keys, the configuration names their file.
         let keys = self.view.serving().credentials.api_keys().ok_or(ApiKeyError::Unknown)?;
         keys.find(key, now()).cloned().map(Caller::Vouched)
     }
 
     async fn by_password(&self) -> Result<Caller, BasicError> {
-        let presented = self.headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let presented = self.head.headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes);
         let credentials = basic::presented(presented)?;
         // As with keys.
         let passwords = self.view.serving().credentials.passwords().ok_or(BasicError::Wrong)?;
-        passwords.identify(credentials, self.client).await.map(Caller::Vouched)
+        passwords.identify(credentials, self.record.client()).await.map(Caller::Vouched)
+    }
+
+    async fn by_service(&self, methods: &Methods) -> Result<Approval, ExternalError> {
+        // Where a route asks a service, the file names it.
+        let service = methods.service().ok_or(ExternalError::Failed)?;
+        service.settle(service::ask(self, service).await)
     }
 }

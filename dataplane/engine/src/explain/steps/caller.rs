@@ -9,7 +9,11 @@ use super::Steps;
 use crate::{
     access::{AccessRules, Forbidden},
     callers::{
-        self, CallerError, Unidentified, Vouched, api_key, api_key::ApiKeyError, basic, basic::BasicError,
+        self, CallerError, Unidentified, Vouched, api_key,
+        api_key::ApiKeyError,
+        basic,
+        basic::BasicError,
+        external::{ExternalError, Service},
     },
     explain::{Caller, Live},
     jwt::{authorization::bearer_token, claims::Claims, error::JwtError},
@@ -53,16 +57,20 @@ impl Known {
     fn told(&self) -> String {
         let subject = self.claims().subject().unwrap_or("nobody");
         match self {
-            Self::Caller(callers::Caller::Vouched(_)) => {
-                let by = self.user().map_or("", |user| user.provider);
-                format!("{subject:?} by {by}")
+            Self::Caller(caller) if caller.has_token() => {
+                format!("{subject:?} by a token of {}", caller.authority())
             }
-            Self::Caller(callers::Caller::Token(verified)) => {
-                format!("{subject:?} by a token of {}", verified.provider())
-            }
+            Self::Caller(caller) => format!("{subject:?} by {}", caller.authority()),
             Self::Supposed { provider, .. } => format!("{subject:?} by a token of {provider}"),
         }
     }
+}
+
+/// A caller, and what was supposed of him.
+struct Identified<'p> {
+    known: Known,
+    /// The service that would be asked, and would have to agree; none: none would be.
+    unasked: Option<&'p str>,
 }
 
 /// Why nobody is known, and what is to be said of it.
@@ -80,8 +88,13 @@ impl Steps<'_> {
         let is_at_rest = live.in_flight(route).is_none();
         let (judgement, detail) = match self.identify(policy.rules(), live, is_at_rest) {
             Err(Unknown { rejection, detail }) => (Err(rejection), detail.into()),
-            Ok(known) => {
-                let (admitted, told) = (known.admitted(policy.rules()), known.told());
+            Ok(Identified { known, unasked }) => {
+                let admitted = known.admitted(policy.rules());
+                let told = match unasked {
+                    None => known.told(),
+                    Some(url) if known.claims().subject().is_none() => unasked_service(url),
+                    Some(url) => format!("{}; {}", known.told(), unasked_service(url)),
+                };
                 self.caller = Some(known);
                 (admitted.map_err(Rejection::from), told)
             }
@@ -89,19 +102,33 @@ impl Steps<'_> {
         self.add("auth", Some(policy.mode()), judgement, detail, path);
     }
 
-    fn identify(&self, rules: &AccessRules, live: &impl Live, is_at_rest: bool) -> Result<Known, Unknown> {
+    fn identify<'p>(
+        &self,
+        rules: &'p AccessRules,
+        live: &impl Live,
+        is_at_rest: bool,
+    ) -> Result<Identified<'p>, Unknown> {
         if let Caller::Supposed { provider, claims } = &self.question.caller {
-            return Ok(Known::Supposed { provider: provider.clone(), claims: claims.clone() });
+            let known = Known::Supposed { provider: provider.clone(), claims: claims.clone() };
+            return Ok(Identified { known, unasked: None });
         }
         let Some(methods) = rules.methods() else {
-            return self.by_token(rules, live).map(Known::Caller).map_err(|error| {
+            let known = self.by_token(rules, live).map_err(|error| {
                 let is_unfetched = is_at_rest && error == JwtError::KeysUnavailable;
                 Unknown { rejection: error.into(), detail: if is_unfetched { UNFETCHED } else { NOBODY } }
             });
+            return Ok(Identified { known: Known::Caller(known?), unasked: None });
         };
-        let (mut inquiry, mut detail) = (methods.inquire(), NOBODY);
+        let (mut inquiry, mut detail, mut unasked) = (methods.inquire(), NOBODY, None);
         while let Some(method) = inquiry.next_method() {
             let answer = match method {
+                // To ask it would be traffic, and its log would tell of a request that nobody has sent.
+                AuthMethod::External => {
+                    let service = methods.service();
+                    unasked = service.map(Service::url);
+                    inquiry.hear_service(service.map(Service::supposed).ok_or(ExternalError::Failed));
+                    continue;
+                }
                 AuthMethod::Jwt => self.by_token(rules, live).map_err(CallerError::from),
                 AuthMethod::ApiKey => {
                     let key = api_key::presented(&self.question.head.headers, methods.key_header());
@@ -117,7 +144,7 @@ impl Steps<'_> {
             }
             inquiry.hear(answer);
         }
-        let verdict = inquiry.verdict().map(Known::Caller);
+        let verdict = inquiry.verdict().map(|caller| Identified { known: Known::Caller(caller), unasked });
         verdict.map_err(|unidentified: Unidentified| Unknown { rejection: unidentified.into(), detail })
     }
 
@@ -136,6 +163,10 @@ impl Steps<'_> {
 const NOBODY: &str = "no caller is known";
 const UNFETCHED: &str = "only data planes fetch keys, so nothing is known of this token here";
 const UNREAD: &str = "only data planes read the file of credentials, so nothing is known of these here";
+
+fn unasked_service(url: &str) -> String {
+    format!("asks {url}, which was not asked here")
+}
 
 /// Whom a file of credentials knows, if it was read.
 fn known<P, E: Into<CallerError>>(

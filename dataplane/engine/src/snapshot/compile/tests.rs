@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use apigw_config::{
     model::{
-        Concurrency, FieldMatch, ForwardedClaims, PathMatch, PathRules, RouteAuth, RouteMatch, Settings,
-        SplitPart, ValueMatch,
+        Concurrency, ExternalAuth, FieldMatch, ForwardedClaims, PathMatch, PathRules, RouteAuth, RouteMatch,
+        ServiceFailure, Settings, SplitPart, ValueMatch,
     },
     names::{
         BackendName, ByteCount, ClaimName, ExactPath, ForwardedHeader, HeaderName, PathPrefix, RouteName,
@@ -17,6 +17,7 @@ use proptest::{prelude::*, sample::Index};
 
 use super::*;
 use crate::{
+    callers::methods::Methods,
     path::NormalPath,
     routing::Asked,
     snapshot::{Answerer, Endpoint},
@@ -78,7 +79,9 @@ impl Sketch {
         let auth = self.forwards.map(|header| {
             let header = ForwardedHeader::new(&format!("x-user-{header}")).unwrap();
             let claims = [(ClaimName::new("sub").unwrap(), header)].into();
-            RouteAuth { forward_claims: ForwardedClaims::new(claims).unwrap(), ..RouteAuth::default() }
+            let forward_claims = ForwardedClaims::new(claims).unwrap();
+            let external = Some(Box::new(self.service())).filter(|_| self.limit.is_multiple_of(2));
+            RouteAuth { forward_claims, external, ..RouteAuth::default() }
         });
         let concurrency = Concurrency { max_in_flight: self.limit, ..Concurrency::default() };
         let matches = self.matches();
@@ -87,6 +90,18 @@ impl Sketch {
 }
 
 impl Sketch {
+    /// Where some route's requests may go, too.
+    fn service(&self) -> ExternalAuth {
+        ExternalAuth {
+            url: UpstreamUrl::new(&format!("http://h{}/check", self.upstream / 2)).unwrap(),
+            timeout: ExternalAuth::DEFAULT_TIMEOUT,
+            request_headers: Vec::new(),
+            forward_headers: vec![ForwardedHeader::new(&format!("x-told-{}", self.upstream)).unwrap()],
+            user_header: None,
+            on_failure: ServiceFailure::Deny,
+        }
+    }
+
     fn matches(&self) -> RouteMatch {
         let path = format!("/p{}/{}", self.prefix / 30, self.prefix);
         let hosts = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
@@ -346,7 +361,9 @@ fn told(snapshot: &Snapshot, previous: &Snapshot) -> Vec<String> {
             assert!(snapshot.has_turns(id));
             previous.has_turns(id)
         });
-        format!("{} {limit:?} {backends:?} {turns:?} {:?}", route.config.name, known(&route))
+        let methods = route.policies.access.as_ref().and_then(|access| access.rules().methods());
+        let service = methods.and_then(Methods::service).map(|service| upstream(service.upstream()));
+        format!("{} {limit:?} {backends:?} {turns:?} {service:?} {:?}", route.config.name, known(&route))
     });
     // Those of backends may have the authority of others.
     let mut upstreams: Vec<_> =

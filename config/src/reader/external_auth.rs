@@ -1,0 +1,30 @@
+//! Reads which service is asked about a route's requests.
+
+use super::{Mapping, Place, Read, Reader};
+use crate::model::{ExternalAuth, ServiceFailure};
+
+impl Read for ExternalAuth {
+    fn read(place: Place<'_>, reader: &mut Reader) -> Option<Self> {
+        let mut keys = Mapping::open(place, reader)?;
+        let url = keys.required("url");
+        let timeout = keys.or("timeout_seconds", Self::DEFAULT_TIMEOUT);
+        let request_headers = keys.or("request_headers", Self::default_request_headers());
+        let forward_headers = keys.or("forward_headers", Vec::new());
+        let user_header = keys.or("user_header", None);
+        let on_failure = keys.or("on_failure", ServiceFailure::default());
+        let read = || {
+            let service = Self {
+                url: url?,
+                timeout: timeout?,
+                request_headers: request_headers?,
+                forward_headers: forward_headers?,
+                user_header: user_header?,
+                on_failure: on_failure?,
+            };
+            keys.judged(service.checked())
+        };
+        let read = read();
+        keys.finish();
+        read
+    }
+}
