@@ -70,16 +70,32 @@ fn read_document(
     document: &Document<'_>,
     problems: Problems,
 ) -> Result<(GatewayConfig, Checks), Vec<Problem>> {
-    let mut reader = Reader { problems, asked: None };
+    let mut reader = Reader::new(problems, Contents::Settings);
     let config = gateway::read(Place { node: &document.root, path: KeyPath::Top }, &mut reader);
     reader.problems.or(config)
+}
+
+/// What problems may show of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Contents {
+    /// What is not as it should be, as it is written.
+    Settings,
+    /// No text of it: whatever stands in the wrong place may be a secret.
+    Secrets,
 }
 
 /// What one reading of a document gathers beside the values.
 struct Reader {
     problems: Problems,
+    contents: Contents,
     /// Every key that was asked for; only while the keys are being listed.
     asked: Option<Vec<String>>,
+}
+
+impl Reader {
+    fn new(problems: Problems, contents: Contents) -> Self {
+        Self { problems, contents, asked: None }
+    }
 }
 
 /// A value of the document and the way to it.

@@ -62,7 +62,7 @@ impl FromStr for Expiry {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let time = text.parse::<jiff::Timestamp>().ok();
         let seconds = time.and_then(|time| u64::try_from(time.as_second()).ok());
-        seconds.map(Self).ok_or_else(|| ValueError::NotATime { text: text.into() })
+        seconds.map(Self).ok_or(ValueError::NotATime)
     }
 }
 

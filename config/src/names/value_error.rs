@@ -302,11 +302,8 @@ pub enum ValueError {
         limits: &'static str,
     },
     /// Not a moment.
-    #[error("not a time such as \"2027-01-31T00:00:00Z\": {text:?}")]
-    NotATime {
-        /// As written.
-        text: String,
-    },
+    #[error("not a time such as \"2027-01-31T00:00:00Z\"")]
+    NotATime,
     /// A text that could not stand between quotes.
     #[error("contains {character:?}; visible ASCII and spaces without quotes and backslashes are allowed")]
     NotPlainText {

@@ -8,7 +8,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Place, Read as _, Reader, read_document, route::RouteInFile};
+use super::{Contents, Place, Read as _, Reader, read_document, route::RouteInFile};
 use crate::{
     model::{Checks, GatewayConfig, Route},
     problem::{KeyPath, Position, Problem, Problems},
@@ -111,7 +111,7 @@ impl Former {
 
 /// Reads a list of routes; none: there is something wrong with it.
 fn routes(list: &Node<'_>, problems: Problems) -> Option<Vec<Route>> {
-    let mut reader = Reader { problems, asked: None };
+    let mut reader = Reader::new(problems, Contents::Settings);
     let place = Place { node: list, path: KeyPath::Top };
     let routes = Vec::<RouteInFile>::read(place, &mut reader)?;
     let routes = routes.into_iter().map(RouteInFile::into_route).collect::<Option<Vec<_>>>();

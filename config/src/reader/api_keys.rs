@@ -1,6 +1,6 @@
 //! Reads the keys of `auth.api_keys`, and the file that they name: YAML as the configuration, with hashes of keys.
 
-use super::{Mapping, Place, Read, Reader};
+use super::{Contents, Mapping, Place, Read, Reader};
 use crate::{
     model::{ApiKey, ApiKeyFile, ApiKeys, CredentialsError, UserFile},
     names::Realm,
@@ -31,11 +31,12 @@ impl Read for UserFile {
 /// Reads a file of API keys that was found under the name `file`.
 ///
 /// # Errors
-/// Everything wrong with it, in the order of the file; at least one problem. None shows a hash.
+/// Everything wrong with it, in the order of the file; at least one problem. None shows a hash, nor a text or a key of a mapping where there should
+/// be none.
 pub fn read(file: &str, content: &[u8]) -> Result<ApiKeys, Vec<Problem>> {
     let mut problems = Problems::of(file);
     let Some(document) = yaml::parse(content, &mut problems) else { return Err(problems.into_sorted()) };
-    let mut reader = Reader { problems, asked: None };
+    let mut reader = Reader::new(problems, Contents::Secrets);
     let keys = keys_of(Place { node: &document.root, path: KeyPath::Top }, &mut reader);
     reader.problems.or(keys)
 }
@@ -129,11 +130,29 @@ keys:
                 "keys.yaml:2:21 keys[0].sha256: not the SHA-256 of a key: 64 hexadecimal digits",
                 "keys.yaml:3:10 keys[1].name: contains ' '; letters, digits and -_.:/@ are allowed",
                 "keys.yaml:3:23 keys[1].sha256: expected a text; a number needs quotes",
-                "keys.yaml:3:29 keys[1].scope: unknown key, did you mean \"scopes\"?",
+                "keys.yaml:3:29 keys[1]: unknown key, did you mean \"scopes\"?",
                 "keys.yaml:4:3 keys[2].name: missing",
-                "keys.yaml:4:87 keys[2].expires: not a time such as \"2027-01-31T00:00:00Z\": \"soon\"",
+                "keys.yaml:4:87 keys[2].expires: not a time such as \"2027-01-31T00:00:00Z\"",
             ]
         );
+    }
+
+    #[test]
+    fn what_stands_where_it_does_not_belong_is_not_shown() {
+        let texts = [
+            "secret",
+            "keys: secret",
+            "keys: [secret]",
+            "secret: 1",
+            "keys:\n- secret: billing",
+            "keys: {secret: a}",
+        ];
+        for text in texts {
+            let problems = problems(text);
+            let is_shown = problems.iter().any(|problem| problem.contains("secret"));
+            assert!(!problems.is_empty() && !is_shown, "{problems:?}");
+        }
+        assert_eq!(problems("keys: x"), ["keys.yaml:1:7 keys: expected a list, found a text"]);
     }
 
     #[test]

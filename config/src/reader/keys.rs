@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::LazyLock};
 
-use super::{Place, Reader, gateway};
+use super::{Contents, Place, Reader, gateway};
 use crate::{
     problem::{KeyPath, Position, Problems},
     yaml::{Node, Value},
@@ -12,7 +12,8 @@ use crate::{
 #[must_use]
 pub fn known() -> &'static [String] {
     static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| {
-        let mut reader = Reader { problems: Problems::of(""), asked: Some(Vec::new()) };
+        let reader = Reader::new(Problems::of(""), Contents::Settings);
+        let mut reader = Reader { asked: Some(Vec::new()), ..reader };
         let node = Node { position: Position { line: 1, column: 1 }, value: Value::Probe };
         // A probe has no values, so nothing comes of it but the keys.
         let _nothing = gateway::read(Place { node: &node, path: KeyPath::Top }, &mut reader);
@@ -38,6 +39,7 @@ pub(super) struct Advice<'p> {
     pub(super) parent: KeyPath<'p>,
     pub(super) key: &'p str,
     pub(super) siblings: &'p [&'static str],
+    pub(super) contents: Contents,
 }
 
 impl fmt::Display for Advice<'_> {
@@ -45,7 +47,11 @@ impl fmt::Display for Advice<'_> {
         let resemblance = |sibling: &str| strsim::normalized_damerau_levenshtein(self.key, sibling);
         let alike = self.siblings.iter().map(|&sibling| (resemblance(sibling), sibling));
         let nearest = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
-        let homes = homes_near(&without_indexes(&self.parent), self.key);
+        let homes = match self.contents {
+            Contents::Settings => homes_near(&without_indexes(&self.parent), self.key),
+            // Keys of another kind of file.
+            Contents::Secrets => Vec::new(),
+        };
         match nearest {
             Some((likeness, nearest)) if likeness >= SLIP || (homes.is_empty() && likeness >= LIKENESS) => {
                 write!(f, "unknown key, did you mean \"{nearest}\"?")

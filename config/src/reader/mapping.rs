@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Place, Read, Reader, keys::Advice};
+use super::{Contents, Place, Read, Reader, keys::Advice};
 use crate::{
     model::PolicyError,
     names::ValueError,
@@ -140,15 +140,20 @@ impl<'n, 'r> Mapping<'n, 'r> {
     /// Out of the way of mappings that are as they should be: keys written twice, and keys that do not exist here.
     fn report_unasked(self) {
         let mut first_places: HashMap<&str, Position> = HashMap::new();
+        let parent = self.place.path;
         for pair in self.pairs {
-            let path = self.place.path.key(&pair.key);
+            let path = match (self.reader.contents, self.asked.contains(&pair.key.as_ref())) {
+                (Contents::Secrets, false) => parent,
+                _ => parent.key(&pair.key),
+            };
             let first = *first_places.entry(&pair.key).or_insert(pair.position);
             if first != pair.position {
                 let Position { line, column } = first;
                 let message = format_args!("written twice, first in line {line}, column {column}");
                 self.reader.problems.report(Some(pair.position), &path, message);
             } else if !self.asked.contains(&pair.key.as_ref()) {
-                let message = Advice { parent: self.place.path, key: &pair.key, siblings: &self.asked };
+                let contents = self.reader.contents;
+                let message = Advice { parent, key: &pair.key, siblings: &self.asked, contents };
                 self.reader.problems.report(Some(pair.position), &path, message);
             }
         }

@@ -9,7 +9,7 @@ use std::{
     str::FromStr as _,
 };
 
-use super::{Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
+use super::{Contents, Place, Read, Reader, auth::Mode, checks::client_address, rate_limit::Kind};
 use crate::{
     model::{
         BalancePolicy, CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, HostRewrite,
@@ -31,7 +31,10 @@ use crate::{
 impl Reader {
     /// Adds the problem that a value is of the wrong kind.
     pub(super) fn expected(&mut self, what: &str, place: Place<'_>) {
-        let message = format_args!("expected {what}, found {}", Found(&place.node.value));
+        let message = format_args!(
+            "expected {what}, found {}",
+            Found { value: &place.node.value, contents: self.contents }
+        );
         self.problems.report(Some(place.node.position), &place.path, message);
     }
 
@@ -42,15 +45,19 @@ impl Reader {
 }
 
 /// Names what stands in a document, for people.
-struct Found<'a>(&'a Value<'a>);
+struct Found<'a> {
+    value: &'a Value<'a>,
+    contents: Contents,
+}
 
 impl fmt::Display for Found<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self.value {
             Value::List(_) => f.write_str("a list"),
             Value::Mapping(_) | Value::Probe => f.write_str("a mapping"),
             Value::Scalar(scalar) => match scalar.meaning() {
                 Meaning::Null => f.write_str("nothing"),
+                _ if self.contents == Contents::Secrets => f.write_str("a text"),
                 Meaning::Bool(value) => write!(f, "{value}"),
                 // As written: 1e3 is not to be answered with 1000.
                 Meaning::Whole(_) | Meaning::Fraction(_) => write!(f, "the number {}", scalar.text),

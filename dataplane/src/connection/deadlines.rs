@@ -98,6 +98,8 @@ pub(crate) struct Deadlines {
     /// When the connection, or the present body, began.
     since: Cell<Instant>,
     body: Cell<Body>,
+    /// When the last of the present request's body came; none: it has none.
+    body_ended: Cell<Option<Instant>>,
 }
 
 /// Whether an upstream is asked beside another one.
@@ -150,6 +152,7 @@ impl Deadlines {
             expired: Cell::new(None),
             since: Cell::new(now),
             body: Cell::new(Body::Ended),
+            body_ended: Cell::new(None),
         }
     }
 
@@ -207,6 +210,7 @@ impl Deadlines {
     pub(crate) fn head_complete(&self) {
         self.expired.set(None);
         self.asked.set(Asked::One);
+        self.body_ended.set(None);
         self.exchange_deadline.set(None);
         self.blocked_before.set(Duration::ZERO);
         self.enter(Phase::Working, None);
@@ -259,6 +263,14 @@ impl Deadlines {
         match self.body.get() {
             Body::Read(bytes) => bytes,
             Body::Ended | Body::Unread => 0,
+        }
+    }
+
+    /// Since when all of the request has come; none: some of it is still awaited. `since` is when its head had come.
+    pub(crate) fn whole_since(&self, since: Instant) -> Option<Instant> {
+        match (self.body.get(), self.body_ended.get()) {
+            (Body::Ended, ended) => Some(ended.map_or(since, |ended| ended.max(since))),
+            (Body::Unread | Body::Read(_), _) => None,
         }
     }
 
@@ -330,6 +342,7 @@ impl Deadlines {
     /// The body has ended, or nobody wants the rest of it.
     pub(crate) fn body_ends(&self) {
         if self.body.replace(Body::Ended) != Body::Ended {
+            self.body_ended.set(Some(self.now()));
             self.body_moved();
         }
     }

@@ -332,7 +332,8 @@ impl Record {
         self.upstream_duration = Some(duration);
         self.counters.count_upstream(duration);
         if !status.is_server_error() {
-            self.teach_limit(now);
+            // While the client still sends, the time is its own.
+            self.teach_limit(now, self.deadlines.whole_since(self.began));
         }
         if status.is_server_error() || self.has_call_failed() {
             self.upstream_failed(now);
@@ -352,7 +353,8 @@ impl Record {
             }
         }
         if rejection.says_that_upstream_is_late() {
-            self.teach_limit(self.now());
+            let whole = self.deadlines.whole_since(self.began);
+            self.teach_limit(self.now(), whole.or(Some(self.began)));
         }
         // Whatever else it was, it was not the upstream.
         self.upstream_is_not_to_blame();
@@ -367,9 +369,10 @@ impl Record {
     }
 
     /// Tells a limit that follows the upstream how long it took. What fails at once would look like an upstream that is well.
-    fn teach_limit(&mut self, now: Instant) {
-        if let (Some(lesson), Some(permit)) = (self.lesson.take(), &self.permit) {
-            lesson.answered(self.worker.time(now), permit.in_flight());
+    /// `whole` is since when the upstream could have all of the request.
+    fn teach_limit(&mut self, now: Instant, whole: Option<Instant>) {
+        if let (Some(lesson), Some(permit), Some(whole)) = (self.lesson.take(), &self.permit, whole) {
+            lesson.answered(self.worker.time(whole), self.worker.time(now), permit.in_flight());
         }
     }
 

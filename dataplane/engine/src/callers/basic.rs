@@ -108,8 +108,9 @@ pub fn presented<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Cred
 #[derive(Debug)]
 pub struct UserTable {
     users: HashMap<String, Arc<KnownUser>>,
-    /// For names that nobody has: a guess at theirs takes as long as one at his.
-    decoy: Arc<KnownUser>,
+    /// The same, one of which is for each name that nobody has: a guess at its password takes as long as one at theirs. Which one,
+    /// nobody outside the process knows; so how long it takes tells nothing, whatever work the hashes of a file ask for.
+    decoys: Vec<Arc<KnownUser>>,
 }
 
 #[derive(Debug)]
@@ -153,9 +154,9 @@ impl From<&Users> for UserTable {
                 caller: Arc::new(Vouched::new(AuthMethod::Basic, Claims::new(claims))),
             })
         };
-        let first = users.as_slice().first().expect("there is at least one user");
-        let entry = |user: &apigw_config::model::User| (user.name.as_str().to_owned(), known(user));
-        Self { users: users.as_slice().iter().map(entry).collect(), decoy: known(first) }
+        let decoys: Vec<_> = users.as_slice().iter().map(known).collect();
+        let names = users.as_slice().iter().map(|user| user.name.as_str().to_owned());
+        Self { users: names.zip(decoys.iter().map(Arc::clone)).collect(), decoys }
     }
 }
 
@@ -185,11 +186,22 @@ impl UserTable {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(context.sign().as_ref());
         Guess {
-            user: Arc::clone(known.unwrap_or(&self.decoy)),
+            user: Arc::clone(known.unwrap_or_else(|| self.decoy(&name, key))),
             is_of_user: known.is_some(),
             password,
             fingerprint: Fingerprint(fingerprint),
         }
+    }
+}
+
+impl UserTable {
+    /// Whose hash a guess at a name is compared with that nobody has: always the same one's.
+    fn decoy(&self, name: &str, key: &hmac::Key) -> &Arc<KnownUser> {
+        let tag = hmac::sign(key, name.as_bytes());
+        let (drawn, _) = tag.as_ref().split_first_chunk().expect("a tag has 32 bytes");
+        let count = self.decoys.len() as u64;
+        let index = usize::try_from(u64::from_le_bytes(*drawn) % count).expect("it is below a length");
+        &self.decoys[index]
     }
 }
 
@@ -316,6 +328,19 @@ mod tests {
         let table = table(&[("alice", bcrypt_hash("secret"))]);
         // The decoy is her hash.
         assert!(!guess(&table, "nobody", "secret").is_right());
+    }
+
+    #[test]
+    fn names_that_nobody_has_take_as_long_as_those_that_somebody_has() {
+        let table = table(&[("alice", bcrypt_hash("secret")), ("bob", argon2_hash("secret"))]);
+        let is_cheap = |name: &String| guess(&table, name, "secret").user.password.is_bcrypt();
+        let names: Vec<_> = (0..64).map(|number| format!("nobody-{number}")).collect();
+        let cheap = names.iter().filter(|name| is_cheap(name)).count();
+        assert!((10..54).contains(&cheap), "{cheap}");
+        assert!(
+            names.iter().all(|name| is_cheap(name) == is_cheap(name)),
+            "one name tells nothing by chance"
+        );
     }
 
     #[test]

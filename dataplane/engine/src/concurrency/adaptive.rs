@@ -190,9 +190,10 @@ impl Findings {
 }
 
 impl Lesson {
-    /// The upstream has answered, or let its time pass; so many requests are under way, this one included.
-    pub fn answered(self, now: Duration, in_flight: u64) {
-        self.adaptive.answered(now.saturating_sub(self.began), now, in_flight);
+    /// The upstream has answered, or let its time pass; so many requests are under way, this one included. `whole` is when it could
+    /// have all of the request: what it took until then was its client's time.
+    pub fn answered(self, whole: Duration, now: Duration, in_flight: u64) {
+        self.adaptive.answered(now.saturating_sub(self.began.max(whole)), now, in_flight);
     }
 }
 

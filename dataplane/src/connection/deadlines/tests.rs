@@ -117,6 +117,37 @@ async fn an_upstream_has_its_own_time_after_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_is_whole_with_the_last_of_its_body() {
+    let deadlines = deadlines();
+    let begin = deadlines.now();
+    deadlines.head_complete();
+    assert_eq!(deadlines.whole_since(begin), Some(begin), "it has none");
+    deadlines.body_begins();
+    pass(&deadlines, Duration::from_secs(1)).await;
+    assert_eq!(deadlines.whole_since(begin), None);
+    deadlines.body_bytes_read(5);
+    assert_eq!(deadlines.whole_since(begin), None);
+    deadlines.body_ends();
+    pass(&deadlines, Duration::from_secs(1)).await;
+    assert_eq!(deadlines.whole_since(begin), Some(begin + Duration::from_secs(1)));
+    deadlines.head_complete();
+    assert_eq!(deadlines.whole_since(begin), Some(begin), "the next one has none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_waited_for_has_no_more_time_while_another_is_connected_to() {
+    let deadlines = deadlines();
+    deadlines.head_complete();
+    deadlines.upstream_awaited();
+    deadlines.hedge_begins();
+    deadlines.connecting();
+    assert_eq!(expires_after(&deadlines, 15).await, Some(Expired::Phase(Phase::Upstream)));
+    deadlines.attempt_ends();
+    deadlines.connecting();
+    assert_eq!(expires_after(&deadlines, 60).await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn clients_that_accept_nothing_expire_and_streams_that_pause_do_not() {
     let deadlines = deadlines();
     deadlines.head_complete();

@@ -28,7 +28,7 @@ impl Upstream {
             self.now += WINDOW;
             for _ in 0..LEAST_ANSWERS {
                 let lesson = self.adaptive.begin(self.now.saturating_sub(Duration::from_secs_f64(latency)));
-                lesson.answered(self.now, in_flight.into());
+                lesson.answered(Duration::ZERO, self.now, in_flight.into());
             }
         }
         self.adaptive.limit()
@@ -74,7 +74,7 @@ fn an_upstream_that_is_slower_for_good_is_believed_in_the_end() {
         let in_flight = upstream.adaptive.limit();
         for _ in 0..LEAST_ANSWERS {
             let lesson = upstream.adaptive.begin(upstream.now.saturating_sub(Duration::from_millis(30)));
-            lesson.answered(upstream.now, in_flight.into());
+            lesson.answered(Duration::ZERO, upstream.now, in_flight.into());
         }
     }
     assert_eq!(upstream.adaptive.limit(), 1_000);
@@ -85,15 +85,25 @@ fn few_answers_and_lessons_without_an_answer_teach_nothing() {
     let adaptive = Arc::new(Adaptive::new(bounds(5, 1_000)));
     let late = Duration::from_secs(1_000);
     for _ in 1..LEAST_ANSWERS {
-        adaptive.begin(Duration::ZERO).answered(late, 20);
+        adaptive.begin(Duration::ZERO).answered(Duration::ZERO, late, 20);
         drop(adaptive.begin(Duration::ZERO));
     }
     let nothing =
         AdaptiveNumbers { bounds: bounds(5, 1_000), usual_latency: Duration::ZERO, latency: Duration::ZERO };
     assert_eq!((adaptive.limit(), adaptive.numbers()), (20, nothing));
-    adaptive.begin(Duration::ZERO).answered(late, 20);
+    adaptive.begin(Duration::ZERO).answered(Duration::ZERO, late, 20);
     let most = Duration::from_micros(MOST_MICROS);
     assert_eq!(adaptive.numbers(), AdaptiveNumbers { usual_latency: most, latency: most, ..nothing });
+}
+
+#[test]
+fn what_a_client_takes_to_send_its_request_teaches_nothing() {
+    let adaptive = Arc::new(Adaptive::new(bounds(5, 1_000)));
+    let (whole, now) = (Duration::from_secs(9), Duration::from_millis(9_005));
+    for _ in 0..LEAST_ANSWERS {
+        adaptive.begin(Duration::ZERO).answered(whole, now, 20);
+    }
+    assert_eq!(adaptive.numbers().latency, Duration::from_millis(5));
 }
 
 proptest! {
@@ -108,7 +118,7 @@ proptest! {
         for (latency, in_flight, passed) in answers {
             now += Duration::from_micros(passed);
             let began = now.saturating_sub(Duration::from_micros(latency.into()));
-            adaptive.begin(began).answered(now, in_flight);
+            adaptive.begin(began).answered(Duration::ZERO, now, in_flight);
             prop_assert!((bounds.min()..=bounds.max()).contains(&adaptive.limit()));
         }
     }
