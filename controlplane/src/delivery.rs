@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
-    fleet::{Answer, Fleet, Membership, Question},
+    fleet::{Answer, Fleet, Membership},
     greeting::Greeting,
     publication::Desired,
     session::{Ending, Event, MAX_OPEN_QUERIES, Outcome, Session},
@@ -140,7 +140,7 @@ impl Follower {
                 question = asked.recv() => {
                     let taken_over = || Status::aborted("the same data plane connected once more");
                     let question = question.ok_or_else(taken_over)?;
-                    answers.open(session.ask(question.subject), question);
+                    answers.open(session.ask(question.asked), question.answers);
                 }
             }
         }
@@ -191,9 +191,9 @@ struct Answers(HashMap<u64, mpsc::Sender<Answer>>);
 
 impl Answers {
     /// Without a query, the question is dropped: who asked knows by it that no answer comes.
-    fn open(&mut self, query: Option<u64>, question: Question) {
+    fn open(&mut self, query: Option<u64>, answers: mpsc::Sender<Answer>) {
         if let Some(query) = query {
-            self.0.insert(query, question.answers);
+            self.0.insert(query, answers);
         }
     }
 

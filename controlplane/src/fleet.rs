@@ -9,12 +9,11 @@ use std::{
 };
 
 use apigw_config::wire::{Hash, Revision};
-use apigw_proto::v1;
+use apigw_proto::v1::{self, query};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     greeting::{DataPlaneName, Greeting},
-    observation::Subject,
     session::{Ending, Outcome},
 };
 
@@ -25,10 +24,10 @@ pub(crate) const MAX_DEPARTED: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MemberId(u64);
 
-/// Somebody wants to know the live state of a data plane. The sender is dropped when no answer will come (any more).
+/// Somebody wants to know the live state of a data plane, or have some of it changed. The sender is dropped when no answer will come (any more).
 #[derive(Debug)]
 pub(crate) struct Question {
-    pub(crate) subject: Subject,
+    pub(crate) asked: query::Question,
     pub(crate) answers: mpsc::Sender<Answer>,
 }
 

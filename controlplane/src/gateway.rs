@@ -1,6 +1,6 @@
 //! The `Gateway` service of a control plane: what runs where, for whoever asks.
 //!
-//! Answers are bounded, and but for a rollback asking changes nothing.
+//! Answers are bounded, and but for a rollback and a drain asking changes nothing.
 
 mod explaining;
 mod gathering;
@@ -9,7 +9,10 @@ mod history;
 use std::{pin::Pin, sync::Arc, time::Instant};
 
 use apigw_config::pages;
-use apigw_proto::{MAX_MESSAGE_BYTES, v1, v1::gateway_server::Gateway};
+use apigw_proto::{
+    MAX_MESSAGE_BYTES, v1,
+    v1::{gateway_server::Gateway, query::Question},
+};
 use prost::Message;
 use tokio::sync::{Semaphore, watch};
 use tokio_stream::Stream;
@@ -74,6 +77,7 @@ impl GatewayService {
     /// The rows of all data planes in pages, and at their end why there are no more, if some are missing.
     async fn gathered<R, P>(
         &self,
+        asked: Question,
         page: impl Fn(Vec<R>) -> P + Send + 'static,
     ) -> Result<Response<Paged<P>>, Status>
     where
@@ -85,7 +89,7 @@ impl GatewayService {
                 "{MAX_GATHERINGS} others ask all data planes already; ask again"
             ))
         })?;
-        let gathered = gathering::gather::<R>(self.fleet.listeners()).await;
+        let gathered = gathering::gather::<R>(&asked, self.fleet.listeners()).await;
         let pages = pages::pages(gathered.rows).map(move |rows| Ok(page(rows)));
         let pages = pages.chain(gathered.shortfall.map(|shortfall| Err(shortfall.into())));
         Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
@@ -98,6 +102,7 @@ impl Gateway for GatewayService {
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
     type BackendsStream = Paged<v1::BackendsResponse>;
+    type DrainStream = Paged<v1::DrainResponse>;
     type CertificatesStream = Paged<v1::CertificatesResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
@@ -127,25 +132,37 @@ impl Gateway for GatewayService {
     }
 
     async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
-        self.gathered(|rows| v1::LimitsResponse { rows }).await
+        self.gathered(Question::Limits(v1::LimitsRequest {}), |rows| v1::LimitsResponse { rows }).await
     }
 
     async fn auth(&self, _: Request<v1::AuthRequest>) -> Result<Response<Self::AuthStream>, Status> {
-        self.gathered(|providers| v1::AuthResponse { providers }).await
+        self.gathered(Question::Auth(v1::AuthRequest {}), |providers| v1::AuthResponse { providers }).await
     }
 
     async fn backends(
         &self,
         _: Request<v1::BackendsRequest>,
     ) -> Result<Response<Self::BackendsStream>, Status> {
-        self.gathered(|endpoints| v1::BackendsResponse { endpoints }).await
+        self.gathered(Question::Backends(v1::BackendsRequest {}), |endpoints| v1::BackendsResponse {
+            endpoints,
+        })
+        .await
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<Self::DrainStream>, Status> {
+        let asked = request.into_inner();
+        tracing::info!(endpoint = asked.url, order = ?asked.order(), "drain ordered by an operator");
+        self.gathered(Question::Drain(asked), |outcomes| v1::DrainResponse { outcomes }).await
     }
 
     async fn certificates(
         &self,
         _: Request<v1::CertificatesRequest>,
     ) -> Result<Response<Self::CertificatesStream>, Status> {
-        self.gathered(|certificates| v1::CertificatesResponse { certificates }).await
+        self.gathered(Question::Certificates(v1::CertificatesRequest {}), |certificates| {
+            v1::CertificatesResponse { certificates }
+        })
+        .await
     }
 
     async fn history(&self, _: Request<v1::HistoryRequest>) -> Result<Response<Self::HistoryStream>, Status> {

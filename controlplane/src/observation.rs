@@ -1,4 +1,4 @@
-//! What data planes can be asked for while they run: one kind of rows for each subject.
+//! What data planes can be asked for while they run, or asked to do: one kind of rows for each subject.
 //!
 //! A new subject is a variant here, and its kind of rows; how it is asked and gathered is the same for all. Nothing here
 //! asks anybody.
@@ -6,7 +6,7 @@
 use apigw_proto::v1::{self, observation::Answer, query::Question};
 use prost::Message;
 
-/// What a question is about.
+/// What a question, or its answer, is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// The live state of each route.
@@ -17,16 +17,19 @@ pub(crate) enum Subject {
     Backends,
     /// The certificates in use.
     Certificates,
+    /// Whether endpoints are given new requests.
+    Drain,
 }
 
 impl Subject {
-    /// The question, as it is put to a data plane.
-    pub(crate) fn question(self) -> Question {
-        match self {
-            Self::Limits => Question::Limits(v1::LimitsRequest {}),
-            Self::Auth => Question::Auth(v1::AuthRequest {}),
-            Self::Backends => Question::Backends(v1::BackendsRequest {}),
-            Self::Certificates => Question::Certificates(v1::CertificatesRequest {}),
+    /// What a question is about.
+    pub(crate) fn of_question(question: &Question) -> Self {
+        match question {
+            Question::Limits(_) => Self::Limits,
+            Question::Auth(_) => Self::Auth,
+            Question::Backends(_) => Self::Backends,
+            Question::Certificates(_) => Self::Certificates,
+            Question::Drain(_) => Self::Drain,
         }
     }
 
@@ -37,14 +40,13 @@ impl Subject {
             Answer::Auth(_) => Self::Auth,
             Answer::Backends(_) => Self::Backends,
             Answer::Certificates(_) => Self::Certificates,
+            Answer::Drain(_) => Self::Drain,
         }
     }
 }
 
 /// A row of the answers to one subject.
 pub(crate) trait Row: Message + Sized {
-    const SUBJECT: Subject;
-
     /// The rows of an answer; none of one to another subject.
     fn rows(answer: Answer) -> Vec<Self>;
 
@@ -53,12 +55,10 @@ pub(crate) trait Row: Message + Sized {
 }
 
 impl Row for v1::RouteLimits {
-    const SUBJECT: Subject = Subject::Limits;
-
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Limits(page) => page.rows,
-            Answer::Auth(_) | Answer::Backends(_) | Answer::Certificates(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -68,12 +68,10 @@ impl Row for v1::RouteLimits {
 }
 
 impl Row for v1::ProviderState {
-    const SUBJECT: Subject = Subject::Auth;
-
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Auth(page) => page.providers,
-            Answer::Limits(_) | Answer::Backends(_) | Answer::Certificates(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -83,12 +81,10 @@ impl Row for v1::ProviderState {
 }
 
 impl Row for v1::EndpointState {
-    const SUBJECT: Subject = Subject::Backends;
-
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Backends(page) => page.endpoints,
-            Answer::Limits(_) | Answer::Auth(_) | Answer::Certificates(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -98,16 +94,28 @@ impl Row for v1::EndpointState {
 }
 
 impl Row for v1::CertificateState {
-    const SUBJECT: Subject = Subject::Certificates;
-
     fn rows(answer: Answer) -> Vec<Self> {
         match answer {
             Answer::Certificates(page) => page.certificates,
-            Answer::Limits(_) | Answer::Auth(_) | Answer::Backends(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
     fn of_data_plane(self, name: String) -> Self {
         Self { data_plane: name, ..self }
+    }
+}
+
+impl Row for v1::DrainOutcome {
+    fn rows(answer: Answer) -> Vec<Self> {
+        match answer {
+            Answer::Drain(page) => page.outcomes,
+            _ => Vec::new(),
+        }
+    }
+
+    fn of_data_plane(self, name: String) -> Self {
+        let endpoint = self.endpoint.map(|endpoint| endpoint.of_data_plane(name.clone()));
+        Self { data_plane: name, endpoint, ..self }
     }
 }

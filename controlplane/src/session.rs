@@ -31,7 +31,7 @@ use apigw_config::{
     pages,
     wire::{Hash, IdentityError, Revision},
 };
-use apigw_proto::v1::{self, follow_request, follow_response};
+use apigw_proto::v1::{self, follow_request, follow_response, query::Question};
 
 use self::push::Push;
 use crate::{observation::Subject, publication::Published};
@@ -114,7 +114,7 @@ pub(crate) struct Session {
     /// A push before this one, whose Report has not come yet.
     superseded: Option<Revision>,
     /// Questions to be sent.
-    questions: VecDeque<(u64, Subject)>,
+    questions: VecDeque<(u64, Question)>,
     /// Questions to be answered.
     open: BTreeMap<u64, Subject>,
     next_query: u64,
@@ -150,15 +150,15 @@ impl Session {
         self.advance();
     }
 
-    /// Asks for live state. None when too many questions are open already.
-    pub(crate) fn ask(&mut self, subject: Subject) -> Option<u64> {
+    /// Asks for live state, or for a change of it. None when too many questions are open already.
+    pub(crate) fn ask(&mut self, question: Question) -> Option<u64> {
         if self.open.len() >= MAX_OPEN_QUERIES {
             return None;
         }
         let query = self.next_query;
         self.next_query += 1;
-        self.open.insert(query, subject);
-        self.questions.push_back((query, subject));
+        self.open.insert(query, Subject::of_question(&question));
+        self.questions.push_back((query, question));
         Some(query)
     }
 
@@ -170,8 +170,8 @@ impl Session {
     /// The next message to the data plane, if there is one to send.
     pub(crate) fn next_message(&mut self) -> Option<v1::FollowResponse> {
         let message = match self.questions.pop_front() {
-            Some((id, subject)) => {
-                follow_response::Message::Query(v1::Query { id, question: Some(subject.question()) })
+            Some((id, question)) => {
+                follow_response::Message::Query(v1::Query { id, question: Some(question) })
             }
             None => self.push.as_mut()?.next_message()?,
         };

@@ -1,6 +1,6 @@
 //! The `Gateway` service of a data plane: the same questions that a control plane answers, answered for itself.
 //!
-//! It only tells; what runs, and what it is told from, is the [`Runtime`]'s. Answers are bounded.
+//! It only passes on; what runs, what is told of it and what an operator changes is the [`Runtime`]'s. Answers are bounded.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -45,6 +45,9 @@ pub(crate) trait Runtime: Send + Sync + 'static {
     /// The endpoints of the backends and what they are at, under this data plane's name.
     fn backends(&self) -> Vec<v1::EndpointState>;
 
+    /// Has an endpoint be given no new requests, or some again.
+    fn drain(&self, request: &v1::DrainRequest) -> Vec<v1::DrainOutcome>;
+
     /// The certificates in use, under this data plane's name.
     fn certificates(&self) -> Vec<v1::CertificateState>;
 }
@@ -71,6 +74,7 @@ impl Gateway for GatewayService {
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
     type BackendsStream = Paged<v1::BackendsResponse>;
+    type DrainStream = Paged<v1::DrainResponse>;
     type CertificatesStream = Paged<v1::CertificatesResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
@@ -117,6 +121,11 @@ impl Gateway for GatewayService {
         _: Request<v1::BackendsRequest>,
     ) -> Result<Response<Self::BackendsStream>, Status> {
         Ok(paged(self.runtime.backends(), |endpoints| v1::BackendsResponse { endpoints }))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<Self::DrainStream>, Status> {
+        let outcomes = self.runtime.drain(request.get_ref());
+        Ok(paged(outcomes, |outcomes| v1::DrainResponse { outcomes }))
     }
 
     async fn certificates(

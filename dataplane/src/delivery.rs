@@ -89,6 +89,9 @@ pub(crate) trait Applier {
     /// The endpoints of the backends and what they are at.
     fn backends(&self) -> Vec<v1::EndpointState>;
 
+    /// Has an endpoint be given no new requests, or some again.
+    fn drain(&self, request: &v1::DrainRequest) -> Vec<v1::DrainOutcome>;
+
     /// The certificates in use.
     fn certificates(&self) -> Vec<v1::CertificateState>;
 }

@@ -87,6 +87,10 @@ impl Applier for FromStream {
         self.status.backends()
     }
 
+    fn drain(&self, request: &v1::DrainRequest) -> Vec<v1::DrainOutcome> {
+        self.status.drain(request)
+    }
+
     fn certificates(&self) -> Vec<v1::CertificateState> {
         self.status.certificates()
     }

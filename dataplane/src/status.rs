@@ -1,5 +1,7 @@
 //! What this data plane says of itself when an operator, or the control plane on an operator's behalf, asks.
 
+/// An operator's word on endpoints.
+mod draining;
 /// The live state of what runs.
 mod observed;
 
@@ -144,6 +146,11 @@ impl Runtime for OwnStatus {
     fn backends(&self) -> Vec<v1::EndpointState> {
         let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
         observed::backends(&snapshot, &self.name(), self.moment())
+    }
+
+    fn drain(&self, request: &v1::DrainRequest) -> Vec<v1::DrainOutcome> {
+        let Some(snapshot) = self.running.snapshot() else { return Vec::new() };
+        draining::carry_out(request, &snapshot, &self.name(), self.moment())
     }
 
     fn certificates(&self) -> Vec<v1::CertificateState> {

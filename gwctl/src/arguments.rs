@@ -50,6 +50,10 @@ pub(crate) enum Command {
     Auth,
     /// The endpoints of the backends on each data plane: their weights, and how many requests they are at.
     Backends,
+    /// Has an endpoint be given no new requests, on each data plane, until `undrain` or its restart. Exit code: 1 where one did not.
+    Drain(DrainArguments),
+    /// Has an endpoint be given requests again.
+    Undrain(DrainArguments),
     /// What would become of a request, and why: its route, each policy's verdict, where it would go. Sends nothing.
     Explain(ExplainArguments),
     /// Every reason code of logs and metrics, and what it means. Asks nobody.
@@ -89,6 +93,17 @@ pub(crate) enum Command {
         /// The configuration file; "-" reads standard input.
         file: PathBuf,
     },
+}
+
+/// An endpoint of backends.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArguments {
+    /// Its URL, as `backends` shows it; a path does not matter.
+    #[arg(value_name = "ENDPOINT")]
+    pub(crate) url: String,
+    /// Of this backend alone [default: of each that has it].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backend: Option<String>,
 }
 
 /// A request that is only thought of.

@@ -102,6 +102,12 @@ impl Connection {
         self.gathered(client.backends(v1::BackendsRequest {}), |page| page.endpoints).await
     }
 
+    /// What came of an order about an endpoint on each data plane.
+    pub(crate) async fn drain(self, order: v1::DrainRequest) -> Result<Gathered<v1::DrainOutcome>, Failure> {
+        let mut client = self.client.clone();
+        self.gathered(client.drain(order), |page| page.outcomes).await
+    }
+
     /// The certificates that each data plane shows.
     pub(crate) async fn certificates(self) -> Result<Gathered<v1::CertificateState>, Failure> {
         let mut client = self.client.clone();

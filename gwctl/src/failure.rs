@@ -84,6 +84,12 @@ pub(crate) enum Failure {
     /// An earlier build answers there.
     #[error("the control plane does not know how to judge by revision {revision}; it is of an earlier build")]
     OtherRevision { revision: String },
+    /// An order was not carried out everywhere.
+    #[error("not done {refused} of {asked} times: {data_plane}: {reason}")]
+    NotDrained { refused: usize, asked: usize, data_plane: OneLine, reason: OneLine },
+    /// Nobody was there to carry it out.
+    #[error("no data plane is connected that runs anything")]
+    NobodyDrained,
     /// Only a control plane knows what others run.
     #[error("a data plane answers there; ask its control plane")]
     NoControlPlane,

@@ -1,7 +1,7 @@
 //! `gwctl`: what a person asks of a running gateway, and a check of a file before anything runs.
 //!
 //! Standard output carries the answer and nothing else; whatever went wrong is one line on standard error. Nothing but
-//! `rollback` changes anything, and no command changes a file.
+//! `rollback`, `drain` and `undrain` changes anything, and no command changes a file.
 
 /// As typed on the command line.
 mod arguments;
@@ -38,7 +38,7 @@ use std::{
 };
 
 use apigw_config::admin_key::AdminKey;
-use apigw_proto::v1;
+use apigw_proto::v1::{self, DrainOrder};
 use apigw_transport::{
     credentials::{Credentials, Exposure},
     endpoint::Endpoint,
@@ -49,14 +49,14 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    arguments::{Arguments, Command, ExplainArguments},
+    arguments::{Arguments, Command, DrainArguments, ExplainArguments},
     connection::{Connection, Gathered},
     failure::{Failure, OneLine},
     output::{Format, Style, Table},
     reference::Reference,
     view::{
-        AuthView, BackendsView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView, RoutesView,
-        StatusView,
+        AuthView, BackendsView, DrainView, ExplainView, HistoryView, LimitsView, ReasonsView, RollbackView,
+        RoutesView, StatusView,
     },
     wait::Sight,
     watch::{Answer, Interval, Pipe, Screen, Size},
@@ -116,6 +116,8 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let gathered = connect(arguments).await?.backends().await?;
             return print_gathered(arguments, gathered, BackendsView::from);
         }
+        Command::Drain(endpoint) => return drain(arguments, endpoint, DrainOrder::Begin).await,
+        Command::Undrain(endpoint) => return drain(arguments, endpoint, DrainOrder::End).await,
         Command::Explain(request) => explain_request(arguments, request).await?,
         Command::Reasons => print(arguments, &ReasonsView::of_this_build())?,
         Command::History => {
@@ -142,6 +144,24 @@ async fn answer(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has an endpoint be given no new requests, or some again.
+async fn drain(
+    arguments: &Arguments,
+    endpoint: &DrainArguments,
+    order: DrainOrder,
+) -> Result<ExitCode, Failure> {
+    let DrainArguments { url, backend } = endpoint;
+    let order = v1::DrainRequest {
+        order: order.into(),
+        url: url.clone(),
+        backend: backend.clone().unwrap_or_default(),
+    };
+    let gathered = connect(arguments).await?.drain(order).await?;
+    let refused = DrainView::refusal_of(&gathered.rows);
+    let code = print_gathered(arguments, gathered, DrainView::from)?;
+    refused.map_or(Ok(code), Err)
 }
 
 /// Tells what would become of a request; of what runs, also whom else to ask.

@@ -7,6 +7,7 @@ mod auth;
 mod backends;
 mod certificates;
 mod diff;
+mod drain;
 mod explain;
 mod history;
 mod limits;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     auth::AuthView,
     backends::BackendsView,
     diff::DiffView,
+    drain::DrainView,
     explain::ExplainView,
     history::{HistoryView, RollbackView},
     limits::LimitsView,

@@ -158,6 +158,17 @@ fn an_endpoint_that_drains_keeps_its_sessions_as_long_as_it_is_well() {
 }
 
 #[test]
+fn an_endpoint_that_an_operator_drains_keeps_its_sessions() {
+    let origins = named::<2>();
+    let gateway = Gateway::standalone(document(&urls(&origins), ""));
+    let cookie = session_with(&gateway, "a");
+    let _ = gwctl_json(gateway.data_plane.admin(), &["drain", &origins[0].url()]);
+    stays(&gateway, &cookie, "a");
+    let new: BTreeSet<_> = (0..10).map(|_| client::get(gateway.address(), "/x").text()).collect();
+    assert_eq!(new, BTreeSet::from(["b".to_owned()]));
+}
+
+#[test]
 fn a_session_is_with_the_endpoint_that_has_answered_in_the_end() {
     let [a, b] = named();
     let text = document(&[a.url(), b.url()], "").replace("backend: pool", "backend: pool, retry: {}");

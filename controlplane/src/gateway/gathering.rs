@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use apigw_proto::v1::query;
 use prost::Message;
 use tokio::{sync::mpsc, time::Instant};
 use tonic::Status;
@@ -68,16 +69,20 @@ fn listed(names: &[String]) -> String {
 }
 
 /// Asks every one of them and waits until all have answered or the time is up.
-pub(super) async fn gather<R: Row>(listeners: Vec<Listener>) -> Gathered<R> {
-    gather_within(Room { rows: MAX_ROWS, bytes: MAX_BYTES }, listeners).await
+pub(super) async fn gather<R: Row>(asked: &query::Question, listeners: Vec<Listener>) -> Gathered<R> {
+    gather_within(Room { rows: MAX_ROWS, bytes: MAX_BYTES }, asked, listeners).await
 }
 
-async fn gather_within<R: Row>(mut room: Room, listeners: Vec<Listener>) -> Gathered<R> {
+async fn gather_within<R: Row>(
+    mut room: Room,
+    asked: &query::Question,
+    listeners: Vec<Listener>,
+) -> Gathered<R> {
     let deadline = Instant::now() + DEADLINE;
     let (sender, mut answers) = mpsc::channel(WAITING_ANSWERS);
     for listener in &listeners {
         // One that takes no question keeps silent, and is named for it below.
-        let question = Question { subject: R::SUBJECT, answers: sender.clone() };
+        let question = Question { asked: asked.clone(), answers: sender.clone() };
         let _ = listener.questions.try_send(question);
     }
     drop(sender);
@@ -148,8 +153,9 @@ mod tests {
     use crate::{
         fleet::{Fleet, Membership},
         greeting::tests::greeting,
-        observation::Subject,
     };
+
+    const LIMITS: query::Question = query::Question::Limits(v1::LimitsRequest {});
 
     fn row(route: &str) -> v1::RouteLimits {
         v1::RouteLimits { data_plane: "a lie".into(), route: route.into(), ..v1::RouteLimits::default() }
@@ -180,7 +186,7 @@ mod tests {
             a_question.answers.send(answer(&a, vec![row("r1")], true)).await.unwrap();
             b_question.answers.send(answer(&b, vec![row("r2")], true)).await.unwrap();
         };
-        let (gathered, ()) = tokio::join!(gather(fleet.listeners()), answering);
+        let (gathered, ()) = tokio::join!(gather(&LIMITS, fleet.listeners()), answering);
         assert_eq!(routes(&gathered), [("a", "r1"), ("b", "r1"), ("b", "r2")]);
         assert_eq!(gathered.shortfall, None);
     }
@@ -199,7 +205,7 @@ mod tests {
             unfinished
         };
         let began = Instant::now();
-        let (gathered, _unanswered) = tokio::join!(gather(fleet.listeners()), answering);
+        let (gathered, _unanswered) = tokio::join!(gather(&LIMITS, fleet.listeners()), answering);
         assert_eq!(began.elapsed(), DEADLINE);
         assert_eq!(routes(&gathered), [("a", "r1"), ("silent", "r1")]);
         assert_eq!(gathered.shortfall, Some(Shortfall::Silent { names: vec!["silent".into()] }));
@@ -210,7 +216,7 @@ mod tests {
         let fleet = Arc::new(Fleet::default());
         let (_member, mut asked) = join_fleet(&fleet, "gone");
         let began = Instant::now();
-        let gathering = gather::<v1::RouteLimits>(fleet.listeners());
+        let gathering = gather::<v1::RouteLimits>(&LIMITS, fleet.listeners());
         let (gathered, ()) = tokio::join!(gathering, async { drop(asked.recv().await) });
         assert_eq!(began.elapsed(), Duration::ZERO);
         assert_eq!(gathered.shortfall, Some(Shortfall::Silent { names: vec!["gone".into()] }));
@@ -227,7 +233,7 @@ mod tests {
                 question.answers.send(answer(&a, rows, last)).await.unwrap();
             }
         };
-        let (gathered, ()) = tokio::join!(gather::<v1::RouteLimits>(fleet.listeners()), answering);
+        let (gathered, ()) = tokio::join!(gather::<v1::RouteLimits>(&LIMITS, fleet.listeners()), answering);
         assert_eq!((gathered.rows.len(), gathered.shortfall), (MAX_ROWS, Some(Shortfall::TooManyRows)));
     }
 
@@ -241,7 +247,7 @@ mod tests {
             question.answers.send(answer(&a, vec![row("r2")], true)).await.unwrap();
         };
         let room = Room { rows: MAX_ROWS, bytes: 2 * row("r1").encoded_len() - 1 };
-        let (gathered, ()) = tokio::join!(gather_within(room, fleet.listeners()), answering);
+        let (gathered, ()) = tokio::join!(gather_within(room, &LIMITS, fleet.listeners()), answering);
         assert_eq!(routes(&gathered), [("a", "r1")]);
         assert_eq!(gathered.shortfall, Some(Shortfall::TooManyBytes));
     }
@@ -251,9 +257,10 @@ mod tests {
         let fleet = Arc::new(Fleet::default());
         let (a, mut a_asked) = join_fleet(&fleet, "a");
         let (older, mut older_asked) = join_fleet(&fleet, "older");
+        let auth = query::Question::Auth(v1::AuthRequest {});
         let answering = async {
             let question = a_asked.recv().await.unwrap();
-            assert_eq!(question.subject, Subject::Auth);
+            assert_eq!(question.asked, auth);
             let provider = v1::ProviderState { provider: "staff".into(), ..v1::ProviderState::default() };
             let page = v1::AuthResponse { providers: vec![provider] };
             let page = Some(v1::observation::Answer::Auth(page));
@@ -261,7 +268,7 @@ mod tests {
             let nothing = Answer { from: older.id(), page: None, last: true };
             older_asked.recv().await.unwrap().answers.send(nothing).await.unwrap();
         };
-        let (gathered, ()) = tokio::join!(gather::<v1::ProviderState>(fleet.listeners()), answering);
+        let (gathered, ()) = tokio::join!(gather::<v1::ProviderState>(&auth, fleet.listeners()), answering);
         let rows = gathered.rows.iter().map(|row| (row.data_plane.as_str(), row.provider.as_str()));
         assert_eq!(rows.collect::<Vec<_>>(), [("a", "staff")]);
         assert_eq!(gathered.shortfall, Some(Shortfall::Silent { names: vec!["older".into()] }));

@@ -285,24 +285,24 @@ fn a_rejected_hash_is_not_offered_again_until_it_changes() {
 #[test]
 fn questions_go_out_during_a_push_and_are_bounded() {
     let (_, _, mut session) = listed(&["a"]);
-    assert_eq!(session.ask(Subject::Limits), Some(1));
+    assert_eq!(session.ask(Question::Limits(v1::LimitsRequest {})), Some(1));
     assert_eq!(sent(&mut session), ["query 1"]);
     let observed = |last| Ok(Event::Observed { query: 1, page: None, last });
     assert_eq!(observe(&mut session, 1, false), observed(false));
     for query in 2..=MAX_OPEN_QUERIES as u64 {
-        assert_eq!(session.ask(Subject::Limits), Some(query));
+        assert_eq!(session.ask(Question::Limits(v1::LimitsRequest {})), Some(query));
     }
-    assert_eq!(session.ask(Subject::Limits), None);
+    assert_eq!(session.ask(Question::Limits(v1::LimitsRequest {})), None);
     assert_eq!(observe(&mut session, 1, true), observed(true));
-    assert_eq!(session.ask(Subject::Limits), Some(MAX_OPEN_QUERIES as u64 + 1));
+    assert_eq!(session.ask(Question::Limits(v1::LimitsRequest {})), Some(MAX_OPEN_QUERIES as u64 + 1));
 }
 
 #[test]
 fn each_subject_is_asked_for_and_answered_as_what_it_is() {
-    use v1::{observation::Answer, query::Question};
+    use v1::observation::Answer;
     let (_, _, mut session) = listed(&["a"]);
-    let asked = |session: &mut Session, subject| {
-        let query = session.ask(subject).unwrap();
+    let asked = |session: &mut Session, question: &Question| {
+        let query = session.ask(question.clone()).unwrap();
         match session.next_message().unwrap().message {
             Some(follow_response::Message::Query(message)) if message.id == query => {
                 (query, message.question.unwrap())
@@ -315,18 +315,17 @@ fn each_subject_is_asked_for_and_answered_as_what_it_is() {
         let message = Some(follow_request::Message::Observation(observation));
         session.receive(v1::FollowRequest { message })
     };
-    let limits = (
-        Subject::Limits,
-        Question::Limits(v1::LimitsRequest {}),
-        Answer::Limits(v1::LimitsResponse::default()),
+    let limits = (Question::Limits(v1::LimitsRequest {}), Answer::Limits(v1::LimitsResponse::default()));
+    let drain = (
+        Question::Drain(v1::DrainRequest { url: "http://h".into(), ..v1::DrainRequest::default() }),
+        Answer::Drain(v1::DrainResponse::default()),
     );
-    let auth = (Subject::Auth, Question::Auth(v1::AuthRequest {}), Answer::Auth(v1::AuthResponse::default()));
-    for ((subject, question, own), (_, _, other)) in [(&limits, &auth), (&auth, &limits)] {
-        let (query, sent) = asked(&mut session, *subject);
+    for ((question, own), (_, other)) in [(&limits, &drain), (&drain, &limits)] {
+        let (query, sent) = asked(&mut session, question);
         assert_eq!(sent, *question);
         let observed = Event::Observed { query, page: Some(own.clone()), last: true };
         assert_eq!(answered(&mut session, query, own), Ok(observed));
-        let (query, _) = asked(&mut session, *subject);
+        let (query, _) = asked(&mut session, question);
         assert_eq!(answered(&mut session, query, other), Err(Breach::OtherObservation));
     }
 }

@@ -14,6 +14,8 @@ mod in_use;
 mod rise;
 /// What operators see of it.
 mod seen;
+/// What the others of its backend have to know.
+mod shape;
 
 use std::{
     sync::{
@@ -28,12 +30,13 @@ use apigw_config::model::{ActiveCheck, Outlier};
 pub use self::{
     checked::CheckFailure,
     in_use::EndpointUse,
-    seen::{EndpointSeen, Standing},
+    seen::{DrainedBy, EndpointSeen, Standing},
 };
 use self::{
     checked::Checked,
     ejections::{Ejections, Memory, Verdict},
     rise::Rise,
+    shape::{Counts, Shape},
 };
 use crate::sync::Mutex;
 
@@ -48,14 +51,6 @@ pub struct BackendState {
     counts: Mutex<Counts>,
     /// Requests that were given to an endpoint although none was well.
     unguided: AtomicU64,
-}
-
-/// How many endpoints of a backend are how. Locked behind the condition of one of them.
-#[derive(Debug, Default)]
-struct Counts {
-    /// Take nothing.
-    out: usize,
-    ejected: usize,
 }
 
 /// By what an endpoint is left out that fails the requests it is given.
@@ -87,6 +82,8 @@ pub struct EndpointState {
     last_resort: AtomicU32,
     /// Whether nothing that was found out speaks against it, whatever it takes.
     is_well: AtomicBool,
+    /// Whether an operator has said that it is given no new requests.
+    is_drained: AtomicBool,
     /// Whether a success changes anything, so that those of one that is well only read.
     has_failed: AtomicBool,
     condition: Mutex<Condition>,
@@ -100,6 +97,8 @@ struct Condition {
     tally: CheckTally,
     /// The choice leaves it out by its snapshot's weights; this is for people.
     drains: bool,
+    /// An operator has said so, whatever the configuration says.
+    is_drained: bool,
     /// It has come to others that are at work.
     joins: bool,
     rise: Rise,
@@ -182,6 +181,7 @@ impl EndpointState {
             share: AtomicU32::new(WHOLE),
             last_resort: AtomicU32::new(WHOLE),
             is_well: AtomicBool::new(true),
+            is_drained: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
             condition: Mutex::new(Condition::default()),
         }
@@ -218,6 +218,12 @@ impl EndpointState {
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.is_well.load(Ordering::Relaxed)
+    }
+
+    /// Whether an operator has said that it is given no new requests.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.is_drained.load(Ordering::Relaxed)
     }
 
     /// Of one that comes to others, which are at work already.
@@ -284,6 +290,29 @@ impl EndpointState {
                 condition.next_round();
             }
         });
+    }
+
+    /// It is given no new requests from now on, because an operator says so, whatever the configuration says. Its backend has so
+    /// many endpoints.
+    ///
+    /// # Errors
+    /// When no other of them would take requests.
+    pub fn begin_drain(&self, endpoints: usize, now: Duration) -> Result<(), LastEndpoint> {
+        let mut condition = self.condition.lock();
+        let mut counts = self.backend.counts.lock();
+        let before = condition.shape();
+        if !before.is_draining && counts.draining + 1 >= endpoints {
+            return Err(LastEndpoint);
+        }
+        condition.is_drained = true;
+        condition.rise_since(before.standing, now);
+        self.settle(&before, &mut condition, &mut counts, now);
+        Ok(())
+    }
+
+    /// The operator's word no longer holds.
+    pub fn end_drain(&self, now: Duration) {
+        self.update(now, |condition| condition.is_drained = false);
     }
 
     /// It does not drain, and requests are judged by these settings from now on, or not at all. What was found by others is
@@ -368,6 +397,7 @@ impl EndpointState {
         self.share.store(after.share, Ordering::Relaxed);
         self.last_resort.store(after.last_resort, Ordering::Relaxed);
         self.is_well.store(after.is_well, Ordering::Relaxed);
+        self.is_drained.store(condition.is_drained, Ordering::Relaxed);
         counts.replace(before, &after);
         match (before.share == WHOLE, after.share == WHOLE) {
             (true, false) => drop(self.backend.reduced.fetch_add(1, Ordering::Relaxed)),
@@ -388,33 +418,18 @@ impl Drop for EndpointState {
     }
 }
 
-/// What others have to know of a condition.
-#[derive(Debug, Clone, Copy)]
-struct Shape {
-    standing: &'static str,
-    share: u32,
-    last_resort: u32,
-    is_ejected: bool,
-    is_well: bool,
-}
-
-impl Shape {
-    /// Of one that is well, or has left.
-    const WHOLE: Self =
-        Self { standing: "healthy", share: WHOLE, last_resort: WHOLE, is_ejected: false, is_well: true };
-}
-
-impl Counts {
-    fn replace(&mut self, before: &Shape, after: &Shape) {
-        self.out = self.out + usize::from(after.share == 0) - usize::from(before.share == 0);
-        self.ejected = self.ejected + usize::from(after.is_ejected) - usize::from(before.is_ejected);
-    }
-}
+/// Why an endpoint cannot be drained: no other of its backend would take requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no other endpoint of the backend would take requests")]
+pub struct LastEndpoint;
 
 impl Condition {
     fn standing(&self) -> Standing {
         if self.drains {
-            return Standing::Draining;
+            return Standing::Draining(DrainedBy::File);
+        }
+        if self.is_drained {
+            return Standing::Draining(DrainedBy::Operator);
         }
         match (self.checked.unwell(), self.ejections.as_ref().and_then(Ejections::until)) {
             (Some(failure), _) => Standing::Unhealthy(failure),
@@ -449,13 +464,14 @@ impl Condition {
         let (share, last_resort) = match standing {
             Standing::Healthy => (WHOLE - self.lacks, WHOLE),
             // It has no weight that it could take less of.
-            Standing::Draining => (WHOLE, WHOLE),
+            Standing::Draining(DrainedBy::File) => (WHOLE, WHOLE),
             Standing::Ejected(_) => (0, WHOLE),
-            Standing::Unhealthy(_) => (0, 0),
+            Standing::Draining(DrainedBy::Operator) | Standing::Unhealthy(_) => (0, 0),
         };
         let is_ejected = self.ejections.as_ref().is_some_and(|ejections| ejections.until().is_some());
         let is_well = !is_ejected && self.checked.unwell().is_none();
-        Shape { standing: standing.as_str(), share, last_resort, is_ejected, is_well }
+        let is_draining = matches!(standing, Standing::Draining(_));
+        Shape { standing: standing.as_str(), share, last_resort, is_ejected, is_well, is_draining }
     }
 }
 

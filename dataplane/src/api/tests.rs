@@ -55,6 +55,10 @@ impl Runtime for OneRoute {
         Vec::new()
     }
 
+    fn drain(&self, _: &v1::DrainRequest) -> Vec<v1::DrainOutcome> {
+        Vec::new()
+    }
+
     fn certificates(&self) -> Vec<v1::CertificateState> {
         Vec::new()
     }

@@ -5,7 +5,7 @@ use apigw_proto::v1::{self, follow_request, observation::Answer, query::Question
 use prost::Message;
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Subject {
     /// The live state of each route.
     Limits,
@@ -15,6 +15,8 @@ pub(super) enum Subject {
     Backends,
     /// The certificates in use.
     Certificates,
+    /// That an endpoint is given no new requests, or some again.
+    Drain(v1::DrainRequest),
 }
 
 impl From<&Question> for Subject {
@@ -24,6 +26,7 @@ impl From<&Question> for Subject {
             Question::Auth(_) => Self::Auth,
             Question::Backends(_) => Self::Backends,
             Question::Certificates(_) => Self::Certificates,
+            Question::Drain(request) => Self::Drain(request.clone()),
         }
     }
 }
@@ -57,6 +60,12 @@ impl Row for v1::EndpointState {
 impl Row for v1::CertificateState {
     fn answer(certificates: Vec<Self>) -> Answer {
         Answer::Certificates(v1::CertificatesResponse { certificates })
+    }
+}
+
+impl Row for v1::DrainOutcome {
+    fn answer(outcomes: Vec<Self>) -> Answer {
+        Answer::Drain(v1::DrainResponse { outcomes })
     }
 }
 
@@ -102,7 +111,7 @@ mod tests {
         assert!(answers.len() > 4, "4 MB are several messages");
         let rows = answers.into_iter().map(|answer| match answer {
             Answer::Limits(page) => page.rows.len(),
-            Answer::Auth(_) | Answer::Backends(_) | Answer::Certificates(_) => panic!("it was not asked for"),
+            other => panic!("it was not asked for: {other:?}"),
         });
         assert_eq!(rows.sum::<usize>(), 20_000);
     }

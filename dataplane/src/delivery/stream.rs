@@ -156,6 +156,9 @@ impl Stream {
             Reaction::Observe { query, subject: Subject::Certificates } => {
                 self.tell(query, applier.certificates()).await
             }
+            Reaction::Observe { query, subject: Subject::Drain(request) } => {
+                self.tell(query, applier.drain(&request)).await
+            }
             Reaction::Apply(candidate) => {
                 let (revision, content) = (candidate.revision, candidate.content.clone());
                 // The applier tells the log what came of it.

@@ -90,6 +90,10 @@ impl Applier for Notebook {
         vec![v1::EndpointState { backend: "orders".into(), ..v1::EndpointState::default() }]
     }
 
+    fn drain(&self, request: &v1::DrainRequest) -> Vec<v1::DrainOutcome> {
+        vec![v1::DrainOutcome { refusal: request.url.clone(), ..v1::DrainOutcome::default() }]
+    }
+
     fn certificates(&self) -> Vec<v1::CertificateState> {
         vec![v1::CertificateState { file: "a.pem".into(), ..v1::CertificateState::default() }]
     }
@@ -193,6 +197,10 @@ async fn questions_are_answered_over_the_stream() {
         v1::query::Question::Auth(v1::AuthRequest {}),
         v1::query::Question::Backends(v1::BackendsRequest {}),
         v1::query::Question::Certificates(v1::CertificatesRequest {}),
+        v1::query::Question::Drain(v1::DrainRequest {
+            url: "http://h".into(),
+            ..v1::DrainRequest::default()
+        }),
     ];
     let mut told = Vec::new();
     for (id, question) in (7..).zip(questions) {
@@ -216,13 +224,16 @@ async fn questions_are_answered_over_the_stream() {
                 v1::observation::Answer::Certificates(page) => {
                     told.extend(page.certificates.into_iter().map(|row| row.file));
                 }
+                v1::observation::Answer::Drain(page) => {
+                    told.extend(page.outcomes.into_iter().map(|row| row.refusal));
+                }
             }
             if observation.last {
                 break;
             }
         }
     }
-    assert_eq!(told, ["a", "staff", "orders", "a.pem"]);
+    assert_eq!(told, ["a", "staff", "orders", "a.pem", "http://h"]);
 }
 
 #[tokio::test]

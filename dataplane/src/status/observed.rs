@@ -8,7 +8,7 @@ use std::{
 
 use apigw_config::{
     model::{self, Auth, Jwks, Provider, ProviderKind, RateLimitBackend},
-    names::PolicyMode,
+    names::{PolicyMode, UpstreamUrl},
 };
 use apigw_engine::{
     Snapshot,
@@ -151,35 +151,57 @@ pub(super) fn limits(
     serving.snapshot.routes().map(row).collect()
 }
 
+/// An endpoint of a backend that has a name, as the file has it and as it is.
+pub(super) struct Configured<'s> {
+    pub(super) backend: &'s Arc<Backend>,
+    pub(super) config: &'s model::Endpoint,
+    pub(super) endpoint: &'s Endpoint,
+}
+
+impl Configured<'_> {
+    /// Whether it is there, whatever its path is.
+    pub(super) fn is_at(&self, url: &UpstreamUrl) -> bool {
+        let own = &self.config.url;
+        (own.scheme(), own.host(), own.port()) == (url.scheme(), url.host(), url.port())
+    }
+}
+
 /// The endpoints of the backends that have names, in the order of the file.
+pub(super) fn endpoints(snapshot: &Snapshot) -> impl Iterator<Item = Configured<'_>> {
+    let pairs = snapshot.config().backends().iter().zip(snapshot.backends());
+    pairs.flat_map(|(config, backend)| {
+        let endpoints = config.endpoints().iter().zip(backend.endpoints());
+        endpoints.map(move |(config, endpoint)| Configured { backend, config, endpoint })
+    })
+}
+
+/// One row for each of them.
 pub(super) fn backends(snapshot: &Snapshot, data_plane: &str, moment: Moment) -> Vec<v1::EndpointState> {
-    let configured = snapshot.config().backends().iter();
-    let pairs = configured.zip(snapshot.backends());
-    let endpoints = pairs.flat_map(|(config, backend)| {
-        config
-            .endpoints()
-            .iter()
-            .zip(backend.endpoints())
-            .map(move |(config, endpoint)| (backend, config, endpoint))
-    });
-    let row = |(backend, config, endpoint): (&Arc<Backend>, &model::Endpoint, &Endpoint)| {
-        let seen = endpoint.state.as_ref().map(|state| state.seen()).unwrap_or_default();
-        v1::EndpointState {
-            data_plane: data_plane.into(),
-            backend: backend.name().map(ToString::to_string).unwrap_or_default(),
-            url: config.url.as_str().into(),
-            weight: config.weight.get().into(),
-            in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
-            health: seen.standing.as_str().into(),
-            reason: seen.standing.reason().unwrap_or_default(),
-            ejected_until_ms: match seen.standing {
-                Standing::Ejected(until) => moment.unix_ms(until, moment.now),
-                Standing::Healthy | Standing::Unhealthy(_) | Standing::Draining => 0,
-            },
-            since_ms: seen.since.map_or(0, |since| moment.unix_ms(since, moment.now)),
-        }
-    };
-    endpoints.map(row).collect()
+    endpoints(snapshot).map(|endpoint| endpoint_row(&endpoint, data_plane, moment)).collect()
+}
+
+/// How an endpoint is.
+pub(super) fn endpoint_row(
+    configured: &Configured<'_>,
+    data_plane: &str,
+    moment: Moment,
+) -> v1::EndpointState {
+    let Configured { backend, config, endpoint } = configured;
+    let seen = endpoint.state.as_ref().map(|state| state.seen()).unwrap_or_default();
+    v1::EndpointState {
+        data_plane: data_plane.into(),
+        backend: backend.name().map(ToString::to_string).unwrap_or_default(),
+        url: config.url.as_str().into(),
+        weight: config.weight.get().into(),
+        in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
+        health: seen.standing.as_str().into(),
+        reason: seen.standing.reason().unwrap_or_default(),
+        ejected_until_ms: match seen.standing {
+            Standing::Ejected(until) => moment.unix_ms(until, moment.now),
+            Standing::Healthy | Standing::Unhealthy(_) | Standing::Draining(_) => 0,
+        },
+        since_ms: seen.since.map_or(0, |since| moment.unix_ms(since, moment.now)),
+    }
 }
 
 /// The certificates in use: those that clients are shown, then those of backends, in the order of the file.

@@ -47,6 +47,7 @@ impl Gateway for Scripted {
     type LimitsStream = Paged<v1::LimitsResponse>;
     type AuthStream = Paged<v1::AuthResponse>;
     type BackendsStream = Paged<v1::BackendsResponse>;
+    type DrainStream = Paged<v1::DrainResponse>;
     type CertificatesStream = Paged<v1::CertificatesResponse>;
     type HistoryStream = Paged<v1::HistoryResponse>;
     type ResourcesStream = Paged<v1::ResourcesResponse>;
@@ -72,6 +73,12 @@ impl Gateway for Scripted {
 
     async fn limits(&self, _: Request<v1::LimitsRequest>) -> Result<Response<Self::LimitsStream>, Status> {
         Ok(Response::new(self.paged(v1::LimitsResponse { rows: vec![v1::RouteLimits::default()] })))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<Self::DrainStream>, Status> {
+        let refusal = request.into_inner().url;
+        let outcomes = vec![v1::DrainOutcome { refusal, ..v1::DrainOutcome::default() }];
+        Ok(Response::new(self.paged(v1::DrainResponse { outcomes })))
     }
 
     async fn backends(

@@ -1119,6 +1119,36 @@ pub struct EndpointState {
     #[prost(uint64, tag = "73")]
     pub ejected_until_ms: u64,
 }
+/// Holds while the data plane runs and its configuration has the endpoint, whatever else changes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainRequest {
+    #[prost(enumeration = "DrainOrder", tag = "1")]
+    pub order: i32,
+    /// Where the endpoint is: scheme, host and port; a path does not matter.
+    #[prost(string, tag = "2")]
+    pub url: ::prost::alloc::string::String,
+    /// Of which backend; empty: of each that has it.
+    #[prost(string, tag = "3")]
+    pub backend: ::prost::alloc::string::String,
+}
+/// A page of rows.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DrainResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub outcomes: ::prost::alloc::vec::Vec<DrainOutcome>,
+}
+/// What came of it on one data plane, for each backend that has the endpoint.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainOutcome {
+    #[prost(string, tag = "1")]
+    pub data_plane: ::prost::alloc::string::String,
+    /// As it is now; absent: there is none.
+    #[prost(message, optional, tag = "2")]
+    pub endpoint: ::core::option::Option<EndpointState>,
+    /// Why nothing was done; empty: it was done.
+    #[prost(string, tag = "3")]
+    pub refusal: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CertificatesRequest {}
 /// A page of rows.
@@ -1389,6 +1419,35 @@ impl BreakerPhase {
             "BREAKER_PHASE_CLOSED" => Some(Self::Closed),
             "BREAKER_PHASE_OPEN" => Some(Self::Open),
             "BREAKER_PHASE_HALF_OPEN" => Some(Self::HalfOpen),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DrainOrder {
+    Unspecified = 0,
+    Begin = 1,
+    End = 2,
+}
+impl DrainOrder {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DRAIN_ORDER_UNSPECIFIED",
+            Self::Begin => "DRAIN_ORDER_BEGIN",
+            Self::End => "DRAIN_ORDER_END",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DRAIN_ORDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "DRAIN_ORDER_BEGIN" => Some(Self::Begin),
+            "DRAIN_ORDER_END" => Some(Self::End),
             _ => None,
         }
     }
@@ -1679,6 +1738,28 @@ pub mod gateway_client {
                 .insert(GrpcMethod::new("apigw.v1.Gateway", "Certificates"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Has each data plane give an endpoint no new requests, or give it some again.
+        pub async fn drain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DrainResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/apigw.v1.Gateway/Drain");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("apigw.v1.Gateway", "Drain"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// What would become of a request, without sending it.
         pub async fn explain(
             &mut self,
@@ -1849,6 +1930,17 @@ pub mod gateway_server {
             tonic::Response<Self::CertificatesStream>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Drain method.
+        type DrainStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DrainResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Has each data plane give an endpoint no new requests, or give it some again.
+        async fn drain(
+            &self,
+            request: tonic::Request<super::DrainRequest>,
+        ) -> std::result::Result<tonic::Response<Self::DrainStream>, tonic::Status>;
         /// What would become of a request, without sending it.
         async fn explain(
             &self,
@@ -2234,6 +2326,52 @@ pub mod gateway_server {
                     };
                     Box::pin(fut)
                 }
+                "/apigw.v1.Gateway/Drain" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainSvc<T: Gateway>(pub Arc<T>);
+                    impl<
+                        T: Gateway,
+                    > tonic::server::ServerStreamingService<super::DrainRequest>
+                    for DrainSvc<T> {
+                        type Response = super::DrainResponse;
+                        type ResponseStream = T::DrainStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DrainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Gateway>::drain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/apigw.v1.Gateway/Explain" => {
                     #[allow(non_camel_case_types)]
                     struct ExplainSvc<T: Gateway>(pub Arc<T>);
@@ -2597,17 +2735,17 @@ pub struct Report {
     #[prost(uint64, tag = "5")]
     pub applied_at_ms: u64,
 }
-/// Asks a data plane for its live state, on behalf of somebody who asked the control plane.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// Asks a data plane for its live state, or to change some of it, on behalf of somebody who asked the control plane.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Query {
     #[prost(fixed64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "query::Question", tags = "2, 3, 20, 40")]
+    #[prost(oneof = "query::Question", tags = "2, 3, 20, 40, 150")]
     pub question: ::core::option::Option<query::Question>,
 }
 /// Nested message and enum types in `Query`.
 pub mod query {
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Question {
         #[prost(message, tag = "2")]
         Limits(super::LimitsRequest),
@@ -2617,6 +2755,8 @@ pub mod query {
         Backends(super::BackendsRequest),
         #[prost(message, tag = "40")]
         Certificates(super::CertificatesRequest),
+        #[prost(message, tag = "150")]
+        Drain(super::DrainRequest),
     }
 }
 /// The answer to one Query, in as many messages as it takes.
@@ -2627,7 +2767,7 @@ pub struct Observation {
     #[prost(bool, tag = "3")]
     pub last: bool,
     /// Of the question's kind; absent when this build does not know the question.
-    #[prost(oneof = "observation::Answer", tags = "2, 4, 20, 40")]
+    #[prost(oneof = "observation::Answer", tags = "2, 4, 20, 40, 150")]
     pub answer: ::core::option::Option<observation::Answer>,
 }
 /// Nested message and enum types in `Observation`.
@@ -2643,6 +2783,8 @@ pub mod observation {
         Backends(super::BackendsResponse),
         #[prost(message, tag = "40")]
         Certificates(super::CertificatesResponse),
+        #[prost(message, tag = "150")]
+        Drain(super::DrainResponse),
     }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -27,8 +27,17 @@ pub enum Standing {
     Unhealthy(CheckFailure),
     /// It has failed requests, and is given none until then.
     Ejected(Duration),
-    /// The configuration gives it none.
-    Draining,
+    /// It is to finish what it is at.
+    Draining(DrainedBy),
+}
+
+/// Who says that an endpoint drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainedBy {
+    /// The configuration, whoever else does.
+    File,
+    /// Somebody, by name of the endpoint.
+    Operator,
 }
 
 impl Standing {
@@ -39,7 +48,7 @@ impl Standing {
             Self::Healthy => "healthy",
             Self::Unhealthy(_) => "unhealthy",
             Self::Ejected(_) => "ejected",
-            Self::Draining => "draining",
+            Self::Draining(_) => "draining",
         }
     }
 
@@ -50,7 +59,8 @@ impl Standing {
             Self::Healthy => None,
             Self::Unhealthy(failure) => Some(failure.to_string()),
             Self::Ejected(_) => Some("requests_failed".into()),
-            Self::Draining => Some("configured".into()),
+            Self::Draining(DrainedBy::File) => Some("configured".into()),
+            Self::Draining(DrainedBy::Operator) => Some("operator".into()),
         }
     }
 }

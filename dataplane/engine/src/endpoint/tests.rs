@@ -119,7 +119,7 @@ fn one_that_drains_leaves_the_others_alone_and_returns_unjudged() {
     let mut under_way = leaving.begin(Some(rules));
     leaving.drain(Watch::Ends, at(2));
     let seen = leaving.seen();
-    assert_eq!((seen.standing, seen.since), (Standing::Draining, Some(at(2))));
+    assert_eq!((seen.standing, seen.since), (Standing::Draining(DrainedBy::File), Some(at(2))));
     assert!(backend.is_whole(), "the choice of the others is as it was");
     assert_eq!(leaving.checked(round, REFUSED, &check(1, 1), at(3)), None, "it was under way");
     assert_eq!(under_way.failed(at(3)), None);
@@ -137,15 +137,49 @@ fn one_that_drains_is_well_until_a_check_that_goes_on_says_otherwise() {
     let state = EndpointState::new(Arc::default());
     let round = state.begin_checks(at(0));
     state.drain(Watch::GoesOn, at(1));
-    assert_eq!((state.is_well(), state.seen().standing), (true, Standing::Draining));
+    assert_eq!((state.is_well(), state.seen().standing), (true, Standing::Draining(DrainedBy::File)));
     assert!(state.checked(round, REFUSED, &check(1, 1), at(2)).is_some());
-    assert_eq!((state.is_well(), state.seen().standing), (false, Standing::Draining));
+    assert_eq!((state.is_well(), state.seen().standing), (false, Standing::Draining(DrainedBy::File)));
     state.drain(Watch::GoesOn, at(3));
     assert!(!state.is_well(), "another configuration says nothing new of it");
     state.judge_requests(None, at(4));
     assert!(matches!(state.seen().standing, Standing::Unhealthy(_)));
     state.drain(Watch::Ends, at(5));
     assert!(state.is_well(), "nobody knows any more");
+}
+
+#[test]
+fn one_that_an_operator_drains_takes_nothing_until_he_says_otherwise() {
+    let backend = Arc::<BackendState>::default();
+    let [leaving, staying] = [(); 2].map(|()| EndpointState::new(Arc::clone(&backend)));
+    leaving.begin_drain(2, at(1)).unwrap();
+    let seen = leaving.seen();
+    assert_eq!((seen.standing, seen.since), (Standing::Draining(DrainedBy::Operator), Some(at(1))));
+    assert_eq!((leaving.share(), leaving.last_resort(), leaving.is_well()), (0, 0, true));
+    assert_eq!(staying.begin_drain(2, at(2)), Err(LastEndpoint));
+    assert_eq!(leaving.begin_drain(2, at(3)), Ok(()), "it does already");
+    assert_eq!(leaving.seen().since, Some(at(1)));
+    leaving.judge_requests(None, at(4));
+    assert_eq!(leaving.share(), 0, "another configuration takes nothing back");
+    leaving.drain(Watch::Ends, at(5));
+    assert_eq!(leaving.seen().standing, Standing::Draining(DrainedBy::File));
+    leaving.end_drain(at(6));
+    assert_eq!(leaving.seen().standing, Standing::Draining(DrainedBy::File), "the file says so, too");
+    leaving.judge_requests(None, at(7));
+    assert_eq!((leaving.share(), backend.is_whole()), (WHOLE, true));
+    staying.begin_drain(2, at(8)).unwrap();
+    drop(staying);
+    assert!(backend.is_whole(), "it has left");
+    assert_eq!(leaving.begin_drain(1, at(9)), Err(LastEndpoint));
+}
+
+#[test]
+fn what_a_file_drains_counts_when_an_operator_drains_another() {
+    let backend = Arc::<BackendState>::default();
+    let [by_file, by_operator] = [(); 2].map(|()| EndpointState::new(Arc::clone(&backend)));
+    by_file.drain(Watch::Ends, at(1));
+    assert_eq!(by_operator.begin_drain(2, at(2)), Err(LastEndpoint));
+    assert_eq!(by_operator.begin_drain(3, at(2)), Ok(()));
 }
 
 fn rules(endpoints: usize, percent: f64) -> OutlierRules {

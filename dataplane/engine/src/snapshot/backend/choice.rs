@@ -59,15 +59,21 @@ impl Endpoint {
         self.state.as_ref().map_or(WHOLE, |state| state.last_resort())
     }
 
+    /// What part it takes where checks speak against all: all of it, unless an operator drains it.
+    fn unless_drained(&self) -> u32 {
+        if self.state.as_deref().is_some_and(EndpointState::is_drained) { 0 } else { WHOLE }
+    }
+
     /// Whether those whose session it has go on to it.
     fn keeps_sessions(&self) -> bool {
         self.state.as_deref().is_none_or(EndpointState::is_well)
     }
 }
 
-/// What each endpoint takes: the first of these holds by which any takes something. Somebody must: checks may be wrong, and a
-/// refusal would be certain.
-const SHARES: [fn(&Endpoint) -> u32; 3] = [Endpoint::share, Endpoint::last_resort, |_| WHOLE];
+/// What each endpoint takes: the first of these holds by which any takes something. Somebody must: checks may be wrong, those that
+/// an operator drains may be all that a change of the file has left, and a refusal would be certain.
+const SHARES: [fn(&Endpoint) -> u32; 4] =
+    [Endpoint::share, Endpoint::last_resort, Endpoint::unless_drained, |_| WHOLE];
 
 impl Backend {
     /// Whether clients are kept with their endpoints by a cookie.
