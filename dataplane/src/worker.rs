@@ -259,6 +259,16 @@ impl Worker {
         backend.choose_other(&mut self.turns.borrow_mut(), affinity, tried)
     }
 
+    /// An endpoint of a backend for a request that this one may still answer; none: there is no other that takes it.
+    pub(crate) fn endpoint_beside<'b>(
+        &self,
+        backend: &'b Backend,
+        affinity: Affinity,
+        asked: UpstreamId,
+    ) -> Option<&'b Endpoint> {
+        backend.choose_beside(&mut self.turns.borrow_mut(), affinity, asked)
+    }
+
     /// The time of limits and breakers at this moment.
     pub(crate) fn time(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.shared.start)

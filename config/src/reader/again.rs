@@ -187,9 +187,12 @@ impl RouteLines {
         let changed = former.len() - same_end;
         let behind = self.starts.partition_point(|&start| start < changed);
         let former_end = self.starts.get(behind).copied().unwrap_or(self.end);
+        if former_end < changed {
+            return None;
+        }
         let end = text.len() - (former.len() - former_end);
         let edit = Edit { routes: first..behind, bytes: self.starts[first]..end };
-        (former_end >= changed && (end == text.len() || text[end - 1] == b'\n')).then_some(edit)
+        (end == text.len() || text[end - 1] == b'\n').then_some(edit)
     }
 
     /// These lines after an edit, of which the lines are given from its beginning.

@@ -142,11 +142,13 @@ impl Attempts<'_> {
         rules.count_request(worker.time(record.now()));
         let body = Repeatable::new(body);
         let mut endpoint = first;
-        let mut tried = Vec::new();
+        let (mut tried, mut number) = (Vec::new(), 0);
         loop {
+            // Two endpoints at once are one attempt.
+            number += 1;
             let deadlines = &sender.client.deadlines;
             call::tell_time_left(record.dialect(), &mut head.headers, deadlines);
-            let answered = match self.hedge_after(head, &body).filter(|_| tried.is_empty()) {
+            let answered = match self.hedge_after(head, &body).filter(|_| number == 1) {
                 None => sender.send(&endpoint.upstream, head, body.begin()).await,
                 Some(after) => {
                     let hedged = Hedged { sender, rules, chosen: self.chosen, after };
@@ -159,7 +161,7 @@ impl Attempts<'_> {
             tried.push(endpoint.upstream.id);
             let other = worker.other_endpoint(backend, affinity, &tried);
             let attempt = Attempt {
-                number: tried.len(),
+                number,
                 method: &head.method,
                 outcome,
                 body: body.state(),
@@ -184,7 +186,7 @@ impl Attempts<'_> {
                 Some(other) => other,
                 None => {
                     let chance = worker.random.borrow_mut().f64();
-                    self.wait(wait_after(tried.len(), chance)).await?;
+                    self.wait(wait_after(number, chance)).await?;
                     worker.endpoint(backend, affinity)
                 }
             };

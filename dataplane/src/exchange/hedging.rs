@@ -103,7 +103,7 @@ impl<'a> Hedged<'a> {
     fn other(self, record: &Record, first: &Endpoint) -> Option<&'a Endpoint> {
         let worker = self.sender.worker;
         let Choice { backend, affinity, .. } = self.chosen;
-        let other = worker.other_endpoint(backend, affinity, &[first.upstream.id])?;
+        let other = worker.endpoint_beside(backend, affinity, first.upstream.id)?;
         if self.rules.may_hedge(worker.time(record.now())) {
             return Some(other);
         }

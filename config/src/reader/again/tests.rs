@@ -108,6 +108,17 @@ fn what_is_not_plain_is_read_as_a_whole() {
 }
 
 #[test]
+fn a_text_may_be_cut_anywhere() {
+    for behind in ["", BEHIND] {
+        let before = document(&ROUTES, behind);
+        for (place, _) in before.char_indices() {
+            let (start, end) = before.split_at(place);
+            check(&[&before, start, &before, end, &before]);
+        }
+    }
+}
+
+#[test]
 fn of_what_is_no_list_of_lines_nothing_is_kept() {
     let route = "{name: a, match: {path_prefix: /a}, upstream: 'http://h'}";
     for before in [

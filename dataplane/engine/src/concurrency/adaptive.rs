@@ -5,10 +5,11 @@
 //! the limit rises with its root, which leaves room for a short queue and finds out what more there is; beyond, it falls with the
 //! ratio. A limit that is not made use of does not rise: nothing would show that it is right.
 //!
-//! The usual time follows what is shorter within a second and what is longer within minutes. So an overload is not soon taken
+//! The usual time follows what is shorter within seconds and what is longer within minutes. So an overload is not soon taken
 //! for the usual, while an upstream that has become slower for good is believed in the end. One that never ends would be,
-//! too: therefore the upstream is given a rest from time to time, half the limit for half a second, which shows what it takes
-//! when it has less to do.
+//! too: therefore the upstream is given a rest from time to time, half the limit for three windows, which shows what it takes
+//! when it has less to do. Where that is no less than before, it has not too much to do, and what it takes is believed at once: it is
+//! asked for something else than before.
 //!
 //! What every interleaving keeps: the limit is never outside its bounds, and each answer counts in one window.
 
@@ -33,13 +34,17 @@ const TOLERANCE: f64 = 1.5;
 /// The most that it falls by at once, and how far it follows what a window says.
 const MOST_FALL: f64 = 0.5;
 const PACE: f64 = 0.2;
-/// How fast the usual time follows a window that was faster, or slower: within a second, or five minutes.
-const FASTER: f64 = 0.2;
+/// How fast the usual time follows a window that was faster, or slower: within five seconds, or five minutes.
+const FASTER: f64 = 0.02;
+/// The same in a rest, which is there to show it.
+const FASTER_IN_REST: f64 = 0.2;
 const SLOWER: f64 = 1.0 / 3_000.0;
 
 /// Of so many windows, the last are a rest.
-const PERIOD: u32 = 300;
-const REST: u32 = 5;
+const PERIOD: u32 = 100;
+const REST: u32 = 3;
+/// Where answers take at least this part of what they took before, a rest has not helped: nothing waits for its turn.
+const UNHELPED: f64 = 0.8;
 
 /// A window's answers and their times are one number, so that both are taken at once: the lowest bits count.
 const COUNT_BITS: u32 = 24;
@@ -67,6 +72,8 @@ struct Findings {
     /// Microseconds; 0: there was no window yet.
     usual: f64,
     latest: f64,
+    /// Of the last window that was no rest.
+    at_work: f64,
     /// How many there were of the present period.
     windows: u32,
 }
@@ -99,7 +106,7 @@ impl Adaptive {
             limit: AtomicU64::new(whole(limit)),
             window: AtomicU64::new(0),
             due: AtomicU64::new(0),
-            findings: Mutex::new(Findings { limit, usual: 0.0, latest: 0.0, windows: 0 }),
+            findings: Mutex::new(Findings { limit, usual: 0.0, latest: 0.0, at_work: 0.0, windows: 0 }),
         }
     }
 
@@ -163,12 +170,15 @@ impl Findings {
         let mean = mean.max(1.0);
         let usual = match self.usual {
             0.0 => mean,
+            usual if mean < usual && self.is_rest() => usual + (mean - usual) * FASTER_IN_REST,
             usual if mean < usual => usual + (mean - usual) * FASTER,
             usual => usual + (mean - usual) * SLOWER,
         };
         let after = Self { usual, latest: mean, windows: (self.windows + 1) % PERIOD, ..self };
         if self.is_rest() {
-            return after;
+            let is_over = self.windows == PERIOD - 1;
+            let is_believed = is_over && mean >= UNHELPED * self.at_work;
+            return Self { usual: if is_believed { usual.max(mean) } else { usual }, ..after };
         }
         let gradient = (TOLERANCE * usual / mean).clamp(MOST_FALL, 1.0);
         let wanted = self.limit * gradient + self.limit.sqrt();
@@ -176,7 +186,7 @@ impl Findings {
         if 2 * in_flight < whole(self.limit) {
             limit = limit.min(self.limit);
         }
-        Self { limit: limit.clamp(bounds.min().into(), bounds.max().into()), ..after }
+        Self { limit: limit.clamp(bounds.min().into(), bounds.max().into()), at_work: mean, ..after }
     }
 
     fn is_rest(self) -> bool {

@@ -97,6 +97,27 @@ fn few_answers_and_lessons_without_an_answer_teach_nothing() {
 }
 
 #[test]
+fn a_moment_of_cheap_requests_costs_the_others_no_place_for_long() {
+    let adaptive = Arc::new(Adaptive::new(bounds(2, 1_000)));
+    let mut now = Duration::ZERO;
+    // 16 users whose requests take 100 ms, however many there are.
+    let mut serve = |millis: u64, windows: u32| {
+        for _ in 0..windows {
+            now += Duration::from_millis(250);
+            let in_flight = 16.min(adaptive.limit());
+            for _ in 0..LEAST_ANSWERS {
+                let began = now.saturating_sub(Duration::from_millis(millis));
+                adaptive.begin(began).answered(Duration::ZERO, now, in_flight.into());
+            }
+        }
+        adaptive.limit()
+    };
+    assert!(serve(100, 600) >= 16);
+    serve(1, 30);
+    assert!(serve(100, 2 * PERIOD) >= 16, "{:?}", adaptive.numbers());
+}
+
+#[test]
 fn what_a_client_takes_to_send_its_request_teaches_nothing() {
     let adaptive = Arc::new(Adaptive::new(bounds(5, 1_000)));
     let (whole, now) = (Duration::from_secs(9), Duration::from_millis(9_005));

@@ -149,6 +149,23 @@ impl Backend {
         let left = SHARES.into_iter().find_map(of_left)?;
         Some(&endpoints[turns.other(&left, affinity.key)])
     }
+
+    /// An endpoint that takes requests, for one that this one may still answer; none: there is no other, or the client is to stay
+    /// where its session is.
+    pub fn choose_beside<'a>(
+        &'a self,
+        turns: &mut Turns,
+        affinity: Affinity,
+        asked: UpstreamId,
+    ) -> Option<&'a Endpoint> {
+        let Endpoints::Several { balanced, endpoints, .. } = &self.endpoints else { return None };
+        if affinity.session.is_some() {
+            return None;
+        }
+        let share = |endpoint: &Endpoint| if endpoint.upstream.id == asked { 0 } else { endpoint.share() };
+        let beside = balanced.reduced(move |index| share(&endpoints[index]))?;
+        Some(&endpoints[turns.other(&beside, affinity.key)])
+    }
 }
 
 /// The way to choose by such a key, or in turn where there is none.
