@@ -8,6 +8,8 @@
 pub mod live;
 /// Who is asked about a route's requests.
 mod external_auth;
+/// Whose certificates make callers known.
+mod mtls;
 /// When its requests are sent again.
 mod retry;
 /// Which requests a route serves.
@@ -26,6 +28,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::{
     external_auth::ExternalAuthJson,
+    mtls::MtlsJson,
     retry::{HedgeJson, RetryJson, RetryStateJson},
     rewrite::{FixedAnswerJson, PathRewriteJson, RedirectJson, RewriteJson},
     route_match::{FieldMatchJson, RouteMatchJson},
@@ -146,6 +149,8 @@ pub struct RouteAuthJson {
     pub all: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalAuthJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<MtlsJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -290,9 +295,10 @@ impl From<v1::RouteAuth> for RouteAuthJson {
             any,
             all,
             external,
+            mtls,
         } = auth;
-        let external = external.map(ExternalAuthJson::from);
-        Self { any, all, external, providers, required_scopes, required_claims, forward_claims, mode }
+        let (external, mtls) = (external.map(ExternalAuthJson::from), mtls.map(MtlsJson::from));
+        Self { any, all, external, mtls, providers, required_scopes, required_claims, forward_claims, mode }
     }
 }
 

@@ -16,6 +16,7 @@ mod gateway_config;
 mod header_changes;
 mod health;
 mod mirror;
+mod mtls;
 mod own_answer;
 mod paths;
 mod proxy_protocol;
@@ -35,7 +36,7 @@ mod tracing;
 
 pub(crate) use self::{
     auth::provider_conflicts,
-    rules::{BackendFacts, Callers, RouteFacts, SettingsFacts, conflicts},
+    rules::{BackendFacts, Callers, ClientCertificates, RouteFacts, SettingsFacts, conflicts},
 };
 pub use self::{
     auth::{Auth, AuthError, Jwks, Provider, ProviderKind},
@@ -52,6 +53,7 @@ pub use self::{
     header_changes::{AnswerChanges, HeaderChanges},
     health::{ActiveCheck, Health, Outlier, Probe},
     mirror::Mirror,
+    mtls::Mtls,
     own_answer::{FixedAnswer, Redirect},
     paths::{EncodedSlash, PathRules},
     proxy_protocol::ProxyProtocol,

@@ -9,6 +9,7 @@ mod answer;
 mod answer_preset;
 mod auth_method;
 mod backend;
+mod certificate_name;
 mod claim;
 mod cors;
 mod credential;
@@ -42,6 +43,7 @@ pub use self::{
     answer_preset::AnswerPreset,
     auth_method::AuthMethod,
     backend::{CheckCount, CookieLifetime, CookieName, SplitWeight, Weight},
+    certificate_name::{CommonName, DnsPattern, EmailPattern, UriPattern},
     claim::{ClaimName, ClaimValue, TokenScope},
     cors::{AllowedOrigins, Origin, OriginPattern},
     credential::{Expiry, KeyHash, PasswordHash, Realm, UserName},

@@ -17,6 +17,7 @@ mod header_changes;
 mod health;
 mod keys;
 mod mapping;
+mod mtls;
 mod place;
 mod policy;
 mod rate_limit;

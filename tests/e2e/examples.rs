@@ -7,6 +7,7 @@ use std::{
 };
 
 use apigw_tests::{
+    certificates::{Authority, ClientName, Identity, SecureClient},
     client,
     collector::Collector,
     configuration::ConfigFile,
@@ -265,6 +266,30 @@ fn example_of_external_auth_lets_pass_whom_the_service_knows() {
     assert_eq!(ask("/orders", "Cookie: session=alice\r\n").text(), "alice");
     assert_eq!(ask("/orders", "X-User: root\r\n").field("location"), Some("/login"));
     assert_eq!(ask("/assets/logo.svg", "X-User: root\r\n").text(), "nobody");
+}
+
+#[test]
+fn example_of_mtls_knows_machines_by_their_certificates() {
+    let origin = Origin::answering(|request| ok(request.head.field("x-client").unwrap_or("nobody")));
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let own = authority.identity();
+    let shop = clients.client(&[ClientName::Uri("spiffe://prod.example/ns/shop/till")]);
+    let other = clients.client(&[ClientName::Uri("spiffe://prod.example/ns/other/till")]);
+    let text = fs::read_to_string(examples().join("mtls.yaml")).expect("the example is there");
+    let text = text
+        .replace("http://127.0.0.1:9001", &origin.url())
+        .replace("/etc/apigw/gateway.pem", &own.path("cert.pem").display().to_string())
+        .replace("/etc/apigw/gateway.key", &own.path("key.pem").display().to_string())
+        .replace("/etc/apigw/clients.pem", &shop.path("ca.pem").display().to_string());
+    let gateway = Gateway::standalone(text);
+    let ask = |path: &str, shown: Option<&Identity>| {
+        let mut client = SecureClient::open(gateway.address(), &authority, shown).expect("a handshake");
+        client.get(path).expect("an answer")
+    };
+    assert!(ask("/orders/7", Some(&shop)).ends_with("spiffe://prod.example/ns/shop/till"));
+    assert!(ask("/orders/7", Some(&other)).starts_with("HTTP/1.1 403"));
+    assert!(ask("/orders/7", None).starts_with("HTTP/1.1 401"));
+    assert!(ask("/catalogue/7", None).ends_with("nobody"));
 }
 
 #[test]

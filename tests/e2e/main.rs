@@ -73,6 +73,8 @@ mod auth;
 mod callers;
 // Who is let in by the word of a service.
 mod external_auth;
+// Who is let in by his certificate.
+mod mtls;
 // Keys of issuers that rotate, hang, lie and vanish.
 mod issuers;
 // A token that was believed before is not believed for that alone.

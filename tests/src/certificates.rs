@@ -9,7 +9,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType,
+    date_time_ymd,
+};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
     crypto::aws_lc_rs,
@@ -39,6 +42,31 @@ pub enum Flaw {
     OtherName,
     /// The key beside it is that of another.
     OtherKey,
+}
+
+/// A name of a client in its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientName<'n> {
+    /// Of its machine.
+    Dns(&'n str),
+    /// Such as a SPIFFE ID.
+    Uri(&'n str),
+    /// Its address of mail.
+    Email(&'n str),
+    /// The common name of the subject.
+    Common(&'n str),
+}
+
+impl ClientName<'_> {
+    fn write(self, params: &mut CertificateParams) {
+        let text = |name: &str| name.try_into().expect("the name is ASCII");
+        params.subject_alt_names.push(match self {
+            Self::Dns(name) => SanType::DnsName(text(name)),
+            Self::Uri(name) => SanType::URI(text(name)),
+            Self::Email(name) => SanType::Rfc822Name(text(name)),
+            Self::Common(name) => return params.distinguished_name.push(DnType::CommonName, name),
+        });
+    }
 }
 
 /// A certificate, its key and those who vouch for others, in files of a directory that goes with this.
@@ -95,6 +123,22 @@ impl Authority {
         self.identity_with(Flaw::None, self)
     }
 
+    /// A client's good certificate with these names, in this order.
+    ///
+    /// # Panics
+    /// When there is no room for its files.
+    #[must_use]
+    pub fn client(&self, names: &[ClientName<'_>]) -> Identity {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are legal");
+        params.distinguished_name = DistinguishedName::new();
+        names.iter().for_each(|name| name.write(&mut params));
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
+        self.write(&certificate, &key, directory.path());
+        Identity { directory, certificate }
+    }
+
     /// A certificate with a flaw, for whoever trusts that authority.
     ///
     /// # Panics
@@ -122,11 +166,16 @@ impl Authority {
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
-        replace(&directory.join("cert.pem"), &pem("CERTIFICATE", &certificate));
         let key = if flaw == Flaw::OtherKey { KeyPair::generate().expect("a key") } else { key };
-        replace(&directory.join("key.pem"), &pem("PRIVATE KEY", &key.serialize_der()));
-        replace(&directory.join("ca.pem"), &pem("CERTIFICATE", &trusted.certificate));
+        trusted.write(&certificate, &key, directory);
         certificate
+    }
+
+    /// Writes what somebody has who trusts this authority.
+    fn write(&self, certificate: &CertificateDer<'_>, key: &KeyPair, directory: &Path) {
+        replace(&directory.join("cert.pem"), &pem("CERTIFICATE", certificate));
+        replace(&directory.join("key.pem"), &pem("PRIVATE KEY", &key.serialize_der()));
+        replace(&directory.join("ca.pem"), &pem("CERTIFICATE", &self.certificate));
     }
 }
 

@@ -47,8 +47,8 @@ impl Auth {
             AuthMethod::Jwt => !self.providers.is_empty(),
             AuthMethod::ApiKey => self.files.api_keys.is_some(),
             AuthMethod::Basic => self.files.basic.is_some(),
-            // A route says itself which service that is.
-            AuthMethod::External => true,
+            // A route says itself which service that is, and whose certificates count.
+            AuthMethod::External | AuthMethod::Mtls => true,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use super::{ExternalAuth, PolicyError};
+use super::{ExternalAuth, Mtls, PolicyError};
 use crate::names::{
     AuthMethod, ClaimName, ClaimValue, ForwardedHeader, PolicyMode, ProviderName, TokenScope, ValueError,
 };
@@ -18,6 +18,8 @@ pub struct RouteAuth {
     /// The service that is asked; none: no service is. Where none of the methods is to ask it, it is asked after them, and has to
     /// agree.
     pub external: Option<Box<ExternalAuth>>,
+    /// Whose certificates count, where that is one of the methods; none: nobody's.
+    pub mtls: Option<Box<Mtls>>,
     /// Whose tokens are accepted; empty: those of every provider.
     pub providers: Vec<ProviderName>,
     /// Scopes that a token must all grant.
@@ -34,10 +36,19 @@ impl RouteAuth {
     /// Whether it says anything of callers, which then must be known.
     #[must_use]
     pub fn needs_callers(&self) -> bool {
-        let Self { methods, external, providers, required_scopes, required_claims, forward_claims, mode: _ } =
-            self;
+        let Self {
+            methods,
+            external,
+            mtls,
+            providers,
+            required_scopes,
+            required_claims,
+            forward_claims,
+            mode: _,
+        } = self;
         !(methods.is_none()
             && external.is_none()
+            && mtls.is_none()
             && providers.is_empty()
             && required_scopes.is_empty()
             && required_claims.is_empty()
@@ -60,7 +71,8 @@ impl RouteAuth {
     /// What it says, if its parts go together.
     ///
     /// # Errors
-    /// When it speaks of tokens where callers do not make themselves known by any, or of a service and names none.
+    /// When it speaks of tokens where callers do not make themselves known by any, or of a service or of certificates
+    /// and does not say which.
     pub(crate) fn checked(self) -> Result<Self, Vec<PolicyError>> {
         let mut errors = Vec::new();
         if !self.providers.is_empty() && !self.methods().contains(&AuthMethod::Jwt) {
@@ -71,6 +83,18 @@ impl RouteAuth {
             && self.external.is_none()
         {
             errors.push(PolicyError { key: methods.combination().key(), error: ValueError::NoService });
+        }
+        match (&self.methods, &self.mtls) {
+            (Some(methods), None) if methods.as_slice().contains(&AuthMethod::Mtls) => {
+                errors.push(PolicyError {
+                    key: methods.combination().key(),
+                    error: ValueError::NoCertificates,
+                });
+            }
+            (_, Some(_)) if !self.methods().contains(&AuthMethod::Mtls) => {
+                errors.push(PolicyError { key: "mtls", error: ValueError::CertificatesUnasked });
+            }
+            _ => {}
         }
         if errors.is_empty() { Ok(self) } else { Err(errors) }
     }

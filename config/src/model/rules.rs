@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Auth, AuthMethods, BackendGroup, Combination, Destination, Mirror, Route, RouteAuth, Settings};
+use super::{
+    Auth, AuthMethods, BackendGroup, ClientAuthMode, Combination, Destination, Mirror, Route, RouteAuth,
+    Server, Settings,
+};
 use crate::names::{AuthMethod, BackendName, ByteCount, ProviderName, RouteName};
 
 /// A rule that no single part of a configuration can break by itself.
@@ -73,6 +76,18 @@ pub enum ConfigError {
         /// The key that is missing.
         key: &'static str,
     },
+    /// A route knows callers by certificates that nobody is asked for.
+    #[error(
+        "mtls needs server.tls.client_auth with the mode optional or required: clients are not asked for certificates"
+    )]
+    NoClientCertificates {
+        /// Index of the route.
+        route: usize,
+        /// Where the method stands.
+        combination: Combination,
+        /// Index in that list.
+        entry: usize,
+    },
     /// A route accepts the tokens of a provider that does not exist.
     #[error("the auth section has no provider named \"{name}\"")]
     UnknownProvider {
@@ -111,6 +126,23 @@ pub(crate) enum Callers<'a> {
     /// It does, but not readably.
     Unread,
     Known(&'a Auth),
+}
+
+/// Whether clients are asked for certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientCertificates {
+    Unasked,
+    /// They are, or nobody can read whether they are.
+    Possible,
+}
+
+impl ClientCertificates {
+    pub(crate) fn of(server: &Server) -> Self {
+        match server.tls.as_ref().map(|tls| tls.client_auth.mode()) {
+            None | Some(ClientAuthMode::None) => Self::Unasked,
+            Some(ClientAuthMode::Optional | ClientAuthMode::Required) => Self::Possible,
+        }
+    }
 }
 
 /// What the rules look at of the backends.
@@ -163,6 +195,7 @@ impl<'a> KnownBackends<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SettingsFacts<'a> {
     pub(crate) callers: Callers<'a>,
+    pub(crate) certificates: ClientCertificates,
     pub(crate) max_header_bytes: Option<ByteCount>,
 }
 
@@ -170,6 +203,7 @@ impl<'a> From<&'a Settings> for SettingsFacts<'a> {
     fn from(settings: &'a Settings) -> Self {
         Self {
             callers: settings.auth.as_ref().map_or(Callers::Unknown, Callers::Known),
+            certificates: ClientCertificates::of(&settings.server),
             max_header_bytes: Some(settings.server.max_header_bytes),
         }
     }
@@ -219,6 +253,7 @@ pub(crate) fn conflicts<'a>(
         }
         backends.check(index, &route, &mut errors);
         check_callers(index, &route, settings.callers, &mut errors);
+        errors.extend(unasked_certificates(index, &route, settings.certificates));
         let limit = settings.max_header_bytes.filter(|limit| route.max_header_bytes > Some(*limit));
         errors.extend(
             limit.map(|limit| ConfigError::HeaderBytesAboveServer { route: index, limit: limit.get() }),
@@ -228,6 +263,18 @@ pub(crate) fn conflicts<'a>(
         errors.push(ConfigError::NoRoutes);
     }
     errors
+}
+
+/// Whether a route knows callers by certificates where nobody shows any.
+fn unasked_certificates(
+    route: usize,
+    facts: &RouteFacts<'_>,
+    certificates: ClientCertificates,
+) -> Option<ConfigError> {
+    let methods = facts.auth?.methods.as_ref()?;
+    let entry = methods.as_slice().iter().position(|method| *method == AuthMethod::Mtls)?;
+    let error = ConfigError::NoClientCertificates { route, combination: methods.combination(), entry };
+    (certificates == ClientCertificates::Unasked).then_some(error)
 }
 
 /// What a route says of its callers, against what the configuration can know of them.

@@ -15,6 +15,8 @@ pub enum AuthMethod {
     Basic,
     /// By what a service says of the request.
     External,
+    /// By the certificate that it has shown.
+    Mtls,
 }
 
 impl AuthMethod {
@@ -26,17 +28,18 @@ impl AuthMethod {
             Self::ApiKey => "api_key",
             Self::Basic => "basic",
             Self::External => "external",
+            Self::Mtls => "mtls",
         }
     }
 
-    /// The key of the file, outside of the route, without which nobody makes himself known like this; none: there is none.
+    /// The key of the section `auth` without which nobody makes himself known like this; none: there is none.
     #[must_use]
     pub fn needed_key(self) -> Option<&'static str> {
         match self {
             Self::Jwt => Some("auth.providers"),
             Self::ApiKey => Some("auth.api_keys"),
             Self::Basic => Some("auth.basic"),
-            Self::External => None,
+            Self::External | Self::Mtls => None,
         }
     }
 }
@@ -56,9 +59,11 @@ impl FromStr for AuthMethod {
             "api_key" => Ok(Self::ApiKey),
             "basic" => Ok(Self::Basic),
             "external" => Ok(Self::External),
-            _ => {
-                Err(ValueError::UnknownChoice { choices: "jwt, api_key, basic, external", text: text.into() })
-            }
+            "mtls" => Ok(Self::Mtls),
+            _ => Err(ValueError::UnknownChoice {
+                choices: "jwt, api_key, basic, external, mtls",
+                text: text.into(),
+            }),
         }
     }
 }

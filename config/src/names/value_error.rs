@@ -322,6 +322,27 @@ pub enum ValueError {
     /// Nobody is named who could be asked.
     #[error("external needs the section external beside it, which names the service")]
     NoService,
+    /// Nothing says whose certificates count.
+    #[error("mtls needs the section mtls beside it, which says whose certificates count")]
+    NoCertificates,
+    /// A section that lets in nobody.
+    #[error("missing, as are uris, emails and common_names: nobody would be let in")]
+    NoCertificateNames,
+    /// It would have no effect.
+    #[error("has no effect: mtls is none of the ways in any or all")]
+    CertificatesUnasked,
+    /// Not a URI, or one that everybody's begins with.
+    #[error("not a URI such as \"spiffe://prod.example/ns/shop/*\", with * only behind the last /: {text:?}")]
+    NotACertificateUri {
+        /// As written.
+        text: String,
+    },
+    /// Not an address of mail.
+    #[error("not an address such as \"ops@example.com\" or \"*@example.com\": {text:?}")]
+    NotAnEmail {
+        /// As written.
+        text: String,
+    },
     /// More servers than one, which only a cluster has.
     #[error("has several addresses, which needs \"cluster: true\"")]
     NotACluster,

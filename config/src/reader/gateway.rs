@@ -3,8 +3,8 @@
 use super::{Mapping, Place, Reader, backend::BackendInFile, route::RouteInFile};
 use crate::{
     model::{
-        Auth, BackendFacts, BackendPlace, Callers, Checks, ConfigError, GatewayConfig, Server, Settings,
-        SettingsFacts, conflicts,
+        Auth, BackendFacts, BackendPlace, Callers, Checks, ClientCertificates, ConfigError, GatewayConfig,
+        Server, Settings, SettingsFacts, conflicts,
     },
     problem::{KeyPath, Position},
     yaml::Value,
@@ -36,7 +36,9 @@ pub(super) fn read(place: Place<'_>, reader: &mut Reader) -> Option<(GatewayConf
         Some(Some(auth)) => Callers::Known(auth),
     };
     let max_header_bytes = server.as_ref().map(|server: &Server| server.max_header_bytes);
-    let facts = SettingsFacts { callers, max_header_bytes };
+    // Of a section that cannot be read nobody knows what it asks for.
+    let certificates = server.as_ref().map_or(ClientCertificates::Possible, ClientCertificates::of);
+    let facts = SettingsFacts { callers, certificates, max_header_bytes };
     let backend_facts = match &backends {
         None => BackendFacts::Unread,
         Some(backends) => BackendFacts::Named(backends.iter().map(BackendInFile::name).collect()),
@@ -103,15 +105,12 @@ fn report(
                 }
             }
         }
-        ConfigError::NoAuth { route } => {
+        ConfigError::NoAuth { route } | ConfigError::NoProvider { route } => {
             let position = routes[*route].positions.auth_required;
             problems.report(Some(position), &path.index(*route).key("auth_required"), error);
         }
-        ConfigError::NoProvider { route } => {
-            let position = routes[*route].positions.auth_required;
-            problems.report(Some(position), &path.index(*route).key("auth_required"), error);
-        }
-        ConfigError::MethodNotConfigured { route, combination, entry, .. } => {
+        ConfigError::MethodNotConfigured { route, combination, entry, .. }
+        | ConfigError::NoClientCertificates { route, combination, entry } => {
             let position = routes[*route].positions.methods[*entry];
             let path = path.index(*route);
             problems.report(Some(position), &path.key("auth").key(combination.key()).index(*entry), error);

@@ -30,6 +30,7 @@ impl Read for RouteAuthInFile {
         let mut keys = Mapping::open(place, reader)?;
         let methods = methods(&mut keys);
         let external = keys.or("external", None);
+        let mtls = keys.or("mtls", None);
         let providers: Option<Vec<Located<ProviderName>>> = keys.or("providers", Vec::new());
         let required_scopes = keys.or("required_scopes", Vec::new());
         let required_claims = keys.or("required_claims", BTreeMap::new());
@@ -41,6 +42,7 @@ impl Read for RouteAuthInFile {
             let auth = RouteAuth {
                 methods,
                 external: external?,
+                mtls: mtls?,
                 providers,
                 required_scopes: required_scopes?,
                 required_claims: required_claims?,

@@ -8,6 +8,7 @@ mod external_auth;
 mod header_changes;
 mod health;
 mod mirror;
+mod mtls;
 mod policy;
 mod rate_limit;
 mod retry;
@@ -202,7 +203,8 @@ fn report_conflict(error: &ConfigError, problems: &mut Problems) {
         ConfigError::NoAuth { route } | ConfigError::NoProvider { route } => {
             problems.report(None, &at.index(*route).key("auth_required"), error);
         }
-        ConfigError::MethodNotConfigured { route, combination, entry, .. } => {
+        ConfigError::MethodNotConfigured { route, combination, entry, .. }
+        | ConfigError::NoClientCertificates { route, combination, entry } => {
             let path = at.index(*route);
             problems.report(None, &path.key("auth").key(combination.key()).index(*entry), error);
         }

@@ -37,6 +37,8 @@ pub enum Feature {
     AuthMethods,
     /// A service is asked about requests.
     ExternalAuth,
+    /// Callers are known by their certificates.
+    Mtls,
     /// Rate limits.
     RateLimit,
     /// Rate limits count by the route, a header field or a claim.
@@ -108,13 +110,14 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 40] = [
+pub const KNOWN: [Feature; 41] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
     Feature::RouteAuth,
     Feature::AuthMethods,
     Feature::ExternalAuth,
+    Feature::Mtls,
     Feature::RateLimit,
     Feature::RateLimitScope,
     Feature::RateLimitRedis,
@@ -162,6 +165,7 @@ impl Feature {
             Self::RouteAuth => "route.auth",
             Self::AuthMethods => "route.auth.methods",
             Self::ExternalAuth => "route.auth.external",
+            Self::Mtls => "route.auth.mtls",
             Self::RateLimit => "rate_limit",
             Self::RateLimitScope => "rate_limit.scope",
             Self::RateLimitRedis => "rate_limit.redis",

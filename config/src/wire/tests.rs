@@ -185,6 +185,7 @@ fn illegal_auth() -> v1::RouteAuth {
         any: vec!["password".into()],
         all: Vec::new(),
         external: None,
+        mtls: None,
     }
 }
 

@@ -9,6 +9,8 @@ pub mod basic;
 pub mod external;
 /// By any of several, or by all.
 pub mod methods;
+/// By a certificate.
+pub mod mtls;
 /// Passwords that were judged before.
 pub mod remembered;
 
@@ -21,6 +23,7 @@ use self::{
     api_key::ApiKeyError,
     basic::BasicError,
     external::{ExternalError, Refusal},
+    mtls::MtlsError,
 };
 use crate::{
     jwt::{claims::Claims, error::JwtError, verify::Verified},
@@ -138,6 +141,7 @@ impl Vouched {
             AuthMethod::ApiKey => "an API key",
             AuthMethod::Basic => "a password",
             AuthMethod::External => "a service",
+            AuthMethod::Mtls => "a certificate",
         }
     }
 }
@@ -157,6 +161,9 @@ pub enum CallerError {
     /// By what a service says.
     #[error("{0}")]
     External(#[from] ExternalError),
+    /// By a certificate.
+    #[error("{0}")]
+    Mtls(#[from] MtlsError),
 }
 
 impl CallerError {
@@ -168,6 +175,7 @@ impl CallerError {
             AuthMethod::ApiKey => Some(ApiKeyError::Missing.into()),
             AuthMethod::Basic => Some(BasicError::Missing.into()),
             AuthMethod::External => None,
+            AuthMethod::Mtls => Some(MtlsError::Missing.into()),
         }
     }
 
@@ -178,6 +186,7 @@ impl CallerError {
             Self::Token(error) => matches!(error, JwtError::Missing | JwtError::Scheme),
             Self::ApiKey(error) => *error == ApiKeyError::Missing,
             Self::Basic(error) => *error == BasicError::Missing,
+            Self::Mtls(error) => *error == MtlsError::Missing,
             // What it looks at is its own.
             Self::External(_) => false,
         }
@@ -187,7 +196,7 @@ impl CallerError {
     #[must_use]
     pub fn is_unjudged(&self) -> bool {
         match self {
-            Self::Token(_) | Self::ApiKey(_) => false,
+            Self::Token(_) | Self::ApiKey(_) | Self::Mtls(_) => false,
             Self::Basic(error) => *error == BasicError::Busy,
             Self::External(error) => error.refusal().is_none(),
         }
@@ -201,6 +210,7 @@ impl CallerError {
             Self::ApiKey(_) => AuthMethod::ApiKey,
             Self::Basic(_) => AuthMethod::Basic,
             Self::External(_) => AuthMethod::External,
+            Self::Mtls(_) => AuthMethod::Mtls,
         }
     }
 
@@ -208,7 +218,7 @@ impl CallerError {
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Token(_) | Self::ApiKey(_) | Self::Basic(_) => None,
+            Self::Token(_) | Self::ApiKey(_) | Self::Basic(_) | Self::Mtls(_) => None,
             Self::External(error) => error.refusal(),
         }
     }
@@ -221,6 +231,7 @@ impl CallerError {
             Self::ApiKey(error) => error.reason(),
             Self::Basic(error) => error.reason(),
             Self::External(error) => error.reason(),
+            Self::Mtls(error) => error.reason(),
         }
     }
 
@@ -235,7 +246,11 @@ impl CallerError {
             Self::Basic(BasicError::Busy) | Self::External(ExternalError::Busy) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too_busy")
             }
-            Self::Token(_) | Self::ApiKey(_) | Self::Basic(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            // Whoever he is, he is not one of those.
+            Self::Mtls(MtlsError::Name) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Token(_) | Self::ApiKey(_) | Self::Basic(_) | Self::Mtls(MtlsError::Missing) => {
+                (StatusCode::UNAUTHORIZED, "unauthorized")
+            }
         };
         (status, self.reason(), error)
     }

@@ -1,10 +1,11 @@
 //! What a client has shown of itself, in the words for upstreams ([RFC 9440](https://www.rfc-editor.org/rfc/rfc9440)) and logs.
 
 use apigw_config::model::CertificateForwarding;
+use apigw_engine::callers::mtls::CertificateNames;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 /// The most characters of a subject that stand in a log line.
 const MOST_LOGGED: usize = 200;
@@ -14,6 +15,7 @@ const MOST_LOGGED: usize = 200;
 pub(crate) struct ClientCertificate {
     /// Its subject, as RFC 4514 writes it, cut to a bound. Any text.
     subject: String,
+    names: CertificateNames,
     /// As `Client-Cert` has it; none: it is not forwarded.
     certificate: Option<HeaderValue>,
     /// As `Client-Cert-Chain` has them; none: they are not forwarded, or there are none.
@@ -24,8 +26,10 @@ impl ClientCertificate {
     /// Of the certificates that a client has shown, its own first; none: it has shown none.
     pub(crate) fn new(shown: &[CertificateDer<'_>], forwarding: CertificateForwarding) -> Option<Self> {
         let (own, others) = shown.split_first()?;
-        let subject = X509Certificate::from_der(own).map(|(_, own)| own.subject().to_string());
+        let parsed = X509Certificate::from_der(own).ok().map(|(_, parsed)| parsed);
+        let subject = parsed.as_ref().map(|own| own.subject().to_string());
         let subject = subject.unwrap_or_default().chars().take(MOST_LOGGED).collect();
+        let names = parsed.as_ref().map(names).unwrap_or_default();
         let certificate = match forwarding {
             CertificateForwarding::None => None,
             CertificateForwarding::Certificate | CertificateForwarding::Chain => Some(field([own])),
@@ -34,11 +38,16 @@ impl ClientCertificate {
             CertificateForwarding::Chain if !others.is_empty() => Some(field(others)),
             _ => None,
         };
-        Some(Self { subject, certificate, chain })
+        Some(Self { subject, names, certificate, chain })
     }
 
     pub(crate) fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// By which its owner may be known.
+    pub(crate) fn names(&self) -> &CertificateNames {
+        &self.names
     }
 
     pub(crate) fn certificate(&self) -> Option<&HeaderValue> {
@@ -48,6 +57,26 @@ impl ClientCertificate {
     pub(crate) fn chain(&self) -> Option<&HeaderValue> {
         self.chain.as_ref()
     }
+}
+
+/// The names in a certificate. They are taken from its fields, never from a text that is made of them, in which one could look like
+/// another.
+fn names(certificate: &X509Certificate<'_>) -> CertificateNames {
+    let mut names = CertificateNames::default();
+    // An extension that is there twice, or cannot be read, says nothing.
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    for name in alternatives.iter().flat_map(|extension| &extension.value.general_names) {
+        match name {
+            GeneralName::DNSName(name) => names.add_dns(name),
+            GeneralName::URI(name) => names.add_uri(name),
+            GeneralName::RFC822Name(name) => names.add_email(name),
+            _ => {}
+        }
+    }
+    let subject = certificate.subject();
+    // One that is no text counts all the same: it is not clear which is meant.
+    names.add_common_names(subject.iter_common_name().map(|name| name.as_str().unwrap_or_default()));
+    names
 }
 
 /// Byte sequences of structured fields (RFC 8941 section 3.3.5).

@@ -700,7 +700,7 @@ pub struct RouteAuth {
     >,
     #[prost(string, tag = "5")]
     pub mode: ::prost::alloc::string::String,
-    /// In how a caller makes himself known: "jwt", "api_key", "basic", "external". At most one of the two has entries; where
+    /// In how a caller makes himself known: "jwt", "api_key", "basic", "external", "mtls". At most one of the two has entries; where
     /// neither has, it is by a token.
     #[prost(string, repeated, tag = "100")]
     pub any: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -709,6 +709,24 @@ pub struct RouteAuth {
     /// Absent: no service is asked. Where neither list has "external", it is asked after all of them, and has to agree.
     #[prost(message, optional, tag = "104")]
     pub external: ::core::option::Option<ExternalAuth>,
+    /// Absent: nobody is known by a certificate. There exactly where one of the lists has "mtls".
+    #[prost(message, optional, tag = "105")]
+    pub mtls: ::core::option::Option<Mtls>,
+}
+/// Names, one of which a client's certificate must have. At least one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mtls {
+    /// With "*." before it: all names with one label or more in its place.
+    #[prost(string, repeated, tag = "1")]
+    pub dns_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With "/*" behind it: all that lie beneath.
+    #[prost(string, repeated, tag = "2")]
+    pub uris: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With "*" before the "@": all of the domain.
+    #[prost(string, repeated, tag = "3")]
+    pub emails: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "4")]
+    pub common_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A service that says whether a request may pass.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -51,7 +51,14 @@ impl Keys {
             any,
             all,
             external,
+            mtls,
         } = auth;
+        if let Some(v1::Mtls { dns_names, uris, emails, common_names }) = mtls {
+            self.list("auth.mtls.dns_names", dns_names);
+            self.list("auth.mtls.uris", uris);
+            self.list("auth.mtls.emails", emails);
+            self.list("auth.mtls.common_names", common_names);
+        }
         external.into_iter().for_each(|service| self.external_auth(service));
         self.list("auth.any", any);
         self.list("auth.all", all);

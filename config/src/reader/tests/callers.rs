@@ -62,7 +62,7 @@ fn ways_are_named_once_and_by_one_key() {
     check_auth("{any: [basic, basic]}", &["101 routes[0].auth.any: has \"basic\" twice"]);
     check_auth(
         "{any: [password]}",
-        &["102 routes[0].auth.any[0]: must be one of jwt, api_key, basic, external: \"password\""],
+        &["102 routes[0].auth.any[0]: must be one of jwt, api_key, basic, external, mtls: \"password\""],
     );
     check_auth(
         "{any: [basic], all: [api_key]}",
@@ -167,6 +167,60 @@ fn a_service_is_named_where_it_is_asked() {
         "{external: {url: 'http://h'}}",
         &[
             "83 routes[0].auth_required: needs auth.providers, or auth.any or auth.all in the route: nothing says how callers are known",
+        ],
+    );
+}
+
+#[test]
+fn what_is_said_of_certificates_is_judged() {
+    let with = |certificates: &str| {
+        let server = "server: {tls: {certificates: [{cert_file: c, key_file: k}], client_auth: {mode: required, ca_file: a}}}";
+        let route = "{name: a, match: {path_prefix: /}, upstream: 'http://h', auth_required: true";
+        format!("{server}\nroutes: [ {route},\n auth: {{any: [mtls], mtls: {certificates}}} }} ]\n")
+    };
+    legal(&with("{uris: ['spiffe://a/*'], emails: ['*@a'], common_names: [a], dns_names: ['*.a']}"));
+    for (certificates, expected) in [
+        (
+            "{}",
+            "28 routes[0].auth.mtls.dns_names: missing, as are uris, emails and common_names: nobody would be let in",
+        ),
+        (
+            "{dns_names: ['*']}",
+            "41 routes[0].auth.mtls.dns_names[0]: not a host such as \"api.example.com\" or \"*.example.com\", without a port: \"*\"",
+        ),
+        (
+            "{uris: ['spiffe://*']}",
+            "36 routes[0].auth.mtls.uris[0]: not a URI such as \"spiffe://prod.example/ns/shop/*\", with * only behind the last /: \"spiffe://*\"",
+        ),
+        (
+            "{emails: [a]}",
+            "38 routes[0].auth.mtls.emails[0]: not an address such as \"ops@example.com\" or \"*@example.com\": \"a\"",
+        ),
+    ] {
+        assert_eq!(problems(&with(certificates)), [format!("g.yaml:3:{expected}")], "{certificates}");
+    }
+    let names: Vec<_> = (0..257).map(|number| format!("h{number}")).collect();
+    legal(&with(&format!("{{dns_names: [{}]}}", names[..256].join(", "))));
+    let expected = "g.yaml:3:40 routes[0].auth.mtls.dns_names: 257 entries, more than 256";
+    assert_eq!(problems(&with(&format!("{{dns_names: [{}]}}", names.join(", ")))), [expected]);
+}
+
+#[test]
+fn certificates_count_where_they_are_asked_for() {
+    check_auth(
+        "{any: [api_key, mtls]}",
+        &[
+            "101 routes[0].auth.any: mtls needs the section mtls beside it, which says whose certificates count",
+        ],
+    );
+    check_auth(
+        "{any: [api_key], mtls: {dns_names: [a]}}",
+        &["118 routes[0].auth.mtls: has no effect: mtls is none of the ways in any or all"],
+    );
+    check_auth(
+        "{any: [api_key, mtls], mtls: {dns_names: [a]}}",
+        &[
+            "111 routes[0].auth.any[1]: mtls needs server.tls.client_auth with the mode optional or required: clients are not asked for certificates",
         ],
     );
 }

@@ -118,9 +118,17 @@ fn a_route_says_what_it_asks_of_callers() {
          forward_claims: {sub: X-User}, mode: shadow}",
     ));
     let auth = config.route(0).unwrap().auth.clone().unwrap();
-    let RouteAuth { methods, external, providers, required_scopes, required_claims, forward_claims, mode } =
-        auth;
-    assert_eq!((methods, external), (None, None));
+    let RouteAuth {
+        methods,
+        external,
+        mtls,
+        providers,
+        required_scopes,
+        required_claims,
+        forward_claims,
+        mode,
+    } = auth;
+    assert_eq!((methods, external, mtls), (None, None, None));
     assert_eq!(providers.iter().map(ProviderName::as_str).collect::<Vec<_>>(), ["b"]);
     assert_eq!(required_scopes.iter().map(TokenScope::as_str).collect::<Vec<_>>(), ["r", "w"]);
     let claims: Vec<_> =

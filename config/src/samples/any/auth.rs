@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn keep_rules_of_callers(route: &mut Route, settings: &Settings) {
     route.auth_required &= settings.auth.is_some();
     route.auth = route.auth.take().map(|auth| match &settings.auth {
-        Some(known) if route.auth_required => offered(auth, known),
+        Some(known) if route.auth_required => offered(auth, known, &settings.server),
         _ => RouteAuth { mode: auth.mode, ..RouteAuth::default() },
     });
     let has_methods = route.auth.as_ref().is_some_and(|auth| auth.methods.is_some());
@@ -27,15 +27,19 @@ pub(super) fn keep_rules_of_callers(route: &mut Route, settings: &Settings) {
 }
 
 /// The same with what there is.
-fn offered(auth: RouteAuth, known: &Auth) -> RouteAuth {
-    let methods = auth.methods.as_ref().and_then(|methods| {
-        let offered = methods.as_slice().iter().copied().filter(|method| known.offers(*method));
-        AuthMethods::new(methods.combination(), offered.collect()).ok()
-    });
+fn offered(auth: RouteAuth, known: &Auth, server: &Server) -> RouteAuth {
+    let asked = server.tls.as_ref().is_some_and(|tls| tls.client_auth.mode() != ClientAuthMode::None);
+    let mtls = auth.mtls.clone().filter(|_| asked);
+    let combination = auth.methods.as_ref().map_or(Combination::Any, AuthMethods::combination);
+    let offered = auth.methods.iter().flat_map(AuthMethods::as_slice).copied();
+    let offered = offered.filter(|method| known.offers(*method));
+    let methods = offered.chain(mtls.iter().map(|_| AuthMethod::Mtls)).collect();
+    let methods = AuthMethods::new(combination, methods).ok();
+    let mtls = mtls.filter(|_| methods.is_some());
     let takes_tokens = methods.as_ref().is_none_or(|methods| methods.as_slice().contains(&AuthMethod::Jwt));
     let most = if takes_tokens { auth.providers.len() } else { 0 };
     let providers = known.providers().iter().take(most).map(|provider| provider.name.clone());
-    RouteAuth { methods, providers: providers.collect(), ..auth }
+    RouteAuth { methods, mtls, providers: providers.collect(), ..auth }
 }
 
 fn any_methods() -> impl Strategy<Value = Option<AuthMethods>> {
@@ -102,9 +106,9 @@ pub(super) fn any_route_auth() -> impl Strategy<Value = RouteAuth> {
         let headers = claims.into_iter().enumerate().map(|(index, claim)| (claim, header(index)));
         ForwardedClaims::new(headers.collect()).unwrap()
     });
-    let known_by = (any_methods(), prop::option::of(any_external()));
+    let known_by = (any_methods(), prop::option::of(any_external()), prop::option::of(any_mtls()));
     (known_by, providers, scopes, required, forwarded, any_mode()).prop_map(
-        |((methods, external), providers, required_scopes, required_claims, forward_claims, mode)| {
+        |((methods, external, mtls), providers, required_scopes, required_claims, forward_claims, mode)| {
             // Where a service is one of the ways, there is one.
             let is_asked = |methods: &AuthMethods| {
                 external.is_some() || !methods.as_slice().contains(&AuthMethod::External)
@@ -112,6 +116,7 @@ pub(super) fn any_route_auth() -> impl Strategy<Value = RouteAuth> {
             RouteAuth {
                 methods: methods.filter(is_asked),
                 external: external.map(Box::new),
+                mtls: mtls.map(Box::new),
                 providers,
                 required_scopes,
                 required_claims,
@@ -120,6 +125,19 @@ pub(super) fn any_route_auth() -> impl Strategy<Value = RouteAuth> {
             }
         },
     )
+}
+
+fn any_mtls() -> impl Strategy<Value = Mtls> {
+    let dns_names = prop::collection::vec("(\\*\\.)?[a-z]{1,6}\\.internal", 1..3);
+    let uris = prop::collection::vec("spiffe://[a-z]{1,6}(/[a-z]{1,3}|/\\*)", 0..3);
+    let emails = prop::collection::vec("([a-z]{1,6}|\\*)@[a-z]{1,6}", 0..3);
+    let common_names = prop::collection::vec("[a-z ,=]{1,6}", 0..3);
+    (dns_names, uris, emails, common_names).prop_map(|(dns_names, uris, emails, common_names)| Mtls {
+        dns_names: dns_names.iter().map(|text| text.parse().unwrap()).collect(),
+        uris: uris.iter().map(|text| text.parse().unwrap()).collect(),
+        emails: emails.iter().map(|text| text.parse().unwrap()).collect(),
+        common_names: common_names.iter().map(|text| text.parse().unwrap()).collect(),
+    })
 }
 
 fn any_external() -> impl Strategy<Value = ExternalAuth> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use apigw_proto::v1;
 
-use super::{Fields, Reported, external_auth::external_auth};
+use super::{Fields, Reported, external_auth::external_auth, mtls::mtls};
 use crate::{
     model::{
         ApiKeyFile, Auth, AuthError, AuthMethods, Combination, CredentialFiles, ForwardedClaims, Jwks,
@@ -111,8 +111,11 @@ pub(super) fn route_auth(
     let external = section(message.external.as_ref(), |service| {
         external_auth(service, &at.key("external"), fields.problems)
     });
+    let certificates =
+        section(message.mtls.as_ref(), |certificates| mtls(certificates, &at.key("mtls"), fields.problems));
     let auth = RouteAuth {
         methods: methods.ok()?,
+        mtls: certificates.ok()?.map(Box::new),
         external: external.ok()?.map(Box::new),
         providers: providers?,
         required_scopes: required_scopes?,

@@ -8,8 +8,8 @@ use super::{address_lists, mode};
 use crate::{
     model::{
         AuthMethods, CircuitBreaker, Combination, Cors, Destination, FailureRate, FieldMatch, FixedAnswer,
-        HeaderChanges, Hedge, Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, Route,
-        RouteAuth, RouteMatch, Timeouts, ValueMatch,
+        HeaderChanges, Hedge, Mirror, Mtls, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry,
+        Route, RouteAuth, RouteMatch, Timeouts, ValueMatch,
     },
     names::{
         AnswerPreset, ByteCount, HeaderName, HostName, MethodName, OriginPattern, Period, ProviderName,
@@ -181,6 +181,7 @@ impl From<&RouteAuth> for v1::RouteAuth {
         let RouteAuth {
             methods,
             external,
+            mtls,
             providers,
             required_scopes,
             required_claims,
@@ -195,6 +196,7 @@ impl From<&RouteAuth> for v1::RouteAuth {
             any: words(Combination::Any),
             all: words(Combination::All),
             external: external.as_deref().map(Into::into),
+            mtls: mtls.as_deref().map(Into::into),
             providers: providers.iter().map(ProviderName::as_str).map(Into::into).collect(),
             required_scopes: required_scopes.iter().map(TokenScope::as_str).map(Into::into).collect(),
             required_claims: required_claims
@@ -207,6 +209,17 @@ impl From<&RouteAuth> for v1::RouteAuth {
                 .map(|(name, header)| (name.as_str().into(), header.name().as_str().into()))
                 .collect(),
             mode: mode(*auth_mode),
+        }
+    }
+}
+
+impl From<&Mtls> for v1::Mtls {
+    fn from(Mtls { dns_names, uris, emails, common_names }: &Mtls) -> Self {
+        Self {
+            dns_names: dns_names.iter().map(ToString::to_string).collect(),
+            uris: uris.iter().map(ToString::to_string).collect(),
+            emails: emails.iter().map(ToString::to_string).collect(),
+            common_names: common_names.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -38,7 +38,11 @@ impl Needs {
             any,
             all,
             external,
+            mtls,
         } = auth;
+        if let Some(v1::Mtls { dns_names: _, uris: _, emails: _, common_names: _ }) = mtls {
+            self.policy(Feature::Mtls, &mode);
+        }
         if let Some(v1::ExternalAuth {
             url: _,
             timeout_us: _,

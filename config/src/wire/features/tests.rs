@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 24] = [
+    let cases: [(&str, &str, &[&str]); 25] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("auth: { api_keys: { file: k } }", "", &["auth.api_keys"]),
@@ -63,6 +63,11 @@ fn each_policy_requires_its_feature() {
             "",
             "  auth_required: true\n  auth: { any: [external], external: { url: http://a } }",
             &["route.auth", "route.auth.methods", "route.auth.external"],
+        ),
+        (
+            "server: { tls: { certificates: [{ cert_file: c, key_file: k }], client_auth: { mode: optional, ca_file: a } } }",
+            "  auth_required: true\n  auth: { any: [mtls], mtls: { dns_names: [a] } }",
+            &["route.auth", "route.auth.methods", "route.auth.mtls", "server.tls"],
         ),
         ("", "  allow_cidrs: [10.0.0.0/8]", &["address_lists"]),
         ("", "  request_headers: { remove: [x-a] }", &["route.headers"]),
@@ -179,6 +184,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "route.auth",
         "route.auth.methods",
         "route.auth.external",
+        "route.auth.mtls",
         "rate_limit",
         "rate_limit.scope",
         "rate_limit.redis",

@@ -2,7 +2,7 @@
 //! follows from the answers. Whoever asks, sending traffic or not, asks in this order.
 
 use apigw_config::{
-    model::{AuthMethods, Combination, CredentialFiles, RouteAuth},
+    model::{AuthMethods, Combination, CredentialFiles, Mtls, RouteAuth},
     names::{AuthMethod, Realm},
 };
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use super::{
     Caller, CallerError, Unidentified, basic,
     external::{Approval, ExternalError, Service},
+    mtls::{CertificateNames, MtlsError},
 };
 use crate::fields::Fields;
 
@@ -22,6 +23,8 @@ pub struct Methods {
     /// In which field API keys are sent.
     key_header: HeaderName,
     basic_challenge: HeaderValue,
+    /// Whose certificates count; none: nobody's.
+    mtls: Option<Box<Mtls>>,
     /// None: no service is asked.
     service: Option<Box<Service>>,
     /// Asked when a caller is known by the ways, and has to agree; none: nobody is.
@@ -67,7 +70,18 @@ impl Methods {
                 .expect("a realm is visible ASCII without quotes"),
             second_opinion: auth.second_opinion().map(|_| AuthMethod::External),
             service: service.map(Box::new),
+            mtls: auth.mtls.clone(),
         })
+    }
+
+    /// Who has shown a certificate with these names.
+    ///
+    /// # Errors
+    /// When he has shown none, or the route does not serve him.
+    pub fn by_certificate(&self, names: Option<&CertificateNames>) -> Result<Caller, MtlsError> {
+        let names = names.ok_or(MtlsError::Missing)?;
+        let served = self.mtls.as_deref().ok_or(MtlsError::Name)?;
+        names.identify(served).map(Caller::Vouched)
     }
 
     /// The service that is asked; none: none is.
@@ -121,6 +135,8 @@ impl Methods {
             // A scheme of no registry, so that an answer names at least one (RFC 9110 section 15.5.2).
             (AuthMethod::ApiKey, _) => vec![HeaderValue::from_static("ApiKey")],
             (AuthMethod::Basic, _) => vec![self.basic_challenge.clone()],
+            // No scheme of HTTP asks for a certificate; this says in what way he is to come.
+            (AuthMethod::Mtls, _) => vec![HeaderValue::from_static("ClientCertificate")],
             // What it takes is known to the service alone.
             (AuthMethod::External, error) => {
                 error.refusal().map(|refusal| refusal.challenges.clone()).unwrap_or_default()

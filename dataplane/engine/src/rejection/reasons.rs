@@ -4,7 +4,10 @@ use super::{Awaited, Rejection, UpstreamFailure};
 use crate::{
     access::Forbidden,
     address_list::AddressRefusal,
-    callers::{CallerError, Unidentified, api_key::ApiKeyError, basic::BasicError, external::ExternalError},
+    callers::{
+        CallerError, Unidentified, api_key::ApiKeyError, basic::BasicError, external::ExternalError,
+        mtls::MtlsError,
+    },
     circuit_breaker::Open,
     concurrency::Full,
     cors::CorsRefusal,
@@ -110,6 +113,7 @@ fn of_unknown_callers() -> impl Iterator<Item = Rejection> {
     let of_keys = ApiKeyError::ALL.into_iter().map(CallerError::ApiKey);
     let others = of_keys.chain(BasicError::ALL.into_iter().map(CallerError::Basic));
     let others = others.chain(ExternalError::all().into_iter().map(CallerError::External));
+    let others = others.chain(MtlsError::ALL.into_iter().map(CallerError::Mtls));
     let others = others.map(|error| Unidentified { error, challenges: Vec::new() }.into());
     JwtError::ALL.into_iter().map(Rejection::Unauthorized).chain(others)
 }

@@ -10,6 +10,7 @@ use apigw_engine::{
         basic::{self, BasicError},
         external::{Approval, ExternalError},
         methods::Methods,
+        mtls::MtlsError,
     },
     head::RequestHead,
     path::NormalPath,
@@ -46,6 +47,7 @@ impl Asked<'_> {
                 AuthMethod::Jwt => inquiry.hear(self.by_token().await),
                 AuthMethod::ApiKey => inquiry.hear(self.by_api_key(methods).map_err(Into::into)),
                 AuthMethod::Basic => inquiry.hear(self.by_password().await.map_err(Into::into)),
+                AuthMethod::Mtls => inquiry.hear(self.by_certificate(methods).map_err(Into::into)),
                 AuthMethod::External => inquiry.hear_service(self.by_service(methods).await),
             }
         }
@@ -70,6 +72,11 @@ impl Asked<'_> {
         // As with keys.
         let passwords = self.view.serving().credentials.passwords().ok_or(BasicError::Wrong)?;
         passwords.identify(credentials, self.record.client()).await.map(Caller::Vouched)
+    }
+
+    fn by_certificate(&self, methods: &Methods) -> Result<Caller, MtlsError> {
+        let certificate = self.client.peer.certificate();
+        methods.by_certificate(certificate.map(|certificate| certificate.names()))
     }
 
     async fn by_service(&self, methods: &Methods) -> Result<Approval, ExternalError> {

@@ -134,6 +134,10 @@ impl Steps<'_> {
                     let key = api_key::presented(&self.question.head.headers, methods.key_header());
                     known(key, |key| live.find_key(key), ApiKeyError::Unknown, &mut detail)
                 }
+                AuthMethod::Mtls => {
+                    detail = UNSHOWN;
+                    methods.by_certificate(None).map_err(CallerError::from)
+                }
                 AuthMethod::Basic => {
                     let presented = basic::presented(self.authorization());
                     known(presented, |user| live.find_user(user), BasicError::Wrong, &mut detail)
@@ -162,6 +166,7 @@ impl Steps<'_> {
 /// Nothing else is to be said.
 const NOBODY: &str = "no caller is known";
 const UNFETCHED: &str = "only data planes fetch keys, so nothing is known of this token here";
+const UNSHOWN: &str = "a question shows no certificate; --claims says who is supposed to ask";
 const UNREAD: &str = "only data planes read the file of credentials, so nothing is known of these here";
 
 fn unasked_service(url: &str) -> String {
