@@ -131,6 +131,29 @@ fn a_caller_is_known_by_his_password_and_the_upstream_never_sees_it() {
 }
 
 #[test]
+fn no_upstream_sees_a_password_while_nobody_is_asked_for_one() {
+    let origin = Origin::saying("in");
+    let known = Known::with(|document| {
+        let modes = ["shadow", "off"].into_iter();
+        modes.fold(document, |document, mode| {
+            document
+                .route(mode, &format!("/{mode}"), origin.url())
+                .with("auth_required: true")
+                .with(&format!("auth: {{ any: [basic, api_key], mode: {mode} }}"))
+        })
+    });
+    let token = "Authorization: Bearer a.b.c\r\n";
+    for (index, (path, fields)) in
+        [("/shadow", ALICE_WRONG), ("/off", ALICE), ("/off", token)].into_iter().enumerate()
+    {
+        assert_eq!(known.ask(path, fields).status(), 200, "{path} {fields}");
+        let told = origin.request(index);
+        let expected = if fields == token { "Bearer a.b.c" } else { "" };
+        assert_eq!(field(&told, "authorization"), expected, "{path} {fields}");
+    }
+}
+
+#[test]
 fn a_route_takes_any_of_several_or_all() {
     let origin = Origin::saying("in");
     let known = Known::with(|document| {

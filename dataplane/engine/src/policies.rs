@@ -8,13 +8,13 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use apigw_config::{
     model::{self, AddressLists, Timeouts},
-    names::PolicyMode,
+    names::{AuthMethod, PolicyMode},
 };
 
 use crate::{
     access::{AccessRules, Sources},
     address_list::{AddressList, AddressRefusal},
-    callers::external::Service,
+    callers::{external::Service, methods::Methods},
     circuit_breaker::{Breaker, BreakerSettings, Call, Open},
     concurrency::{
         Full, InFlight, Permit,
@@ -35,6 +35,8 @@ pub struct Policies {
     pub cors: Option<Policy<Cors>>,
     /// Which callers it serves.
     pub access: Option<Policy<AccessRules>>,
+    /// Which credentials no upstream is shown, where that policy is off; none: those that are good for the upstream.
+    pub kept_back: Option<Box<Methods>>,
     /// How many requests it takes from one caller.
     pub rate_limit: Option<Policy<RouteLimit>>,
     /// How many requests it takes at once.
@@ -86,6 +88,7 @@ impl Policies {
             addresses: AddressPolicy::new(&route.address_lists),
             cors: route.cors.as_ref().and_then(|cors| Policy::new(cors.mode, || Cors::new(cors))),
             access: access(route, sources, service),
+            kept_back: kept_back(route, sources),
             rate_limit: route.rate_limit.as_ref().and_then(|limit| {
                 let rules = RouteLimit::new(&route.name, limit)?;
                 Policy::new(limit.mode(), || rules)
@@ -101,14 +104,15 @@ impl Policies {
 impl Policies {
     /// Whether a route with these is as one without any.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { addresses, cors, access, rate_limit, concurrency, breaker, timeouts, retry } = self;
+        let Self { addresses, cors, access, kept_back, rate_limit, concurrency, breaker, timeouts, retry } =
+            self;
         let judges = addresses.0.is_some()
             || cors.is_some()
             || access.is_some()
             || rate_limit.is_some()
             || concurrency.is_some()
             || breaker.is_some();
-        !judges && timeouts.is_none() && retry.is_none()
+        !judges && kept_back.is_none() && timeouts.is_none() && retry.is_none()
     }
 }
 
@@ -122,6 +126,14 @@ fn access(
     }
     let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
     Policy::new(mode, || AccessRules::new(route.auth.as_ref(), sources, service))
+}
+
+/// What to keep back where nobody is asked who he is: a password for the gateway stays one while the policy is off.
+fn kept_back(route: &model::Route, sources: Sources<'_>) -> Option<Box<Methods>> {
+    let auth = route.auth.as_ref().filter(|auth| route.auth_required && auth.mode == PolicyMode::Off)?;
+    let takes_passwords = auth.methods().contains(&AuthMethod::Basic);
+    let methods = Methods::new(auth, sources.files, None).filter(|_| takes_passwords);
+    methods.map(Box::new)
 }
 
 /// The service that is asked about a route's requests; none: none is.

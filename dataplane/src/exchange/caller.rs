@@ -77,7 +77,12 @@ pub(crate) async fn admit(
 
 /// Tells the upstream what the route says of a caller who is known, and not what he is known by.
 pub(super) fn tell_upstream(policies: &Policies, caller: Option<&Caller>, headers: &mut Fields) {
-    let Some(access) = &policies.access else { return };
+    let Some(access) = &policies.access else {
+        if let Some(methods) = &policies.kept_back {
+            methods.keep_back(headers);
+        }
+        return;
+    };
     access.rules().keep_back(headers);
     if let Some(caller) = caller {
         access.rules().tell(caller, headers);
