@@ -238,7 +238,8 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
     let mirrored = Gateway::standalone(format!(
         "auth: {{api_keys: {{file: {1:?}}}}}\n\
          backends: [{{name: pool, endpoints: [{{url: \"{0}\"}}]}}]\n\
-         routes: [{{name: all, match: {{path_prefix: /}}, upstream: \"{0}\", mirror: {{backend: pool}}}}]\n",
+         routes: [{{name: all, match: {{path_prefix: /}}, upstream: \"{0}\", mirror: {{backend: pool}}, \
+         auth_required: true, auth: {{any: [external], external: {{url: \"{0}\"}}}}}}]\n",
         origin.url(),
         keys.path(),
     ));

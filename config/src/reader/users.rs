@@ -21,6 +21,8 @@ pub fn read(file: &str, content: &[u8]) -> Result<Users, Vec<Problem>> {
         problems.report(None, &KeyPath::Top, "not UTF-8");
         return Err(problems.into_sorted());
     };
+    // Some editors begin with it; it is no part of a name.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut users, mut lines, mut is_whole) = (Vec::new(), Vec::new(), true);
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_end();
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn lines_are_names_and_hashes() {
-        let text = format!("# staff\n\nalice:{BCRYPT}\r\nbob b\u{f6}b:{ARGON2}\n");
+        let text = format!("\u{feff}# staff\n\nalice:{BCRYPT}\r\nbob b\u{f6}b:{ARGON2}\n");
         let users = read("users", text.as_bytes()).unwrap();
         let names: Vec<_> = users.as_slice().iter().map(|user| user.name.as_str()).collect();
         assert_eq!(names, ["alice", "bob b\u{f6}b"]);

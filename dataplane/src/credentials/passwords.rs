@@ -121,7 +121,7 @@ impl Passwords {
         client: IpAddr,
     ) -> Result<Arc<Vouched>, BasicError> {
         let guess = self.users.now().guess(credentials, &self.key);
-        let caller = Arc::clone(guess.caller());
+        let (caller, basis) = (Arc::clone(guess.caller()), guess.basis());
         let verdict = match self.recall_or_ask(guess, Network::of(client))? {
             Answer::Known(verdict) => Some(verdict),
             // It ends without a verdict where judging it has failed.
@@ -130,7 +130,9 @@ impl Passwords {
             }
         };
         match verdict.ok_or(BasicError::Busy)? {
-            Verdict::Right => Ok(caller),
+            // It may have waited while the file was changed.
+            Verdict::Right if self.users.now().has(&basis) => Ok(caller),
+            Verdict::Right => Err(BasicError::Wrong),
             Verdict::Wrong => Err(BasicError::Wrong),
         }
     }

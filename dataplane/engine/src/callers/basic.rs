@@ -130,6 +130,10 @@ pub struct Guess {
     fingerprint: Fingerprint,
 }
 
+/// A line of the file that a guess is compared with.
+#[derive(Debug)]
+pub struct Basis(Arc<KnownUser>);
+
 /// What tells one guess from another: name, password and the hash that it is compared with, hashed under a key that nobody
 /// outside the process knows. When the hash in the file changes, the same password is another guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -195,6 +199,13 @@ impl UserTable {
 }
 
 impl UserTable {
+    /// Whether the file still says what a guess was compared with.
+    #[must_use]
+    pub fn has(&self, Basis(known): &Basis) -> bool {
+        let name = known.caller.claims.subject().unwrap_or_default();
+        self.users.get(name).is_some_and(|user| user.mark == known.mark)
+    }
+
     /// Whose hash a guess at a name is compared with that nobody has: always the same one's.
     fn decoy(&self, name: &str, key: &hmac::Key) -> &Arc<KnownUser> {
         let tag = hmac::sign(key, name.as_bytes());
@@ -210,6 +221,12 @@ impl Guess {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// What it is compared with.
+    #[must_use]
+    pub fn basis(&self) -> Basis {
+        Basis(Arc::clone(&self.user))
     }
 
     /// Who it is, if the guess is right.
@@ -328,6 +345,15 @@ mod tests {
         let table = table(&[("alice", bcrypt_hash("secret"))]);
         // The decoy is her hash.
         assert!(!guess(&table, "nobody", "secret").is_right());
+    }
+
+    #[test]
+    fn a_file_says_what_it_said_until_the_user_or_the_hash_is_another() {
+        let (hash, other) = (bcrypt_hash("secret"), argon2_hash("secret"));
+        let basis = guess(&table(&[("alice", hash.clone())]), "alice", "secret").basis();
+        assert!(table(&[("bob", other.clone()), ("alice", hash.clone())]).has(&basis));
+        assert!(!table(&[("alice", other)]).has(&basis));
+        assert!(!table(&[("bob", hash)]).has(&basis));
     }
 
     #[test]
