@@ -77,10 +77,10 @@ impl Sketch {
             (None, _) => base.destination.clone(),
         };
         let auth = self.forwards.map(|header| {
+            let external = header.is_multiple_of(2).then(|| Box::new(self.service()));
             let header = ForwardedHeader::new(&format!("x-user-{header}")).unwrap();
             let claims = [(ClaimName::new("sub").unwrap(), header)].into();
             let forward_claims = ForwardedClaims::new(claims).unwrap();
-            let external = Some(Box::new(self.service())).filter(|_| self.limit.is_multiple_of(2));
             RouteAuth { forward_claims, external, ..RouteAuth::default() }
         });
         let concurrency = Concurrency { max_in_flight: self.limit, ..Concurrency::default() };
@@ -90,10 +90,10 @@ impl Sketch {
 }
 
 impl Sketch {
-    /// Where some route's requests may go, too.
+    /// Where no requests go: whoever asks it last lets it go.
     fn service(&self) -> ExternalAuth {
         ExternalAuth {
-            url: UpstreamUrl::new(&format!("http://h{}/check", self.upstream / 2)).unwrap(),
+            url: UpstreamUrl::new(&format!("http://s{}/check", self.upstream / 2)).unwrap(),
             timeout: ExternalAuth::DEFAULT_TIMEOUT,
             request_headers: Vec::new(),
             forward_headers: vec![ForwardedHeader::new(&format!("x-told-{}", self.upstream)).unwrap()],
