@@ -42,7 +42,7 @@ pub use self::{
     auth::{Auth, AuthError, Jwks, Provider, ProviderKind},
     backend::{
         Backend, BackendError, BackendGroup, BackendTls, Backends, Balance, BalancePolicy, ClientAddress,
-        Endpoint, HashKey, Protocol,
+        Endpoint, HashKey, Protocol, Resolution,
     },
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},

@@ -41,6 +41,7 @@ pub(crate) fn with_backend() -> GatewayConfig {
         url: UpstreamUrl::new("http://127.0.0.1:9002").unwrap(),
         weight: Weight::default(),
         drains: false,
+        resolution: crate::model::Resolution::Together,
     };
     routes[1].destination = Destination::Backend(name.clone());
     let backend = Backend::new(name, vec![endpoint], None).unwrap();

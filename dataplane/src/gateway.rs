@@ -18,7 +18,10 @@ use apigw_config::{
 use apigw_engine::Snapshot;
 use apigw_transport::tls::configured::FileBase;
 use arc_swap::ArcSwap;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{OwnedMutexGuard, watch},
+    time::Instant,
+};
 
 use crate::{
     access_log::LogQueue,
@@ -28,7 +31,7 @@ use crate::{
     listeners::{self, Bound, Listeners, Purpose},
     metrics::Metrics,
     rate_limit_redis::RedisLimiter,
-    resolver::{self, Addresses},
+    resolver::{self, Addresses, Ahead, News},
     running::Running,
     serving::{ReadyTls, Serving},
     tls::{ServerTls, upstream::UpstreamTls},
@@ -59,6 +62,10 @@ pub(crate) struct Gateway {
     addresses: Arc<Addresses>,
     health: HealthChecks,
     active: Mutex<Active>,
+    /// Held by whoever brings something into force: what comes next begins with what that leaves.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// What runs, before names in it became addresses.
+    unresolved: Mutex<Option<(GatewayConfig, Revision)>>,
     cut: watch::Sender<Cut>,
 }
 
@@ -81,10 +88,12 @@ struct Listening {
 /// A configuration that can come into force. Dropped instead, it leaves no trace.
 pub(crate) struct Prepared {
     serving: Arc<Serving>,
+    unresolved: (GatewayConfig, Revision),
     /// With the first configuration.
     started: Option<Started>,
     names: resolver::Prepared,
     changes: ListenerChanges,
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// The difference between where the gateway listens and where it is to.
@@ -108,6 +117,8 @@ impl Gateway {
             parameters,
             addresses,
             active: Mutex::default(),
+            turn: Arc::default(),
+            unresolved: Mutex::default(),
             cut: watch::Sender::new(Cut::NotYet),
         }
     }
@@ -125,6 +136,18 @@ impl Gateway {
         &self,
         config: GatewayConfig,
         revision: Revision,
+    ) -> Result<Prepared, Vec<Problem>> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let ahead = self.addresses.look_ahead(&config).await;
+        let resolved = config.resolved(|name| ahead.of(name));
+        self.prepare_resolved((config, resolved, revision), ahead, turn).await
+    }
+
+    async fn prepare_resolved(
+        &self,
+        (unresolved, config, revision): (GatewayConfig, GatewayConfig, Revision),
+        ahead: Ahead,
+        turn: OwnedMutexGuard<()>,
     ) -> Result<Prepared, Vec<Problem>> {
         let previous = self.parameters.running.serving();
         let before = self.parameters.running.snapshot();
@@ -144,17 +167,18 @@ impl Gateway {
         let load = || UpstreamTls::load(&snapshot, &self.parameters.files, known);
         let tls = ReadyTls { server, upstream: tokio::task::block_in_place(load)? };
         let changes = self.open_listeners(&snapshot.settings().server)?;
-        let names = self.addresses.prepare(&snapshot).await;
+        let names = self.addresses.prepare(&snapshot, ahead).await;
         let known = previous_tls.map(|previous| &previous.credentials);
         let credentials = Credentials::load(snapshot.settings(), &self.parameters.files, known).await?;
         let serving = Arc::new(Serving::new(snapshot, tls, credentials, previous.as_deref()));
         let started = if previous.is_none() { Some(self.start_workers(&serving)?) } else { None };
-        Ok(Prepared { serving, started, names, changes })
+        Ok(Prepared { serving, unresolved: (unresolved, revision), started, names, changes, _turn: turn })
     }
 
     /// Brings a configuration into force. To be called in the control runtime.
     pub(crate) fn commit(&self, prepared: Prepared) {
-        let Prepared { serving, started, names, changes } = prepared;
+        let Prepared { serving, unresolved, started, names, changes, _turn } = prepared;
+        *self.unresolved() = Some(unresolved);
         // First the names: a worker that takes the snapshot finds them.
         self.addresses.commit(names);
         let mut active = self.active();
@@ -183,9 +207,42 @@ impl Gateway {
         self.parameters.metrics.forget_departed(&serving.snapshot);
     }
 
-    /// Keeps the addresses of upstreams' names fresh, for ever.
+    /// Keeps the addresses of upstreams' names fresh, and endpoints with them, for ever.
     pub(crate) async fn keep_addresses_fresh(self: Arc<Self>) {
-        self.addresses.keep_fresh().await;
+        loop {
+            self.addresses.wait().await;
+            self.refresh_addresses().await;
+        }
+    }
+
+    async fn refresh_addresses(&self) {
+        if self.addresses.refresh().await == News::Some {
+            self.follow_addresses().await;
+        }
+    }
+
+    /// Brings into force what names mean by now whose addresses are endpoints, in the configuration that runs.
+    async fn follow_addresses(&self) {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let unresolved = self.unresolved().clone();
+        let (Some((config, revision)), Some(snapshot)) = (unresolved, self.running()) else { return };
+        let ahead = self.addresses.look_ahead(&config).await;
+        let resolved = config.resolved(|name| ahead.of(name));
+        if resolved.backends() == snapshot.config().backends() {
+            return;
+        }
+        match self.prepare_resolved((config, resolved, revision), ahead, turn).await {
+            Ok(prepared) => self.commit(prepared),
+            Err(problems) => {
+                for problem in problems {
+                    tracing::error!(%problem, "endpoints do not follow their names");
+                }
+            }
+        }
+    }
+
+    fn unresolved(&self) -> MutexGuard<'_, Option<(GatewayConfig, Revision)>> {
+        self.unresolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops listening and lets the workers finish what they are at. Blocks until they have.
@@ -297,3 +354,6 @@ impl Active {
 pub(crate) fn problem(path: &str, message: String) -> Problem {
     Problem { file: String::new(), position: None, path: path.into(), message }
 }
+
+#[cfg(test)]
+mod tests;

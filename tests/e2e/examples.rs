@@ -169,6 +169,23 @@ fn example_of_hedging_asks_another_endpoint() {
 }
 
 #[test]
+fn example_of_names_has_an_endpoint_for_each_address() {
+    let origin = Origin::saying("an order");
+    let text = fs::read_to_string(examples().join("names.yaml")).expect("the example is there");
+    let port = origin.address().port();
+    let gateway = Gateway::standalone(text.replace("orders.internal:9001", &format!("localhost:{port}")));
+    let rows = gwctl_json(gateway.data_plane.admin(), &["backends"]);
+    let rows = rows.as_array().expect("there are rows");
+    let row = rows.iter().find(|row| row["url"] == format!("http://127.0.0.1:{port}"));
+    assert_eq!(row.expect("it is an address of localhost")["name"], "localhost");
+    // The others, if this machine has more, are found to be closed.
+    eventually("the address that is open is asked", || {
+        let answers = (0..4).map(|_| client::get(gateway.address(), "/orders/7").text());
+        answers.into_iter().all(|answer| answer == "an order").then_some(())
+    });
+}
+
+#[test]
 fn example_of_sessions_keeps_a_client_with_its_endpoint() {
     let origins = [Origin::saying("first"), Origin::saying("second")];
     let text = fs::read_to_string(examples().join("sessions.yaml")).expect("the example is there");

@@ -1,5 +1,8 @@
 //! `backends`: named sets of endpoints that do the same work.
 
+/// Names whose addresses are endpoints.
+mod addresses;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
@@ -40,6 +43,18 @@ pub struct Endpoint {
     pub weight: Weight,
     /// Whether it is given no new requests, so that it can be taken away when those under way have ended.
     pub drains: bool,
+    /// What it is where its URL has a name.
+    pub resolution: Resolution,
+}
+
+/// What an endpoint is whose URL has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resolution {
+    /// One endpoint, however many addresses the name has.
+    #[default]
+    Together,
+    /// An endpoint for each address.
+    Each,
 }
 
 /// Which endpoint takes a request.
@@ -204,6 +219,12 @@ pub enum BackendError {
         /// That of the first endpoint.
         first: String,
     },
+    /// There is nothing to look up.
+    #[error("each_address needs a URL with a name")]
+    NoName {
+        /// Index of the endpoint.
+        endpoint: usize,
+    },
     /// Certificates are configured and one endpoint would not be asked for any.
     #[error("must be an https URL, as the backend has tls")]
     PlainBesideTls {
@@ -219,7 +240,9 @@ impl BackendError {
         match self {
             Self::NoEndpoints | Self::AllDrain | Self::TooManyEndpoints { .. } => None,
             Self::DuplicateEndpoint { second, .. } => Some(*second),
-            Self::OtherPath { endpoint, .. } | Self::PlainBesideTls { endpoint } => Some(*endpoint),
+            Self::OtherPath { endpoint, .. }
+            | Self::PlainBesideTls { endpoint }
+            | Self::NoName { endpoint } => Some(*endpoint),
         }
     }
 }
@@ -291,7 +314,7 @@ fn faults(endpoints: &[Endpoint], tls: Option<&BackendTls>) -> Vec<BackendError>
         errors.push(BackendError::AllDrain);
     }
     let mut places = HashMap::with_capacity(endpoints.len());
-    for (index, Endpoint { url, weight: _, drains: _ }) in endpoints.iter().enumerate() {
+    for (index, Endpoint { url, weight: _, drains: _, resolution }) in endpoints.iter().enumerate() {
         match places.entry((url.scheme(), url.host(), url.port())) {
             Entry::Occupied(first) => {
                 errors.push(BackendError::DuplicateEndpoint { first: *first.get(), second: index });
@@ -303,6 +326,9 @@ fn faults(endpoints: &[Endpoint], tls: Option<&BackendTls>) -> Vec<BackendError>
         if url.base_path() != first_path {
             let (path, first) = (url.base_path().to_owned(), first_path.to_owned());
             errors.push(BackendError::OtherPath { endpoint: index, path, first });
+        }
+        if *resolution == Resolution::Each && !matches!(url.host(), UpstreamHost::Name(_)) {
+            errors.push(BackendError::NoName { endpoint: index });
         }
         if tls.is_some() && url.scheme() == Scheme::Http {
             errors.push(BackendError::PlainBesideTls { endpoint: index });
@@ -410,6 +436,7 @@ mod tests {
             url: UpstreamUrl::new(url).unwrap(),
             weight: Weight::default(),
             drains: false,
+            resolution: Resolution::Together,
         };
         let backend = Backend::new(BackendName::new("a").unwrap(), urls.iter().map(endpoint).collect(), tls);
         let errors = backend.err().unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     mem,
+    net::IpAddr,
     ops::Range,
     sync::Arc,
 };
@@ -217,6 +218,25 @@ impl GatewayConfig {
     #[must_use]
     pub fn backends(&self) -> &Backends {
         &self.backends
+    }
+
+    /// Names whose addresses are endpoints, each as often as it is there.
+    pub fn resolved_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.backends.iter().flat_map(|backend| backend.resolved_names())
+    }
+
+    /// The same with an endpoint for each address of such a name, as far as its addresses are known.
+    #[must_use]
+    pub fn resolved(&self, addresses: impl Fn(&str) -> Option<Arc<[IpAddr]>>) -> Self {
+        if self.resolved_names().next().is_none() {
+            return self.clone();
+        }
+        let resolved = |backend: &Arc<Backend>| match backend.resolved_names().next() {
+            None => Arc::clone(backend),
+            Some(_) => Arc::new(backend.resolved(&addresses)),
+        };
+        let groups = self.backends.groups().iter().map(|group| group.iter().map(resolved).collect());
+        Self { backends: Backends::new(groups.collect()), ..self.clone() }
     }
 
     /// The routes, in the order of the file.

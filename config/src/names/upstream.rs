@@ -66,6 +66,8 @@ pub struct UpstreamUrl {
     port: u16,
     /// Without the last `/`: empty for `http://h` and `http://h/`.
     base_path: Arc<str>,
+    /// The name whose address the host is; none: it is what was written.
+    name: Option<Arc<str>>,
 }
 
 impl UpstreamHost {
@@ -144,7 +146,7 @@ impl UpstreamUrl {
             },
         };
         let base_path = path.strip_suffix('/').unwrap_or(path).into();
-        Ok(Self { text: text.into(), scheme, host, port, base_path })
+        Ok(Self { text: text.into(), scheme, host, port, base_path, name: None })
     }
 
     fn unix(text: &str, path: &str) -> Result<Self, ValueError> {
@@ -152,7 +154,24 @@ impl UpstreamUrl {
             return Err(ValueError::RelativeSocket { text: text.into() });
         }
         let host = UpstreamHost::Unix(SocketPath::new(path)?);
-        Ok(Self { text: text.into(), scheme: Scheme::Http, host, port: 0, base_path: "".into() })
+        Ok(Self { text: text.into(), scheme: Scheme::Http, host, port: 0, base_path: "".into(), name: None })
+    }
+
+    /// The same at one address of its name; none: it has no name.
+    #[must_use]
+    pub fn at(&self, address: IpAddr) -> Option<Self> {
+        let UpstreamHost::Name(name) = &self.host else { return None };
+        let host = UpstreamHost::Address(address);
+        let authority = authority(&host, self.scheme, self.port);
+        let path = if self.path() == "/" { "" } else { self.path() };
+        let text = format!("{}://{authority}{path}", self.scheme.as_str()).into();
+        Some(Self { text, host, name: Some(Arc::clone(name)), ..self.clone() })
+    }
+
+    /// The name whose address the host is; none: the host is what was written.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     /// The URL as written.
@@ -201,14 +220,19 @@ impl UpstreamUrl {
     /// a socket file sees `localhost`.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = match &self.host {
-            UpstreamHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
-            UpstreamHost::Address(address) => address.to_string(),
-            UpstreamHost::Name(name) => name.to_string(),
-            UpstreamHost::Unix(_) => return "localhost".into(),
-        };
-        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
+        let named = self.name.as_ref().map(|name| UpstreamHost::Name(Arc::clone(name)));
+        authority(named.as_ref().unwrap_or(&self.host), self.scheme, self.port)
     }
+}
+
+fn authority(host: &UpstreamHost, scheme: Scheme, port: u16) -> String {
+    let host = match host {
+        UpstreamHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
+        UpstreamHost::Address(address) => address.to_string(),
+        UpstreamHost::Name(name) => name.to_string(),
+        UpstreamHost::Unix(_) => return "localhost".into(),
+    };
+    if port == scheme.default_port() { host } else { format!("{host}:{port}") }
 }
 
 /// A text for people to read: what may be a password before an `@` does not belong in logs and answers.

@@ -4,7 +4,7 @@ use super::{Mapping, Place, Read, Reader, values::Located};
 use crate::{
     model::{
         Backend, BackendTls, Balance, BalancePolicy, CertificateFiles, ClientAddress, Endpoint, Health,
-        Protocol,
+        Protocol, Resolution,
     },
     names::{BackendName, Span, Weight},
     problem::Position,
@@ -76,9 +76,11 @@ impl Read for Endpoint {
         let url = keys.required("url");
         let weight = keys.or("weight", Weight::default());
         let drains = keys.or("drain", false);
+        let each_address = keys.or("each_address", false);
         keys.finish();
 
-        Some(Self { url: url?, weight: weight?, drains: drains? })
+        let resolution = if each_address? { Resolution::Each } else { Resolution::Together };
+        Some(Self { url: url?, weight: weight?, drains: drains?, resolution })
     }
 }
 

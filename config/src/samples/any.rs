@@ -124,10 +124,11 @@ fn any_named_backend(name: String) -> impl Strategy<Value = Backend> {
     parts.prop_map(move |(weights, path, tls, protocol, balance, health)| {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let endpoint = |(port, weight)| Endpoint {
-            url: UpstreamUrl::new(&format!("{scheme}://10.0.0.1:{port}{path}")).unwrap(),
+            url: UpstreamUrl::new(&format!("{scheme}://orders.internal:{port}{path}")).unwrap(),
             weight,
             // Never the first, as one must not.
             drains: port > 1 && weight.get().is_multiple_of(3),
+            resolution: if port % 2 == 0 { Resolution::Each } else { Resolution::Together },
         };
         let endpoints = (1..).zip(weights).map(endpoint).collect();
         let mut backend = Backend::new(BackendName::new(&name).unwrap(), endpoints, tls).unwrap();

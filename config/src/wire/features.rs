@@ -81,6 +81,8 @@ pub enum Feature {
     BackendDrain,
     /// Endpoints that come or return take their share slowly.
     BackendSlowStart,
+    /// Each address of a name is an endpoint.
+    BackendEachAddress,
     /// Clients are kept with endpoints by a cookie.
     BackendSessionCookie,
     /// Backends share the requests of a route.
@@ -110,7 +112,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 41] = [
+pub const KNOWN: [Feature; 42] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
@@ -139,6 +141,7 @@ pub const KNOWN: [Feature; 41] = [
     Feature::BackendOutlier,
     Feature::BackendDrain,
     Feature::BackendSlowStart,
+    Feature::BackendEachAddress,
     Feature::BackendSessionCookie,
     Feature::Split,
     Feature::Mirror,
@@ -187,6 +190,7 @@ impl Feature {
             Self::BackendOutlier => "backends.health.outlier",
             Self::BackendDrain => "backends.endpoints.drain",
             Self::BackendSlowStart => "backends.slow_start",
+            Self::BackendEachAddress => "backends.endpoints.each_address",
             Self::BackendSessionCookie => "backends.session_cookie",
             Self::Split => "route.split",
             Self::Mirror => "route.mirror",

@@ -192,6 +192,7 @@ pub(super) fn endpoint_row(
         data_plane: data_plane.into(),
         backend: backend.name().map(ToString::to_string).unwrap_or_default(),
         url: config.url.as_str().into(),
+        name: config.url.name().map(ToString::to_string).unwrap_or_default(),
         weight: config.weight.get().into(),
         in_flight: endpoint.state.as_ref().map_or(0, |state| state.in_flight()),
         health: seen.standing.as_str().into(),

@@ -160,8 +160,9 @@ impl UpstreamTls {
 
     /// Shakes hands with an upstream, whose name or address must be the certificate's.
     pub(crate) async fn connect(&self, upstream: &Upstream, stream: Stream) -> io::Result<TlsStream<Stream>> {
-        let host = upstream.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).unwrap_or(&upstream.host);
-        let name = server_name(host)?;
+        let named = upstream.host_name.clone().map(UpstreamHost::Name);
+        let configured = upstream.tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+        let name = server_name(configured.or(named.as_ref()).unwrap_or(&upstream.host))?;
         let connector = TlsConnector::from(self.client(upstream).ok_or(io::ErrorKind::NotFound)?);
         match upstream.protocol {
             Protocol::Http1 => connector.connect(name, stream).await,

@@ -158,6 +158,7 @@ pub(crate) mod samples {
             id: UpstreamId::default(),
             scheme: Scheme::Http,
             host: UpstreamHost::new(host).unwrap(),
+            host_name: None,
             port: 9001,
             authority: HeaderValue::try_from(format!("{host}:9001")).unwrap(),
             backend: Some(BackendName::new("pool").unwrap()),

@@ -113,6 +113,7 @@ mod tests {
             reason: "operator".into(),
             since_ms: 1_700_000_000_123,
             ejected_until_ms: 0,
+            name: String::new(),
         };
         let drained =
             v1::DrainOutcome { data_plane: "dp-1".into(), endpoint: Some(endpoint), refusal: String::new() };

@@ -592,6 +592,9 @@ pub struct Endpoint {
     /// It is given no new requests. Not true of all endpoints of a backend.
     #[prost(bool, tag = "76")]
     pub drain: bool,
+    /// Each address of the URL's name is an endpoint of its own.
+    #[prost(bool, tag = "151")]
+    pub each_address: bool,
 }
 /// Which endpoint takes a request.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1136,6 +1139,9 @@ pub struct EndpointState {
     /// Milliseconds since 1970, until when it is ejected; 0: it is not.
     #[prost(uint64, tag = "73")]
     pub ejected_until_ms: u64,
+    /// Of the configuration, whose address it is; empty: it is there as it is.
+    #[prost(string, tag = "151")]
+    pub name: ::prost::alloc::string::String,
 }
 /// Holds while the data plane runs and its configuration has the endpoint, whatever else changes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

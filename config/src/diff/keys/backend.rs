@@ -10,9 +10,10 @@ impl Keys {
         let v1::Backend { name: _, endpoints, balance, http2, tls, health, slow_start_us, session_cookie } =
             backend;
         // In one line: by their places, one that goes would make another of all that follow.
-        let endpoint = |v1::Endpoint { url, weight, drain }| {
+        let endpoint = |v1::Endpoint { url, weight, drain, each_address }| {
             let weight = if weight == 1 { String::new() } else { format!(" weight {weight}") };
-            format!("{url}{weight}{}", if drain { " drain" } else { "" })
+            let each = if each_address { " each address" } else { "" };
+            format!("{url}{each}{weight}{}", if drain { " drain" } else { "" })
         };
         self.list("endpoints", endpoints.into_iter().map(endpoint).collect());
         if let Some(v1::Balance { policy, header, cookie, ip }) = balance {

@@ -99,6 +99,15 @@ fn endpoints_drain_and_never_all_of_them() {
 }
 
 #[test]
+fn only_a_name_has_many_addresses() {
+    let with = |url: &str| format!("{{name: a, endpoints: [{{url: '{url}', each_address: true}}]}}");
+    check_backend(&with("http://orders.internal:81/x"), &[]);
+    for url in ["http://10.0.0.1", "https://[::1]:81", "unix:/run/a.sock"] {
+        check_backend(&with(url), &["35 backends[0].endpoints[0]: each_address needs a URL with a name"]);
+    }
+}
+
+#[test]
 fn endpoints_are_found_by_one_thing() {
     let with =
         |balance: &str| format!("{{name: a, endpoints: [{{url: 'http://h'}}], balance: {{{balance}}}}}");

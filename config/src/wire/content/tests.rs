@@ -73,6 +73,7 @@ fn backend(number: u8, weight: u16) -> Resource {
         url: UpstreamUrl::new(&format!("http://h{number}")).unwrap(),
         weight: Weight::new(weight.into()).unwrap(),
         drains: false,
+        resolution: crate::model::Resolution::Together,
     };
     let name = BackendName::new(&format!("b{number}")).unwrap();
     encode::backend_resource(&Backend::new(name, vec![endpoint], None).unwrap()).unwrap()

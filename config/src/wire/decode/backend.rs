@@ -6,7 +6,7 @@ use super::{Fields, health::health};
 use crate::{
     model::{
         Backend, BackendTls, Balance, CertificateFiles, ClientAddress, Endpoint, Health, Protocol,
-        SessionCookie,
+        Resolution, SessionCookie,
     },
     names::{
         BackendName, CookieLifetime, CookieName, CookieSecret, FilePath, HeaderName, Span, UpstreamHost,
@@ -108,7 +108,8 @@ fn endpoint(message: &v1::Endpoint, at: KeyPath<'_>, problems: &mut Problems) ->
     let mut fields = Fields { at, problems };
     let url = fields.take("url", UpstreamUrl::new(&message.url));
     let weight = fields.take("weight", Weight::new(message.weight));
-    Some(Endpoint { url: url?, weight: weight?, drains: message.drain })
+    let resolution = if message.each_address { Resolution::Each } else { Resolution::Together };
+    Some(Endpoint { url: url?, weight: weight?, drains: message.drain, resolution })
 }
 
 fn tls(message: &v1::BackendTls, at: KeyPath<'_>, problems: &mut Problems) -> Option<BackendTls> {

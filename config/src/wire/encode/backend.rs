@@ -5,7 +5,7 @@ use apigw_proto::v1;
 use crate::{
     model::{
         ActiveCheck, Backend, BackendTls, Balance, Endpoint, FailureRate, HashKey, Health, Outlier, Probe,
-        Protocol, SessionCookie,
+        Protocol, Resolution, SessionCookie,
     },
     names::{CookieLifetime, FilePath},
 };
@@ -90,8 +90,13 @@ impl From<&ActiveCheck> for v1::ActiveCheck {
 
 impl From<&Endpoint> for v1::Endpoint {
     fn from(endpoint: &Endpoint) -> Self {
-        let Endpoint { url, weight, drains } = endpoint;
-        Self { url: url.as_str().into(), weight: weight.get().into(), drain: *drains }
+        let Endpoint { url, weight, drains, resolution } = endpoint;
+        Self {
+            url: url.as_str().into(),
+            weight: weight.get().into(),
+            drain: *drains,
+            each_address: *resolution == Resolution::Each,
+        }
     }
 }
 

@@ -10,7 +10,11 @@ impl Needs {
             backend;
         self.add(Feature::Backends);
         // A build that does not do this would send requests to what is about to leave.
-        for v1::Endpoint { url: _, weight: _, drain } in endpoints {
+        for v1::Endpoint { url: _, weight: _, drain, each_address } in endpoints {
+            // One that does not do this would give all addresses together the share of one.
+            if each_address {
+                self.add(Feature::BackendEachAddress);
+            }
             if drain {
                 self.add(Feature::BackendDrain);
             }

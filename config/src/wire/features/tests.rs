@@ -108,6 +108,8 @@ fn backends_require_their_features_used_or_not() {
     };
     assert_eq!(drain("true"), ["backends", "backends.endpoints.drain"]);
     assert_eq!(drain("false"), ["backends"]);
+    let each = backends("").replace("'http://h'", "'http://h', each_address: true");
+    assert_eq!(required_by(&each, ""), ["backends", "backends.endpoints.each_address"]);
     let slow_start = |seconds| required_by(&backends(&format!(", slow_start_seconds: {seconds}")), "");
     assert_eq!(slow_start("0.5"), ["backends", "backends.slow_start"]);
     assert_eq!(slow_start("0"), ["backends"]);
@@ -206,6 +208,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "backends.health.outlier",
         "backends.endpoints.drain",
         "backends.slow_start",
+        "backends.endpoints.each_address",
         "backends.session_cookie",
         "route.split",
         "route.mirror",

@@ -3,7 +3,7 @@
 /// Which endpoint a request goes to.
 mod choice;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use apigw_config::{
     model::{self, BackendTls, Protocol},
@@ -40,6 +40,8 @@ pub struct Upstream {
     pub host: UpstreamHost,
     /// TCP port; 0 of a socket file.
     pub port: u16,
+    /// The name whose address it is; none: the host is what the configuration says.
+    pub host_name: Option<Arc<str>>,
     /// The `Host` it sees.
     pub authority: HeaderValue,
     /// The backend whose endpoint it is; none: a route names its URL.
@@ -55,6 +57,7 @@ pub struct Upstream {
 pub(super) struct UpstreamKey {
     scheme: Scheme,
     host: UpstreamHost,
+    host_name: Option<Arc<str>>,
     port: u16,
     /// None: it has no name.
     backend: Option<BackendName>,
@@ -83,6 +86,7 @@ impl UpstreamKey {
         Self {
             scheme: url.scheme(),
             host: url.host().clone(),
+            host_name: url.name().cloned(),
             port: url.port(),
             backend: None,
             protocol: Protocol::default(),
@@ -111,8 +115,8 @@ impl Upstream {
     pub(super) fn new(url: &UpstreamUrl, key: &UpstreamKey, id: UpstreamId) -> Self {
         let authority = HeaderValue::from_str(&url.authority())
             .expect("an upstream's host holds only letters, digits and -_.:[]");
-        let UpstreamKey { scheme, host, port, backend, protocol, tls } = key.clone();
-        Self { id, scheme, host, port, authority, backend, protocol, tls }
+        let UpstreamKey { scheme, host, host_name, port, backend, protocol, tls } = key.clone();
+        Self { id, scheme, host, port, host_name, authority, backend, protocol, tls }
     }
 
     /// As logs have it: its host and port, or its socket file.
@@ -120,6 +124,10 @@ impl Upstream {
     pub fn name(&self) -> Cow<'_, str> {
         match &self.host {
             UpstreamHost::Unix(path) => path.to_string().into(),
+            // Which of the name's addresses it is.
+            UpstreamHost::Address(address) if self.host_name.is_some() => {
+                SocketAddr::new(*address, self.port).to_string().into()
+            }
             UpstreamHost::Address(_) | UpstreamHost::Name(_) => {
                 self.authority.to_str().unwrap_or_default().into()
             }

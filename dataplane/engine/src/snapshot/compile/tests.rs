@@ -142,6 +142,7 @@ impl BackendSketch {
             url: UpstreamUrl::new(&format!("{scheme}://h{host}")).unwrap(),
             weight: Weight::new(self.weight.into()).unwrap(),
             drains: host > self.number && self.weight.is_multiple_of(2),
+            resolution: model::Resolution::Together,
         };
         let endpoints = (self.number..self.number + self.endpoints).map(endpoint).collect();
         model::Backend::new(backend_name(self.number), endpoints, None).unwrap()
