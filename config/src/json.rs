@@ -4,6 +4,8 @@
 //! and what a route does not have is empty, zero or false, as Go writes it. A member that the model does not have is there
 //! only where the file says something else than its default.
 
+/// Which answers are compressed.
+mod compression;
 /// The live state of what runs.
 pub mod live;
 /// Who is asked about a route's requests.
@@ -27,6 +29,7 @@ use apigw_proto::v1;
 use serde::{Serialize, Serializer};
 
 pub use self::{
+    compression::CompressionJson,
     external_auth::ExternalAuthJson,
     mtls::MtlsJson,
     retry::{HedgeJson, RetryJson, RetryStateJson},
@@ -64,6 +67,8 @@ pub struct RouteJson {
     pub request_headers: Option<HeaderChangesJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<AnswerChangesJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<CompressionJson>,
     pub auth_required: bool,
     pub rate_limit: RateLimitJson,
     pub concurrency: ConcurrencyJson,
@@ -234,6 +239,7 @@ impl From<v1::Route> for RouteJson {
             rewrite: route.rewrite.map(RewriteJson::from),
             request_headers: route.request_headers.map(HeaderChangesJson::from),
             response_headers: AnswerChangesJson::of(route.response_headers, route.response_preset),
+            compression: route.compression.map(CompressionJson::from),
             auth_required: route.auth_required,
             rate_limit: route.rate_limit.map(RateLimitJson::from).unwrap_or_default(),
             concurrency: route.concurrency.map(ConcurrencyJson::from).unwrap_or_default(),
@@ -376,6 +382,7 @@ mod tests {
         );
         assert_eq!(breaker.minimum_requests, Some(20));
         assert_eq!(full.response_headers.unwrap().preset, "security");
+        assert_eq!(full.compression.unwrap().algorithms, ["br", "gzip"]);
         let cors = full.cors.unwrap();
         assert_eq!(
             (cors.allow_methods, cors.max_age_seconds),

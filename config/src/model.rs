@@ -9,6 +9,7 @@ mod auth;
 mod backend;
 mod checks;
 mod circuit_breaker;
+mod compression;
 mod concurrency;
 mod credentials;
 mod external_auth;
@@ -46,6 +47,7 @@ pub use self::{
     },
     checks::{Checks, Expectation, Invariant, RequestTest, Required, TestRequest},
     circuit_breaker::{CircuitBreaker, FailureRate},
+    compression::Compression,
     concurrency::{AdaptiveConcurrency, Concurrency},
     credentials::{ApiKey, ApiKeyFile, ApiKeys, CredentialFiles, CredentialsError, User, UserFile, Users},
     external_auth::{ExternalAuth, ServiceFailure},

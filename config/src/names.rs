@@ -11,6 +11,7 @@ mod auth_method;
 mod backend;
 mod certificate_name;
 mod claim;
+mod compression;
 mod cors;
 mod credential;
 mod file_path;
@@ -45,6 +46,7 @@ pub use self::{
     backend::{CheckCount, CookieLifetime, CookieName, SplitWeight, Weight},
     certificate_name::{CommonName, DnsPattern, EmailPattern, UriPattern},
     claim::{ClaimName, ClaimValue, TokenScope},
+    compression::{ContentCoding, ContentCodings, MediaRange, MediaRanges},
     cors::{AllowedOrigins, Origin, OriginPattern},
     credential::{Expiry, KeyHash, PasswordHash, Realm, UserName},
     file_path::FilePath,

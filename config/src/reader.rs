@@ -9,6 +9,7 @@ mod api_keys;
 mod auth;
 mod backend;
 mod checks;
+mod compression;
 mod destination;
 mod entries;
 mod external_auth;

@@ -43,6 +43,8 @@ mod trailers;
 pub(crate) mod response_body;
 /// Where it must not be silent for long.
 pub(crate) mod timed_body;
+/// Where it is to be shorter.
+pub(crate) mod compression;
 
 use std::{rc::Rc, sync::Arc};
 
@@ -115,7 +117,7 @@ pub(crate) async fn serve(
         Err(rejection) => render(&rejection, &mut record),
     };
     if let Some(route) = record.route() {
-        record.take_answer_fields().put_on(&mut response.headers, &snapshot.route_at(route));
+        response = finish(&worker, &mut record, &snapshot.route_at(route), is_head, response);
     }
     let may_have_length = response.status != StatusCode::NO_CONTENT;
     if let Source::Own(body) = &mut response.body {
@@ -136,6 +138,26 @@ pub(crate) async fn serve(
     client.deadlines.response_begins();
     let telling = Telling::of(&record, version, &response);
     response.map(|source| ResponseBody::new(source, record, telling))
+}
+
+/// Makes of an answer of a route, whoever gives it, what its client is told.
+fn finish(
+    worker: &Worker,
+    record: &mut Record,
+    route: &Route<'_>,
+    is_head: bool,
+    mut response: Response<Source>,
+) -> Response<Source> {
+    let fields = record.take_answer_fields();
+    let preferred = fields.coding();
+    fields.put_on(&mut response.headers, route);
+    match &route.policies.compression {
+        // A call's messages are compressed by whoever writes them, if at all.
+        Some(rules) if !record.dialect().is_call() => {
+            compression::treat(worker, rules, preferred, is_head, response)
+        }
+        _ => response,
+    }
 }
 
 /// Answers a request whose head is none, so that nothing about it can be judged.

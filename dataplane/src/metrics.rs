@@ -12,6 +12,8 @@ mod of_route;
 mod of_worker;
 /// Of traces.
 pub(crate) mod of_traces;
+/// Of answers that are compressed.
+mod of_compression;
 /// States, looked at when somebody asks.
 pub(crate) mod gauges;
 /// The form they are given out in.
@@ -33,6 +35,7 @@ use prometheus::{
 
 use self::of_route::RouteSeries;
 pub(crate) use self::{
+    of_compression::CodingCounters,
     of_route::{ReasonSums, RouteCounters},
     of_worker::{HandshakeOutcome, OpenConnection, ProxyHeaderOutcome, WorkerCounters},
 };
@@ -140,6 +143,7 @@ impl Collector for Metrics {
         }
         let mut families = series.into_families();
         families.extend(of_worker::families(&all.workers));
+        families.extend(of_compression::families(&all.workers));
         // A family without a series has no text form.
         families.retain(|family| !family.get_metric().is_empty());
         families

@@ -50,7 +50,7 @@ use self::{accepting::listen, connections::Connections, places::Places, retireme
 use crate::{
     access_log::{LogBuffer, LogQueue},
     admin::endpoints::Endpoints,
-    exchange::{caller::service::Questions, mirroring::Copies},
+    exchange::{caller::service::Questions, compression::Compressions, mirroring::Copies},
     listeners::{ListeningSocket, Purpose},
     metrics::{Metrics, RouteCounters, WorkerCounters},
     rate_limit_redis::{RedisLimiter, Roots},
@@ -161,6 +161,8 @@ pub(crate) struct Worker {
     pub(crate) copies: Copies,
     /// Requests that services are asked about.
     pub(crate) questions: Questions,
+    /// Answers that are compressed.
+    pub(crate) compressions: Rc<Compressions>,
     pub(crate) log: LogBuffer,
     pub(crate) traces: TraceBuffer,
     pub(crate) random: RefCell<fastrand::Rng>,
@@ -204,6 +206,7 @@ impl Worker {
             running: RefCell::new(running),
             copies: Copies::default(),
             questions: Questions::default(),
+            compressions: Rc::default(),
             log: shared.log.buffer(),
             traces: shared.traces.buffer(),
             random: RefCell::new(fastrand::Rng::new()),

@@ -100,6 +100,25 @@ fn example_of_security_headers_says_them_and_changes_two() {
 }
 
 #[test]
+fn example_of_compression_sends_fewer_bytes() {
+    let origin = Origin::answering(|request| {
+        let (kind, text) = match request.line() {
+            "GET /reports" => ("text/csv", "a,b,c\n".repeat(100)),
+            _ => ("application/json", "[1, 2, 3]\n".repeat(200)),
+        };
+        let length = text.len();
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{text}")
+    });
+    let text = fs::read_to_string(examples().join("compression.yaml")).expect("the example is there");
+    let gateway = Gateway::standalone(text.replace("http://127.0.0.1:9001", &origin.url()));
+    for (path, coding, most) in [("/catalogue", "br", 200), ("/reports", "gzip", 100)] {
+        let answer = client::get_with(gateway.address(), path, "Accept-Encoding: gzip, br\r\n");
+        assert_eq!(answer.field("content-encoding"), Some(coding), "{path}");
+        assert!(answer.body.len() < most, "{path}: {} bytes", answer.body.len());
+    }
+}
+
+#[test]
 fn example_of_tracing_tells_a_collector_of_a_trace_that_others_began() {
     let (origin, collector) = (Origin::saying("ok"), Collector::start());
     let text = fs::read_to_string(examples().join("tracing.yaml")).expect("the example is there");

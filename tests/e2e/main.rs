@@ -49,6 +49,8 @@ mod http2_exchanges;
 mod http2_floods;
 // Answers that take their time.
 mod events;
+// Answers that go out in fewer bytes, and those that do not.
+mod compression;
 // Proxies that say of a connection whom it is of, and whoever else says so.
 mod proxy_protocol;
 // Where requests come from and go to: both families of addresses, several at once, socket files.

@@ -8,6 +8,8 @@
 mod auth;
 /// Of one backend.
 mod backend;
+/// Of which answers are compressed.
+mod compression;
 /// Of where a route's requests go.
 mod destination;
 
@@ -289,6 +291,7 @@ impl Keys {
             mirror,
             hedge,
             response_preset,
+            compression,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
         mirror.into_iter().for_each(|mirror| self.mirror(mirror));
@@ -298,6 +301,7 @@ impl Keys {
         request_headers.into_iter().for_each(|changes| self.header_changes("request_headers", changes));
         self.text("response_headers.preset", response_preset);
         response_headers.into_iter().for_each(|changes| self.header_changes("response_headers", changes));
+        compression.into_iter().for_each(|compression| self.compression(compression));
         route_match.into_iter().for_each(|route_match| self.route_match(route_match));
         self.text("match.path_prefix", path_prefix);
         self.text("upstream", upstream);

@@ -1,9 +1,9 @@
 //! One route and its policies, as far as a file describes them. What they do to a request is the engine's business.
 
 use super::{
-    AnswerChanges, BackendPlace, CircuitBreaker, Concurrency, FixedAnswer, HeaderChanges, Hedge, HostRewrite,
-    Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth, RouteMatch, Split,
-    Timeouts,
+    AnswerChanges, BackendPlace, CircuitBreaker, Compression, Concurrency, FixedAnswer, HeaderChanges, Hedge,
+    HostRewrite, Mirror, PathChange, PathMatch, PathRewrite, RateLimit, Redirect, Retry, RouteAuth,
+    RouteMatch, Split, Timeouts,
 };
 use crate::names::{
     AddressRange, AllowedOrigins, BackendName, ByteCount, HeaderName, MethodName, PathPrefix, PolicyMode,
@@ -29,6 +29,8 @@ pub struct Route {
     pub request_headers: HeaderChanges,
     /// What is changed of answers' header fields; no claim is told in them.
     pub response_headers: AnswerChanges,
+    /// Which answers are compressed; none: as they come.
+    pub compression: Option<Box<Compression>>,
     /// Who may send requests, beside what the server's lists say.
     pub address_lists: AddressLists,
     /// Whether a caller must be known.
@@ -68,6 +70,7 @@ impl Route {
             host_rewrite: HostRewrite::default(),
             request_headers: HeaderChanges::default(),
             response_headers: AnswerChanges::default(),
+            compression: None,
             address_lists: AddressLists::default(),
             auth_required: false,
             auth: None,
@@ -124,6 +127,7 @@ impl Route {
             ("retry", self.retry.is_some()),
             ("hedge", self.hedge.is_some()),
             ("mirror", self.mirror.is_some()),
+            ("compression", self.compression.is_some()),
         ];
         has.into_iter().filter_map(|(key, has)| has.then_some(key))
     }

@@ -119,6 +119,8 @@ impl Span {
 pub struct ByteCount(u64);
 
 impl ByteCount {
+    /// 1,024.
+    pub const KIBIBYTE: Self = Self(1 << 10);
     /// 1,048,576.
     pub const MEBIBYTE: Self = Self(1 << 20);
 

@@ -100,6 +100,12 @@ pub enum ValueError {
         /// As written.
         text: String,
     },
+    /// Not what media types can be told by.
+    #[error("not media types such as \"text/html\", \"text/*\" or \"application/*+json\": {text:?}")]
+    NotAMediaRange {
+        /// As written.
+        text: String,
+    },
     /// Cookies are named by tokens.
     #[error("not the name of a cookie: {text:?}")]
     NotACookie {

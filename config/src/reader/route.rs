@@ -2,6 +2,7 @@
 
 use super::{
     Mapping, Place, Read, Reader,
+    compression::CompressionInFile,
     destination::{BackendPositions, DestinationInFile, MirrorInFile},
     rewrite::RewriteInFile,
     route_auth::RouteAuthInFile,
@@ -9,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        AddressLists, AnswerChanges, Concurrency, Destination, HeaderChanges, PathChange, Route, RouteAuth,
-        RouteFacts, Timeouts,
+        AddressLists, AnswerChanges, Compression, Concurrency, Destination, HeaderChanges, PathChange, Route,
+        RouteAuth, RouteFacts, Timeouts,
     },
     names::{ByteCount, PathPrefix, PolicyMode, RouteName, ValueError},
     problem::Position,
@@ -92,7 +93,7 @@ impl Read for RouteInFile {
         let strip_prefix = keys.or("strip_prefix", IfFilled(None));
         let rewrite = keys.or("rewrite", RewriteInFile::default());
         let request_headers = keys.or("request_headers", HeaderChanges::default());
-        let response_headers = keys.or("response_headers", AnswerChanges::default());
+        let answers = answers(&mut keys);
         let address_lists = address_lists(&mut keys);
         let auth_required = keys.or("auth_required", false);
         let auth: Option<Option<RouteAuthInFile>> = keys.or("auth", None);
@@ -112,6 +113,7 @@ impl Read for RouteInFile {
         let positions = Positions::new(&keys, backends, (providers, methods));
         let path_change = path_change(&mut keys, strip_prefix, rewrite.as_ref());
         let route = || {
+            let (response_headers, compression) = answers?;
             Some(Route {
                 name: name.clone()?,
                 matches: matches?,
@@ -120,7 +122,8 @@ impl Read for RouteInFile {
                 path_change: path_change?,
                 host_rewrite: rewrite?.host,
                 request_headers: request_headers?,
-                response_headers: response_headers?,
+                response_headers,
+                compression,
                 address_lists: address_lists?,
                 auth_required: auth_required?,
                 auth: None,
@@ -165,6 +168,13 @@ impl RouteInFile {
             max_header_bytes: None,
         }
     }
+}
+
+/// What becomes of answers.
+fn answers(keys: &mut Mapping<'_, '_>) -> Option<(AnswerChanges, Option<Box<Compression>>)> {
+    let response_headers = keys.or("response_headers", AnswerChanges::default());
+    let compression = keys.or("compression", CompressionInFile::default());
+    Some((response_headers?, compression?.0))
 }
 
 /// What becomes of the path: one of two keys says it.

@@ -2,6 +2,8 @@
 
 /// Who its callers are.
 mod auth;
+/// Which answers are compressed.
+mod compression;
 /// Where requests of its routes go.
 mod destination;
 /// Where rate limits are counted.
@@ -15,6 +17,7 @@ use proptest::{prelude::*, sample::select};
 
 use self::{
     auth::{any_auth, any_route_auth, any_secret, keep_rules_of_callers},
+    compression::any_compression,
     destination::{any_own_answer, any_rewrite, copy, legal, share},
     rate_limit::any_backend,
     tracing::any_tracing,
@@ -245,7 +248,8 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let host = select(vec!["${host}", "a.example"]).prop_map(|text| text.parse().unwrap());
     let host_rewrite = prop_oneof![Just(HostRewrite::Upstream), host];
     let upstream = (upstream, prop::option::weighted(0.2, any_own_answer()), path_change, host_rewrite);
-    let target = (any_match(), upstream, any_changes(), any_answer_changes());
+    let answers = (any_answer_changes(), prop::option::of(any_compression()));
+    let target = (any_match(), upstream, any_changes(), answers);
     let callers = (any::<bool>(), prop::option::of(any_route_auth()), any_lists());
     let concurrency = (any_in_flight(), any_mode()).prop_map(|(limit, mode)| Concurrency { mode, ..limit });
     let limits = (prop::option::of(any_limit()), concurrency, prop::option::of(any_breaker()));
@@ -254,7 +258,12 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
     let limits = (limits, (any_timeouts(), prop::option::of(any_retry()), prop::option::of(any_hedge())));
     (target, callers, limits, prop::option::of(any_cors()), sizes).prop_map(
         move |(
-            (matches, (upstream, own_answer, path_change, host_rewrite), request_headers, response_headers),
+            (
+                matches,
+                (upstream, own_answer, path_change, host_rewrite),
+                request_headers,
+                (response_headers, compression),
+            ),
             (auth_required, auth, address_lists),
             ((rate_limit, concurrency, circuit_breaker), (timeouts, retry, hedge)),
             cors,
@@ -269,6 +278,7 @@ fn any_route(name: String) -> impl Strategy<Value = Route> {
                 host_rewrite,
                 request_headers,
                 response_headers,
+                compression: compression.map(Box::new),
                 address_lists,
                 auth_required,
                 auth,

@@ -4,6 +4,7 @@
 
 mod auth;
 mod backend;
+mod compression;
 mod external_auth;
 mod header_changes;
 mod health;

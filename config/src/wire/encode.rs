@@ -1,6 +1,7 @@
 //! From the model to the messages of the API. It reads what is legal and so has nothing to check but sizes.
 
 mod backend;
+mod compression;
 mod external_auth;
 mod route;
 mod split;

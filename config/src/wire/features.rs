@@ -97,6 +97,8 @@ pub enum Feature {
     HeaderChanges,
     /// Answers say what a preset says.
     AnswerPreset,
+    /// Answers are compressed.
+    Compression,
     /// Routes wait for as long as they say themselves.
     Timeouts,
     /// Requests are sent again as routes say.
@@ -149,6 +151,7 @@ pub const KNOWN: [Feature; 42] = [
     Feature::RouteMatch,
     Feature::HeaderChanges,
     Feature::AnswerPreset,
+    Feature::Compression,
     Feature::Timeouts,
     Feature::Retry,
     Feature::Hedge,
@@ -198,6 +201,7 @@ impl Feature {
             Self::RouteMatch => "route.match",
             Self::HeaderChanges => "route.headers",
             Self::AnswerPreset => "route.response_headers.preset",
+            Self::Compression => "route.compression",
             Self::Timeouts => "route.timeouts",
             Self::Retry => "route.retry",
             Self::Hedge => "route.hedge",
@@ -388,17 +392,16 @@ impl Needs {
             mirror,
             hedge,
             response_preset,
+            compression,
         } = route;
         split.into_iter().for_each(|split| self.split(split));
         mirror.iter().for_each(|mirror| self.mirror(mirror));
         self.attempts(timeouts, retry.as_ref(), hedge);
         self.own_answers(redirect.as_ref(), respond.as_ref());
-        if let Some(v1::Rewrite { path_rewrite, host: _ }) = rewrite {
-            self.add(Feature::Rewrite);
-            path_rewrite.iter().for_each(path_rewrite_in_full);
-        }
+        rewrite.iter().for_each(|rewrite| self.rewrite(rewrite));
         request_headers.iter().chain(&response_headers).for_each(|changes| self.header_changes(changes));
         self.answer_preset(&response_preset);
+        compression.iter().for_each(|compression| self.compression(compression));
         if let Some(v1::RouteMatch { hosts: _, path: _, path_regex: _, methods: _, headers: _, query: _ }) =
             route_match
         {

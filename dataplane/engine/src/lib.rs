@@ -55,6 +55,8 @@ pub mod own_answer;
 pub mod header_changes;
 /// And which of its answer.
 pub mod answer_changes;
+/// Whether that is compressed.
+pub mod compression;
 /// Where clients are sent instead.
 pub mod redirect;
 /// Whether a request is sent once more.

@@ -16,6 +16,7 @@ use crate::{
     address_list::{AddressList, AddressRefusal},
     callers::{external::Service, methods::Methods},
     circuit_breaker::{Breaker, BreakerSettings, Call, Open},
+    compression::CompressionRules,
     concurrency::{
         Full, InFlight, Permit,
         adaptive::{Adaptive, Lesson},
@@ -47,6 +48,8 @@ pub struct Policies {
     pub timeouts: Option<Timeouts>,
     /// When its requests are sent more than once; none: where the upstream has not looked at them.
     pub retry: Option<RetryRules>,
+    /// Which of its answers are compressed; none: as they come.
+    pub compression: Option<CompressionRules>,
 }
 
 /// A limit of requests under way, and those that are.
@@ -97,6 +100,7 @@ impl Policies {
             breaker: route.circuit_breaker.as_ref().and_then(|breaker| self::breaker(breaker, previous)),
             retry: RetryRules::new(route, previous.and_then(|previous| previous.retry.as_ref())),
             timeouts: Some(route.timeouts).filter(|timeouts| !timeouts.is_empty()),
+            compression: route.compression.as_deref().map(CompressionRules::from),
         }
     }
 }
@@ -104,15 +108,25 @@ impl Policies {
 impl Policies {
     /// Whether a route with these is as one without any.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { addresses, cors, access, kept_back, rate_limit, concurrency, breaker, timeouts, retry } =
-            self;
+        let Self {
+            addresses,
+            cors,
+            access,
+            kept_back,
+            rate_limit,
+            concurrency,
+            breaker,
+            timeouts,
+            retry,
+            compression,
+        } = self;
         let judges = addresses.0.is_some()
             || cors.is_some()
             || access.is_some()
             || rate_limit.is_some()
             || concurrency.is_some()
             || breaker.is_some();
-        !judges && kept_back.is_none() && timeouts.is_none() && retry.is_none()
+        !judges && kept_back.is_none() && timeouts.is_none() && retry.is_none() && compression.is_none()
     }
 }
 

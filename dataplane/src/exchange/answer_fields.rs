@@ -4,6 +4,8 @@ use apigw_engine::{
     answer_changes::ReadyAnswerChanges, cors::Grant, fields::Fields, mode::JudgedMode, snapshot::Route,
 };
 
+use apigw_config::names::ContentCoding;
+
 use super::{caller, counting::Count};
 
 /// Header fields that judgements leave for the answer. A policy in shadow mode leaves none: nobody is to notice it.
@@ -12,6 +14,7 @@ pub(crate) struct AnswerFields {
     grant: Option<Grant>,
     count: Option<Count>,
     changes: Option<ReadyAnswerChanges>,
+    coding: Option<ContentCoding>,
 }
 
 impl AnswerFields {
@@ -28,6 +31,16 @@ impl AnswerFields {
     /// Keeps what the route changes of every answer.
     pub(crate) fn set_changes(&mut self, changes: ReadyAnswerChanges) {
         self.changes = Some(changes);
+    }
+
+    /// Keeps in which coding the client likes an answer best; none: in none of the route's.
+    pub(crate) fn set_coding(&mut self, coding: Option<ContentCoding>) {
+        self.coding = coding;
+    }
+
+    /// The same.
+    pub(crate) fn coding(&self) -> Option<ContentCoding> {
+        self.coding
     }
 
     /// Puts the fields on an answer: the route's changes first, for what judgements say is not theirs to change; both over what the upstream may have said about the same.

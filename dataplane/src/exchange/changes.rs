@@ -28,7 +28,7 @@ pub(super) fn of_request(
     (!changes.is_empty()).then(|| ReadyChanges::new(changes, &facts()))
 }
 
-/// Keeps what becomes of the answer's fields, whoever answers.
+/// Keeps what becomes of the answer, whoever answers.
 pub(super) fn of_answer(
     (client, snapshot): (&Client, &Snapshot),
     record: &mut Record,
@@ -41,6 +41,9 @@ pub(super) fn of_answer(
         let scheme = client.peer.client_scheme(&head.headers, &snapshot.settings().server.trusted_proxies);
         let changes = ReadyAnswerChanges::new(changes, &facts(client, record, route, head, path), scheme);
         record.answer_fields().set_changes(changes);
+    }
+    if let Some(rules) = &route.policies.compression {
+        record.answer_fields().set_coding(rules.preferred(&head.headers));
     }
 }
 

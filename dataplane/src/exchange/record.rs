@@ -242,8 +242,10 @@ impl Record {
         if let Some(limit) = self.deadlines.overdue() {
             return (Ending::Overdue(limit), overdue(limit, Awaited::Client));
         }
-        if let UpstreamBroken::Idle = broken {
-            return (Ending::UpstreamIdle, UpstreamFailure::ResponseTimeout.into());
+        match broken {
+            UpstreamBroken::Idle => return (Ending::UpstreamIdle, UpstreamFailure::ResponseTimeout.into()),
+            UpstreamBroken::Compression(_) => return (Ending::Internal, Rejection::Internal),
+            _ => {}
         }
         let fault = self.fault.as_ref().and_then(|fault| fault.found());
         (Ending::UpstreamTruncated, fault.map_or(UpstreamFailure::Reset.into(), Rejection::from))

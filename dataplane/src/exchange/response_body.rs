@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     call::{self, Telling},
+    compression::CompressedBody,
     grpc_web,
     record::{Ending, Record},
     timed_body::TimedBody,
@@ -37,6 +38,8 @@ pub(crate) enum Source {
     Upstream(UpstreamBody),
     /// An upstream that must not be silent for long.
     Timed(Box<TimedBody>),
+    /// An upstream, in a coding that the client prefers.
+    Compressed(Box<CompressedBody>),
 }
 
 impl ResponseBody {
@@ -88,11 +91,7 @@ impl ResponseBody {
 
     /// Lets what the client still sends go on to the upstream while it does not accept the answer.
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
-        match &mut self.source {
-            Source::Own(_) => {}
-            Source::Upstream(body) => body.poll_upload(context),
-            Source::Timed(body) => body.poll_upload(context),
-        }
+        self.source.poll_upload(context);
     }
 
     /// The upstream's connection, when it speaks another protocol now, and the record of what passes.
@@ -103,7 +102,16 @@ impl ResponseBody {
 }
 
 impl Source {
-    fn poll_frame(
+    pub(super) fn poll_upload(&mut self, context: &mut Context<'_>) {
+        match self {
+            Self::Own(_) => {}
+            Self::Upstream(body) => body.poll_upload(context),
+            Self::Timed(body) => body.poll_upload(context),
+            Self::Compressed(body) => body.poll_upload(context),
+        }
+    }
+
+    pub(super) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroken>>> {
@@ -112,14 +120,16 @@ impl Source {
             Self::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
             Self::Timed(body) => body.poll_frame(context),
+            Self::Compressed(body) => body.poll_frame(context),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(super) fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(bytes) => bytes.is_empty(),
             Self::Upstream(body) => body.is_end_stream(),
             Self::Timed(body) => body.inner().is_end_stream(),
+            Self::Compressed(body) => body.is_end_stream(),
         }
     }
 }
@@ -167,6 +177,7 @@ impl Body for ResponseBody {
             source if self.record.web_form().is_some() && !source.is_end_stream() => SizeHint::default(),
             Source::Upstream(body) => body.size_hint(),
             Source::Timed(body) => body.inner().size_hint(),
+            Source::Compressed(_) => SizeHint::default(),
         }
     }
 }

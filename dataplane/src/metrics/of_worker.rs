@@ -7,6 +7,7 @@ use prometheus::proto::{Metric, MetricFamily};
 use super::{
     cells::{Cell, Reasons},
     families::{counter, counters, gauge, gauges, to_f64},
+    of_compression::CompressionCounters,
 };
 
 /// What one worker counts beside requests. Only that worker may call what counts.
@@ -32,6 +33,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) idle_upstream: Cell,
     /// Connections to the rate limit server.
     pub(crate) rate_limit_connections: Cell,
+    /// What is made of answers.
+    pub(crate) compression: CompressionCounters,
     rate_limit_backend_failures: Reasons,
     /// By outcome.
     handshakes: Reasons,

@@ -59,6 +59,9 @@ pub(crate) enum UpstreamBroken {
     Overdue,
     #[error("nothing came for too long")]
     Idle,
+    /// It is nobody's fault but the gateway's.
+    #[error("what came could not be compressed")]
+    Compression(#[from] std::io::Error),
 }
 
 impl UpstreamBody {

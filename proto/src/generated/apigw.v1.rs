@@ -347,9 +347,25 @@ pub struct Route {
     /// "security": what answers say before `response_headers` changes them; empty: nothing.
     #[prost(string, tag = "150")]
     pub response_preset: ::prost::alloc::string::String,
+    /// Absent: answers go out as they come.
+    #[prost(message, optional, tag = "151")]
+    pub compression: ::core::option::Option<Compression>,
     /// Absent: no second endpoint is asked.
     #[prost(message, optional, tag = "160")]
     pub hedge: ::core::option::Option<Hedge>,
+}
+/// Which answers of a route are compressed, and how.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Compression {
+    /// "br", "gzip"; at least one, the most wanted first.
+    #[prost(string, repeated, tag = "1")]
+    pub algorithms: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Above 0.
+    #[prost(uint64, tag = "2")]
+    pub min_bytes: u64,
+    /// "text/html", "text/*", "application/*+json"; at least one.
+    #[prost(string, repeated, tag = "3")]
+    pub content_types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// When a second endpoint is asked as well.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -263,7 +263,7 @@ fn unknown_keys_are_problems_with_advice() {
             "21 routes[0].path_prefix: unknown key here, it belongs in routes[].match",
             "61 routes[0].match.upstream: unknown key here, it belongs in routes[]",
             "106 routes[0].rps: unknown key here, it belongs in routes[].rate_limit",
-            "114 routes[0].enabled: unknown key here, it belongs in routes[].circuit_breaker or in routes[].rate_limit",
+            "114 routes[0].enabled: unknown key here, it belongs in routes[].circuit_breaker or in routes[].compression or in routes[].rate_limit",
         ],
     );
 }

@@ -25,6 +25,7 @@ pub(super) fn legal(route: Route, own_answer: Option<Destination>) -> Route {
             timeouts: Timeouts::default(),
             retry: None,
             hedge: None,
+            compression: None,
             max_body_bytes: None,
             ..route
         },

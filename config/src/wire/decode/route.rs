@@ -5,6 +5,7 @@ use apigw_proto::v1;
 use super::{
     Fields, Reported,
     auth::route_auth,
+    compression::compression,
     header_changes::{answer_changes, header_changes},
     mirror::mirror,
     policy::{circuit_breaker, concurrency, cors, rate_limit},
@@ -45,6 +46,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
     let request_headers = section(&mut fields, "request_headers", changes, header_changes);
     let changes = (message.response_headers.as_ref(), message.response_preset.as_str());
     let response_headers = answer_changes(changes, &at.key("response_headers"), fields.problems);
+    let compression = section(&mut fields, "compression", message.compression.as_ref(), compression);
     let address_lists = fields.address_lists(message.address_lists.as_ref());
     let auth = section(&mut fields, "auth", message.auth.as_ref(), route_auth);
     let rate_limit = section(&mut fields, "rate_limit", message.rate_limit.as_ref(), rate_limit);
@@ -66,6 +68,7 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         host_rewrite: host_rewrite?,
         request_headers: request_headers.ok()?.unwrap_or_default(),
         response_headers: response_headers?,
+        compression: compression.ok()?.map(Box::new),
         address_lists: address_lists?,
         auth_required: message.auth_required,
         auth: auth.ok()?,
@@ -79,7 +82,11 @@ pub(super) fn route(message: &v1::Route, at: &KeyPath<'_>, problems: &mut Proble
         max_header_bytes: max_header_bytes.ok()?,
         max_body_bytes: max_body_bytes.ok()?,
     };
-    let mut fields = Fields { at: *at, problems };
+    checked(route, &mut Fields { at: *at, problems })
+}
+
+/// The route, if its parts go together.
+fn checked(route: Route, fields: &mut Fields<'_, '_>) -> Option<Route> {
     let errors = match route.checked() {
         Ok(route) => return Some(route),
         Err(errors) => errors,

@@ -28,6 +28,7 @@ impl From<&Route> for v1::Route {
             request_headers: header_changes(&route.request_headers),
             response_headers: header_changes(route.response_headers.as_changes()),
             response_preset: preset(route.response_headers.preset()),
+            compression: route.compression.as_deref().map(Into::into),
             route_match: route_match(&route.matches),
             strip_prefix: match &route.path_change {
                 PathChange::Strip(prefix) => prefix.to_string(),

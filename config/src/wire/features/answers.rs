@@ -15,6 +15,12 @@ impl Needs {
         if let Some(v1::FixedAnswer { status: _, body: _, content_type: _ }) = respond {}
     }
 
+    pub(super) fn rewrite(&mut self, rewrite: &v1::Rewrite) {
+        let v1::Rewrite { path_rewrite, host: _ } = rewrite;
+        self.add(Feature::Rewrite);
+        path_rewrite.iter().for_each(path_rewrite_in_full);
+    }
+
     /// In either direction.
     pub(super) fn header_changes(&mut self, changes: &v1::HeaderChanges) {
         let v1::HeaderChanges { remove: _, set: _, add: _ } = changes;
@@ -25,5 +31,10 @@ impl Needs {
         if !preset.is_empty() {
             self.add(Feature::AnswerPreset);
         }
+    }
+
+    pub(super) fn compression(&mut self, compression: &v1::Compression) {
+        let v1::Compression { algorithms: _, min_bytes: _, content_types: _ } = compression;
+        self.add(Feature::Compression);
     }
 }

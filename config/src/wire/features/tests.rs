@@ -28,7 +28,7 @@ fn each_policy_requires_its_feature() {
     let breaker = "enabled: true, failure_threshold: 5, open_seconds: 1, half_open_max_in_flight: 1";
     let breaker_by_share = format!("  circuit_breaker: {{ {breaker}, failure_percent: 50 }}");
     let breaker = format!("  circuit_breaker: {{ {breaker} }}");
-    let cases: [(&str, &str, &[&str]); 25] = [
+    let cases: [(&str, &str, &[&str]); 27] = [
         (hmac, "  auth_required: true", &["auth.providers"]),
         (hmac, "  auth_required: true\n  auth: { required_scopes: [a] }", &["auth.providers", "route.auth"]),
         ("auth: { api_keys: { file: k } }", "", &["auth.api_keys"]),
@@ -73,6 +73,8 @@ fn each_policy_requires_its_feature() {
         ("", "  request_headers: { remove: [x-a] }", &["route.headers"]),
         ("", "  response_headers: { set: { x-a: b } }", &["route.headers"]),
         ("", "  response_headers: { preset: security }", &["route.response_headers.preset"]),
+        ("", "  compression: { enabled: true }", &["route.compression"]),
+        ("", "  compression: { enabled: false }", &[]),
         ("", "  timeouts: { idle_seconds: 1 }", &["route.timeouts"]),
         ("", "  retry: { methods: [POST] }", &["route.retry"]),
         ("", "  rewrite: { prefix: /b }", &["route.rewrite"]),
@@ -216,6 +218,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "route.match",
         "route.headers",
         "route.response_headers.preset",
+        "route.compression",
         "route.timeouts",
         "route.retry",
         "route.hedge",

@@ -126,6 +126,7 @@ impl<'q> Steps<'q> {
         self.retry(route, path(".retry"));
         self.hedge(route, path(".hedge"));
         self.mirror(route, path(".mirror"));
+        self.compression(route, path(".compression"));
     }
 
     fn cors(&mut self, route: &Route<'_>, path: String) {

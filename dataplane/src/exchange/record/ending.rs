@@ -1,6 +1,9 @@
 //! How an exchange ends: who is to blame, what is counted, and what logs and traces say. All of it once.
 
-use apigw_engine::{grpc::status::GrpcStatus, rejection::Awaited};
+use apigw_engine::{
+    grpc::status::GrpcStatus,
+    rejection::{Awaited, Rejection},
+};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
@@ -21,6 +24,8 @@ pub(crate) enum Ending {
     UpstreamTruncated,
     /// Nothing came of the upstream's answer for too long.
     UpstreamIdle,
+    /// The gateway could not go on with it.
+    Internal,
     /// The time that it might take ended before the answer did.
     Overdue(Limit),
     /// The client went away, or accepted nothing for too long.
@@ -92,6 +97,7 @@ impl Record {
             // goes on is longer than its time.
             Ending::UpstreamTruncated
             | Ending::UpstreamIdle
+            | Ending::Internal
             | Ending::Overdue(_)
             | Ending::ClientDisconnected => {
                 self.upstream_is_not_to_blame();
@@ -104,6 +110,7 @@ impl Record {
             Ending::Complete => self.why,
             Ending::UpstreamTruncated => self.body_fault().unwrap_or("upstream_truncated"),
             Ending::UpstreamIdle => "upstream_idle",
+            Ending::Internal => Rejection::Internal.answer().reason,
             Ending::Overdue(limit) => overdue(limit, Awaited::Client).answer().reason,
             Ending::ClientDisconnected => match self.deadlines.expired() {
                 Some(Expired::Write) => "write_timeout",
@@ -121,7 +128,7 @@ impl Record {
             Ending::Complete if status.is_server_error() || self.has_call_failed() => Verdict::Failed,
             // A client's hang-up is nobody's failure.
             Ending::Complete | Ending::ClientDisconnected => Verdict::Sound,
-            Ending::UpstreamTruncated | Ending::UpstreamIdle => {
+            Ending::UpstreamTruncated | Ending::UpstreamIdle | Ending::Internal => {
                 trace.set_error(why);
                 Verdict::Failed
             }

@@ -54,6 +54,16 @@ impl Steps<'_> {
         self.tell("mirror", format!("{}% copied to {}", mirror.percent.get(), mirror.backend), path);
     }
 
+    /// In which coding the answer comes, if it is one that is compressed.
+    pub(super) fn compression(&mut self, route: &Route<'_>, path: String) {
+        let Some(rules) = &route.policies.compression else { return };
+        let detail = match rules.preferred(&self.question.head.headers) {
+            Some(coding) => format!("{coding}, if the answer is of a kind that is compressed"),
+            None => "none of the route's codings is accepted".into(),
+        };
+        self.tell("compression", detail, path);
+    }
+
     /// The backend that all requests of the route go to.
     pub(in super::super) fn backend<'a>(&mut self, backend: &'a Arc<Backend>) -> &'a Arc<Backend> {
         self.backend = backend.name().cloned();
