@@ -382,7 +382,7 @@ mod tests {
         );
         assert_eq!(breaker.minimum_requests, Some(20));
         assert_eq!(full.response_headers.unwrap().preset, "security");
-        assert_eq!(full.compression.unwrap().algorithms, ["br", "gzip"]);
+        assert_eq!(full.compression.unwrap().algorithms, ["zstd", "br", "gzip"]);
         let cors = full.cors.unwrap();
         assert_eq!(
             (cors.allow_methods, cors.max_age_seconds),

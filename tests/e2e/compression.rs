@@ -33,7 +33,7 @@ fn gateway(origin: &Origin, keys: &str) -> Gateway {
     let address = origin.url();
     Gateway::standalone(format!(
         "routes:\n- name: a\n  match: {{path_prefix: /}}\n  upstream: \"{address}\"\n  \
-         compression: {{enabled: true, algorithms: [br, gzip]}}\n{keys}"
+         compression: {{enabled: true, algorithms: [br, zstd, gzip]}}\n{keys}"
     ))
 }
 
@@ -50,6 +50,7 @@ fn decoded(coding: &str, bytes: &[u8]) -> io::Result<String> {
     let mut text = String::new();
     match coding {
         "br" => brotli::Decompressor::new(bytes, 4_096).read_to_string(&mut text)?,
+        "zstd" => zstd::Decoder::new(bytes)?.read_to_string(&mut text)?,
         _ => flate2::read::MultiGzDecoder::new(bytes).read_to_string(&mut text)?,
     };
     Ok(text)
@@ -64,9 +65,13 @@ fn told(answer: &Response) -> [Option<&str>; 5] {
 fn clients_are_given_the_coding_that_they_like_best() {
     let origin = saying("Content-Type: application/json\r\nAccept-Ranges: bytes\r\n");
     let gateway = gateway(&origin, "");
-    for (accepted, coding) in
-        [("gzip, br", "br"), ("br;q=0.2, gzip;q=0.3", "gzip"), ("br;q=0, x-gzip", "gzip"), ("*", "br")]
-    {
+    for (accepted, coding) in [
+        ("gzip, br", "br"),
+        ("br;q=0.2, gzip;q=0.3", "gzip"),
+        ("br;q=0, x-gzip", "gzip"),
+        ("*", "br"),
+        ("gzip, zstd", "zstd"),
+    ] {
         let answer = ask(&gateway, accepted);
         let expected = [Some(coding), None, Some("W/\"a\""), Some("Accept-Encoding"), None];
         assert_eq!(told(&answer), expected, "{accepted}");
@@ -213,6 +218,7 @@ fn read_until(connection: &mut Connection, coding: &str, text: &str) {
 fn begun(coding: &str, bytes: &[u8]) -> String {
     let mut reader: Box<dyn io::Read + '_> = match coding {
         "br" => Box::new(brotli::Decompressor::new(bytes, 4_096)),
+        "zstd" => Box::new(zstd::Decoder::new(bytes).expect("there is memory")),
         _ => Box::new(flate2::read::GzDecoder::new(bytes)),
     };
     let (mut said, mut byte) = (Vec::new(), [0]);
@@ -224,7 +230,7 @@ fn begun(coding: &str, bytes: &[u8]) -> String {
 
 #[test]
 fn what_has_come_is_not_kept_until_more_comes() {
-    for coding in ["br", "gzip"] {
+    for coding in ["br", "zstd", "gzip"] {
         let (tell, texts) = channel();
         let origin = told_by(texts);
         let gateway = gateway(&origin, "");
@@ -238,7 +244,7 @@ fn what_has_come_is_not_kept_until_more_comes() {
 
 #[test]
 fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
-    for coding in ["br", "gzip"] {
+    for coding in ["br", "zstd", "gzip"] {
         let (tell, texts) = channel();
         let origin = told_by(texts);
         let gateway = gateway(&origin, "");

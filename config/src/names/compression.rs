@@ -9,19 +9,22 @@ use super::ValueError;
 pub enum ContentCoding {
     /// RFC 7932.
     Brotli,
+    /// RFC 8878.
+    Zstandard,
     /// RFC 1952.
     Gzip,
 }
 
 impl ContentCoding {
-    /// All of them, the one that mostly makes less of an answer first.
-    pub const ALL: [Self; 2] = [Self::Brotli, Self::Gzip];
+    /// All of them, the one that makes least of an answer for the least work first.
+    pub const ALL: [Self; 3] = [Self::Zstandard, Self::Brotli, Self::Gzip];
 
     /// The word in the file, in messages and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Brotli => "br",
+            Self::Zstandard => "zstd",
             Self::Gzip => "gzip",
         }
     }
@@ -38,7 +41,7 @@ impl FromStr for ContentCoding {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let known = Self::ALL.into_iter().find(|coding| coding.as_str() == text);
-        known.ok_or_else(|| ValueError::UnknownChoice { choices: "br, gzip", text: text.into() })
+        known.ok_or_else(|| ValueError::UnknownChoice { choices: "zstd, br, gzip", text: text.into() })
     }
 }
 

@@ -114,7 +114,7 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 42] = [
+pub const KNOWN: [Feature; 43] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,

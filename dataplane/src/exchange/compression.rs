@@ -87,7 +87,8 @@ pub(super) fn treat(
     }
     let place = Place::take(&worker.compressions, worker.counted(), coding);
     let Some(place) = place else { return response };
-    let encoder = Encoder::new(coding);
+    // Where an algorithm has no memory, the answer goes out as it comes.
+    let Ok(encoder) = Encoder::new(coding) else { return response };
     tell_coding(headers, coding);
     response.map(|source| Source::Compressed(Box::new(CompressedBody::new(source, encoder, place))))
 }

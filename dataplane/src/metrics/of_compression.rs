@@ -15,6 +15,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(crate) struct CompressionCounters {
     brotli: CodingCounters,
+    zstandard: CodingCounters,
     gzip: CodingCounters,
     /// Answers that would have been compressed, if not as many had been as may at once.
     pub(crate) declined: Cell,
@@ -35,6 +36,7 @@ impl CompressionCounters {
     pub(crate) fn of(&self, coding: ContentCoding) -> &CodingCounters {
         match coding {
             ContentCoding::Brotli => &self.brotli,
+            ContentCoding::Zstandard => &self.zstandard,
             ContentCoding::Gzip => &self.gzip,
         }
     }

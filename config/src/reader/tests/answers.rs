@@ -68,7 +68,7 @@ fn a_compression_that_nobody_can_have_meant_is_refused() {
     refused(
         "enabled: true, algorithms: [deflate], min_bytes: 0, content_types: [json]",
         &[
-            ("deflate", "compression.algorithms[0]", "must be one of br, gzip: \"deflate\""),
+            ("deflate", "compression.algorithms[0]", "must be one of zstd, br, gzip: \"deflate\""),
             ("0, con", "compression.min_bytes", "must be from 1 to 9007199254740992 bytes"),
             (
                 "json]",

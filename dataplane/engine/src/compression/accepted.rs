@@ -9,6 +9,7 @@ use crate::fields::Fields;
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     brotli: Option<Weight>,
+    zstandard: Option<Weight>,
     gzip: Option<Weight>,
     identity: Option<Weight>,
     /// `*`: everything that is not named.
@@ -41,6 +42,7 @@ impl Accepted {
         match name {
             b"*" => Some(&mut self.others),
             _ if is("br") => Some(&mut self.brotli),
+            _ if is("zstd") => Some(&mut self.zstandard),
             // RFC 9110 section 8.4.1.3.
             _ if is("gzip") || is("x-gzip") => Some(&mut self.gzip),
             _ if is("identity") => Some(&mut self.identity),
@@ -60,6 +62,7 @@ impl Accepted {
     fn weight_of(&self, coding: ContentCoding) -> Weight {
         let named = match coding {
             ContentCoding::Brotli => self.brotli,
+            ContentCoding::Zstandard => self.zstandard,
             ContentCoding::Gzip => self.gzip,
         };
         named.or(self.others).unwrap_or(0)
@@ -94,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    const CODINGS: [ContentCoding; 2] = [ContentCoding::Brotli, ContentCoding::Gzip];
+    const CODINGS: [ContentCoding; 3] = ContentCoding::ALL;
 
     /// What a client that sends these fields is given of these codings.
     fn best(fields: &[&str], codings: &[ContentCoding]) -> Option<&'static str> {
@@ -105,20 +108,21 @@ mod tests {
     #[test]
     fn the_coding_is_what_the_client_likes_best_and_then_what_the_route_does() {
         for (fields, expected) in [
-            (&["gzip, deflate, br, zstd"][..], Some("br")),
+            (&["gzip, deflate, br, zstd"][..], Some("zstd")),
             (&["gzip;q=1.0, br;q=0.9"], Some("gzip")),
             (&["GZIP ; Q=0.001"], Some("gzip")),
             (&["x-gzip"], Some("gzip")),
             (&["br;q=0.5", "gzip;q=0.501"], Some("gzip")),
-            (&["*"], Some("br")),
-            (&["br;q=0, *;q=0.1"], Some("gzip")),
+            (&["*"], Some("zstd")),
+            (&["br;q=0, *;q=0.1"], Some("zstd")),
             (&["*;q=0, gzip"], Some("gzip")),
+            (&["gzip, Zstd"], Some("zstd")),
             (&["*;q=0"], None),
             (&["identity;q=0, gzip;q=0.1"], Some("gzip")),
             (&["identity;q=0"], None),
             (&["identity, gzip"], Some("gzip")),
             (&["identity;q=0.8, gzip;q=0.5"], None),
-            (&["identity;q=0.5, *;q=0.8"], Some("br")),
+            (&["identity;q=0.5, *;q=0.8"], Some("zstd")),
             (&["deflate, compress"], None),
             (&[""], None),
             (&[], None),

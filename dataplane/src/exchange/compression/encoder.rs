@@ -8,10 +8,13 @@ use apigw_config::names::ContentCoding;
 use brotli::{CompressorWriter, enc::BrotliEncoderParams};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
+use zstd::stream::write::Encoder as ZstandardEncoder;
 
-/// As far back as brotli looks, as a power of two: 128 KiB. Gzip never looks further than 32 KiB.
+/// As far back as brotli and Zstandard look, as a power of two: 128 KiB. Gzip never looks further than 32 KiB.
 const BROTLI_WINDOW_LOG: i32 = 17;
+const ZSTANDARD_WINDOW_LOG: u32 = 17;
 const BROTLI_QUALITY: i32 = 4;
+const ZSTANDARD_LEVEL: i32 = 3;
 const GZIP_LEVEL: u32 = 5;
 /// What brotli hands on at once.
 const BROTLI_BUFFER_BYTES: usize = 4 << 10;
@@ -19,13 +22,17 @@ const BROTLI_BUFFER_BYTES: usize = 4 << 10;
 /// A stream in one of the codings.
 pub(super) enum Encoder {
     Brotli(Box<CompressorWriter<Vec<u8>>>),
+    Zstandard(Box<ZstandardEncoder<'static, Vec<u8>>>),
     Gzip(Box<GzEncoder<Vec<u8>>>),
 }
 
 impl Encoder {
     /// Begins a stream.
-    pub(super) fn new(coding: ContentCoding) -> Self {
-        match coding {
+    ///
+    /// # Errors
+    /// When the algorithm fails, as for want of memory.
+    pub(super) fn new(coding: ContentCoding) -> io::Result<Self> {
+        Ok(match coding {
             ContentCoding::Brotli => {
                 let parameters = BrotliEncoderParams {
                     quality: BROTLI_QUALITY,
@@ -35,10 +42,15 @@ impl Encoder {
                 let encoder = CompressorWriter::with_params(Vec::new(), BROTLI_BUFFER_BYTES, &parameters);
                 Self::Brotli(Box::new(encoder))
             }
+            ContentCoding::Zstandard => {
+                let mut encoder = ZstandardEncoder::new(Vec::new(), ZSTANDARD_LEVEL)?;
+                encoder.window_log(ZSTANDARD_WINDOW_LOG)?;
+                Self::Zstandard(Box::new(encoder))
+            }
             ContentCoding::Gzip => {
                 Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL))))
             }
-        }
+        })
     }
 
     /// Takes a piece of the content.
@@ -48,6 +60,7 @@ impl Encoder {
     pub(super) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         match self {
             Self::Brotli(encoder) => encoder.write_all(piece),
+            Self::Zstandard(encoder) => encoder.write_all(piece),
             Self::Gzip(encoder) => encoder.write_all(piece),
         }
     }
@@ -59,6 +72,7 @@ impl Encoder {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Brotli(encoder) => encoder.flush(),
+            Self::Zstandard(encoder) => encoder.flush(),
             Self::Gzip(encoder) => encoder.flush(),
         }
     }
@@ -67,6 +81,7 @@ impl Encoder {
     pub(super) fn take(&mut self) -> Bytes {
         let made = match self {
             Self::Brotli(encoder) => encoder.get_mut(),
+            Self::Zstandard(encoder) => encoder.get_mut(),
             Self::Gzip(encoder) => encoder.get_mut(),
         };
         std::mem::take(made).into()
@@ -79,6 +94,7 @@ impl Encoder {
     pub(super) fn finish(self) -> io::Result<Bytes> {
         let made = match self {
             Self::Brotli(encoder) => encoder.into_inner(),
+            Self::Zstandard(encoder) => encoder.finish()?,
             Self::Gzip(encoder) => encoder.finish()?,
         };
         Ok(made.into())

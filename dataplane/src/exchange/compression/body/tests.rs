@@ -17,7 +17,7 @@ use crate::metrics::WorkerCounters;
 fn compressed(coding: ContentCoding, content: Vec<u8>) -> (CompressedBody, Arc<WorkerCounters>) {
     let counted = Arc::default();
     let place = Place::take(&Rc::default(), &counted, coding).unwrap();
-    let encoder = Encoder::new(coding);
+    let encoder = Encoder::new(coding).unwrap();
     (CompressedBody::new(Source::Own(content.into()), encoder, place), counted)
 }
 
@@ -25,6 +25,7 @@ fn decoded(coding: ContentCoding, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     match coding {
         ContentCoding::Brotli => brotli::Decompressor::new(bytes, 4_096).read_to_end(&mut content)?,
+        ContentCoding::Zstandard => zstd::Decoder::new(bytes)?.read_to_end(&mut content)?,
         ContentCoding::Gzip => flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut content)?,
     };
     Ok(content)
@@ -80,7 +81,7 @@ fn a_short_answer_is_whole_with_its_first_frame() {
 #[test]
 fn a_stream_that_has_not_ended_is_not_taken_for_a_whole_one() {
     for coding in ContentCoding::ALL {
-        let mut encoder = Encoder::new(coding);
+        let mut encoder = Encoder::new(coding).unwrap();
         encoder.write(&text(40_000)).unwrap();
         encoder.flush().unwrap();
         let begun = encoder.take();
