@@ -78,6 +78,26 @@ fn a_backend_that_is_silent_or_gone_changes_nothing_for_clients() {
 }
 
 #[test]
+fn clients_that_are_slow_to_send_keep_nobody_else_s_copies_back() {
+    let (live, shown) = (Origin::saying("live"), Origin::saying("shown"));
+    let gateway = Gateway::standalone(document(&live, shown.address(), "", ""));
+    // More than may be under way of a route, in however many workers.
+    let slow: Vec<_> = (0..300)
+        .map(|_| {
+            let mut connection = Connection::open(gateway.address());
+            connection.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nh");
+            connection
+        })
+        .collect();
+    eventually("they wait", || (live.connections() >= slow.len()).then_some(()));
+    assert_eq!(client::get(gateway.address(), "/quick").text(), "live");
+    eventually("it is copied", || (copies(&gateway, "answered") == 1).then_some(()));
+    assert_eq!(shown.request(0).line(), "GET /copies/quick");
+    drop(slow);
+    eventually("none of the others is", || (copies(&gateway, "body_incomplete") > 0).then_some(()));
+}
+
+#[test]
 fn a_body_is_copied_up_to_the_bound_and_only_when_it_came_whole() {
     let live = Origin::saying("live");
     let shown = Origin::saying("shown");

@@ -7,10 +7,9 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use apigw_config::model::Mirror;
 use apigw_engine::{
-    endpoint::EndpointUse,
     head::RequestHead,
     path::NormalPath,
-    snapshot::{Route, RouteId, Slot, Upstream},
+    snapshot::{Endpoint, Route, RouteId, Slot},
     target,
 };
 use bytes::Bytes;
@@ -35,6 +34,10 @@ use crate::{
 /// How many copies a worker is at: of one route, lest one slow backend takes the places of all, and altogether.
 const MAX_OF_ROUTE: usize = 64;
 const MAX_OF_ALL: usize = 256;
+
+/// How many more wait for bodies, each of which may hold what is copied of one. Apart, since they wait for their clients: who sends
+/// slowly keeps nobody else's copies back.
+const MAX_WAITING: usize = 256;
 
 /// How long a copy may take, from its beginning to the end of its answer.
 const MAX_TIME: Duration = Duration::from_secs(15);
@@ -76,12 +79,16 @@ pub(crate) struct Copies(RefCell<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
+    waiting: usize,
     all: usize,
     /// A route without copies has no entry.
     of_routes: FxHashMap<RouteId, usize>,
 }
 
-/// One of them.
+/// One that waits for a body.
+struct WaitingPlace(Rc<Worker>);
+
+/// One that is under way.
 struct Place {
     worker: Rc<Worker>,
     route: RouteId,
@@ -89,7 +96,7 @@ struct Place {
 
 impl Copies {
     fn admit(&self, route: RouteId) -> bool {
-        let Counts { all, of_routes } = &mut *self.0.borrow_mut();
+        let Counts { all, of_routes, .. } = &mut *self.0.borrow_mut();
         let of_route = of_routes.get(&route).copied().unwrap_or(0);
         let is_free = *all < MAX_OF_ALL && of_route < MAX_OF_ROUTE;
         if is_free {
@@ -100,7 +107,7 @@ impl Copies {
     }
 
     fn release(&self, route: RouteId) {
-        let Counts { all, of_routes } = &mut *self.0.borrow_mut();
+        let Counts { all, of_routes, .. } = &mut *self.0.borrow_mut();
         *all -= 1;
         if let Some(of_route) = of_routes.get_mut(&route) {
             *of_route -= 1;
@@ -108,6 +115,23 @@ impl Copies {
                 of_routes.remove(&route);
             }
         }
+    }
+}
+
+impl WaitingPlace {
+    fn take(worker: &Rc<Worker>) -> Option<Self> {
+        let Counts { waiting, .. } = &mut *worker.copies.0.borrow_mut();
+        (*waiting < MAX_WAITING).then(|| {
+            *waiting += 1;
+            Self(Rc::clone(worker))
+        })
+    }
+}
+
+impl Drop for WaitingPlace {
+    fn drop(&mut self) {
+        let Self(worker) = self;
+        worker.copies.0.borrow_mut().waiting -= 1;
     }
 }
 
@@ -132,12 +156,10 @@ pub(crate) struct WaitingCopy {
 
 /// All that a copy needs but its body.
 struct Copy {
-    place: Place,
+    place: WaitingPlace,
     view: Rc<View>,
-    route: Slot,
-    upstream: Arc<Upstream>,
-    /// How it fares has no consequences for the endpoint, which may have requests that somebody waits for; only that it is busy.
-    endpoint_use: Option<EndpointUse>,
+    route: (RouteId, Slot),
+    endpoint: Endpoint,
     head: RequestHead,
     coding: Coding,
 }
@@ -165,7 +187,7 @@ pub(super) fn copy(
         return body;
     }
     let counters = worker.counters_of(route);
-    let Some(place) = Place::take(worker, route.id) else {
+    let Some(place) = WaitingPlace::take(worker) else {
         counters.count_copy(Outcome::NoRoom.as_str());
         return body;
     };
@@ -179,7 +201,7 @@ pub(super) fn copy(
 impl Copy {
     /// None: the backend cannot be asked for this path.
     fn new(
-        place: Place,
+        place: WaitingPlace,
         view: &Rc<View>,
         (mirror, route): (&Mirror, &Route<'_>),
         record: &Record,
@@ -192,21 +214,23 @@ impl Copy {
         let uri = target::upstream_target(asked, &path, route, backend, snapshot).ok()?;
         let mut head = RequestHead { uri, ..head.clone() };
         let affinity = backend.take_affinity(&mut head.headers, record.client());
-        let endpoint = place.worker.endpoint(backend, affinity);
+        let endpoint = place.0.endpoint(backend, affinity).clone();
         readdress(&mut head, former, &endpoint.upstream);
         Some(Self {
             view: Rc::clone(view),
-            route: route.slot,
-            upstream: Arc::clone(&endpoint.upstream),
-            endpoint_use: endpoint.begin(),
+            route: (route.id, route.slot),
+            endpoint,
             head,
             coding: Coding::AsSent,
             place,
         })
     }
 
-    async fn send(self, body: Bytes) -> Outcome {
-        let Self { place, view, route, upstream, endpoint_use, head, coding } = self;
+    async fn send(self, place: Place, body: Bytes) -> Outcome {
+        let Self { place: waited, view, route: (_, route), endpoint, head, coding } = self;
+        drop(waited);
+        // How it fares has no consequences for the endpoint, which may have requests that somebody waits for; only that it is busy.
+        let endpoint_use = endpoint.begin();
         let (snapshot, now) = (view.snapshot(), Instant::now());
         let settings = snapshot.settings();
         let deadlines = Rc::new(Deadlines::new(&settings.server, &settings.upstream, now));
@@ -216,7 +240,7 @@ impl Copy {
             return Outcome::BodyTooLarge;
         };
         let body = if coding == Coding::Base64 { body.decoded() } else { body };
-        let sent = place.worker.upstreams.send((snapshot, None), &upstream, &head, body, &deadlines);
+        let sent = place.worker.upstreams.send((snapshot, None), &endpoint.upstream, &head, body, &deadlines);
         let outcome = match timeout_at(now + MAX_TIME, sent).await {
             Ok(Ok(response)) => {
                 // It was answered; what else it says is of no use to anybody.
@@ -241,7 +265,11 @@ impl WaitingCopy {
     pub(super) fn begin(mut self, body: Bytes) {
         if let Some(copy) = self.copy.take() {
             let counters = Arc::clone(&self.counters);
-            spawn_local(async move { counters.count_copy(copy.send(body).await.as_str()) });
+            let (id, _) = copy.route;
+            let Some(place) = Place::take(&copy.place.0, id) else {
+                return counters.count_copy(Outcome::NoRoom.as_str());
+            };
+            spawn_local(async move { counters.count_copy(copy.send(place, body).await.as_str()) });
         }
     }
 
