@@ -248,7 +248,8 @@ async fn answer(
     occupy(worker, policies, record)?;
     record.set_endpoint(chosen.endpoint);
     let body = mirroring::copy(worker, view, &route, record, &head, body);
-    let sender = Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: &fault };
+    let sender =
+        Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: fault.as_deref() };
     let mut response = attempts::send(sender, &route, record, chosen, &mut head, body).await?;
     upgrade.check(&response)?;
     prepare_answer(&mut response, web, chosen, record);
@@ -262,12 +263,12 @@ fn take_body(
     record: &mut Record,
     route: &Route<'_>,
     body: ClientBody,
-) -> Result<(RequestBody, Rc<BodyFault>), Rejection> {
-    let fault = Rc::default();
-    record.set_body_fault(&fault);
+) -> Result<(RequestBody, Option<Rc<BodyFault>>), Rejection> {
     let of_server = view.snapshot().settings().server.max_body_bytes;
     let max_body_bytes = route.config.max_body_bytes.unwrap_or(of_server);
-    let body = RequestBody::new(body, max_body_bytes.get(), (view, route.slot), &client.deadlines, &fault)?;
+    let body = RequestBody::new(body, max_body_bytes.get(), (view, route.slot), &client.deadlines)?;
+    let fault = body.fault();
+    record.set_body_fault(fault.clone());
     Ok((body, fault))
 }
 

@@ -3,8 +3,9 @@
 /// Writes so many bytes as the text has room for, two digits each.
 pub fn write(bytes: &[u8], text: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    let (pairs, _) = text.as_chunks_mut();
+    for (byte, pair) in bytes.iter().zip(pairs) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
     }
 }
 

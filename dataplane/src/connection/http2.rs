@@ -129,7 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             let incoming = Rc::clone(&self.incoming);
             let served = stream::serve(Rc::clone(worker), Rc::new(client), incoming, request, responder);
-            self.streams.spawn_local(served);
+            // On the heap, since a task is moved several times while it is made and taken apart.
+            self.streams.spawn_local(Box::pin(served));
         }
         End::Gone
     }

@@ -71,7 +71,6 @@ impl Outgoing {
             asked.is_last || encoder.ends_with_connection() || lists(&headers, &CONNECTION, b"close");
         let mut outgoing = io.outgoing();
         let text = outgoing.text();
-        text.reserve(HEAD_BYTES);
         encoder::status_line(text, status);
         // Without a body, the length is that of the body there would be, and of a 204 there is none (RFC 9110 section 8.6).
         let keeps_length = asked.method == Method::HEAD && status != StatusCode::NO_CONTENT
@@ -173,9 +172,6 @@ enum Gathered {
     /// More is to come.
     Awaited,
 }
-
-/// Most heads are shorter.
-const HEAD_BYTES: usize = 512;
 
 /// How the length of the answer's body is told; none: it has no body, whatever its fields say.
 fn length(asked: &Asked, status: StatusCode, body: &ResponseBody) -> Option<Length> {

@@ -312,16 +312,24 @@ pub(crate) fn request_id(headers: &Fields, random: &mut fastrand::Rng) -> Header
             && bytes.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(byte))
     };
     match headers.get(X_REQUEST_ID).filter(is_usable) {
-        Some(id) => id.clone(),
+        Some(id) => seen_once(id.clone()),
         None => new_request_id(random),
     }
+}
+
+/// No two messages have the same: in HTTP/2's table of fields seen before (RFC 7541 section 2.3.2) it would push out those that
+/// come again. What h2 is told is a secret does not get there.
+fn seen_once(mut id: HeaderValue) -> HeaderValue {
+    id.set_sensitive(true);
+    id
 }
 
 /// 24 hexadecimal digits.
 pub(crate) fn new_request_id(random: &mut fastrand::Rng) -> HeaderValue {
     let mut digits = [0; 24];
     hex::write(&random.u128(..).to_le_bytes(), &mut digits);
-    HeaderValue::from_maybe_shared(pieces::copy(&digits)).expect("hexadecimal digits are visible ASCII")
+    let id = HeaderValue::from_maybe_shared(pieces::copy(&digits));
+    seen_once(id.expect("hexadecimal digits are visible ASCII"))
 }
 
 #[cfg(test)]

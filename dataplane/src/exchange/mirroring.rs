@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     attempts::readdress,
     record::Record,
-    request_body::{BodyFault, ClientBody, RequestBody},
+    request_body::{ClientBody, RequestBody},
 };
 use crate::{
     connection::deadlines::Deadlines,
@@ -234,9 +234,8 @@ impl Copy {
         let (snapshot, now) = (view.snapshot(), Instant::now());
         let settings = snapshot.settings();
         let deadlines = Rc::new(Deadlines::new(&settings.server, &settings.upstream, now));
-        let fault = Rc::<BodyFault>::default();
         let body = ClientBody::Whole(body);
-        let Ok(body) = RequestBody::new(body, u64::MAX, (&view, route), &deadlines, &fault) else {
+        let Ok(body) = RequestBody::new(body, u64::MAX, (&view, route), &deadlines) else {
             return Outcome::BodyTooLarge;
         };
         let body = if coding == Coding::Base64 { body.decoded() } else { body };

@@ -425,8 +425,8 @@ impl Record {
     }
 
     /// Notes where a fault of the request's body will be found.
-    pub(crate) fn set_body_fault(&mut self, fault: &Rc<BodyFault>) {
-        self.fault = Some(Rc::clone(fault));
+    pub(crate) fn set_body_fault(&mut self, fault: Option<Rc<BodyFault>>) {
+        self.fault = fault;
     }
 
     /// Why the request's body failed, and with it the upstream's connection.

@@ -81,14 +81,14 @@ impl ClientBody {
     }
 }
 
-/// What is sent to an upstream as a body.
+/// What is sent to an upstream as a body. Small, since it goes from hand to hand, and most requests have none.
 pub(crate) enum RequestBody {
     /// The request has none.
     Empty,
     /// It is passed on as it comes.
-    Streamed(Streamed),
+    Streamed(Box<Streamed>),
     /// It may be sent more than once.
-    Replay(Replay),
+    Replay(Box<Replay>),
 }
 
 /// A body that comes from the client.
@@ -154,7 +154,6 @@ impl RequestBody {
         max_bytes: u64,
         (view, route): (&Rc<View>, Slot),
         deadlines: &Rc<Deadlines>,
-        fault: &Rc<BodyFault>,
     ) -> Result<Self, BodyError> {
         if incoming.has_ended() {
             return Ok(Self::Empty);
@@ -162,9 +161,9 @@ impl RequestBody {
         if incoming.remaining().is_some_and(|bytes| bytes > max_bytes) {
             return Err(BodyError::TooLarge { max_bytes });
         }
-        let (deadlines, fault) = (Rc::clone(deadlines), Rc::clone(fault));
+        let deadlines = Rc::clone(deadlines);
         deadlines.body_begins();
-        Ok(Self::Streamed(Streamed {
+        Ok(Self::Streamed(Box::new(Streamed {
             incoming,
             again: VecDeque::new(),
             base64: None,
@@ -172,12 +171,18 @@ impl RequestBody {
             bytes: 0,
             route: (Rc::clone(view), route),
             deadlines,
-            fault,
-        }))
+            fault: Rc::default(),
+        })))
     }
-}
 
-impl RequestBody {
+    /// Where it is known what was wrong with it, once the body is gone; none: there is none that could fail.
+    pub(super) fn fault(&self) -> Option<Rc<BodyFault>> {
+        match self {
+            Self::Streamed(streamed) => Some(Rc::clone(&streamed.fault)),
+            Self::Empty | Self::Replay(_) => None,
+        }
+    }
+
     /// The bytes of a body that comes in base64.
     pub(super) fn decoded(mut self) -> Self {
         if let Self::Streamed(streamed) = &mut self {
@@ -193,7 +198,10 @@ impl RequestBody {
                 copy.begin(Bytes::new());
                 Self::Empty
             }
-            Self::Streamed(streamed) => Self::Streamed(streamed.copied(copy)),
+            Self::Streamed(mut streamed) => {
+                streamed.copy(copy);
+                Self::Streamed(streamed)
+            }
             // It may have been read already.
             Self::Replay(replay) => Self::Replay(replay),
         }
@@ -208,19 +216,21 @@ impl RequestBody {
                 Self::Streamed(streamed)
             }
             // It has them itself.
-            Self::Replay(replay) => Self::Replay(replay.rewound()),
+            Self::Replay(mut replay) => {
+                replay.rewind();
+                Self::Replay(replay)
+            }
         }
     }
 }
 
 impl Streamed {
-    fn copied(mut self, mut copy: WaitingCopy) -> Self {
+    fn copy(&mut self, mut copy: WaitingCopy) {
         if self.base64.is_some() {
             copy.decode();
         }
         let incoming = std::mem::replace(&mut self.incoming, ClientBody::Opening);
         self.incoming = CopiedBody::begin(incoming, self.max_bytes, copy);
-        self
     }
 
     /// How many bytes are to come, where that is known.

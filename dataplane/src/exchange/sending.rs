@@ -33,7 +33,8 @@ pub(super) struct Sender<'a> {
     pub(super) snapshot: &'a Snapshot,
     /// None: the route has none of its own.
     pub(super) timeouts: Option<&'a Timeouts>,
-    pub(super) fault: &'a BodyFault,
+    /// None: there is no body that could fail.
+    pub(super) fault: Option<&'a BodyFault>,
 }
 
 impl Sender<'_> {
@@ -53,10 +54,9 @@ impl Sender<'_> {
         let mut sent = pin!(worker.upstreams.send((snapshot, timeouts), upstream, head, body, deadlines));
         poll_fn(|context| match sent.as_mut().poll(context) {
             // A body that failed broke the upstream's connection, not the other way round.
-            Poll::Ready(response) => Poll::Ready(
-                response
-                    .map_err(|failure| fault.found().map_or(Rejection::Upstream(failure), Rejection::from)),
-            ),
+            Poll::Ready(response) => Poll::Ready(response.map_err(|failure| {
+                fault.and_then(BodyFault::found).map_or(Rejection::Upstream(failure), Rejection::from)
+            })),
             Poll::Pending => passed(deadlines).map_or(Poll::Pending, |rejection| Poll::Ready(Err(rejection))),
         })
         .await

@@ -10,8 +10,9 @@ use super::length::LengthError;
 /// The most fields of a head, or of trailers.
 pub(crate) const MAX_FIELDS: usize = 100;
 
-/// Room for these is made at once; a list of so many is a small piece of memory to the allocator.
-const USUAL_FIELDS: usize = 8;
+/// Room for these is made at once, those that the gateway adds included; a list of so many is a small piece of memory to the
+/// allocator.
+const USUAL_FIELDS: usize = 12;
 
 /// The longest target: what can be told of in 16 bits, as [`Uri`] does.
 const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;

@@ -1,6 +1,7 @@
 //! Bytes that are to go out on a connection and have not been accepted yet.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     mem,
     pin::Pin,
@@ -12,6 +13,21 @@ use tokio::io::AsyncWrite;
 
 /// Pieces up to this size are copied behind what waits already: one write of a few KiB is cheaper than two.
 const COPIED_BYTES: usize = 16 << 10;
+
+/// Most heads, with a small body behind them, have room in this.
+const FEW_BYTES: usize = 512;
+
+/// The largest piece of memory that is kept for later.
+const MOST_KEPT_BYTES: usize = 4 << 10;
+
+/// The most pieces of memory that a thread keeps. A connection needs one from the moment that it has something to say until
+/// the system has taken it, so few are needed at once.
+const MOST_IN_STOCK: usize = 16;
+
+thread_local! {
+    /// A worker's connections take turns with the same few.
+    static STOCK: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Bytes that are to go: small pieces gathered, at most one large piece as it came, and small ones behind that.
 #[derive(Debug, Default)]
@@ -40,7 +56,14 @@ impl WriteBuffer {
 
     /// Where small pieces are written to.
     pub(crate) fn text(&mut self) -> &mut Vec<u8> {
-        if self.large.is_empty() { &mut self.first } else { &mut self.last }
+        if !self.large.is_empty() {
+            return &mut self.last;
+        }
+        if self.first.capacity() == 0 {
+            let kept = STOCK.with_borrow_mut(Vec::pop);
+            self.first = kept.unwrap_or_else(|| Vec::with_capacity(FEW_BYTES));
+        }
+        &mut self.first
     }
 
     /// Adds a piece. Only while there is room.
@@ -82,13 +105,25 @@ impl WriteBuffer {
         self.large.advance(of_large);
         if self.gone == self.first.len() && self.large.is_empty() {
             self.large = Bytes::new();
-            self.first = mem::take(&mut self.last);
+            keep(mem::replace(&mut self.first, mem::take(&mut self.last)));
             self.gone = written - of_first - of_large;
             if self.gone == self.first.len() {
-                self.first = Vec::new();
                 self.gone = 0;
+                keep(mem::take(&mut self.first));
             }
         }
+    }
+}
+
+/// Keeps memory that is not needed now for whoever needs some next.
+fn keep(mut text: Vec<u8>) {
+    if (FEW_BYTES..=MOST_KEPT_BYTES).contains(&text.capacity()) {
+        text.clear();
+        STOCK.with_borrow_mut(|stock| {
+            if stock.len() < MOST_IN_STOCK {
+                stock.push(text);
+            }
+        });
     }
 }
 
@@ -135,6 +170,23 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    #[test]
+    fn the_stock_is_bounded_in_pieces_and_bytes() {
+        let mut buffers: Vec<_> = (0..=MOST_IN_STOCK).map(|_| WriteBuffer::default()).collect();
+        let mut socket = Narrow { taken: Vec::new(), at_once: usize::MAX };
+        let mut flush = |buffer: &mut WriteBuffer| {
+            let flushed = buffer.poll_flush(Pin::new(&mut socket), &mut Context::from_waker(Waker::noop()));
+            assert!(matches!(flushed, Poll::Ready(Ok(()))));
+            (buffer.first.capacity(), STOCK.with_borrow(Vec::len))
+        };
+        buffers.iter_mut().for_each(|buffer| buffer.text().extend_from_slice(b"abc"));
+        let kept: Vec<_> = buffers.iter_mut().map(&mut flush).collect();
+        assert_eq!(kept.last(), Some(&(0, MOST_IN_STOCK)));
+        let large = &mut buffers[0];
+        large.text().resize(MOST_KEPT_BYTES + 1, 0);
+        assert_eq!(flush(large), (0, MOST_IN_STOCK - 1));
     }
 
     #[test]

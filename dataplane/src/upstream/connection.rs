@@ -38,7 +38,8 @@ const MAX_BYTES_BEFORE_ANSWER: usize = 512 << 10;
 
 /// A connection that no exchange uses now, or that one is about to use.
 pub(crate) struct Connection {
-    wire: Wire,
+    /// On the heap, since the connection goes from hand to hand with every request.
+    wire: Box<Wire>,
     upstream: UpstreamId,
     /// Whether an exchange has used it before: then the upstream may be closing it just now.
     is_reused: bool,
@@ -67,7 +68,7 @@ impl Connection {
     /// Makes an HTTP connection of a socket.
     pub(crate) fn new(socket: Socket, upstream: UpstreamId) -> Self {
         let wire = Wire { socket, read: ReadBuffer::default(), write: WriteBuffer::default() };
-        Self { wire, upstream, is_reused: false, last_used: Instant::now() }
+        Self { wire: Box::new(wire), upstream, is_reused: false, last_used: Instant::now() }
     }
 
     /// Where it leads.

@@ -51,7 +51,6 @@ impl Upload {
     pub(super) fn begin(request: &RequestHead, body: RequestBody, write: &mut WriteBuffer) -> Self {
         let length = length(request, &body);
         let text = write.text();
-        text.reserve(HEAD_BYTES);
         let target = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         encoder::request_line(text, &request.method, target);
         for (name, value) in request.headers.iter() {
@@ -128,9 +127,6 @@ impl Upload {
         Ok(Poll::Ready(()))
     }
 }
-
-/// Most heads are shorter.
-const HEAD_BYTES: usize = 512;
 
 /// How the length of the body is told. None: there is no body, and the client did not say that there might be one.
 fn length(request: &RequestHead, body: &RequestBody) -> Option<Length> {

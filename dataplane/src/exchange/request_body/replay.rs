@@ -26,7 +26,7 @@ pub(in crate::exchange) enum Repeatable {
 
 /// The body, and what has been taken of it.
 pub(crate) struct Source {
-    body: Streamed,
+    body: Box<Streamed>,
     length: Length,
     /// None: more was taken than is kept, or it is not needed any more.
     kept: Option<Kept>,
@@ -78,11 +78,11 @@ impl Repeatable {
     pub(in crate::exchange) fn begin(&self) -> RequestBody {
         match self {
             Self::Empty => RequestBody::Empty,
-            Self::Kept(source) => RequestBody::Replay(Replay {
+            Self::Kept(source) => RequestBody::Replay(Box::new(Replay {
                 source: Rc::clone(source),
                 position: 0,
                 trailers: Trailers::ToCome,
-            }),
+            })),
         }
     }
 
@@ -112,10 +112,9 @@ impl Source {
 }
 
 impl Replay {
-    /// From its beginning, as it was before.
-    pub(super) fn rewound(mut self) -> Self {
+    /// Begins again.
+    pub(super) fn rewind(&mut self) {
         (self.position, self.trailers) = (0, Trailers::ToCome);
-        self
     }
 
     /// What was kept first, then what comes.
