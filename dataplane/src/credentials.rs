@@ -1,28 +1,30 @@
 //! What callers are known by besides tokens: the files of credentials, read here and followed while they are in use.
 //!
 //! Architecture invariant: a configuration whose files are of no use does not come into force; a file that becomes of no use
-//! later changes nothing, and is told of. A key or a password that is taken out of its file is taken no more, at once and on
+//! later changes nothing, and is told of. Those that kept one from coming into force are followed until they are of use. A key or a password that is taken out of its file is taken no more, at once and on
 //! every connection.
 
 /// A file, followed.
 mod followed;
+/// Files that a configuration waits for.
+mod awaited;
 /// Whether passwords are right, found out where no request waits for the thread.
 pub(crate) mod passwords;
 
 use std::sync::Arc;
 
-use apigw_config::{
-    model::{ApiKeyFile, CredentialFiles, Settings, UserFile},
-    problem::Problem,
-};
+use apigw_config::model::{ApiKeyFile, CredentialFiles, Settings, UserFile};
 use apigw_engine::callers::{api_key::ApiKeyTable, basic::UserTable};
 use apigw_transport::tls::configured::FileBase;
 use arc_swap::Guard;
 
+pub(crate) use self::awaited::AwaitedFiles;
 use self::{
+    awaited::Unusable,
     followed::{Followed, Place},
     passwords::Passwords,
 };
+use crate::gateway::Refusal;
 
 /// What callers are known by besides tokens, ready. A clone shares everything.
 #[derive(Debug, Clone, Default)]
@@ -41,12 +43,12 @@ impl Credentials {
     /// Reads the files that a configuration names, and begins to follow them; what is in use already goes on.
     ///
     /// # Errors
-    /// All that is wrong with them.
+    /// All that is wrong with them, and the files that are worth waiting for.
     pub(crate) async fn load(
         settings: &Settings,
         base: &FileBase,
         previous: Option<&Self>,
-    ) -> Result<Self, Vec<Problem>> {
+    ) -> Result<Self, Refusal> {
         let Some(auth) = &settings.auth else { return Ok(Self::default()) };
         let CredentialFiles { api_keys, basic } = auth.files();
         let api_keys = match api_keys {
@@ -59,7 +61,8 @@ impl Credentials {
         };
         match (api_keys, passwords) {
             (Ok(api_keys), Ok(passwords)) => Ok(Self { api_keys, passwords }),
-            (keys, passwords) => Err(keys.err().into_iter().chain(passwords.err()).flatten().collect()),
+            (Err(keys), Err(passwords)) => Err(keys.and(passwords).wait()),
+            (Err(unusable), Ok(_)) | (Ok(_), Err(unusable)) => Err(unusable.wait()),
         }
     }
 
@@ -85,7 +88,7 @@ async fn keys(
     settings: &ApiKeyFile,
     base: &FileBase,
     previous: Option<&Credentials>,
-) -> Result<Arc<Keys>, Vec<Problem>> {
+) -> Result<Arc<Keys>, Unusable> {
     let known = previous.and_then(|previous| previous.api_keys.as_ref());
     if let Some(known) = known.filter(|known| known.settings.file == settings.file) {
         if known.settings == *settings {
@@ -109,7 +112,7 @@ async fn users(
     settings: &UserFile,
     base: &FileBase,
     previous: Option<&Credentials>,
-) -> Result<Arc<Passwords>, Vec<Problem>> {
+) -> Result<Arc<Passwords>, Unusable> {
     let known = previous.and_then(|previous| previous.passwords.as_ref());
     if let Some(known) = known.filter(|known| *known.file() == settings.file) {
         return Ok(Arc::clone(known));
@@ -122,5 +125,5 @@ async fn users(
         Ok(table)
     };
     let table = Followed::start(place, base, read).await?;
-    Passwords::start(settings.file.clone(), table).map(Arc::new)
+    Passwords::start(settings.file.clone(), table).map(Arc::new).map_err(Unusable::for_ever)
 }

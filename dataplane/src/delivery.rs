@@ -60,12 +60,13 @@ pub(crate) struct Applied {
     pub(crate) applied_at_ms: u64,
 }
 
-/// What runs before a control plane was asked.
+/// What runs without a control plane's having been asked.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) revision: Revision,
     /// What it is made of: it need not travel again.
     pub(crate) content: Content,
+    pub(crate) source: v1::ConfigSource,
     pub(crate) applied: Applied,
 }
 
@@ -79,6 +80,13 @@ pub(crate) trait Applier {
 
     /// Takes note of an offer that is not brought into force, for what it requires or contains.
     fn refused(&mut self, problems: &[Problem]);
+
+    /// Ends when what kept the last configuration from running seems to be gone; never, where nothing waits for that. May
+    /// be cancelled, and asked again.
+    fn worth_another_try(&mut self) -> impl Future<Output = ()>;
+
+    /// Tries it again. None: it is refused again, or there is none.
+    fn try_again(&mut self) -> impl Future<Output = Option<Held>>;
 
     /// The live state of each route.
     fn limits(&self) -> Vec<v1::RouteLimits>;
@@ -146,19 +154,17 @@ impl Delivery {
 
     /// Follows one control plane after the other, for ever, from what is held. May be dropped at any await.
     pub(crate) async fn run(self, mut applier: impl Applier, held: Option<Held>) -> std::convert::Infallible {
-        let mut session = held.map_or_else(Session::new, Session::resuming);
+        let mut session = held.map_or_else(Session::default, Session::resuming);
         let mut link = Link::Unknown;
         let mut backoff = Backoff::new();
         for control_plane in self.control_planes.iter().cycle() {
-            let hello = self.hello(&session);
             let began = Instant::now();
-            let lost = match Stream::open(control_plane, &self.credentials, hello).await {
-                Ok(mut stream) => {
-                    link.up(control_plane);
-                    session.restart();
-                    stream.carry(&mut session, &mut applier).await
+            let lost = loop {
+                match self.follow(control_plane, &mut session, &mut applier, &mut link).await {
+                    // A report is for an offer; what else runs is said in a Hello.
+                    Lost::News => {}
+                    lost => break lost,
                 }
-                Err(lost) => lost,
             };
             if began.elapsed() >= LASTING {
                 backoff = Backoff::new();
@@ -167,6 +173,33 @@ impl Delivery {
             tokio::time::sleep(backoff.next(fastrand::f64())).await;
         }
         unreachable!("a cycle over at least one control plane has no end")
+    }
+
+    /// Follows one control plane until the stream is lost, or something runs that it did not offer on it.
+    async fn follow(
+        &self,
+        control_plane: &Endpoint,
+        session: &mut Session,
+        applier: &mut impl Applier,
+        link: &mut Link,
+    ) -> Lost {
+        let opened = tokio::select! {
+            opened = Stream::open(control_plane, &self.credentials, self.hello(session)) => opened,
+            () = applier.worth_another_try() => {
+                if let Some(held) = applier.try_again().await {
+                    session.hold(held);
+                }
+                return Lost::News;
+            }
+        };
+        match opened {
+            Ok(mut stream) => {
+                link.up(control_plane);
+                session.restart();
+                stream.carry(session, applier).await
+            }
+            Err(lost) => lost,
+        }
     }
 
     fn hello(&self, session: &Session) -> v1::Hello {

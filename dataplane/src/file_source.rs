@@ -1,6 +1,6 @@
 //! A data plane by itself: its configurations come from a file, through the same steps as a control plane's.
 
-use std::{mem, path::Path, sync::Arc, time::SystemTime};
+use std::{future, mem, path::Path, sync::Arc, time::SystemTime};
 
 use apigw_config::{
     ConfigReader,
@@ -18,8 +18,9 @@ use apigw_proto::v1::ConfigSource;
 use tokio::signal::unix::Signal;
 
 use crate::{
+    credentials::AwaitedFiles,
     file_text::Text,
-    gateway::problem,
+    gateway::{Refusal, problem},
     installation::{History, Installation, Provenance},
     status::OwnStatus,
 };
@@ -83,10 +84,16 @@ pub(crate) async fn follow(
     let file = path.display().to_string();
     let OwnStatus { history, text, .. } = status;
     let mut reader = ConfigReader::new(&file);
+    let mut awaited = None;
     loop {
         let content = tokio::select! {
             content = watch.next() => content,
             _ = hangups.recv() => {
+                watch.reload();
+                continue;
+            }
+            () = of_use(&mut awaited) => {
+                awaited = None;
                 watch.reload();
                 continue;
             }
@@ -122,13 +129,23 @@ pub(crate) async fn follow(
                 refuse(&history, vec![problem("", format!("reading the file failed: {panicked}"))])
             }
         };
-        if let (Err(problems), None) = (outcome, installation.running()) {
-            return Err(problems);
-        }
+        awaited = match outcome {
+            Ok(()) => None,
+            Err(refusal) if installation.running().is_none() => return Err(refusal.problems),
+            Err(refusal) => refusal.files,
+        };
     }
 }
 
-fn refuse(history: &History, problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
+/// Ends when the files are of use that the content before waits for; never, where it waits for none.
+async fn of_use(awaited: &mut Option<AwaitedFiles>) {
+    match awaited {
+        Some(files) => files.are_of_use().await,
+        None => future::pending().await,
+    }
+}
+
+fn refuse(history: &History, problems: Vec<Problem>) -> Result<(), Refusal> {
     history.refused(&problems);
-    Err(problems)
+    Err(problems.into())
 }

@@ -26,7 +26,7 @@ use tokio::{
 use crate::{
     access_log::LogQueue,
     admin::endpoints::Endpoints,
-    credentials::Credentials,
+    credentials::{AwaitedFiles, Credentials},
     health::HealthChecks,
     listeners::{self, Bound, Listeners, Purpose},
     metrics::Metrics,
@@ -96,6 +96,20 @@ pub(crate) struct Prepared {
     _turn: OwnedMutexGuard<()>,
 }
 
+/// Why a configuration does not come into force.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) problems: Vec<Problem>,
+    /// Files that may be all that it lacks; none: it lacks something else.
+    pub(crate) files: Option<AwaitedFiles>,
+}
+
+impl From<Vec<Problem>> for Refusal {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self { problems, files: None }
+    }
+}
+
 /// The difference between where the gateway listens and where it is to.
 struct ListenerChanges {
     opened: Vec<(Place, Listeners)>,
@@ -136,7 +150,7 @@ impl Gateway {
         &self,
         config: GatewayConfig,
         revision: Revision,
-    ) -> Result<Prepared, Vec<Problem>> {
+    ) -> Result<Prepared, Refusal> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let ahead = self.addresses.look_ahead(&config).await;
         let resolved = config.resolved(|name| ahead.of(name));
@@ -148,14 +162,14 @@ impl Gateway {
         (unresolved, config, revision): (GatewayConfig, GatewayConfig, Revision),
         ahead: Ahead,
         turn: OwnedMutexGuard<()>,
-    ) -> Result<Prepared, Vec<Problem>> {
+    ) -> Result<Prepared, Refusal> {
         let previous = self.parameters.running.serving();
         let before = self.parameters.running.snapshot();
         let compiled =
             tokio::task::spawn_blocking(move || Snapshot::compile(config, revision, before.as_deref()));
         let snapshot = match compiled.await {
             Ok(compiled) => compiled?,
-            Err(panicked) => return Err(vec![problem("", format!("compiling failed: {panicked}"))]),
+            Err(panicked) => return Err(vec![problem("", format!("compiling failed: {panicked}"))].into()),
         };
         if let RateLimitBackend::Redis(backend) = &snapshot.settings().rate_limit {
             RedisLimiter::check(backend)
@@ -233,8 +247,8 @@ impl Gateway {
         }
         match self.prepare_resolved((config, resolved, revision), ahead, turn).await {
             Ok(prepared) => self.commit(prepared),
-            Err(problems) => {
-                for problem in problems {
+            Err(refusal) => {
+                for problem in refusal.problems {
                     tracing::error!(%problem, "endpoints do not follow their names");
                 }
             }

@@ -1,5 +1,8 @@
 //! Brings configurations into force on all of this data plane, one at a time, and remembers how that went.
 
+/// Those of a control plane.
+mod from_stream;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -7,16 +10,13 @@ use std::{
 
 use apigw_config::{model::GatewayConfig, problem::Problem, wire::Revision};
 use apigw_engine::{Snapshot, jwt::time::UnixTime};
-use apigw_proto::v1::{self, ConfigSource};
+use apigw_proto::v1::ConfigSource;
 
+pub(crate) use self::from_stream::{FromStream, Waiting};
 use crate::{
     admin::AdminServer,
-    api::Runtime,
-    delivery::{Applied, Applier, Candidate},
     file_text::Text,
-    gateway::Gateway,
-    last_known_good::{Keeper, Kept},
-    status::OwnStatus,
+    gateway::{Gateway, Refusal},
 };
 
 /// The parts of a data plane that a configuration changes.
@@ -37,62 +37,6 @@ impl Provenance {
     /// Of one that comes into force now.
     pub(crate) fn now(source: ConfigSource) -> Self {
         Self { source, applied_at: SystemTime::now() }
-    }
-}
-
-/// A control plane's configurations are brought into force like any other, and then kept.
-pub(crate) struct FromStream {
-    pub(crate) installation: Installation,
-    pub(crate) status: OwnStatus,
-    /// None: there is no place to keep anything.
-    pub(crate) keeper: Option<Keeper>,
-}
-
-impl FromStream {
-    /// What is to be told of what runs.
-    pub(crate) fn applied(&self) -> Applied {
-        let applied_at_ms = self.installation.history.changes().applied_at_ms();
-        Applied { listen_address: self.status.running.listen_address(), applied_at_ms }
-    }
-}
-
-impl Applier for FromStream {
-    async fn apply(&mut self, candidate: Candidate) -> Result<Applied, Vec<Problem>> {
-        let Candidate { revision, content } = candidate;
-        // By name, as a later build may know more of them and an earlier one must know them all.
-        let required_features = content.required().iter().map(ToString::to_string).collect();
-        let config = content.config().clone();
-        self.installation.install(config, revision, Provenance::now(ConfigSource::Stream)).await?;
-        let applied = self.applied();
-        if let Some(keeper) = &self.keeper {
-            let applied_at_ms = applied.applied_at_ms;
-            keeper.keep(Kept { revision, applied_at_ms, required_features, content });
-        }
-        Ok(applied)
-    }
-
-    fn refused(&mut self, problems: &[Problem]) {
-        self.installation.history.refused(problems);
-    }
-
-    fn limits(&self) -> Vec<v1::RouteLimits> {
-        self.status.limits()
-    }
-
-    fn auth(&self) -> Vec<v1::ProviderState> {
-        self.status.auth()
-    }
-
-    fn backends(&self) -> Vec<v1::EndpointState> {
-        self.status.backends()
-    }
-
-    fn drain(&self, request: &v1::DrainRequest) -> Vec<v1::DrainOutcome> {
-        self.status.drain(request)
-    }
-
-    fn certificates(&self) -> Vec<v1::CertificateState> {
-        self.status.certificates()
     }
 }
 
@@ -195,7 +139,7 @@ impl Installation {
         config: GatewayConfig,
         revision: Revision,
         provenance: Provenance,
-    ) -> Result<(), Vec<Problem>> {
+    ) -> Result<(), Refusal> {
         let installed = self.try_install(config, revision, provenance).await;
         self.note(revision, &installed);
         installed
@@ -211,9 +155,10 @@ impl Installation {
         config: GatewayConfig,
         revision: Revision,
         provenance: Provenance,
-    ) -> Result<(), Vec<Problem>> {
+    ) -> Result<(), Refusal> {
         let installed = self.try_install(config, revision, provenance).await;
-        let installed = installed.map_err(|problems| text.locate(problems));
+        let installed = installed
+            .map_err(|refusal| Refusal { problems: text.locate(refusal.problems), files: refusal.files });
         self.note(revision, &installed);
         installed
     }
@@ -223,7 +168,7 @@ impl Installation {
         config: GatewayConfig,
         revision: Revision,
         provenance: Provenance,
-    ) -> Result<(), Vec<Problem>> {
+    ) -> Result<(), Refusal> {
         let admin = self.admin.prepare(Some(config.settings()));
         match (admin, self.gateway.prepare(config, revision).await) {
             (Ok(admin), Ok(gateway)) => {
@@ -233,18 +178,20 @@ impl Installation {
                 self.admin.commit(admin);
                 Ok(())
             }
-            (Err(problem), Ok(_)) => Err(vec![problem]),
-            (Err(problem), Err(problems)) => Err([vec![problem], problems].concat()),
-            (Ok(_), Err(problems)) => Err(problems),
+            (Err(problem), Ok(_)) => Err(vec![problem].into()),
+            (Err(problem), Err(Refusal { problems, files })) => {
+                Err(Refusal { problems: [vec![problem], problems].concat(), files })
+            }
+            (Ok(_), Err(refusal)) => Err(refusal),
         }
     }
 
-    fn note(&self, revision: Revision, installed: &Result<(), Vec<Problem>>) {
+    fn note(&self, revision: Revision, installed: &Result<(), Refusal>) {
         match installed {
             Ok(()) => {
                 tracing::info!(epoch = revision.epoch, seq = revision.seq, hash = %revision.root_hash, "configuration applied");
             }
-            Err(problems) => self.history.refused(problems),
+            Err(refusal) => self.history.refused(&refusal.problems),
         }
     }
 }

@@ -31,8 +31,8 @@ pub(crate) use self::{
     slot::{Damage, Kept, Record},
 };
 use crate::{
-    delivery::unknown_features,
-    installation::{Installation, Provenance},
+    delivery::{Candidate, unknown_features},
+    installation::{Installation, Provenance, Waiting},
 };
 
 /// The counter of configurations that could not be kept.
@@ -89,8 +89,18 @@ pub(crate) enum DataPlaneName<'a> {
     Passing,
 }
 
-/// Brings into force what ran last: of the slots that are whole and can run, the newer one. None: there is none.
-pub(crate) async fn boot(directory: &mut StateDirectory, installation: &mut Installation) -> Option<Kept> {
+/// What came of what was kept.
+#[derive(Debug, Default)]
+pub(crate) struct Booted {
+    /// What runs now.
+    pub(crate) kept: Option<Kept>,
+    /// What would run, and is newer, but for files that it waits for.
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// Brings into force what ran last: of the slots that are whole and can run, the newer one.
+pub(crate) async fn boot(directory: &mut StateDirectory, installation: &mut Installation) -> Booted {
+    let mut waiting = None;
     for name in directory.slots() {
         // Files are read before there is anything else to do.
         match tokio::task::block_in_place(|| recall(directory, name)) {
@@ -98,14 +108,19 @@ pub(crate) async fn boot(directory: &mut StateDirectory, installation: &mut Inst
             Ok(Some(kept)) => {
                 let applied_at = UNIX_EPOCH + Duration::from_millis(kept.applied_at_ms);
                 let provenance = Provenance { source: ConfigSource::Disk, applied_at };
+                let config = kept.content.config().clone();
                 // Why it could not be installed, the installation tells.
-                if installation
-                    .install(kept.content.config().clone(), kept.revision, provenance)
-                    .await
-                    .is_ok()
-                {
-                    directory.runs(name, kept.revision);
-                    return Some(kept);
+                match installation.install(config, kept.revision, provenance).await {
+                    Ok(()) => {
+                        directory.runs(name, kept.revision);
+                        return Booted { kept: Some(kept), waiting };
+                    }
+                    Err(refusal) => {
+                        let Kept { revision, content, .. } = kept;
+                        let candidate = Candidate { revision, content };
+                        let newer = refusal.files.map(|files| Waiting { candidate, provenance, files });
+                        waiting = waiting.or(newer);
+                    }
                 }
             }
             Err(damage) => {
@@ -117,7 +132,7 @@ pub(crate) async fn boot(directory: &mut StateDirectory, installation: &mut Inst
     tracing::warn!(
         "no configuration was kept that could run; the data plane is ready when the control plane sends one"
     );
-    None
+    Booted { kept: None, waiting }
 }
 
 /// Reads a slot as a configuration; none if the slot is not there.

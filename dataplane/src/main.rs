@@ -83,6 +83,7 @@ use std::{
 
 use apigw_config::{admin_key::AdminKey, model::Server, problem::Problem, watch::FileWatch};
 use apigw_engine::jwt::time::UnixTime;
+use apigw_proto::v1::ConfigSource;
 use apigw_transport::{
     address::Address,
     credentials::Credentials,
@@ -102,7 +103,7 @@ use crate::{
     delivery::{Delivery, Held, Identity, NotAControlPlane},
     gateway::{Gateway, Parameters},
     installation::{FromStream, Installation},
-    last_known_good::{DataPlaneName, DirectoryError, Environment, Keeper},
+    last_known_good::{Booted, DataPlaneName, DirectoryError, Environment, Keeper, Kept},
     metrics::{Metrics, gauges::States, of_traces::TraceSeries},
     options::Options,
     running::Running,
@@ -289,15 +290,19 @@ async fn follow_control_planes(
     let known_as = if passes { DataPlaneName::Passing } else { DataPlaneName::Lasting(&name) };
     let named = options.state_dir.as_deref();
     let mut directory = last_known_good::open(named, known_as, &Environment::of_process())?;
-    let kept = match &mut directory {
+    let booted = match &mut directory {
         Some(directory) => last_known_good::boot(directory, &mut installation).await,
-        None => None,
+        None => Booted::default(),
     };
     let keeper = directory.map(|directory| Keeper::start(directory, failures, keeping));
     let keeper = keeper.transpose().map_err(Failure::Keeper)?;
-    let applier = FromStream { installation, status, keeper };
-    let held =
-        kept.map(|kept| Held { revision: kept.revision, content: kept.content, applied: applier.applied() });
+    let applier = FromStream { installation, status, keeper, waiting: booted.waiting };
+    let held = booted.kept.map(|Kept { revision, content, .. }| Held {
+        revision,
+        content,
+        source: ConfigSource::Disk,
+        applied: applier.applied(),
+    });
     let mut hangups = signal(SignalKind::hangup())?;
     let ignore_hangups = async {
         while hangups.recv().await.is_some() {

@@ -73,6 +73,8 @@ mod upstream_failures;
 mod auth;
 // Who is let in without a token, and by what.
 mod callers;
+// Their files, which come, go and are broken whenever they like.
+mod credential_files;
 // Who is let in by the word of a service.
 mod external_auth;
 // Who is let in by his certificate.

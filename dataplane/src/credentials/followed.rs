@@ -18,6 +18,7 @@ use apigw_transport::tls::configured::FileBase;
 use arc_swap::{ArcSwap, Guard};
 use tokio::task::{AbortHandle, spawn_blocking};
 
+use super::awaited::{Unusable, until_of_use};
 use crate::gateway::problem;
 
 /// The most problems of a file that are told at once.
@@ -30,7 +31,7 @@ pub(super) struct Place<'a> {
 }
 
 /// Makes something of a content.
-type Reading<T> = fn(&str, &[u8]) -> Result<T, Vec<Problem>>;
+pub(super) type Reading<T> = fn(&str, &[u8]) -> Result<T, Vec<Problem>>;
 
 /// What a file says. A clone shares everything; when the last is dropped, the file is not followed any more.
 #[derive(Debug)]
@@ -53,19 +54,19 @@ impl<T: Send + Sync + 'static> Followed<T> {
     /// Reads a file and begins to follow it, in the runtime of the caller.
     ///
     /// # Errors
-    /// All that is wrong with it.
-    pub(super) async fn start(
-        place: Place<'_>,
-        base: &FileBase,
-        read: Reading<T>,
-    ) -> Result<Self, Vec<Problem>> {
-        let unusable = |message: String| vec![problem(place.key, message)];
+    /// All that is wrong with it; it is followed on, until that is mended.
+    pub(super) async fn start(place: Place<'_>, base: &FileBase, read: Reading<T>) -> Result<Self, Unusable> {
+        let unusable = |message: String| Unusable::for_ever(vec![problem(place.key, message)]);
         let path = base.resolve(place.file).map_err(|error| unusable(error.to_string()))?;
         let mut watch = FileWatch::start(&path).map_err(|error| unusable(error.to_string()))?;
         let name: Arc<str> = place.file.as_str().into();
-        let first = made(watch.next().await, Arc::clone(&name), read).await;
-        let first = first
-            .map_err(|problems| told(&problems).map(|text| problem(place.key, text)).collect::<Vec<_>>())?;
+        let first = match made(watch.next().await, Arc::clone(&name), read).await {
+            Ok(first) => first,
+            Err(problems) => {
+                let problems = told(&problems).map(|text| problem(place.key, text)).collect();
+                return Err(Unusable::until(problems, until_of_use(watch, name, read)));
+            }
+        };
         let current = Arc::new(Current { value: ArcSwap::from_pointee(first), failures: AtomicU64::new(0) });
         let task = tokio::spawn(follow(Arc::clone(&current), watch, name, read)).abort_handle();
         Ok(Self(Arc::new(Following { current, task })))
@@ -116,7 +117,7 @@ async fn follow<T: Send + Sync + 'static>(
 }
 
 /// What is made of a content, beside everything else: files may be large.
-async fn made<T: Send + 'static>(
+pub(super) async fn made<T: Send + 'static>(
     content: Content,
     name: Arc<str>,
     read: Reading<T>,
@@ -127,7 +128,7 @@ async fn made<T: Send + 'static>(
 }
 
 /// The first problems, each in one line, and how many more there are.
-fn told(problems: &[Problem]) -> impl Iterator<Item = String> {
+pub(super) fn told(problems: &[Problem]) -> impl Iterator<Item = String> {
     let more = problems.len().saturating_sub(MAX_PROBLEMS);
     let rest = (more > 0).then(|| format!("{more} more problems are not shown"));
     problems.iter().take(MAX_PROBLEMS).map(ToString::to_string).chain(rest)

@@ -65,8 +65,8 @@ pub(super) enum Reaction {
     },
 }
 
-/// What this data plane runs, and what is on its way.
-#[derive(Debug)]
+/// What this data plane runs, and what is on its way; nothing of both to begin with.
+#[derive(Debug, Default)]
 pub(super) struct Session {
     running: Option<Revision>,
     source: v1::ConfigSource,
@@ -77,8 +77,9 @@ pub(super) struct Session {
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum State {
+    #[default]
     Settled,
     Refused,
     Listing(Listing),
@@ -86,27 +87,20 @@ enum State {
 }
 
 impl Session {
-    /// Of a data plane that runs nothing yet.
-    pub(super) fn new() -> Self {
-        Self {
-            running: None,
-            source: v1::ConfigSource::Unspecified,
-            applied: Applied::default(),
-            holdings: Holdings::default(),
-            state: State::Settled,
-        }
-    }
-
     /// Of a data plane that runs what it had kept.
     pub(super) fn resuming(held: Held) -> Self {
-        let Held { revision, content, applied } = held;
-        Self {
-            running: Some(revision),
-            source: v1::ConfigSource::Disk,
-            applied,
-            holdings: Holdings::of(content),
-            state: State::Settled,
-        }
+        let mut session = Self::default();
+        session.hold(held);
+        session
+    }
+
+    /// Takes note of what runs although it was not offered.
+    pub(super) fn hold(&mut self, held: Held) {
+        let Held { revision, content, source, applied } = held;
+        self.running = Some(revision);
+        self.source = source;
+        self.applied = applied;
+        self.holdings = Holdings::of(content);
     }
 
     /// Begins a new stream: what was under way on the one before is over, but what had come of it need not come again.

@@ -48,6 +48,9 @@ pub(super) enum Lost {
     /// The control plane ended the stream without a reason.
     #[error("the control plane ended the stream")]
     Closed,
+    /// It was ended here: something runs by now that was not offered on it.
+    #[error("what runs is to be told anew")]
+    News,
     /// The control plane broke the protocol.
     #[error(transparent)]
     Breach(#[from] Breach),
@@ -115,7 +118,17 @@ impl Stream {
     /// one is in force, or refused, before another can supersede it.
     pub(super) async fn carry(&mut self, session: &mut Session, applier: &mut impl Applier) -> Lost {
         loop {
-            let reactions = match self.incoming.message().await {
+            let message = tokio::select! {
+                message = self.incoming.message() => message,
+                () = applier.worth_another_try() => match applier.try_again().await {
+                    Some(held) => {
+                        session.hold(held);
+                        return Lost::News;
+                    }
+                    None => continue,
+                },
+            };
+            let reactions = match message {
                 Ok(Some(message)) => session.receive(message),
                 Ok(None) => return Lost::Closed,
                 Err(status) => return status.into(),

@@ -82,6 +82,14 @@ impl Applier for Notebook {
         self.1.lock().unwrap().extend(problems.iter().map(|problem| problem.message.clone()));
     }
 
+    async fn worth_another_try(&mut self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn try_again(&mut self) -> Option<Held> {
+        None
+    }
+
     fn limits(&self) -> Vec<v1::RouteLimits> {
         vec![v1::RouteLimits { route: "a".into(), ..v1::RouteLimits::default() }]
     }

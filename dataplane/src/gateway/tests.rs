@@ -38,7 +38,7 @@ async fn install(gateway: &Gateway, text: &str) {
     let config = apigw_config::read("g.yaml", text.as_bytes()).unwrap();
     let root_hash = root_hash(apigw_config::wire::encode(&config).unwrap().iter().map(Resource::entry));
     let prepared = gateway.prepare(config, Revision { epoch: 1, seq: 1, root_hash }).await;
-    gateway.commit(prepared.unwrap_or_else(|problems| panic!("{problems:?}")));
+    gateway.commit(prepared.unwrap_or_else(|refusal| panic!("{refusal:?}")));
 }
 
 /// Upstreams on one port of several addresses, each of which says its address and who it was asked for.

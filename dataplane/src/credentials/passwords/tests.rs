@@ -35,7 +35,7 @@ impl Idle {
         let read = |file: &str, content: &[u8]| {
             apigw_config::read_users(file, content).map(|users| UserTable::from(&users))
         };
-        let users = Followed::start(place, &base, read).await.unwrap();
+        let Ok(users) = Followed::start(place, &base, read).await else { panic!("the file is of use") };
         let (passwords, received) = Passwords::idle(file, users).unwrap();
         Self { passwords, received, _directory: directory }
     }

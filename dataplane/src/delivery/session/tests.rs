@@ -38,7 +38,7 @@ fn applied() -> Applied {
 
 /// A session that runs a revision.
 fn running(revised: &Revised) -> Session {
-    let mut session = Session::new();
+    let mut session = Session::default();
     session.receive(offer(revised)).unwrap();
     session.receive(all_leaves(revised)).unwrap();
     let all: Vec<_> = (0..revised.resources.len()).collect();
@@ -51,7 +51,7 @@ fn running(revised: &Revised) -> Session {
 #[test]
 fn a_configuration_is_put_together_and_applied() {
     let first = revised(1, &["a", "b"]);
-    let mut session = Session::new();
+    let mut session = Session::default();
     assert_eq!(told(&mut session, offer(&first)).unwrap(), ["leaves [0, 1]"]);
     assert_eq!(told(&mut session, leaves(&first, &[0])).unwrap(), Vec::<String>::new());
     assert_eq!(told(&mut session, leaves(&first, &[1])).unwrap(), ["need [0, 1, 2]"]);
@@ -102,7 +102,7 @@ fn a_newer_offer_supersedes_at_any_point_of_a_push() {
     let (first, second) = (revised(1, &["a"]), revised(2, &["b"]));
     let before = [offer(&first), all_leaves(&first), chunk(&first, &[0])];
     for messages in 1..=before.len() {
-        let mut session = Session::new();
+        let mut session = Session::default();
         for message in &before[..messages] {
             session.receive(message.clone()).unwrap();
         }
@@ -146,7 +146,12 @@ fn what_is_older_or_otherwise_the_same_is_refused_and_what_runs_is_not() {
     };
     let runs = running_revision(5, 3, &["a"]);
     let resume = || {
-        let held = Held { revision: runs.revision, content: runs.content(), applied: applied() };
+        let held = Held {
+            revision: runs.revision,
+            content: runs.content(),
+            source: v1::ConfigSource::Disk,
+            applied: applied(),
+        };
         Session::resuming(held)
     };
     let refused = [
@@ -174,7 +179,7 @@ fn what_is_older_or_otherwise_the_same_is_refused_and_what_runs_is_not() {
 fn lies_are_refused_and_what_follows_of_them_passes_by() {
     let honest = revised(1, &["a", "b"]);
     let refused = |messages: Vec<v1::FollowResponse>, reason: &str| {
-        let mut session = Session::new();
+        let mut session = Session::default();
         let mut words = Vec::new();
         for message in messages {
             words.extend(told(&mut session, message).unwrap());
@@ -231,7 +236,7 @@ fn lies_are_refused_and_what_follows_of_them_passes_by() {
 #[test]
 fn a_leaf_that_is_offered_twice_is_refused_though_it_is_held() {
     let (honest, running) = (revised(2, &["a", "b"]), running(&revised(1, &["a", "b"])));
-    let mut listed = Session::new();
+    let mut listed = Session::default();
     listed.receive(offer(&honest)).unwrap();
     listed.receive(all_leaves(&honest)).unwrap();
     let mut twice = revised(3, &["a", "b"]);
@@ -249,7 +254,7 @@ fn what_is_no_configuration_is_refused_with_every_problem() {
     let good = revised(1, &["a", "b"]);
     let doubled = [0, 1, 1, 1].map(|index: usize| good.resources[index].clone()).to_vec();
     let doubled = of_resources(1, doubled);
-    let mut session = Session::new();
+    let mut session = Session::default();
     session.receive(offer(&doubled)).unwrap();
     session.receive(all_leaves(&doubled)).unwrap();
     let reactions = session.receive(chunk(&doubled, &[0, 1, 2, 3])).unwrap();
@@ -262,7 +267,7 @@ fn a_need_above_its_bound_is_told_in_parts() {
     let bytes = bytes::Bytes::from_static(b"x");
     let resource = |index: usize| Resource::new(ResourceKind::Route, index.to_string(), bytes.clone());
     let many = of_resources(1, (0..=MAX_NEED).map(resource).collect());
-    let mut session = Session::new();
+    let mut session = Session::default();
     session.receive(offer(&many)).unwrap();
     let needs = |reactions: Vec<Reaction>| match reactions.as_slice() {
         [Reaction::Send(v1::FollowRequest { message: Some(follow_request::Message::Need(need)) })] => {
@@ -276,7 +281,7 @@ fn a_need_above_its_bound_is_told_in_parts() {
     let last = u32::try_from(MAX_NEED).unwrap();
     assert_eq!(needs(session.receive(chunk(&many, &first)).unwrap()), [last]);
 
-    let mut session = Session::new();
+    let mut session = Session::default();
     session.receive(offer(&many)).unwrap();
     session.receive(all_leaves(&many)).unwrap();
     let all: Vec<_> = (0..=MAX_NEED).collect();
@@ -292,7 +297,7 @@ fn more_bytes_than_the_bound_are_refused() {
     // Exactly the bound, and one byte more.
     let one_byte = Resource::new(ResourceKind::Route, "one".into(), bytes::Bytes::from_static(b"x"));
     let large = of_resources(1, (0..whole).map(resource).chain([one_byte]).collect());
-    let mut session = Session::new();
+    let mut session = Session::default();
     session.receive(offer(&large)).unwrap();
     session.receive(all_leaves(&large)).unwrap();
     for index in 0..whole {
@@ -323,7 +328,7 @@ fn disorder_is_a_breach() {
         (vec![offer(&first), all_leaves(&first), nothing_sent], Breach::Void),
     ];
     for (mut messages, expected) in cases {
-        let mut session = Session::new();
+        let mut session = Session::default();
         let last = messages.pop().unwrap();
         for message in messages {
             session.receive(message).unwrap();
@@ -336,7 +341,7 @@ fn disorder_is_a_breach() {
 fn questions_are_told_apart_and_an_unknown_one_has_an_empty_answer() {
     let reaction = |question| {
         let query = response(follow_response::Message::Query(v1::Query { id: 7, question }));
-        told(&mut Session::new(), query).unwrap()
+        told(&mut Session::default(), query).unwrap()
     };
     assert_eq!(reaction(Some(v1::query::Question::Limits(v1::LimitsRequest {}))), ["observe 7: Limits"]);
     assert_eq!(reaction(Some(v1::query::Question::Auth(v1::AuthRequest {}))), ["observe 7: Auth"]);
@@ -351,7 +356,7 @@ fn what_this_build_enforces_is_taken_and_each_other_feature_is_named() {
         let mut offer = offer(&first);
         let Some(follow_response::Message::Offer(message)) = &mut offer.message else { unreachable!() };
         message.required_features = features;
-        Session::new().receive(offer).unwrap()
+        Session::default().receive(offer).unwrap()
     };
     let known = features::KNOWN.map(|feature| feature.to_string()).to_vec();
     assert!(matches!(requiring(known.clone())[..], [Reaction::Send(_)]), "nothing is refused");
