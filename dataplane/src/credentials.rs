@@ -76,6 +76,16 @@ impl Credentials {
         self.passwords.as_ref()
     }
 
+    /// Tells of each file of which not what it says now is in use: a configuration that names it comes into force.
+    pub(crate) fn tell_of_problems(&self) {
+        if let Some(keys) = &self.api_keys {
+            keys.table.tell_of_problems();
+        }
+        if let Some(passwords) = &self.passwords {
+            passwords.users().tell_of_problems();
+        }
+    }
+
     /// How often each file that is in use became of no use, by its key in the configuration.
     pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let keys = self.api_keys.as_ref().map(|keys| ("api_keys", keys.table.failures()));

@@ -221,6 +221,13 @@ impl Gateway {
         self.parameters.metrics.forget_departed(&serving.snapshot);
     }
 
+    /// Tells of files of credentials that are of no use any more, although what runs names them.
+    pub(crate) fn tell_of_credentials(&self) {
+        if let Some(serving) = self.parameters.running.serving() {
+            serving.credentials.tell_of_problems();
+        }
+    }
+
     /// Keeps the addresses of upstreams' names fresh, and endpoints with them, for ever.
     pub(crate) async fn keep_addresses_fresh(self: Arc<Self>) {
         loop {

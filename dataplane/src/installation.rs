@@ -175,6 +175,7 @@ impl Installation {
                 // First what is told, then what runs: who sees the one sees the other.
                 self.history.applied(provenance);
                 self.gateway.commit(gateway);
+                self.gateway.tell_of_credentials();
                 self.admin.commit(admin);
                 Ok(())
             }

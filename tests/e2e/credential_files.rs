@@ -6,7 +6,9 @@ use apigw_tests::{
     client,
     configuration::{ConfigFile, Document},
     gateway::{ControlPlane, DataPlane, Gateway, Source, gwctl_json},
+    log,
     origin::Origin,
+    programs::Programs,
     waiting::eventually,
 };
 use serde_json::Value;
@@ -134,4 +136,35 @@ fn an_edit_of_the_configuration_before_its_file_of_keys_counts_when_that_comes()
     });
     scene.keys_say(KEYS);
     lets_in(&gateway.data_plane, "/keyed");
+}
+
+#[test]
+fn an_edit_over_a_broken_file_of_keys_counts_and_is_told_of() {
+    let scene = Scene::new();
+    scene.keys_say(KEYS);
+    let gateway = Gateway::standalone(scene.keyed("/before"));
+    lets_in(&gateway.data_plane, "/before");
+    let failures = |count: u64| {
+        eventually(&format!("{count} failures are counted"), || {
+            let metrics = gateway.data_plane.metrics();
+            let counted = metrics.count("apigw_credential_file_failures_total", &[("file", "api_keys")]);
+            (counted == count).then_some(())
+        });
+    };
+    scene.keys_say("keys: [\n");
+    failures(1);
+
+    gateway.file.save(scene.keyed("/after"));
+    lets_in(&gateway.data_plane, "/after");
+    failures(2);
+    let told = gateway.data_plane.program().stderr().first(|line| {
+        let event = log::event(line)?;
+        let message = "a configuration came into force with what a file of credentials said before";
+        (event["message"] == message).then_some(event)
+    });
+    let told = told.expect("the log tells of it");
+    assert!(told["level"] == "ERROR" && told["problem"].to_string().contains("keys.yaml:"), "{told}");
+    let path = gateway.file.path().display().to_string();
+    let validated = Programs::built().output("gwctl", &["validate", &path]);
+    assert_eq!(validated.code, Some(1), "{validated:?}");
 }

@@ -46,7 +46,9 @@ struct Following<T> {
 #[derive(Debug)]
 struct Current<T> {
     value: ArcSwap<T>,
-    /// How often what the file said was of no use.
+    /// Why what it says now is of no use, and `value` is what it said before; empty: it is of use.
+    problems: ArcSwap<Vec<Problem>>,
+    /// How often what the file said was of no use, or something came into force meanwhile.
     failures: AtomicU64,
 }
 
@@ -67,7 +69,11 @@ impl<T: Send + Sync + 'static> Followed<T> {
                 return Err(Unusable::until(problems, until_of_use(watch, name, read)));
             }
         };
-        let current = Arc::new(Current { value: ArcSwap::from_pointee(first), failures: AtomicU64::new(0) });
+        let current = Arc::new(Current {
+            value: ArcSwap::from_pointee(first),
+            problems: ArcSwap::default(),
+            failures: AtomicU64::new(0),
+        });
         let task = tokio::spawn(follow(Arc::clone(&current), watch, name, read)).abort_handle();
         Ok(Self(Arc::new(Following { current, task })))
     }
@@ -77,7 +83,19 @@ impl<T: Send + Sync + 'static> Followed<T> {
         self.0.current.value.load()
     }
 
-    /// How often what it said was of no use.
+    /// Tells of it again, if what it says now is of no use: something comes into force that builds on it.
+    pub(super) fn tell_of_problems(&self) {
+        let problems = self.0.current.problems.load();
+        if problems.is_empty() {
+            return;
+        }
+        self.0.current.failures.fetch_add(1, Ordering::Relaxed);
+        for problem in told(&problems) {
+            tracing::error!(%problem, "a configuration came into force with what a file of credentials said before");
+        }
+    }
+
+    /// How often what it said was of no use, or something came into force meanwhile.
     pub(super) fn failures(&self) -> u64 {
         self.0.current.failures.load(Ordering::Relaxed)
     }
@@ -105,12 +123,16 @@ async fn follow<T: Send + Sync + 'static>(
     loop {
         let content = watch.next().await;
         match made(content, Arc::clone(&name), read).await {
-            Ok(value) => current.value.store(Arc::new(value)),
+            Ok(value) => {
+                current.value.store(Arc::new(value));
+                current.problems.store(Arc::default());
+            }
             Err(problems) => {
                 current.failures.fetch_add(1, Ordering::Relaxed);
                 for problem in told(&problems) {
                     tracing::error!(%problem, "file of credentials not used, what it said before goes on");
                 }
+                current.problems.store(Arc::new(problems));
             }
         }
     }
