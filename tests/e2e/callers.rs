@@ -134,22 +134,50 @@ fn a_caller_is_known_by_his_password_and_the_upstream_never_sees_it() {
 fn no_upstream_sees_a_password_while_nobody_is_asked_for_one() {
     let origin = Origin::saying("in");
     let known = Known::with(|document| {
-        let modes = ["shadow", "off"].into_iter();
-        modes.fold(document, |document, mode| {
-            document
-                .route(mode, &format!("/{mode}"), origin.url())
-                .with("auth_required: true")
-                .with(&format!("auth: {{ any: [basic, api_key], mode: {mode} }}"))
-        })
+        document
+            .route("off", "/off", origin.url())
+            .with("auth_required: true")
+            .with("auth: { any: [basic, api_key], mode: off }")
     });
     let token = "Authorization: Bearer a.b.c\r\n";
     for (index, (path, fields)) in
-        [("/shadow", ALICE_WRONG), ("/off", ALICE), ("/off", token)].into_iter().enumerate()
+        [("/off", ALICE_WRONG), ("/off", ALICE), ("/off", token)].into_iter().enumerate()
     {
         assert_eq!(known.ask(path, fields).status(), 200, "{path} {fields}");
         let told = origin.request(index);
         let expected = if fields == token { "Bearer a.b.c" } else { "" };
         assert_eq!(field(&told, "authorization"), expected, "{path} {fields}");
+    }
+}
+
+#[test]
+fn in_shadow_a_password_that_is_not_for_the_gateway_reaches_the_upstream() {
+    let origin = Origin::saying("in");
+    let known = Known::with(|document| {
+        ["any", "all"].into_iter().fold(document, |document, combination| {
+            document
+                .route(combination, &format!("/{combination}"), origin.url())
+                .with("auth_required: true")
+                .with(&format!("auth: {{ {combination}: [api_key, basic], mode: shadow }}"))
+        })
+    });
+    // Whom a key makes known may have a password for the upstream.
+    let keyed = format!("{BILLING}{ALICE_WRONG}");
+    for (index, (path, fields)) in
+        [("/any", ALICE_WRONG), ("/any", keyed.as_str()), ("/all", keyed.as_str())].into_iter().enumerate()
+    {
+        assert_eq!(known.ask(path, fields).status(), 200, "{path} {fields}");
+        let told = origin.request(index);
+        assert_eq!(field(&told, "authorization"), "Basic YWxpY2U6d3Jvbmc=", "{path} {fields}");
+    }
+    // Where the machine has no time to judge it at once, it has been judged by the next one.
+    let both = format!("{BILLING}{ALICE}");
+    for (path, fields) in [("/any", ALICE), ("/all", both.as_str())] {
+        eventually("a password that is right is kept back", || {
+            assert_eq!(known.ask(path, fields).status(), 200, "{path} {fields}");
+            let last = origin.requests().pop().expect("it was asked");
+            field(&last, "authorization").is_empty().then_some(())
+        });
     }
 }
 

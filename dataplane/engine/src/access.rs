@@ -163,6 +163,12 @@ impl AccessRules {
         }
     }
 
+    /// Whether a caller who is known has shown a password that is good for this gateway.
+    #[must_use]
+    pub fn has_password_of(&self, caller: &Caller) -> bool {
+        self.methods.as_ref().is_some_and(|methods| methods.has_password_of(caller))
+    }
+
     /// Removes credentials that are good for this gateway alone.
     pub fn keep_back(&self, headers: &mut Fields) {
         if let Some(methods) = &self.methods {

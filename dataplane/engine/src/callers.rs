@@ -256,6 +256,14 @@ impl CallerError {
     }
 }
 
+impl Unidentified {
+    /// Whether his password is still to be judged.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.error == CallerError::Basic(BasicError::Busy)
+    }
+}
+
 /// Why it is not known who sends a request, and what a client is told to send instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]

@@ -14,19 +14,20 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use apigw_config::{names::FilePath, problem::Problem};
 use apigw_engine::{
     callers::{
         Vouched,
-        basic::{BasicError, Credentials, Fingerprint, Guess, UserTable},
+        basic::{BasicError, Basis, Credentials, Fingerprint, Guess, UserTable},
         remembered::{JudgedGuesses, Verdict},
     },
     client::Network,
 };
 use aws_lc_rs::{hmac, rand::SystemRandom};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::followed::Followed;
 use crate::gateway::problem;
@@ -36,6 +37,9 @@ const MAX_WAITING: usize = 64;
 
 /// The most of them from one address (of IPv6: one network of 64 bits).
 const MAX_WAITING_OF_ONE: usize = 8;
+
+/// How long a request waits to be judged where nothing follows from that.
+const BRIEFLY: Duration = Duration::from_millis(250);
 
 /// The most threads.
 const MAX_THREADS: usize = 4;
@@ -67,6 +71,14 @@ struct Ledger {
 struct Waiting {
     network: Network,
     verdict: watch::Sender<Option<Verdict>>,
+    /// Held where the guess is to be judged although whoever made it has gone on; none: those who wait want that.
+    of_nobody: Option<watch::Receiver<Option<Verdict>>>,
+}
+
+/// Who it is if a guess is right, and what says so.
+struct Supposed {
+    caller: Arc<Vouched>,
+    basis: Basis,
 }
 
 impl Passwords {
@@ -121,17 +133,40 @@ impl Passwords {
         client: IpAddr,
     ) -> Result<Arc<Vouched>, BasicError> {
         let guess = self.users.now().guess(credentials, &self.key);
-        let (caller, basis) = (Arc::clone(guess.caller()), guess.basis());
+        let supposed = Supposed::by(&guess);
         let verdict = match self.recall_or_ask(guess, Network::of(client))? {
             Answer::Known(verdict) => Some(verdict),
-            // It ends without a verdict where judging it has failed.
-            Answer::Awaited(mut verdict) => {
-                verdict.wait_for(Option::is_some).await.ok().and_then(|verdict| *verdict)
+            Answer::Awaited(verdict) => awaited(verdict).await,
+        };
+        self.settle(supposed, verdict)
+    }
+
+    /// The same for a request that passes in any case, and does not wait long therefore. A guess that takes longer is judged
+    /// all the same, for when it is made again.
+    ///
+    /// # Errors
+    /// When nobody has, or it is not known yet.
+    pub(crate) async fn identify_briefly(
+        &self,
+        credentials: Credentials,
+        client: IpAddr,
+    ) -> Result<Arc<Vouched>, BasicError> {
+        let guess = self.users.now().guess(credentials, &self.key);
+        let (supposed, fingerprint) = (Supposed::by(&guess), guess.fingerprint());
+        let verdict = match self.recall_or_ask(guess, Network::of(client))? {
+            Answer::Known(verdict) => Some(verdict),
+            Answer::Awaited(verdict) => {
+                lock(&self.ledger).keep(fingerprint, verdict.clone());
+                timeout(BRIEFLY, awaited(verdict)).await.unwrap_or_default()
             }
         };
+        self.settle(supposed, verdict)
+    }
+
+    fn settle(&self, supposed: Supposed, verdict: Option<Verdict>) -> Result<Arc<Vouched>, BasicError> {
         match verdict.ok_or(BasicError::Busy)? {
             // It may have waited while the file was changed.
-            Verdict::Right if self.users.now().has(&basis) => Ok(caller),
+            Verdict::Right if self.users.now().has(&supposed.basis) => Ok(supposed.caller),
             Verdict::Right => Err(BasicError::Wrong),
             Verdict::Wrong => Err(BasicError::Wrong),
         }
@@ -161,7 +196,7 @@ impl Passwords {
         }
         // No thread looks into the ledger before this lock is given back.
         let (verdict, awaited) = watch::channel(None);
-        ledger.waiting.insert(fingerprint, Waiting { network, verdict });
+        ledger.waiting.insert(fingerprint, Waiting { network, verdict, of_nobody: None });
         *ledger.of_network.entry(network).or_default() += 1;
         Ok(Answer::Awaited(awaited))
     }
@@ -169,6 +204,17 @@ impl Passwords {
 
 fn of_basic(message: &str) -> Vec<Problem> {
     vec![problem("auth.basic", message.into())]
+}
+
+impl Supposed {
+    fn by(guess: &Guess) -> Self {
+        Self { caller: Arc::clone(guess.caller()), basis: guess.basis() }
+    }
+}
+
+/// What somebody finds out. None: judging it has failed.
+async fn awaited(mut verdict: watch::Receiver<Option<Verdict>>) -> Option<Verdict> {
+    verdict.wait_for(Option::is_some).await.ok().and_then(|verdict| *verdict)
 }
 
 /// What is known of a guess.
@@ -221,6 +267,13 @@ impl Ledger {
             drop(self.take(guess));
         }
         is_unawaited
+    }
+
+    /// Has a guess be judged whether anybody waits for it or not, if that has not happened yet.
+    fn keep(&mut self, guess: Fingerprint, verdict: watch::Receiver<Option<Verdict>>) {
+        if let Some(waiting) = self.waiting.get_mut(&guess) {
+            waiting.of_nobody = Some(verdict);
+        }
     }
 
     fn conclude(&mut self, guess: Fingerprint, verdict: Verdict) {

@@ -24,6 +24,7 @@ use apigw_engine::{
         authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
         verify::Verified,
     },
+    mode::JudgedMode,
     path::NormalPath,
     policies::Policies,
     rejection::{Awaited, Rejection},
@@ -56,13 +57,19 @@ pub(crate) async fn admit(
         }
         // Boxed, so that requests with tokens do not carry the room for it.
         Some(methods) => {
-            let asked = Asked { worker, view, rules, record, client, head, path };
-            let identified = Box::pin(asked.identify(methods)).await.map_err(Rejection::from);
+            let asked = Asked { worker, view, rules, mode: access.mode(), record, client, head, path };
+            let identified = Box::pin(asked.identify(methods)).await;
             // Whatever was found out until then, it was too late.
             if let Some(limit) = client.deadlines.overdue() {
                 return Err(overdue(limit, Awaited::Client));
             }
-            identified
+            match identified {
+                // Its password takes long to judge, and in earnest it would have waited: nothing is known of it.
+                Err(unidentified) if access.mode() == JudgedMode::Shadow && unidentified.is_busy() => {
+                    return Ok(None);
+                }
+                identified => identified.map_err(Rejection::from),
+            }
         }
     };
     let caller = record.pass(access.apply(identified)?);
@@ -83,7 +90,14 @@ pub(super) fn tell_upstream(policies: &Policies, caller: Option<&Caller>, header
         }
         return;
     };
-    access.rules().keep_back(headers);
+    let is_ours = match access.mode() {
+        JudgedMode::Enforce => true,
+        // What is not good for this gateway may be for the upstream.
+        JudgedMode::Shadow => caller.is_some_and(|caller| access.rules().has_password_of(caller)),
+    };
+    if is_ours {
+        access.rules().keep_back(headers);
+    }
     if let Some(caller) = caller {
         access.rules().tell(caller, headers);
     }

@@ -114,6 +114,12 @@ impl Methods {
         }
     }
 
+    /// Whether a password is among what has made a caller known.
+    pub(crate) fn has_password_of(&self, caller: &Caller) -> bool {
+        let is_needed = self.combination == Combination::All && self.ways.contains(&AuthMethod::Basic);
+        is_needed || caller.vouched().is_some_and(|vouched| vouched.method == AuthMethod::Basic)
+    }
+
     /// Removes what no upstream is to see: a password that is good for this gateway. The field of API keys is removed
     /// everywhere; see [`VouchedHeaders`](crate::access::VouchedHeaders).
     pub fn keep_back(&self, headers: &mut Fields) {

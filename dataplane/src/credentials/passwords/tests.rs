@@ -143,6 +143,22 @@ async fn a_guess_that_nobody_waits_for_is_left() {
 }
 
 #[tokio::test]
+async fn who_cannot_wait_goes_on_and_is_known_the_next_time() {
+    let idle = Idle::new().await;
+    tokio::time::pause();
+    let briefly = |password: &str| {
+        let header = format!("Basic {}", STANDARD.encode(format!("alice:{password}")));
+        idle.passwords.identify_briefly(presented([header.as_bytes()]).unwrap(), address(1))
+    };
+    assert_eq!(briefly("secret").await.unwrap_err(), BasicError::Busy);
+    assert_eq!(briefly("wrong").await.unwrap_err(), BasicError::Busy);
+    assert_eq!(idle.judge_all(), 2, "both are judged although nobody waits");
+    assert!(idle.is_nothing_waiting());
+    assert!(briefly("secret").await.is_ok());
+    assert_eq!(briefly("wrong").await.unwrap_err(), BasicError::Wrong);
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_guess_whose_judging_ended_without_a_verdict() {
     let idle = Idle::new().await;
     let mut asking = idle.asking("secret", address(1));

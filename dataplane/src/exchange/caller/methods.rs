@@ -13,6 +13,7 @@ use apigw_engine::{
         mtls::MtlsError,
     },
     head::RequestHead,
+    mode::JudgedMode,
     path::NormalPath,
 };
 use http::{HeaderValue, header::AUTHORIZATION};
@@ -29,6 +30,8 @@ pub(super) struct Asked<'a> {
     pub(super) worker: &'a Worker,
     pub(super) view: &'a View,
     pub(super) rules: &'a AccessRules,
+    /// What follows from it.
+    pub(super) mode: JudgedMode,
     pub(super) record: &'a Record,
     pub(super) client: &'a Client,
     pub(super) head: &'a RequestHead,
@@ -71,7 +74,12 @@ impl Asked<'_> {
         let credentials = basic::presented(presented)?;
         // As with keys.
         let passwords = self.view.serving().credentials.passwords().ok_or(BasicError::Wrong)?;
-        passwords.identify(credentials, self.record.client()).await.map(Caller::Vouched)
+        let client = self.record.client();
+        let caller = match self.mode {
+            JudgedMode::Enforce => passwords.identify(credentials, client).await,
+            JudgedMode::Shadow => passwords.identify_briefly(credentials, client).await,
+        };
+        caller.map(Caller::Vouched)
     }
 
     fn by_certificate(&self, methods: &Methods) -> Result<Caller, MtlsError> {
