@@ -30,7 +30,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::{
     compression::CompressionJson,
-    external_auth::ExternalAuthJson,
+    external_auth::{ExternalAuthJson, ServiceCacheJson},
     mtls::MtlsJson,
     retry::{HedgeJson, RetryJson, RetryStateJson},
     rewrite::{FixedAnswerJson, PathRewriteJson, RedirectJson, RewriteJson},

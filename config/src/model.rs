@@ -29,6 +29,7 @@ mod route;
 mod route_auth;
 mod route_match;
 mod rules;
+mod service_cache;
 mod session_cookie;
 mod split;
 mod timeouts;
@@ -70,6 +71,7 @@ pub use self::{
     route_auth::{AuthMethods, Combination, ForwardedClaims, RouteAuth},
     route_match::{FieldMatch, HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch},
     rules::{BackendPlace, ConfigError},
+    service_cache::{QuestionPart, ServiceCache},
     session_cookie::SessionCookie,
     split::{Split, SplitError, SplitPart},
     timeouts::Timeouts,

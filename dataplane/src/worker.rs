@@ -29,11 +29,13 @@ use apigw_config::model::{RateLimitBackend, RedisBackend};
 use apigw_engine::{
     Snapshot,
     balance::Turns,
+    callers::external::answers::ServiceAnswers,
     fields::Fields,
     jwt::cache::{CacheLimits, TokenCache},
     snapshot::{Affinity, Backend, Endpoint, Route, RouteId, SplitBackends, UpstreamId},
 };
 use arc_swap::{ArcSwap, Cache};
+use aws_lc_rs::{hmac, rand::SystemRandom};
 use http::HeaderValue;
 use rustc_hash::FxHashMap;
 use tokio::{
@@ -65,6 +67,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The most that a worker remembers of verified tokens.
 const REMEMBERED_TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 32 << 20 };
+
+/// The most that a worker remembers of what services have let pass.
+const REMEMBERED_ANSWERS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 << 20 };
 
 /// What all workers are given.
 #[derive(Clone)]
@@ -161,6 +166,8 @@ pub(crate) struct Worker {
     pub(crate) copies: Copies,
     /// Requests that services are asked about.
     pub(crate) questions: Questions,
+    /// What these have let pass lately.
+    pub(crate) answers: RefCell<ServiceAnswers>,
     /// Answers that are compressed.
     pub(crate) compressions: Rc<Compressions>,
     pub(crate) log: LogBuffer,
@@ -206,6 +213,7 @@ impl Worker {
             running: RefCell::new(running),
             copies: Copies::default(),
             questions: Questions::default(),
+            answers: RefCell::new(ServiceAnswers::new(REMEMBERED_ANSWERS, random_key())),
             compressions: Rc::default(),
             log: shared.log.buffer(),
             traces: shared.traces.buffer(),
@@ -343,6 +351,11 @@ impl Worker {
 
 fn date(now: SystemTime) -> HeaderValue {
     HeaderValue::from_str(&httpdate::fmt_http_date(now)).expect("a date is visible ASCII")
+}
+
+/// None: the system gives no random numbers now, and what they are for is done without.
+fn random_key() -> Option<hmac::Key> {
+    hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok()
 }
 
 /// Begins to connect to the server that counts rate limits, if there is one.

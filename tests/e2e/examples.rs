@@ -305,6 +305,29 @@ fn example_of_external_auth_lets_pass_whom_the_service_knows() {
 }
 
 #[test]
+fn example_of_a_remembered_yes_asks_the_service_once() {
+    let origin = Origin::answering(|request| ok(request.head.field("x-user").unwrap_or("nobody")));
+    let service = Origin::answering(|_| "HTTP/1.1 204 No Content\r\nX-User: alice\r\n\r\n".into());
+    let text = fs::read_to_string(examples().join("external-auth-cache.yaml")).expect("the example is there");
+    let text = text
+        .replace("http://127.0.0.1:9001", &origin.url())
+        .replace("http://127.0.0.1:9100", &service.url())
+        .replace("ttl_seconds: 5", "ttl_seconds: 3600");
+    let file = ConfigFile::new(text);
+    let flags = ["--listen", "127.0.0.1:0", "--workers", "1"];
+    let data_plane = DataPlane::start_with(Source::File(file.path()), &flags);
+    for path in ["/orders", "/users?a=b"] {
+        let answer = client::get_with(data_plane.traffic(), path, "Cookie: session=alice\r\n");
+        assert_eq!(answer.text(), "alice");
+    }
+    assert_eq!(service.requests().len(), 1);
+    for path in ["/admin/a", "/admin/b"] {
+        assert_eq!(client::get(data_plane.traffic(), path).status(), 200);
+    }
+    assert_eq!(service.requests().len(), 3);
+}
+
+#[test]
 fn example_of_mtls_knows_machines_by_their_certificates() {
     let origin = Origin::answering(|request| ok(request.head.field("x-client").unwrap_or("nobody")));
     let (authority, clients) = (Authority::new(), Authority::new());

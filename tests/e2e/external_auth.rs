@@ -1,5 +1,8 @@
 //! Services that say whether requests may pass: what they are asked, what becomes of what they say, and of what they do not say.
 
+/// What they let pass, remembered.
+mod remembered;
+
 use apigw_tests::{
     client::{self, Connection, Response},
     collector::Collector,
@@ -327,17 +330,23 @@ fn a_service_is_told_of_the_trace_that_the_request_is_a_part_of() {
 #[test]
 fn gwctl_shows_the_service_and_asks_it_nothing() {
     let (origin, service) = (Origin::saying("in"), login());
-    let gateway = Gateway::standalone(asking(Document::new(), "/api", (&origin, &service.url()), ""));
+    let gateway = Gateway::standalone(asking(
+        Document::new(),
+        "/api",
+        (&origin, &service.url()),
+        ", cache: { ttl_seconds: 2.5, ignore: [query] }",
+    ));
     let admin = gateway.data_plane.admin();
     let external = &gwctl_json(admin, &["routes"])[0]["auth"]["external"];
     assert_eq!(
         (external["url"].as_str(), &external["timeout_seconds"]),
         (Some(service.url().as_str()), &1.into())
     );
+    assert_eq!(external["cache"], serde_json::json!({"ttl_seconds": 2.5, "ignore": ["query"]}));
     let table = gwctl(admin, &["routes"]).stdout;
     assert!(table.contains(" external "), "{table}");
     let explained = gwctl(admin, &["explain", "GET", "/api"]).stdout;
-    let told = format!("asks {}, which was not asked here", service.url());
+    let told = format!("asks {}, which was not asked here; a yes of it holds for 2.5 s", service.url());
     assert!(explained.contains(&told), "{explained}");
     assert!(service.requests().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, str::FromStr};
 
-use super::PolicyError;
+use super::{PolicyError, ServiceCache};
 use crate::names::{ForwardedHeader, HeaderName, Period, UpstreamUrl, ValueError, WritableHeader};
 
 /// A service that is asked about each request of a route.
@@ -20,6 +20,8 @@ pub struct ExternalAuth {
     pub user_header: Option<HeaderName>,
     /// What follows when it says nothing.
     pub on_failure: ServiceFailure,
+    /// For how long its yes holds; none: for one request.
+    pub cache: Option<ServiceCache>,
 }
 
 /// What becomes of a request that the service says nothing of.

@@ -13,7 +13,7 @@ use super::{Contents, Place, Read, Reader, auth::Mode, checks::client_address, r
 use crate::{
     model::{
         BalancePolicy, CertificateForwarding, ClientAuthMode, EncodedSlash, ForwardedClaims, HostRewrite,
-        MaxKeys, RateLimitScope, RedisFailure, Required, ServiceFailure, TlsVersion,
+        MaxKeys, QuestionPart, RateLimitScope, RedisFailure, Required, ServiceFailure, TlsVersion,
     },
     names::{
         AddressRange, Algorithm, Algorithms, AllowedOrigins, AnswerPreset, AnswerStatus, AnswerText,
@@ -320,6 +320,7 @@ read_from_text! {
     IpAddr: client_address,
     Mode: Self::from_str,
     ServiceFailure: Self::from_str,
+    QuestionPart: Self::from_str,
     CommonName: Self::new,
     DnsPattern: Self::from_str,
     EmailPattern: Self::from_str,

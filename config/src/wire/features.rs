@@ -37,6 +37,8 @@ pub enum Feature {
     AuthMethods,
     /// A service is asked about requests.
     ExternalAuth,
+    /// What it says is remembered.
+    ExternalAuthCache,
     /// Callers are known by their certificates.
     Mtls,
     /// Rate limits.
@@ -114,13 +116,14 @@ pub enum Feature {
 }
 
 /// All that this build enforces.
-pub const KNOWN: [Feature; 43] = [
+pub const KNOWN: [Feature; 44] = [
     Feature::AuthProviders,
     Feature::ApiKeys,
     Feature::BasicAuth,
     Feature::RouteAuth,
     Feature::AuthMethods,
     Feature::ExternalAuth,
+    Feature::ExternalAuthCache,
     Feature::Mtls,
     Feature::RateLimit,
     Feature::RateLimitScope,
@@ -171,6 +174,7 @@ impl Feature {
             Self::RouteAuth => "route.auth",
             Self::AuthMethods => "route.auth.methods",
             Self::ExternalAuth => "route.auth.external",
+            Self::ExternalAuthCache => "route.auth.external.cache",
             Self::Mtls => "route.auth.mtls",
             Self::RateLimit => "rate_limit",
             Self::RateLimitScope => "rate_limit.scope",

@@ -254,12 +254,21 @@ fn every_word_about_a_service_of_a_peer_is_judged() {
         request_headers: vec!["host".into()],
         forward_headers: vec!["x-a".into(), "cookie".into()],
         user_header: "a b".into(),
+        cache: Some(v1::ServiceCache { ttl_us: 0, ignore: vec!["path".into(), "cookie".into()] }),
         ..v1::ExternalAuth::default()
     };
     let auth = v1::RouteAuth { external: Some(external), ..v1::RouteAuth::default() };
     let route = v1::Route { auth: Some(auth), ..samples::full().route(1).unwrap().into() };
-    let keys =
-        ["url", "timeout_seconds", "request_headers[0]", "forward_headers[1]", "user_header", "on_failure"];
+    let keys = [
+        "cache.ttl_seconds",
+        "cache.ignore[1]",
+        "url",
+        "timeout_seconds",
+        "request_headers[0]",
+        "forward_headers[1]",
+        "user_header",
+        "on_failure",
+    ];
     let settings = samples::full().settings().into();
     assert_eq!(paths_of(&settings, &route), keys.map(|key| format!("routes[0].auth.external.{key}")));
 }

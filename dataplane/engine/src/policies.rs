@@ -106,6 +106,11 @@ impl Policies {
 }
 
 impl Policies {
+    /// The service that is asked; none: none is.
+    pub(crate) fn service(&self) -> Option<&Service> {
+        self.access.as_ref()?.rules().methods()?.service()
+    }
+
     /// Whether a route with these is as one without any.
     pub(crate) fn is_empty(&self) -> bool {
         let Self {

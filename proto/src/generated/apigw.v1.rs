@@ -766,6 +766,18 @@ pub struct ExternalAuth {
     /// "deny" or "allow".
     #[prost(string, tag = "6")]
     pub on_failure: ::prost::alloc::string::String,
+    /// Absent: each request is asked about.
+    #[prost(message, optional, tag = "120")]
+    pub cache: ::core::option::Option<ServiceCache>,
+}
+/// For how long and for which requests a service's yes holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceCache {
+    #[prost(uint64, tag = "1")]
+    pub ttl_us: u64,
+    /// Of "method", "host", "path", "query" and "client_ip": what may differ between two requests that one yes holds for.
+    #[prost(string, repeated, tag = "2")]
+    pub ignore: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What pages of other origins may do.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -74,13 +74,24 @@ impl Keys {
     }
 
     fn external_auth(&mut self, service: v1::ExternalAuth) {
-        let v1::ExternalAuth { url, timeout_us, request_headers, forward_headers, user_header, on_failure } =
-            service;
+        let v1::ExternalAuth {
+            url,
+            timeout_us,
+            request_headers,
+            forward_headers,
+            user_header,
+            on_failure,
+            cache,
+        } = service;
         self.text("auth.external.url", url);
         self.seconds("auth.external.timeout_seconds", timeout_us);
         self.list("auth.external.request_headers", request_headers);
         self.list("auth.external.forward_headers", forward_headers);
         self.text("auth.external.user_header", user_header);
         self.text("auth.external.on_failure", on_failure);
+        if let Some(v1::ServiceCache { ttl_us, ignore }) = cache {
+            self.seconds("auth.external.cache.ttl_seconds", ttl_us);
+            self.list("auth.external.cache.ignore", ignore);
+        }
     }
 }

@@ -142,6 +142,19 @@ fn what_is_said_of_a_service_is_judged() {
             "{url: 'http://h', on_failure: local}",
             "66 routes[0].auth.external.on_failure: must be one of allow, deny: \"local\"",
         ),
+        ("{url: 'http://h', cache: {}}", "61 routes[0].auth.external.cache.ttl_seconds: missing"),
+        (
+            "{url: 'http://h', cache: {ttl_seconds: 3601}}",
+            "75 routes[0].auth.external.cache.ttl_seconds: must be above 0 and at most 3600 seconds",
+        ),
+        (
+            "{url: 'http://h', cache: {ttl_seconds: 1, ignore: [path, path]}}",
+            "86 routes[0].auth.external.cache.ignore: has \"path\" twice",
+        ),
+        (
+            "{url: 'http://h', cache: {ttl_seconds: 1, ignore: [cookie]}}",
+            "87 routes[0].auth.external.cache.ignore[0]: must be one of method, host, path, query, client_ip: \"cookie\"",
+        ),
     ] {
         assert_eq!(problems(&with_service(service)), [format!("g.yaml:2:{expected}")], "{service}");
     }
@@ -150,6 +163,10 @@ fn what_is_said_of_a_service_is_judged() {
         with_service(&format!("{{url: 'http://h', request_headers: [{}]}}", names[..count].join(", ")))
     };
     legal(&service(32));
+    let cached = legal(&with_service("{url: 'http://h', cache: {ttl_seconds: 3600}}"));
+    let auth = cached.route(0).unwrap().auth.as_ref().unwrap();
+    let cache = auth.external.as_ref().unwrap().cache.as_ref().unwrap();
+    assert_eq!((cache.ttl.micros(), cache.ignore.len()), (3_600_000_000, 0));
     let expected = "g.yaml:2:71 routes[0].auth.external.request_headers: 33 entries, more than 32";
     assert_eq!(problems(&service(33)), [expected]);
 }

@@ -144,15 +144,24 @@ fn any_external() -> impl Strategy<Value = ExternalAuth> {
     let names = || prop::collection::btree_set("[a-z]{1,6}-y", 0..3);
     let urls = ["http://auth/check", "https://127.0.0.1:9100", "unix:/run/auth.sock"];
     let on_failure = select(vec![ServiceFailure::Allow, ServiceFailure::Deny]);
-    (select(urls.to_vec()), 1..=60_000_000_u64, names(), names(), prop::option::of("[a-z]{1,6}"), on_failure)
-        .prop_map(|(url, timeout_us, asked, told, user, on_failure)| ExternalAuth {
+    let more = (prop::option::of("[a-z]{1,6}"), on_failure, prop::option::of(any_cache()));
+    (select(urls.to_vec()), 1..=60_000_000_u64, names(), names(), more).prop_map(
+        |(url, timeout_us, asked, told, (user, on_failure, cache))| ExternalAuth {
             url: UpstreamUrl::new(url).unwrap(),
             timeout: Period::from_micros(timeout_us).unwrap(),
             request_headers: asked.iter().map(|name| name.parse().unwrap()).collect(),
             forward_headers: told.iter().map(|name| ForwardedHeader::new(name).unwrap()).collect(),
             user_header: user.map(|name| name.parse().unwrap()),
             on_failure,
-        })
+            cache,
+        },
+    )
+}
+
+fn any_cache() -> impl Strategy<Value = ServiceCache> {
+    let ignored = prop::sample::subsequence(QuestionPart::ALL.to_vec(), 0..=5).prop_shuffle();
+    (1..=3_600_000_000_u64, ignored)
+        .prop_map(|(ttl_us, ignore)| ServiceCache { ttl: Period::from_micros(ttl_us).unwrap(), ignore })
 }
 
 pub(super) fn any_secret() -> impl Strategy<Value = Secret> {

@@ -4,7 +4,7 @@ use apigw_proto::v1;
 
 use super::Fields;
 use crate::{
-    model::{ExternalAuth, PolicyError},
+    model::{ExternalAuth, PolicyError, ServiceCache},
     names::UpstreamUrl,
     problem::{KeyPath, Problems},
 };
@@ -14,8 +14,19 @@ pub(super) fn external_auth(
     at: &KeyPath<'_>,
     problems: &mut Problems,
 ) -> Option<ExternalAuth> {
-    let v1::ExternalAuth { url, timeout_us, request_headers, forward_headers, user_header, on_failure } =
-        message;
+    let v1::ExternalAuth {
+        url,
+        timeout_us,
+        request_headers,
+        forward_headers,
+        user_header,
+        on_failure,
+        cache,
+    } = message;
+    let cache = match cache {
+        None => Some(None),
+        Some(cache) => service_cache(cache, at, problems).map(Some),
+    };
     let mut fields = Fields { at: *at, problems };
     let url = fields.take("url", UpstreamUrl::new(url));
     let timeout = fields.period("timeout_seconds", *timeout_us);
@@ -33,11 +44,29 @@ pub(super) fn external_auth(
         forward_headers: forward_headers?,
         user_header: user_header?,
         on_failure: on_failure?,
+        cache: cache?,
     };
+    judged(service.checked(), &mut fields)
+}
+
+fn service_cache(
+    message: &v1::ServiceCache,
+    service: &KeyPath<'_>,
+    problems: &mut Problems,
+) -> Option<ServiceCache> {
+    let v1::ServiceCache { ttl_us, ignore } = message;
+    let mut fields = Fields { at: service.key("cache"), problems };
+    let ttl = fields.period("ttl_seconds", *ttl_us);
+    let ignore = fields.parse_all("ignore", ignore);
+    let cache = ServiceCache { ttl: ttl?, ignore: ignore? };
+    judged(cache.checked(), &mut fields)
+}
+
+fn judged<T>(judgement: Result<T, Vec<PolicyError>>, fields: &mut Fields<'_, '_>) -> Option<T> {
     let report = |errors: Vec<PolicyError>| {
         for PolicyError { key, error } in errors {
             fields.take::<()>(key, Err(error));
         }
     };
-    service.checked().map_err(report).ok()
+    judgement.map_err(report).ok()
 }

@@ -50,8 +50,12 @@ impl Needs {
             forward_headers: _,
             user_header: _,
             on_failure: _,
+            cache,
         }) = external
         {
+            if let Some(v1::ServiceCache { ttl_us: _, ignore: _ }) = cache {
+                self.policy(Feature::ExternalAuthCache, &mode);
+            }
             self.policy(Feature::ExternalAuth, &mode);
         }
         self.policy(Feature::RouteAuth, &mode);

@@ -170,6 +170,14 @@ fn a_policy_that_is_off_requires_only_that_a_build_knows_modes() {
 }
 
 #[test]
+fn a_yes_that_is_remembered_requires_that_a_build_remembers_it() {
+    let keys = "  auth_required: true
+  auth: { any: [external], external: { url: http://a, cache: { ttl_seconds: 1 } } }";
+    let expected = ["route.auth", "route.auth.methods", "route.auth.external", "route.auth.external.cache"];
+    assert_eq!(required_by("", keys), expected);
+}
+
+#[test]
 fn what_is_disabled_requires_nothing() {
     let disabled = "  rate_limit: { enabled: false, scope: route, mode: shadow }
   concurrency: { max_in_flight: 0, mode: shadow }
@@ -188,6 +196,7 @@ fn the_names_are_an_interface_and_this_build_knows_them_all() {
         "route.auth",
         "route.auth.methods",
         "route.auth.external",
+        "route.auth.external.cache",
         "route.auth.mtls",
         "rate_limit",
         "rate_limit.scope",

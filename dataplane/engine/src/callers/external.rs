@@ -1,6 +1,9 @@
 //! What a service says of a request: whether it may pass, who sends it, and what the upstream is told of him. Asking it is the
 //! data plane's business; here is judged what it answers.
 
+/// What they have let pass lately.
+pub mod answers;
+
 use std::{sync::Arc, time::Duration};
 
 use apigw_config::{
@@ -13,6 +16,7 @@ use http::{
 };
 use serde_json::{Map, Value};
 
+use self::answers::AnswersId;
 use super::{Caller, Vouched};
 use crate::{fields::Fields, jwt::claims::Claims, snapshot::Upstream};
 
@@ -22,7 +26,14 @@ pub struct Service {
     config: ExternalAuth,
     upstream: Arc<Upstream>,
     target: Uri,
+    answers: AnswersId,
 }
+
+/// How the request is made that a service is asked about.
+pub const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+
+/// What it asks for.
+pub const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// That a request may pass.
 #[derive(Debug, Clone)]
@@ -132,12 +143,35 @@ impl Approval {
         let claims = Claims::new(name.into_iter().collect::<Map<_, _>>());
         Self { caller: Caller::Vouched(Arc::new(Vouched::new(AuthMethod::External, claims))), told }
     }
+
+    /// The same in memory of its own: what has come from a connection may be a small part of much more.
+    fn apart(&self) -> Self {
+        let copy = |value: &HeaderValue| {
+            let copy = HeaderValue::from_bytes(value.as_bytes());
+            copy.expect("it was a legal value before")
+        };
+        let told = self.told.iter().map(|(name, value)| (name.clone(), copy(value)));
+        Self { caller: self.caller.clone(), told: told.collect() }
+    }
+
+    /// What it holds, with its containers.
+    fn bytes(&self) -> usize {
+        // Of the caller there is a name, in a map of one entry.
+        let name = self.caller.claims().subject().map_or(0, str::len);
+        let containers = size_of::<Vouched>() + self.told.len() * size_of::<(HeaderName, HeaderValue)>();
+        name + containers + bytes_of(&self.told)
+    }
 }
 
 impl Service {
-    pub(crate) fn new(config: &ExternalAuth, upstream: Arc<Upstream>) -> Self {
+    pub(crate) fn new(config: &ExternalAuth, upstream: Arc<Upstream>, answers: AnswersId) -> Self {
         let target = config.url.path().parse().expect("the path of a URL holds only what a target may");
-        Self { config: config.clone(), upstream, target }
+        Self { config: config.clone(), upstream, target, answers }
+    }
+
+    /// Whose answers it gives, if it is the service that the file says now.
+    pub(crate) fn same(&self, config: &ExternalAuth) -> Option<AnswersId> {
+        (self.config == *config).then_some(self.answers)
     }
 
     /// Where it is.
@@ -261,10 +295,11 @@ mod tests {
             forward_headers: ["x-user", "x-group"].map(|name| ForwardedHeader::new(name).unwrap()).into(),
             user_header: Some("x-user".parse().unwrap()),
             on_failure,
+            cache: None,
             url,
         };
         let upstream = Arc::new(Upstream::of(&config.url));
-        Service::new(&config, upstream)
+        Service::new(&config, upstream, AnswersId(1))
     }
 
     fn fields(fields: &[(&str, &str)]) -> Fields {

@@ -16,9 +16,9 @@ use super::{mark::Mark, time::UnixTime, verify::Verified};
 /// How much a cache may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheLimits {
-    /// Tokens.
+    /// Entries.
     pub entries: usize,
-    /// Bytes of tokens and of what they say, counted with their containers.
+    /// Bytes of them, counted with their containers.
     pub bytes: usize,
 }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     access::{Sources, VouchedTally},
-    callers::external::Service,
+    callers::external::{Service, answers::AnswersId},
     jwt::{providers::Providers, verify::Verifier},
     policies::{AddressPolicy, Policies, asked_service},
     routing::RouteTable,
@@ -279,11 +279,12 @@ impl<'p> Compilation<'p> {
     }
 
     fn policies(&mut self, config: &model::Route, known: Option<&CompiledRoute>) -> Arc<Policies> {
+        let known = known.map(|known| &*known.policies);
         let service = asked_service(config).map(|service| {
             let upstream = self.upstream(&service.url, UpstreamKey::of_url(&service.url));
-            Service::new(service, upstream)
+            let same = known.and_then(Policies::service).and_then(|known| known.same(service));
+            Service::new(service, upstream, same.unwrap_or_else(|| AnswersId(self.new_id())))
         });
-        let known = known.map(|known| &*known.policies);
         let policies = Policies::new(config, self.sources(), service, known);
         if policies.is_empty() { Arc::clone(&self.no_policies) } else { Arc::new(policies) }
     }

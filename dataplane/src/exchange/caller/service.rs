@@ -11,12 +11,12 @@ use std::{
 };
 
 use apigw_engine::{
-    callers::external::{Approval, ExternalError, Service},
+    callers::external::{Approval, ExternalError, Service, X_FORWARDED_METHOD, X_FORWARDED_URI},
     head::RequestHead,
     rejection::UpstreamFailure,
     snapshot::UpstreamId,
 };
-use http::{HeaderName, HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Version};
 use http_body::Body as _;
 use rustc_hash::FxHashMap;
 use tokio::{
@@ -38,13 +38,12 @@ const MAX_QUESTIONS: usize = 256;
 /// What is read of an answer's body, so that its connection can be used again. One that is longer costs the connection.
 const MAX_BODY_BYTES: usize = 64 << 10;
 
-const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Allowed,
+    /// It has allowed the same before, and that holds.
+    Cached,
     Refused,
     /// The service could not be asked, or its answer is none.
     Failed,
@@ -58,12 +57,13 @@ enum Outcome {
 impl Outcome {
     /// Whether the service was waited for to the end.
     fn was_awaited(self) -> bool {
-        !matches!(self, Self::NoRoom | Self::GivenUp)
+        !matches!(self, Self::Cached | Self::NoRoom | Self::GivenUp)
     }
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
+            Self::Cached => "cached",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Overdue => "overdue",
@@ -136,21 +136,35 @@ impl Drop for Counted {
     }
 }
 
-/// Asks a service.
+/// Asks a service, or recalls what it has said.
 ///
 /// # Errors
 /// When it does not let the request pass, or does not say so.
 pub(super) async fn ask(asked: &Asked<'_>, service: &Service) -> Result<Approval, ExternalError> {
     let counters = Arc::clone(asked.record.counters());
     let mut counted = Counted { counters, began: Instant::now(), outcome: Outcome::GivenUp };
+    let Some(head) = question(asked, service) else {
+        counted.outcome = Outcome::Failed;
+        return Err(ExternalError::Failed);
+    };
+    let (answers, now) = (&asked.worker.answers, asked.worker.time(counted.began));
+    let key = answers.borrow().key_of(service, &head.headers);
+    if let Some(approval) = key.and_then(|key| answers.borrow().recall(key, now)) {
+        counted.outcome = Outcome::Cached;
+        return Ok(approval);
+    }
     let deadline = counted.began + service.timeout();
     let answer = match asked.worker.questions.admit(service.upstream().id) {
         None => Err(ExternalError::Busy),
-        Some(place) => match answer(asked, service, deadline).await {
+        Some(place) => match answer(asked, service, &head, deadline).await {
             None => return Err(ExternalError::Late),
             Some(Err(error)) => Err(error),
             Some(Ok(response)) => {
                 let judgement = service.judge(response.status, &response.headers);
+                let lifetime = service.lifetime(&response.headers);
+                if let (Some(key), Some(lifetime), Ok(approval)) = (key, lifetime, &judgement) {
+                    answers.borrow_mut().remember(key, approval, now + lifetime);
+                }
                 finish(response.body, place, deadline);
                 judgement
             }
@@ -164,15 +178,15 @@ pub(super) async fn ask(asked: &Asked<'_>, service: &Service) -> Result<Approval
 async fn answer(
     asked: &Asked<'_>,
     service: &Service,
+    head: &RequestHead,
     deadline: Instant,
 ) -> Option<Result<Response<UpstreamBody>, ExternalError>> {
     let snapshot = asked.view.snapshot();
     let settings = snapshot.settings();
-    let Some(head) = question(asked, service) else { return Some(Err(ExternalError::Failed)) };
     // The client's own deadlines go on meanwhile: nothing of its request is on its way.
     let deadlines = Deadlines::new(&settings.server, &settings.upstream, Instant::now());
     let upstreams = &asked.worker.upstreams;
-    let sent = upstreams.send((snapshot, None), service.upstream(), &head, RequestBody::Empty, &deadlines);
+    let sent = upstreams.send((snapshot, None), service.upstream(), head, RequestBody::Empty, &deadlines);
     let mut sent = pin!(timeout_at(deadline, sent));
     let answered = poll_fn(|context| match sent.as_mut().poll(context) {
         Poll::Ready(answered) => Poll::Ready(Some(answered)),

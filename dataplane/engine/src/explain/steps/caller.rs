@@ -70,7 +70,7 @@ impl Known {
 struct Identified<'p> {
     known: Known,
     /// The service that would be asked, and would have to agree; none: none would be.
-    unasked: Option<&'p str>,
+    unasked: Option<&'p Service>,
 }
 
 /// Why nobody is known, and what is to be said of it.
@@ -92,8 +92,8 @@ impl Steps<'_> {
                 let admitted = known.admitted(policy.rules());
                 let told = match unasked {
                     None => known.told(),
-                    Some(url) if known.claims().subject().is_none() => unasked_service(url),
-                    Some(url) => format!("{}; {}", known.told(), unasked_service(url)),
+                    Some(service) if known.claims().subject().is_none() => unasked_service(service),
+                    Some(service) => format!("{}; {}", known.told(), unasked_service(service)),
                 };
                 self.caller = Some(known);
                 (admitted.map_err(Rejection::from), told)
@@ -125,7 +125,7 @@ impl Steps<'_> {
                 // To ask it would be traffic, and its log would tell of a request that nobody has sent.
                 AuthMethod::External => {
                     let service = methods.service();
-                    unasked = service.map(Service::url);
+                    unasked = service;
                     inquiry.hear_service(service.map(Service::supposed).ok_or(ExternalError::Failed));
                     continue;
                 }
@@ -169,8 +169,12 @@ const UNFETCHED: &str = "only data planes fetch keys, so nothing is known of thi
 const UNSHOWN: &str = "a question shows no certificate; --claims says who is supposed to ask";
 const UNREAD: &str = "only data planes read the file of credentials, so nothing is known of these here";
 
-fn unasked_service(url: &str) -> String {
-    format!("asks {url}, which was not asked here")
+fn unasked_service(service: &Service) -> String {
+    let told = format!("asks {}, which was not asked here", service.url());
+    match service.cache() {
+        None => told,
+        Some(cache) => format!("{told}; a yes of it holds for {} s", cache.ttl.duration().as_secs_f64()),
+    }
 }
 
 /// Whom a file of credentials knows, if it was read.

@@ -99,6 +99,7 @@ impl Sketch {
             forward_headers: vec![ForwardedHeader::new(&format!("x-told-{}", self.upstream)).unwrap()],
             user_header: None,
             on_failure: ServiceFailure::Deny,
+            cache: None,
         }
     }
 
