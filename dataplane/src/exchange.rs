@@ -248,8 +248,7 @@ async fn answer(
     occupy(worker, policies, record)?;
     record.set_endpoint(chosen.endpoint);
     let body = mirroring::copy(worker, view, &route, record, &head, body);
-    let sender =
-        Sender { worker, client, snapshot, timeouts: policies.timeouts.as_ref(), fault: fault.as_deref() };
+    let sender = Sender { worker, client, snapshot, policies, fault: fault.as_deref() };
     let mut response = attempts::send(sender, &route, record, chosen, &mut head, body).await?;
     upgrade.check(&response)?;
     prepare_answer(&mut response, web, chosen, record);

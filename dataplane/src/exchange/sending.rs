@@ -2,9 +2,9 @@
 
 use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
-use apigw_config::model::Timeouts;
 use apigw_engine::{
     head::RequestHead,
+    policies::Policies,
     rejection::{Awaited, Rejection, UpstreamFailure},
     snapshot::{Snapshot, Upstream},
 };
@@ -31,8 +31,8 @@ pub(super) struct Sender<'a> {
     pub(super) worker: &'a Worker,
     pub(super) client: &'a Client,
     pub(super) snapshot: &'a Snapshot,
-    /// None: the route has none of its own.
-    pub(super) timeouts: Option<&'a Timeouts>,
+    /// Of the route.
+    pub(super) policies: &'a Policies,
     /// None: there is no body that could fail.
     pub(super) fault: Option<&'a BodyFault>,
 }
@@ -45,13 +45,14 @@ impl Sender<'_> {
         head: &RequestHead,
         body: RequestBody,
     ) -> Result<Response<UpstreamBody>, Rejection> {
-        let Self { worker, client, snapshot, timeouts, fault } = self;
+        let Self { worker, client, snapshot, policies, fault } = self;
         let deadlines = &client.deadlines;
         // It may have passed while the request was judged.
         if let Some(limit) = deadlines.overdue() {
             return Err(overdue(limit, Awaited::Client));
         }
-        let mut sent = pin!(worker.upstreams.send((snapshot, timeouts), upstream, head, body, deadlines));
+        let settings = (snapshot, policies.timeouts.as_ref());
+        let mut sent = pin!(worker.upstreams.send(settings, upstream, head, body, deadlines));
         poll_fn(|context| match sent.as_mut().poll(context) {
             // A body that failed broke the upstream's connection, not the other way round.
             Poll::Ready(response) => Poll::Ready(response.map_err(|failure| {
@@ -64,7 +65,7 @@ impl Sender<'_> {
 
     /// The answer on its way to the client, which breaks off where the route does not bear silence.
     pub(super) fn pass_on(self, response: Response<UpstreamBody>) -> Response<Source> {
-        let idle = self.timeouts.and_then(|timeouts| timeouts.idle);
+        let idle = self.policies.timeouts.as_ref().and_then(|timeouts| timeouts.idle);
         // A tunnel has a limit of its own.
         match idle.filter(|_| response.status != StatusCode::SWITCHING_PROTOCOLS) {
             None => response.map(Source::Upstream),
