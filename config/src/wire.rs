@@ -11,6 +11,7 @@ mod encode;
 pub mod features;
 mod identity;
 mod leaf;
+mod roots;
 
 pub use self::{
     content::Content,
@@ -19,6 +20,7 @@ pub use self::{
     encode::{MAX_RESOURCE_BYTES, WireError, encode},
     identity::{Entry, Hash, IdentityError, Resource, ResourceKind, Revision},
     leaf::{Leaf, LeafError, MAX_LEAF_ENTRIES, MAX_LEAVES, leaf_hash, leaves_of, root_hash, root_of},
+    roots::Roots,
 };
 
 #[cfg(test)]

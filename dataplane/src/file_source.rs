@@ -7,7 +7,7 @@ use apigw_config::{
     model::GatewayConfig,
     problem::Problem,
     watch::{Content, FileWatch},
-    wire::{self, Resource, Revision},
+    wire::{Revision, Roots},
 };
 use apigw_engine::{
     Snapshot,
@@ -25,6 +25,18 @@ use crate::{
     status::OwnStatus,
 };
 
+/// Reads one content of the file after the other, of which each is nearly the one before.
+struct Reader {
+    configs: ConfigReader,
+    roots: Roots,
+}
+
+impl Reader {
+    fn new(file: &str) -> Self {
+        Self { configs: ConfigReader::new(file), roots: Roots::default() }
+    }
+}
+
 /// A good content of the file.
 struct Reading {
     text: Text,
@@ -40,16 +52,16 @@ struct Next {
 
 /// Reads a content of the file, and judges it by what it demands of itself.
 fn read(
-    (file, reader): (&str, &mut ConfigReader),
+    (file, reader): (&str, &mut Reader),
     content: Content,
     running: Option<&Snapshot>,
     epoch: u64,
 ) -> Result<Reading, Vec<Problem>> {
     let text = content.into_text().map_err(|error| vec![of_the_file(file, error.to_string())])?;
     let text = Arc::new(text);
-    let (config, checks) = reader.read(&text)?;
-    let resources = wire::encode(&config).map_err(|error| vec![of_the_file(file, error.to_string())])?;
-    let root_hash = wire::root_hash(resources.iter().map(Resource::entry));
+    let (config, checks) = reader.configs.read(&text)?;
+    let root_hash = reader.roots.root_of(&config);
+    let root_hash = root_hash.map_err(|error| vec![of_the_file(file, error.to_string())])?;
     let running_revision = running.map(Snapshot::revision);
     let revision = Revision { epoch, seq: running_revision.map_or(0, |running| running.seq) + 1, root_hash };
     // Compiled for this alone: what runs is compiled from what runs, when all else is ready.
@@ -83,7 +95,7 @@ pub(crate) async fn follow(
 ) -> Result<std::convert::Infallible, Vec<Problem>> {
     let file = path.display().to_string();
     let OwnStatus { history, text, .. } = status;
-    let mut reader = ConfigReader::new(&file);
+    let mut reader = Reader::new(&file);
     let mut awaited = None;
     loop {
         let content = tokio::select! {
@@ -100,7 +112,7 @@ pub(crate) async fn follow(
         };
         let (name, running) = (file.clone(), installation.running());
         // One that a panic leaves behind is not to be trusted with what it knows.
-        let mut used = mem::replace(&mut reader, ConfigReader::new(&file));
+        let mut used = mem::replace(&mut reader, Reader::new(&file));
         let reading = tokio::task::spawn_blocking(move || {
             let reading = read((&name, &mut used), content, running.as_deref(), epoch);
             (reading, used)

@@ -8,7 +8,7 @@ use crate::{
     model::Endpoint,
     names::{BackendName, UpstreamUrl, Weight},
     samples,
-    wire::{ResourceKind, leaves_of, root_hash},
+    wire::{ResourceKind, Roots, leaves_of, root_hash},
 };
 
 /// An edit of a list of resources, legal or not.
@@ -136,6 +136,7 @@ proptest! {
     ) {
         let mut list = sample(1_200);
         let mut former = Content::decode(&leaves_of(&list), None).unwrap();
+        let mut roots = Roots::default();
         for edits in edits {
             let mut edited = list.clone();
             edits.iter().for_each(|step| edit(&mut edited, step));
@@ -150,6 +151,7 @@ proptest! {
                 let encoded = Content::encode(&whole, Some(&former)).unwrap();
                 prop_assert_eq!(encoded.root_hash(), revised.root_hash());
                 prop_assert_eq!(encoded.config(), revised.config());
+                prop_assert_eq!(roots.root_of(revised.config()), Ok(revised.root_hash()));
                 prop_assert!(encoded.resources().eq(revised.resources()));
                 (former, list) = (revised, edited);
             }
