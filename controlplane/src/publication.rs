@@ -330,7 +330,9 @@ impl Publisher {
             let snapshot = Snapshot::compile(content.config().clone(), revision, previous)?;
             let now = UnixTime::new(Duration::from_millis(now_ms));
             let source = Source { file: &self.file, content: &text };
-            checks::check(&snapshot, &checks, previous, now, source)?;
+            for warning in checks::check(&snapshot, &checks, previous, now, source)? {
+                warn!(%warning, "a test of the file was not judged");
+            }
         }
         Ok(Candidate { content, wording: Wording::Text(text) })
     }

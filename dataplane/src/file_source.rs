@@ -68,7 +68,9 @@ fn read(
     if !checks.is_empty() {
         let candidate = Snapshot::compile(config.clone(), revision, None)?;
         let source = Source { file, content: &text };
-        checks::check(&candidate, &checks, running, UnixTime::of(SystemTime::now()), source)?;
+        for warning in checks::check(&candidate, &checks, running, UnixTime::of(SystemTime::now()), source)? {
+            tracing::warn!(%warning, "a test of the file was not judged");
+        }
     }
     let is_running = running_revision.is_some_and(|running| running.root_hash == root_hash);
     // So that only what was edited is compiled anew.

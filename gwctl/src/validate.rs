@@ -8,7 +8,8 @@ use std::{path::Path, time::SystemTime};
 use apigw_config::problem::Problem;
 use apigw_engine::{
     Snapshot,
-    checks::{self, Outcome, Source},
+    checks::{self, Finding, Outcome, Source},
+    explain::AtRest,
     jwt::time::UnixTime,
 };
 use apigw_transport::tls::configured::{self, Fault, FileBase};
@@ -44,9 +45,15 @@ struct TestView {
     message: Option<String>,
 }
 
-impl From<Outcome> for TestView {
-    fn from(outcome: Outcome) -> Self {
-        Self { passed: outcome.failure.is_none(), name: outcome.name, message: outcome.failure }
+impl TestView {
+    /// None: it was not judged, which is a warning.
+    fn of(outcome: Outcome) -> Option<Self> {
+        let (passed, message) = match outcome.finding {
+            Finding::Passed => (true, None),
+            Finding::Failed(failure) => (false, Some(failure)),
+            Finding::Unjudged => return None,
+        };
+        Some(Self { name: outcome.name, passed, message })
     }
 }
 
@@ -58,23 +65,26 @@ pub(crate) fn validate(path: &Path) -> Result<Validation, Failure> {
         Ok((snapshot, checks)) => {
             let now = UnixTime::of(SystemTime::now());
             let (mut problems, mut warnings) = certificates(&snapshot, &candidate.base);
-            let files = credentials::check(snapshot.settings(), &candidate.base);
-            problems.extend(files.problems);
-            warnings.extend(files.warnings);
+            let mut files = credentials::check(snapshot.settings(), &candidate.base);
+            problems.append(&mut files.problems);
+            warnings.append(&mut files.warnings);
             warnings.extend(checks::warnings(&snapshot));
             checks::locate(&mut problems, source);
             checks::locate(&mut warnings, source);
-            (problems, checks::judge(&snapshot, &checks, None, now), warnings)
+            let at_rest = AtRest::new(snapshot.settings(), now).with(files.read);
+            let outcomes = checks::judge(&snapshot, &checks, None, &at_rest);
+            warnings.extend(outcomes.iter().filter_map(|outcome| outcome.warning(source)));
+            (problems, outcomes, warnings)
         }
         Err(problems) => (problems, Vec::new(), Vec::new()),
     };
-    let failures = outcomes.iter().filter_map(|outcome| outcome.problem(&candidate.file, &candidate.content));
+    let failures = outcomes.iter().filter_map(|outcome| outcome.problem(source));
     let problems: Vec<_> = problems.into_iter().chain(failures).map(ProblemView::from).collect();
     Ok(Validation {
         ok: problems.is_empty(),
         problems,
         warnings: warnings.into_iter().map(ProblemView::from).collect(),
-        tests: outcomes.into_iter().map(TestView::from).collect(),
+        tests: outcomes.into_iter().filter_map(TestView::of).collect(),
         file: candidate.file,
     })
 }
@@ -166,6 +176,32 @@ mod tests {
         assert!(table.starts_with("warning: ") && table.contains(warning), "{table}");
         let json = serde_json::to_value(&validation).unwrap();
         assert_eq!(json["warnings"][0]["path"], "routes[1].match");
+    }
+
+    #[test]
+    fn a_test_with_an_api_key_is_judged_by_the_file_of_keys_if_that_is_here() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gateway.yaml");
+        let keys = "keys:\n- {name: billing, sha256: f7c28d1179e4b9f9b5df3f63b32285089c8f28b69f930e0a4e0e4b43e23d6ca6}\n";
+        std::fs::write(directory.path().join("keys.yaml"), keys).unwrap();
+        let validated = |file: &str, expect: &str| {
+            let text = format!(
+                "auth: {{api_keys: {{file: {file}}}}}\nroutes:\n- {{name: a, match: {{path_prefix: /a}}, \
+                 upstream: \"http://127.0.0.1:1\", auth_required: true, auth: {{any: [api_key]}}}}\ntests:\n\
+                 - {{name: t, request: {{path: /a, headers: {{x-api-key: key-of-billing}}}}, expect: {{{expect}}}}}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let validation = validate(&path).unwrap();
+            (validation.ok, validation.table(Style::Plain))
+        };
+        let (ok, told) = validated("keys.yaml", "route: a");
+        assert!(ok && told.ends_with(": ok, 1 tests and invariants passed\n"), "{told}");
+        let (ok, told) = validated("keys.yaml", "status: 401");
+        assert!(!ok && told.contains("tests[0]: t: expected status 401, found none"), "{told}");
+        for expect in ["route: a", "status: 401"] {
+            let (ok, told) = validated("/nowhere/keys.yaml", expect);
+            assert!(ok && told.contains("warning: ") && told.contains("tests[0]: t: not judged"), "{told}");
+        }
     }
 
     #[test]

@@ -28,21 +28,51 @@ pub struct Outcome {
     pub name: String,
     /// Key path in the file.
     pub path: String,
-    /// Why it failed; none: it passed.
-    pub failure: Option<String>,
+    /// How.
+    pub finding: Finding,
+}
+
+/// What came of a test, or an invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// All is as demanded.
+    Passed,
+    /// What is not.
+    Failed(String),
+    /// It is the word of a file of credentials, which nobody has read here.
+    Unjudged,
+}
+
+impl From<Result<(), String>> for Finding {
+    fn from(judged: Result<(), String>) -> Self {
+        judged.map_or_else(Self::Failed, |()| Self::Passed)
+    }
 }
 
 impl Outcome {
-    /// As a problem of the file; none, if it passed.
+    /// As a problem of the file; none, unless it failed.
     #[must_use]
-    pub fn problem(&self, file: &str, content: &[u8]) -> Option<Problem> {
-        let failure = self.failure.as_ref()?;
-        Some(Problem {
+    pub fn problem(&self, source: Source<'_>) -> Option<Problem> {
+        match &self.finding {
+            Finding::Failed(failure) => Some(self.remark(failure, source)),
+            Finding::Passed | Finding::Unjudged => None,
+        }
+    }
+
+    /// As a warning of the file; none, if it was judged.
+    #[must_use]
+    pub fn warning(&self, source: Source<'_>) -> Option<Problem> {
+        let unjudged = "not judged: the file of credentials that knows its caller was not read here";
+        (self.finding == Finding::Unjudged).then(|| self.remark(unjudged, source))
+    }
+
+    fn remark(&self, text: &str, Source { file, content }: Source<'_>) -> Problem {
+        Problem {
             file: file.into(),
             position: apigw_config::place_of(content, &self.path),
             path: self.path.clone(),
-            message: format!("{}: {failure}", self.name),
-        })
+            message: format!("{}: {text}", self.name),
+        }
     }
 }
 
@@ -83,7 +113,8 @@ pub fn locate(problems: &mut [Problem], source: Source<'_>) {
     }
 }
 
-/// Checks that a configuration is what its file demands. `previous` is what it would replace; tokens are judged at `now`.
+/// Checks that a configuration is what its file demands, and gives a warning of each test that cannot be judged here. `previous`
+/// is what it would replace; tokens are judged at `now`.
 ///
 /// # Errors
 /// All that it is not, with their places.
@@ -93,40 +124,48 @@ pub fn check(
     previous: Option<&Snapshot>,
     now: UnixTime,
     source: Source<'_>,
-) -> Result<(), Vec<Problem>> {
-    let outcomes = judge(snapshot, checks, previous, now);
-    let problems: Vec<_> =
-        outcomes.iter().filter_map(|outcome| outcome.problem(source.file, source.content)).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+) -> Result<Vec<Problem>, Vec<Problem>> {
+    let at_rest = AtRest::new(snapshot.settings(), now);
+    let outcomes = judge(snapshot, checks, previous, &at_rest);
+    let problems: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.problem(source)).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(outcomes.iter().filter_map(|outcome| outcome.warning(source)).collect())
 }
 
-/// Judges a configuration by what its file demands. `previous` is what it would replace; tokens are judged at `now`.
+/// Judges a configuration by what its file demands. `previous` is what it would replace; `at_rest` is what callers are known by.
 #[must_use]
 pub fn judge(
     snapshot: &Snapshot,
     checks: &Checks,
     previous: Option<&Snapshot>,
-    now: UnixTime,
+    at_rest: &AtRest,
 ) -> Vec<Outcome> {
-    let at_rest = AtRest::new(snapshot.settings(), now);
     let tests = checks.tests.iter().enumerate().map(|(index, test)| Outcome {
         name: test.name.clone(),
         path: format!("tests[{index}]"),
-        failure: judge_test(snapshot, test, &at_rest).err(),
+        finding: judge_test(snapshot, test, at_rest),
     });
     let invariants = checks.invariants.iter().enumerate().map(|(index, invariant)| Outcome {
         name: demand(invariant),
         path: format!("invariants[{index}]"),
-        failure: judge_invariant(snapshot, invariant, previous).err(),
+        finding: judge_invariant(snapshot, invariant, previous).into(),
     });
     tests.chain(invariants).collect()
 }
 
-fn judge_test(snapshot: &Snapshot, test: &RequestTest, at_rest: &AtRest) -> Result<(), String> {
-    let question = Question::try_from(question(&test.request)).map_err(|error| error.to_string())?;
+fn judge_test(snapshot: &Snapshot, test: &RequestTest, at_rest: &AtRest) -> Finding {
+    let question = match Question::try_from(question(&test.request)) {
+        Ok(question) => question,
+        Err(error) => return Finding::Failed(error.to_string()),
+    };
     let explained = explain(snapshot, &question, at_rest);
+    if explained.is_unread {
+        return Finding::Unjudged;
+    }
     let differences = differences(snapshot, &test.expect, &explained);
-    if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
+    if differences.is_empty() { Finding::Passed } else { Finding::Failed(differences.join("; ")) }
 }
 
 fn question(request: &TestRequest) -> v1::ExplainRequest {

@@ -23,7 +23,7 @@ use apigw_config::names::BackendName;
 
 use self::steps::Steps;
 pub use self::{
-    at_rest::AtRest,
+    at_rest::{AtRest, ReadFiles},
     near_misses::NearMiss,
     places::{former_text, leave_unplaced, locate},
     wire::{QuestionError, answer},
@@ -107,6 +107,8 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// Status and reason of the refusal; none: it would be sent upstream.
     pub refusal: Option<(u16, &'static str)>,
+    /// Whether it is refused because nobody has read the file of credentials that knows its caller.
+    pub is_unread: bool,
     /// The backend that would be asked. None: the route names none, or it depends on whose turn it is.
     pub backend: Option<BackendName>,
     /// What the upstream would be asked for: path and query. None: there is no route, no path or no upstream.

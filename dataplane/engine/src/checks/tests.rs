@@ -5,6 +5,7 @@ use std::time::Duration;
 use apigw_config::wire::{Resource, Revision, encode, root_hash};
 
 use super::*;
+use crate::explain::ReadFiles;
 
 const ROUTES: &str = r#"
 auth: {mode: hmac, hmac_secret: "0123456789abcdef0123456789abcdef"}
@@ -24,7 +25,13 @@ fn read(text: &str) -> (Snapshot, Checks) {
 fn failures(demands: &str, previous: Option<&Snapshot>) -> Vec<Option<String>> {
     let (snapshot, checks) = read(&format!("{ROUTES}{demands}"));
     let now = UnixTime::new(Duration::ZERO);
-    judge(&snapshot, &checks, previous, now).into_iter().map(|outcome| outcome.failure).collect()
+    let at_rest = AtRest::new(snapshot.settings(), now);
+    let failure = |outcome: Outcome| match outcome.finding {
+        Finding::Passed => None,
+        Finding::Failed(failure) => Some(failure),
+        Finding::Unjudged => Some("unjudged".into()),
+    };
+    judge(&snapshot, &checks, previous, &at_rest).into_iter().map(failure).collect()
 }
 
 fn failure(demand: &str) -> Option<String> {
@@ -79,8 +86,10 @@ fn a_change_that_removes_too_many_routes_is_told() {
 fn a_failure_has_its_place() {
     let text = format!("{ROUTES}tests:\n  - {{name: t, request: {{path: /x}}, expect: {{status: 401}}}}\n");
     let (snapshot, checks) = read(&text);
-    let outcomes = judge(&snapshot, &checks, None, UnixTime::new(Duration::ZERO));
-    let problem = outcomes[0].problem("g.yaml", text.as_bytes()).unwrap();
+    let at_rest = AtRest::new(snapshot.settings(), UnixTime::new(Duration::ZERO));
+    let outcomes = judge(&snapshot, &checks, None, &at_rest);
+    let source = Source { file: "g.yaml", content: text.as_bytes() };
+    let problem = outcomes[0].problem(source).unwrap();
     assert_eq!(problem.to_string(), "g.yaml:8:5 tests[0]: t: expected status 401, found none");
 }
 
@@ -92,4 +101,35 @@ fn routes_that_serve_nothing_are_told_with_their_place() {
     locate(&mut warnings, Source { file: "g.yaml", content: text.as_bytes() });
     let expected = "g.yaml:7:39 routes[3].match: again serves nothing: all wins wherever it matches";
     assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+}
+
+#[test]
+fn a_test_that_a_file_of_credentials_decides_is_judged_by_it_or_not_at_all() {
+    // The SHA-256 of `key-of-billing`; the password of alice is `secret`.
+    let keys = "keys:\n- {name: billing, sha256: f7c28d1179e4b9f9b5df3f63b32285089c8f28b69f930e0a4e0e4b43e23d6ca6}\n";
+    let users = "alice:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n";
+    let text = r#"
+auth: { api_keys: {file: keys}, basic: {file: users} }
+routes:
+  - {name: k, match: {path_prefix: /}, upstream: "http://h:1", auth_required: true, auth: {any: [api_key, basic]}}
+tests:
+  - {name: right key, request: {path: /, headers: {x-api-key: key-of-billing}}, expect: {route: k}}
+  - {name: wrong key, request: {path: /, headers: {x-api-key: x}}, expect: {status: 401, reason: api_key_unknown}}
+  - {name: right user, request: {path: /, headers: {authorization: Basic YWxpY2U6c2VjcmV0}}, expect: {status: 401}}
+  - {name: nobody, request: {path: /}, expect: {status: 401, reason: api_key_missing}}
+"#;
+    let (snapshot, checks) = read(text);
+    let findings = |files| {
+        let at_rest = AtRest::new(snapshot.settings(), UnixTime::new(Duration::ZERO)).with(files);
+        let outcomes = judge(&snapshot, &checks, None, &at_rest);
+        outcomes.into_iter().map(|outcome| outcome.finding).collect::<Vec<_>>()
+    };
+    let unread = [Finding::Unjudged, Finding::Unjudged, Finding::Unjudged, Finding::Passed];
+    assert_eq!(findings(ReadFiles::default()), unread);
+    let files = ReadFiles {
+        api_keys: Some((&apigw_config::read_api_keys("keys", keys.as_bytes()).unwrap()).into()),
+        users: Some((&apigw_config::read_users("users", users.as_bytes()).unwrap()).into()),
+    };
+    let wrong = Finding::Failed("expected status 401, found none".into());
+    assert_eq!(findings(files), [Finding::Passed, Finding::Passed, wrong, Finding::Passed]);
 }

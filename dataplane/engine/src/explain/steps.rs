@@ -41,14 +41,15 @@ pub(super) struct Steps<'q> {
     caller: Option<Known>,
     judgements: Vec<Step>,
     refusal: Option<(u16, &'static str)>,
+    is_unread: bool,
     own_status: Option<u16>,
     backend: Option<BackendName>,
 }
 
 impl<'q> Steps<'q> {
     pub(super) fn new(snapshot: &'q Snapshot, question: &'q Question) -> Self {
-        let (caller, refusal, own_status, backend) = Default::default();
-        Self { snapshot, question, caller, judgements: Vec::new(), refusal, own_status, backend }
+        let (caller, refusal, is_unread, own_status, backend) = Default::default();
+        Self { snapshot, question, caller, judgements: Vec::new(), refusal, is_unread, own_status, backend }
     }
 
     pub(super) fn explanation(
@@ -57,9 +58,9 @@ impl<'q> Steps<'q> {
         near_misses: Vec<NearMiss>,
         target: Option<String>,
     ) -> Explanation {
-        let Self { judgements: steps, refusal, own_status, backend, .. } = self;
+        let Self { judgements: steps, refusal, is_unread, own_status, backend, .. } = self;
         let own_status = own_status.filter(|_| refusal.is_none());
-        Explanation { route, near_misses, steps, refusal, backend, target, own_status }
+        Explanation { route, near_misses, steps, refusal, is_unread, backend, target, own_status }
     }
 
     /// What the upstream is asked for. It is judged where the route changes it; else it is what was judged before.

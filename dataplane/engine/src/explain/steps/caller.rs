@@ -76,7 +76,33 @@ struct Identified<'p> {
 /// Why nobody is known, and what is to be said of it.
 struct Unknown {
     rejection: Rejection,
-    detail: &'static str,
+    remark: Remark,
+}
+
+/// What is to be said where nobody is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Remark {
+    /// Nothing else.
+    Nobody,
+    /// Keys are missing here.
+    Unfetched,
+    /// A certificate cannot be shown here.
+    Unshown,
+    /// A file is missing here.
+    Unread,
+}
+
+impl Remark {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Nobody => "no caller is known",
+            Self::Unfetched => "only data planes fetch keys, so nothing is known of this token here",
+            Self::Unshown => "a question shows no certificate; --claims says who is supposed to ask",
+            Self::Unread => {
+                "only data planes read the file of credentials, so nothing is known of these here"
+            }
+        }
+    }
 }
 
 impl Steps<'_> {
@@ -86,8 +112,13 @@ impl Steps<'_> {
         };
         // Where nothing runs, no keys are fetched and no file is read: that is said, or it looks like a fault of the issuer.
         let is_at_rest = live.in_flight(route).is_none();
+        let was_refused = self.refusal.is_some();
+        let mut is_unread = false;
         let (judgement, detail) = match self.identify(policy.rules(), live, is_at_rest) {
-            Err(Unknown { rejection, detail }) => (Err(rejection), detail.into()),
+            Err(Unknown { rejection, remark }) => {
+                is_unread = remark == Remark::Unread;
+                (Err(rejection), remark.as_str().into())
+            }
             Ok(Identified { known, unasked }) => {
                 let admitted = known.admitted(policy.rules());
                 let told = match unasked {
@@ -100,6 +131,7 @@ impl Steps<'_> {
             }
         };
         self.add("auth", Some(policy.mode()), judgement, detail, path);
+        self.is_unread = is_unread && !was_refused && self.refusal.is_some();
     }
 
     fn identify<'p>(
@@ -115,11 +147,12 @@ impl Steps<'_> {
         let Some(methods) = rules.methods() else {
             let known = self.by_token(rules, live).map_err(|error| {
                 let is_unfetched = is_at_rest && error == JwtError::KeysUnavailable;
-                Unknown { rejection: error.into(), detail: if is_unfetched { UNFETCHED } else { NOBODY } }
+                let remark = if is_unfetched { Remark::Unfetched } else { Remark::Nobody };
+                Unknown { rejection: error.into(), remark }
             });
             return Ok(Identified { known: Known::Caller(known?), unasked: None });
         };
-        let (mut inquiry, mut detail, mut unasked) = (methods.inquire(), NOBODY, None);
+        let (mut inquiry, mut remark, mut unasked) = (methods.inquire(), Remark::Nobody, None);
         while let Some(method) = inquiry.next_method() {
             let answer = match method {
                 // To ask it would be traffic, and its log would tell of a request that nobody has sent.
@@ -132,24 +165,24 @@ impl Steps<'_> {
                 AuthMethod::Jwt => self.by_token(rules, live).map_err(CallerError::from),
                 AuthMethod::ApiKey => {
                     let key = api_key::presented(&self.question.head.headers, methods.key_header());
-                    known(key, |key| live.find_key(key), ApiKeyError::Unknown, &mut detail)
+                    known(key, |key| live.find_key(key), ApiKeyError::Unknown, &mut remark)
                 }
                 AuthMethod::Mtls => {
-                    detail = UNSHOWN;
+                    remark = Remark::Unshown;
                     methods.by_certificate(None).map_err(CallerError::from)
                 }
                 AuthMethod::Basic => {
                     let presented = basic::presented(self.authorization());
-                    known(presented, |user| live.find_user(user), BasicError::Wrong, &mut detail)
+                    known(presented, |user| live.find_user(user), BasicError::Wrong, &mut remark)
                 }
             };
             if is_at_rest && matches!(answer, Err(CallerError::Token(JwtError::KeysUnavailable))) {
-                detail = UNFETCHED;
+                remark = Remark::Unfetched;
             }
             inquiry.hear(answer);
         }
         let verdict = inquiry.verdict().map(|caller| Identified { known: Known::Caller(caller), unasked });
-        verdict.map_err(|unidentified: Unidentified| Unknown { rejection: unidentified.into(), detail })
+        verdict.map_err(|unidentified: Unidentified| Unknown { rejection: unidentified.into(), remark })
     }
 
     fn authorization(&self) -> impl Iterator<Item = &[u8]> {
@@ -162,12 +195,6 @@ impl Steps<'_> {
         Ok(callers::Caller::Token(verified.into()))
     }
 }
-
-/// Nothing else is to be said.
-const NOBODY: &str = "no caller is known";
-const UNFETCHED: &str = "only data planes fetch keys, so nothing is known of this token here";
-const UNSHOWN: &str = "a question shows no certificate; --claims says who is supposed to ask";
-const UNREAD: &str = "only data planes read the file of credentials, so nothing is known of these here";
 
 fn unasked_service(service: &Service) -> String {
     let told = format!("asks {}, which was not asked here", service.url());
@@ -182,11 +209,11 @@ fn known<P, E: Into<CallerError>>(
     presented: Result<P, E>,
     find: impl FnOnce(P) -> Option<Result<Arc<Vouched>, E>>,
     unknown: E,
-    detail: &mut &'static str,
+    remark: &mut Remark,
 ) -> Result<callers::Caller, CallerError> {
     let found = find(presented.map_err(Into::into)?);
     let found = found.unwrap_or_else(|| {
-        *detail = UNREAD;
+        *remark = Remark::Unread;
         Err(unknown)
     });
     found.map(callers::Caller::Vouched).map_err(Into::into)
