@@ -357,7 +357,8 @@ fn no_content(record: &mut Record) -> Response<Source> {
 fn occupy(worker: &Worker, policies: &Policies, record: &mut Record) -> Result<(), Rejection> {
     if let Some(places) = &policies.concurrency {
         let place = places.rules().admit(worker.time(record.now())).map_err(Rejection::from);
-        let place = record.pass(places.apply(place)?);
+        // Who is refused one in shadow is under way all the same.
+        let place = record.pass(places.apply(place)?).unwrap_or_else(|| places.rules().beyond());
         record.hold_place(place);
     }
     if let Some(breaker) = &policies.breaker {

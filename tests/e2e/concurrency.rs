@@ -167,24 +167,26 @@ fn lowered_limit_waits_for_those_under_way() {
 
 #[test]
 fn shadowed_limit_counts_and_lets_pass() {
-    let gate = Gate::new();
-    let origin = slow(&gate);
-    let file = Document::new()
-        .route("all", "/", origin.url())
-        .with("concurrency: { max_in_flight: 1, mode: shadow }");
-    let gateway = Gateway::standalone(file);
-    let mut first = begun(&gateway);
-    origin.await_request(0);
-    let mut second = Connection::open(gateway.address());
-    second.ask("GET", "/", "X-Request-Id: second\r\n");
-    origin.await_request(1);
-    gate.open();
-    assert_eq!((first.response().status(), second.response().status()), (200, 200));
-    let line = gateway.data_plane.access("second");
-    assert_eq!((&line["why"], &line["shadow"]), (&"ok".into(), &"too_busy".into()));
-    let labels = [("route", "all"), ("reason", "too_busy")];
-    assert_eq!(gateway.data_plane.metrics().count("apigw_shadow_rejections_total", &labels), 1);
-    eventually("all places are free", || (in_flight(&gateway) == 0).then_some(()));
+    for limit in ["max_in_flight: 1", "adaptive: { min: 1, max: 1 }"] {
+        let gate = Gate::new();
+        let origin = slow(&gate);
+        let shadowed = format!("concurrency: {{ {limit}, mode: shadow }}");
+        let gateway = Gateway::with_key(Document::new().route("all", "/", origin.url()).with(&shadowed));
+        let mut first = begun(&gateway);
+        origin.await_request(0);
+        let mut second = Connection::open(gateway.address());
+        second.ask("GET", "/", "X-Request-Id: second\r\n");
+        origin.await_request(1);
+        assert_eq!(in_flight(&gateway), 2, "one is under way beyond {limit}");
+        assert_eq!(gateway.data_plane.limits("all")["concurrency"]["in_flight"], 2, "{limit}");
+        gate.open();
+        assert_eq!((first.response().status(), second.response().status()), (200, 200));
+        let line = gateway.data_plane.access("second");
+        assert_eq!((&line["why"], &line["shadow"]), (&"ok".into(), &"too_busy".into()));
+        let labels = [("route", "all"), ("reason", "too_busy")];
+        assert_eq!(gateway.data_plane.metrics().count("apigw_shadow_rejections_total", &labels), 1);
+        eventually("all places are free", || (in_flight(&gateway) == 0).then_some(()));
+    }
 }
 
 #[test]

@@ -59,6 +59,9 @@ pub struct Places {
     pub limit: PlacesLimit,
     /// What is under way.
     pub in_flight: Arc<InFlight>,
+    /// What is under way beyond the limit: in shadow, who is refused a place goes on without one. Apart, so that judgements are
+    /// those of a limit that holds.
+    beyond: Arc<InFlight>,
 }
 
 /// How many requests may be under way.
@@ -175,6 +178,7 @@ fn concurrency(config: model::Concurrency, previous: Option<&Policies>) -> Optio
     Policy::new(config.mode, || Places {
         limit,
         in_flight: known.map_or_else(Arc::default, |known| Arc::clone(&known.in_flight)),
+        beyond: known.map_or_else(Arc::default, |known| Arc::clone(&known.beyond)),
     })
 }
 
@@ -211,6 +215,19 @@ impl Places {
     pub fn admit(&self, now: Duration) -> Result<Place, Full> {
         let permit = self.in_flight.try_acquire(self.max_in_flight())?;
         Ok(Place { permit, lesson: self.adaptive().map(|adaptive| adaptive.begin(now)) })
+    }
+
+    /// A place beyond the limit, for a request that goes on although it was refused one. It teaches the limit nothing: in earnest
+    /// there would be no answer.
+    #[must_use]
+    pub fn beyond(&self) -> Place {
+        Place { permit: self.beyond.enter(), lesson: None }
+    }
+
+    /// How many requests are under way, whether they have places or not.
+    #[must_use]
+    pub fn under_way(&self) -> u64 {
+        self.in_flight.in_flight() + self.beyond.in_flight()
     }
 }
 

@@ -80,6 +80,13 @@ mod modelled {
             }
         }
 
+        pub(crate) fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
+            match self {
+                Self::Plain(atomic) => atomic.fetch_add(value, ordering),
+                Self::Modelled(atomic) => atomic.fetch_add(value, ordering),
+            }
+        }
+
         pub(crate) fn fetch_sub(&self, value: u64, ordering: Ordering) -> u64 {
             match self {
                 Self::Plain(atomic) => atomic.fetch_sub(value, ordering),

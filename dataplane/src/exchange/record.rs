@@ -189,9 +189,9 @@ impl Record {
     }
 
     /// Holds a place until the exchange ends.
-    pub(crate) fn hold_place(&mut self, place: Option<Place>) {
-        let (permit, lesson) = place.map(|Place { permit, lesson }| (permit, lesson)).unzip();
-        (self.permit, self.lesson) = (permit, lesson.flatten());
+    pub(crate) fn hold_place(&mut self, place: Place) {
+        let Place { permit, lesson } = place;
+        (self.permit, self.lesson) = (Some(permit), lesson);
     }
 
     /// Holds what a breaker has admitted until it is known how the upstream fared. Dropped before, it tells nothing: the

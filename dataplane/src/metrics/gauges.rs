@@ -92,7 +92,7 @@ fn age(since: SystemTime) -> Duration {
 
 fn of_routes(serving: &Serving, now: Duration) -> Vec<MetricFamily> {
     let in_flight = |route: Route<'_>| {
-        let in_flight = route.policies.concurrency.as_ref()?.rules().in_flight.in_flight();
+        let in_flight = route.policies.concurrency.as_ref()?.rules().under_way();
         Some(gauge(&[("route", route.config.name.as_str())], to_f64(in_flight)))
     };
     let breaker = |route: Route<'_>| {

@@ -129,7 +129,7 @@ pub(super) fn limits(
             concurrency: policies.concurrency.as_ref().map(|policy| v1::ConcurrencyState {
                 max_in_flight: policy.rules().max_in_flight(),
                 adaptive: policy.rules().adaptive().map(|adaptive| adaptive_state(adaptive.numbers())),
-                in_flight: policy.rules().in_flight.in_flight(),
+                in_flight: policy.rules().under_way(),
                 mode: mode(policy.mode()),
             }),
             circuit_breaker: policies.breaker.as_ref().map(|policy| v1::CircuitBreakerState {
