@@ -5,7 +5,11 @@
 use std::collections::HashSet;
 
 use apigw_config::{
-    model::{Checks, Expectation, Invariant, PathMatch, RequestTest, Required, TestRequest},
+    model::{
+        self, AuthMethods, Checks, Combination, Expectation, Invariant, PathMatch, RequestTest, Required,
+        TestRequest,
+    },
+    names::{AuthMethod, PolicyMode},
     problem::Problem,
 };
 use apigw_proto::v1;
@@ -85,7 +89,8 @@ pub struct Source<'f> {
     pub content: &'f [u8],
 }
 
-/// What is legal and probably not meant: routes that serve nothing. Problems without a place, in the order of the file.
+/// What is legal and probably not meant: routes that serve nothing, and those that serve nobody. Problems without a place, each
+/// kind in the order of the file.
 #[must_use]
 pub fn warnings(snapshot: &Snapshot) -> Vec<Problem> {
     let name = |place: usize| snapshot.config().route(place).map_or("", |route| route.name.as_str());
@@ -96,7 +101,38 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<Problem> {
         let path = format!("routes[{route}].match");
         Problem { file: String::new(), position: None, path, message: format!("{} {message}", name(route)) }
     };
-    snapshot.shadowed_routes().into_iter().map(warning).collect()
+    let unserving = snapshot.shadowed_routes().into_iter().map(warning);
+    let routes = snapshot.config().routes().enumerate();
+    unserving.chain(routes.filter_map(|(place, route)| unmet_scopes(place, route))).collect()
+}
+
+/// Scopes that nobody can have: only tokens and API keys grant any, and of several ways that are all needed the first one says
+/// who the caller is.
+fn unmet_scopes(place: usize, route: &model::Route) -> Option<Problem> {
+    let auth = route.auth.as_ref().filter(|auth| route.auth_required && auth.mode != PolicyMode::Off)?;
+    let combination = auth.methods.as_ref().map_or(Combination::Any, AuthMethods::combination);
+    let naming = match combination {
+        Combination::Any => auth.methods(),
+        Combination::All => &auth.methods()[..1],
+    };
+    let grants = |method: &AuthMethod| match method {
+        AuthMethod::Jwt | AuthMethod::ApiKey => true,
+        AuthMethod::Basic | AuthMethod::External | AuthMethod::Mtls => false,
+    };
+    if auth.required_scopes.is_empty() || naming.iter().any(grants) {
+        return None;
+    }
+    let name = route.name.as_str();
+    let advice = match combination {
+        Combination::Any => "only jwt and api_key grant scopes",
+        Combination::All => "the first of all says who the caller is, and only jwt and api_key grant scopes",
+    };
+    Some(Problem {
+        file: String::new(),
+        position: None,
+        path: format!("routes[{place}].auth.required_scopes"),
+        message: format!("{name} serves nobody: {advice}"),
+    })
 }
 
 /// Gives problems their places in the file that they are of.

@@ -133,3 +133,40 @@ tests:
     let wrong = Finding::Failed("expected status 401, found none".into());
     assert_eq!(findings(files), [Finding::Passed, Finding::Passed, wrong, Finding::Passed]);
 }
+
+#[test]
+fn scopes_that_no_caller_of_a_route_can_have_are_told_of() {
+    let warned = |auth: &str| {
+        let text = format!(
+            "auth: {{mode: hmac, hmac_secret: \"0123456789abcdef0123456789abcdef\", basic: {{file: users}}, \
+             api_keys: {{file: keys}}}}\nroutes:\n  - {{name: r, match: {{path_prefix: /}}, upstream: http://h, \
+             auth_required: true, auth: {{{auth}}}}}\n"
+        );
+        let (snapshot, _) = read(&text);
+        let mut warnings = warnings(&snapshot);
+        locate(&mut warnings, Source { file: "g.yaml", content: text.as_bytes() });
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let scopes = "required_scopes: [\"a:read\"]";
+    for served in [
+        scopes.to_owned(),
+        format!("any: [basic, api_key], {scopes}"),
+        format!("all: [api_key, basic], {scopes}"),
+        format!("any: [basic], mode: off, {scopes}"),
+        "any: [basic]".into(),
+    ] {
+        assert!(warned(&served).is_empty(), "{served}");
+    }
+    let told = warned(&format!("all: [basic, api_key], {scopes}"));
+    assert!(
+        told.len() == 1
+            && told[0].starts_with("g.yaml:3:")
+            && told[0].ends_with(
+                " routes[0].auth.required_scopes: r serves nobody: the first of all says who the caller is, and only \
+                 jwt and api_key grant scopes"
+            ),
+        "{told:?}"
+    );
+    let told = warned(&format!("any: [basic], {scopes}"));
+    assert!(told.len() == 1 && told[0].ends_with("only jwt and api_key grant scopes"), "{told:?}");
+}
