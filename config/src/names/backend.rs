@@ -34,6 +34,16 @@ impl CookieName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether browsers take a cookie of this name only with `Secure`
+    /// ([RFC 6265bis section 4.1.3](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3)).
+    #[must_use]
+    pub fn is_for_secure_alone(&self) -> bool {
+        let begins_with = |prefix: &str| {
+            self.0.get(..prefix.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix))
+        };
+        begins_with("__Secure-") || begins_with("__Host-")
+    }
 }
 
 /// How long clients keep a cookie, in whole seconds: 1 to 34,560,000, the 400 days that browsers allow at most.

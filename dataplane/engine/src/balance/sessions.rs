@@ -57,9 +57,10 @@ impl Sessions {
     pub(crate) fn set_cookie(&self, index: usize, scheme: Scheme) -> Option<HeaderValue> {
         let (name, value) = (self.name.as_str(), self.values.get(index)?);
         let max_age = self.lifetime.map(|lifetime| format!("; Max-Age={}", lifetime.seconds()));
+        // By such a name no browser would take it otherwise; who speaks TLS may stand before this gateway.
         let secure = match scheme {
-            Scheme::Https => "; Secure",
-            Scheme::Http => "",
+            Scheme::Http if !self.name.is_for_secure_alone() => "",
+            Scheme::Http | Scheme::Https => "; Secure",
         };
         let max_age = max_age.as_deref().unwrap_or("");
         HeaderValue::from_str(&format!("{name}={value}; Path=/{max_age}; HttpOnly; SameSite=Lax{secure}"))
@@ -150,6 +151,19 @@ mod tests {
         let until_closed = Sessions { lifetime: None, ..ours() };
         let told = until_closed.set_cookie(1, Scheme::Http).unwrap();
         assert_eq!(told.to_str().unwrap(), format!("s={value}; Path=/; HttpOnly; SameSite=Lax"));
+    }
+
+    #[test]
+    fn a_name_that_promises_security_keeps_its_promise_in_clear_too() {
+        for (name, secure) in
+            [("__Host-s", "; Secure"), ("__Secure-s", "; Secure"), ("__HOST-s", "; Secure"), ("__Hosts", "")]
+        {
+            let sessions = Sessions { name: CookieName::new(name).unwrap(), lifetime: None, ..ours() };
+            let told = sessions.set_cookie(1, Scheme::Http).unwrap();
+            // RFC 6265bis section 4.1.3.2 asks for this path and for no domain.
+            let expected = format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", sessions.values[1]);
+            assert_eq!(told.to_str().unwrap(), expected);
+        }
     }
 
     #[test]
