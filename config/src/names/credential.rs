@@ -168,6 +168,10 @@ impl FromStr for PasswordHash {
         } else {
             let phc = PhcString::new(text).map_err(|_| ValueError::NotAPasswordHash)?;
             Algorithm::try_from(phc.algorithm.as_str()).map_err(|_| ValueError::NotAPasswordHash)?;
+            // Of no other version is any password right (RFC 9106 section 3.1); one that is not said is 16.
+            if phc.version.is_some_and(|version| argon2::Version::try_from(version).is_err()) {
+                return Err(ValueError::PasswordWork { limits: "Argon2 of version 16 or 19 (v)" });
+            }
             let is_whole = phc.salt.is_some() && phc.hash.is_some();
             let params = Params::try_from(&phc).ok().filter(|_| is_whole);
             let params = params.ok_or(ValueError::NotAPasswordHash)?;

@@ -109,9 +109,10 @@ mod tests {
     fn every_problem_is_told_with_its_line_and_no_hash_is_shown() {
         let text = format!(
             "alice\nb\u{f6}b:$apr1$ElYgX1$x\n:{BCRYPT}\ncarol:{BCRYPT}\ndave:secret\ncarol:{BCRYPT}\n\
-             erin:{}\nfrank:{}\n",
+             erin:{}\nfrank:{}\ngrace:{}\n",
             BCRYPT.replace("$05$", "$16$"),
             ARGON2.replace("m=65536", "m=131073"),
+            ARGON2.replace("v=19", "v=99"),
         );
         let kind = "not a bcrypt hash (\"$2y$10$...\") and not an Argon2 hash (\"$argon2id$v=19$...\")";
         assert_eq!(
@@ -125,6 +126,7 @@ mod tests {
                 "users:7:6: must be bcrypt with a cost from 4 to 15".into(),
                 "users:8:7: must be Argon2 with at most 131072 KiB (m), 16 passes (t) and 16 lanes (p)"
                     .into(),
+                "users:9:7: must be Argon2 of version 16 or 19 (v)".into(),
             ]
         );
     }
