@@ -94,6 +94,16 @@ fn a_request_is_a_span_and_its_upstream_is_told_of_another_one_beneath_it() {
 }
 
 #[test]
+fn a_host_that_is_refused_is_not_told() {
+    let (gateway, _origin, collector) = traced();
+    let mut connection = Connection::open(gateway.address());
+    connection.send("GET /api/ HTTP/1.1\r\nHost: user:SECRET12@h\r\nX-Request-Id: refused\r\n\r\n");
+    assert_eq!(connection.response().status(), 400);
+    let (span, _) = collector.exchange("refused");
+    assert_eq!((span.attribute("apigw.why"), span.attribute("server.address")), ("bad_host", ""));
+}
+
+#[test]
 fn a_request_without_a_trace_begins_one() {
     let (gateway, origin, collector) = traced();
     for fields in ["X-Request-Id: 0\r\n".into(), part_of_a_trace("1", "01") + "Traceparent: 00-x\r\n"] {

@@ -354,6 +354,9 @@ impl Record {
                 trace.set_error(answer.reason);
             }
         }
+        if let (Rejection::Host, Some(trace)) = (rejection, &mut self.trace) {
+            trace.forget_host();
+        }
         if rejection.says_that_upstream_is_late() {
             let whole = self.deadlines.whole_since(self.began);
             self.teach_limit(self.now(), whole.or(Some(self.began)));

@@ -205,6 +205,13 @@ impl ExchangeTrace {
         first.end(now, why);
     }
 
+    /// Forgets what stands in `Host`: it was refused, so it may be anything, secrets included.
+    pub(super) fn forget_host(&mut self) {
+        if let Some(collected) = &mut self.collected {
+            collected.host = None;
+        }
+    }
+
     /// What a collector is to be told; none: nothing.
     pub(super) fn finish(self, ended: &Ended<'_>) -> Option<FinishedExchange> {
         let Collected { scheme, version, host, user_agent, state, upstream_target, attempts } =
