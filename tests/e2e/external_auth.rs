@@ -344,7 +344,7 @@ fn gwctl_shows_the_service_and_asks_it_nothing() {
     );
     assert_eq!(external["cache"], serde_json::json!({"ttl_seconds": 2.5, "ignore": ["query"]}));
     let table = gwctl(admin, &["routes"]).stdout;
-    assert!(table.contains(" external "), "{table}");
+    assert!(table.contains(&format!(" external {} (1 s, cache 2.5 s) ", service.url())), "{table}");
     let explained = gwctl(admin, &["explain", "GET", "/api"]).stdout;
     let told = format!("asks {}, which was not asked here; a yes of it holds for 2.5 s", service.url());
     assert!(explained.contains(&told), "{explained}");

@@ -1,5 +1,10 @@
 //! `gwctl routes`: the array that the Go model's `/-/routes` answers.
 
+/// Who may ask.
+mod callers;
+/// How upstreams are asked.
+mod sending;
+
 use apigw_config::json::{
     AdaptiveConcurrencyJson, CircuitBreakerJson, ConcurrencyJson, MirrorJson, PathRewriteJson, RateLimitJson,
     RedirectJson, RouteJson, RouteMatchJson, SplitPartJson,
@@ -7,6 +12,10 @@ use apigw_config::json::{
 use apigw_proto::v1;
 use serde::Serialize;
 
+use self::{
+    callers::callers,
+    sending::{compression, retries, timeouts},
+};
 use super::aside;
 use crate::output::{Cell, Grid, Style, Table};
 
@@ -23,8 +32,19 @@ impl From<Vec<v1::Route>> for RoutesView {
 
 impl Table for RoutesView {
     fn table(&self, style: Style) -> String {
-        let mut grid =
-            Grid::new(["NAME", "MATCH", "DESTINATION", "PATH", "AUTH", "RATE LIMIT", "IN FLIGHT", "BREAKER"]);
+        let mut grid = Grid::new([
+            "NAME",
+            "MATCH",
+            "DESTINATION",
+            "PATH",
+            "AUTH",
+            "RATE LIMIT",
+            "IN FLIGHT",
+            "BREAKER",
+            "TIMEOUTS",
+            "RETRIES",
+            "COMPRESSION",
+        ]);
         for route in &self.0 {
             grid.push([
                 route.name.as_str().into(),
@@ -35,31 +55,14 @@ impl Table for RoutesView {
                 Cell::optional(rate_limit(&route.rate_limit)),
                 Cell::optional(concurrency(&route.concurrency)),
                 Cell::optional(circuit_breaker(&route.circuit_breaker)),
+                Cell::optional(timeouts(route)),
+                Cell::optional(retries(route)),
+                Cell::optional(compression(route)),
             ]);
         }
         grid.render(style)
     }
 }
-
-/// In how callers make themselves known, if they must.
-fn callers(route: &RouteJson) -> Option<String> {
-    let auth = route.auth.as_ref();
-    let any = auth.map_or(&[][..], |auth| &auth.any);
-    let all = auth.map_or(&[][..], |auth| &auth.all);
-    let ways = match (any, all) {
-        ([], []) => "required".into(),
-        ([only], []) | ([], [only]) => only.clone(),
-        (any, []) => format!("any of {}", any.join(", ")),
-        (_, all) => format!("all of {}", all.join(", ")),
-    };
-    let is_named = any.iter().chain(all).any(|way| way == EXTERNAL);
-    let is_asked_besides = auth.is_some_and(|auth| auth.external.is_some()) && !is_named;
-    let told = if is_asked_besides { format!("{ways}, then {EXTERNAL}") } else { ways };
-    route.auth_required.then_some(told)
-}
-
-/// The word for a service that is asked.
-const EXTERNAL: &str = "external";
 
 /// Who answers a route's requests.
 fn destination(route: &RouteJson) -> String {
@@ -182,6 +185,13 @@ mod tests {
                 half_open_max_in_flight: 1,
                 ..v1::CircuitBreaker::default()
             }),
+            timeouts: Some(v1::Timeouts { total_us: 2_000_000, ..v1::Timeouts::default() }),
+            hedge: Some(v1::Hedge { after_us: 50_000 }),
+            compression: Some(v1::Compression {
+                algorithms: vec!["gzip".into()],
+                min_bytes: 1,
+                content_types: vec!["text/html".into()],
+            }),
             ..v1::Route::default()
         }
     }
@@ -207,6 +217,9 @@ mod tests {
                 "circuit_breaker": {
                     "enabled": true, "failure_threshold": 5, "open_seconds": 1.5, "half_open_max_in_flight": 1,
                 },
+                "timeouts": { "total_seconds": 2 },
+                "hedge": { "after_seconds": 0.05 },
+                "compression": { "enabled": true, "algorithms": ["gzip"], "min_bytes": 1, "content_types": ["text/html"] },
             },
             {
                 "name": "bare", "path_prefix": "/", "upstream": "http://h", "strip_prefix": "",
@@ -223,9 +236,9 @@ mod tests {
     #[test]
     fn table_has_one_line_for_each_route() {
         let expected = "\
-NAME   MATCH        DESTINATION            PATH   AUTH      RATE LIMIT               IN FLIGHT   BREAKER
-users  /api/users/  http://127.0.0.1:9001  -/api  required  5/s, burst 2.5, by user  at most 50  5 failures, 1.5 s, 1 at once
-bare   /            http://h               -      -         -                        -           -
+NAME   MATCH        DESTINATION            PATH   AUTH      RATE LIMIT               IN FLIGHT   BREAKER                       TIMEOUTS   RETRIES             COMPRESSION
+users  /api/users/  http://127.0.0.1:9001  -/api  required  5/s, burst 2.5, by user  at most 50  5 failures, 1.5 s, 1 at once  total 2 s  hedge after 0.05 s  gzip from 1 bytes
+bare   /            http://h               -      -         -                        -           -                             -          -                   -
 ";
         assert_eq!(render(&routes(), Format::Table, Style::Plain).unwrap(), expected);
     }
