@@ -26,6 +26,18 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Whether this matches whatever the other one matches.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exactly(name)) => self.matches(name),
+            (Self::Beginning(all), Self::Beginning(some)) => some.starts_with(&**all),
+            (Self::End(all), Self::End(some)) => some.ends_with(&**all),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -48,6 +60,12 @@ macro_rules! certificate_name {
             #[must_use]
             pub fn matches(&self, name: &str) -> bool {
                 self.0.matches(name)
+            }
+
+            /// Whether every name that the other one means is one of these.
+            #[must_use]
+            pub fn covers(&self, other: &Self) -> bool {
+                self.0.covers(&other.0)
             }
         }
 
@@ -194,6 +212,24 @@ mod tests {
         assert!(email("ops@Example.com", "ops@example.com") && email("*@example.com", "a@example.com"));
         assert!(!email("*@example.com", "a@evil-example.com") && !email("*@example.com", "@example.com"));
         assert!(!email("ops@example.com", "Ops@example.com"));
+    }
+
+    #[test]
+    fn a_pattern_covers_what_lies_within_it_and_nothing_beside_it() {
+        let dns = |all: &str, some: &str| {
+            DnsPattern::from_str(all).unwrap().covers(&DnsPattern::from_str(some).unwrap())
+        };
+        assert!(
+            dns("a.example", "a.example") && dns("*.example", "a.example") && dns("*.example", "*.example")
+        );
+        assert!(dns("*.example", "*.b.example"));
+        assert!(!dns("*.b.example", "*.example") && !dns("a.example", "*.a.example"));
+        assert!(!dns("*.example", "example") && !dns("*.b.example", "*.ab.example"));
+        let uri = |all: &str, some: &str| {
+            UriPattern::from_str(all).unwrap().covers(&UriPattern::from_str(some).unwrap())
+        };
+        assert!(uri("spiffe://a/*", "spiffe://a/b/*") && uri("spiffe://a/*", "spiffe://a/b"));
+        assert!(!uri("spiffe://a/b/*", "spiffe://a/*") && !uri("spiffe://a/b/*", "spiffe://a/bc/*"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! plane's keys and buckets); here the same conditions are told beforehand, and the tests hold them against what
 //! [`Snapshot::compile`](crate::Snapshot::compile) does carry. Pure: two configurations in, lines of text out.
 
+/// Certificates that are let in newly.
+mod certificates;
 /// One line for a whole change.
 mod summary;
 
@@ -12,7 +14,7 @@ use std::collections::HashMap;
 use apigw_config::{
     model::{
         Auth, AuthMethods, GatewayConfig, Provider, ProviderKind, RateLimit, RateLimitBackend, Route,
-        ServiceFailure, Settings,
+        ServiceFailure, SessionCookie, Settings,
     },
     names::{AuthMethod, PolicyMode},
 };
@@ -35,6 +37,7 @@ pub fn effects(before: &GatewayConfig, after: &GatewayConfig) -> Effects {
     let former = by_name(before);
     let mut effects = Effects::default();
     effects.settings(before.settings(), after.settings());
+    effects.sessions(before, after);
     for (route, former) in after.routes().filter_map(|route| Some((route, *former.get(name(route))?))) {
         if route != former {
             effects.route(former, route);
@@ -88,16 +91,18 @@ fn weakened(before: &Route, after: &Route) -> impl Iterator<Item = Protection> {
 
 /// Whether somebody can make himself known now who could not before, where everybody has to.
 fn takes_others(before: &Route, after: &Route) -> bool {
-    let is_enforced = |route: &Route| {
-        let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
-        route.auth_required && mode == PolicyMode::Enforce
-    };
     let (former, present) = (methods(before), methods(after));
     let suffices = |known: &[AuthMethod]| {
         former.suffices(known) && second_opinion(before).iter().all(|method| known.contains(method))
     };
     let takes_others = present.least().any(|known| !suffices(&[known, second_opinion(after)].concat()));
     is_enforced(before) && is_enforced(after) && takes_others
+}
+
+/// Whether a route turns away whom it does not know.
+fn is_enforced(route: &Route) -> bool {
+    let mode = route.auth.as_ref().map_or(PolicyMode::Enforce, |auth| auth.mode);
+    route.auth_required && mode == PolicyMode::Enforce
 }
 
 /// Whoever is asked when a caller of the route is known, and has to agree.
@@ -138,6 +143,26 @@ impl Effects {
         }
     }
 
+    /// Of backends that are there before and after: the value of a session's cookie is made of the backend's name and the secret.
+    fn sessions(&mut self, before: &GatewayConfig, after: &GatewayConfig) {
+        if before.backends().is_shared_with(after.backends()) {
+            return;
+        }
+        let present: HashMap<_, _> =
+            after.backends().iter().map(|backend| (backend.name(), &backend.session_cookie)).collect();
+        for backend in before.backends().iter() {
+            let (Some(former), Some(present)) = (&backend.session_cookie, present.get(backend.name())) else {
+                continue;
+            };
+            let goes_on =
+                |cookie: &SessionCookie| cookie.name == former.name && cookie.secret == former.secret;
+            if !present.as_ref().is_some_and(goes_on) {
+                let name = backend.name().as_str();
+                self.resets.push(format!("backend {name}: all sessions are forgotten"));
+            }
+        }
+    }
+
     fn route(&mut self, before: &Route, after: &Route) {
         let name = name(after);
         for (what, mode) in weakened(before, after) {
@@ -149,6 +174,9 @@ impl Effects {
         if takes_others(before, after) {
             let (former, present) = (told(before), told(after));
             self.warnings.push(format!("route {name} takes callers by {present}, before by {former}"));
+        }
+        if let Some(names) = certificates::told(&certificates::served_newly(before, after)) {
+            self.warnings.push(format!("route {name} serves certificates that it did not: {names}"));
         }
         if passes_unasked(before, after) {
             self.warnings.push(format!("route {name} lets requests pass that the service says nothing of"));

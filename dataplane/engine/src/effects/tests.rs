@@ -123,6 +123,57 @@ fn callers_who_were_not_let_in_before_are_warned_of() {
 }
 
 #[test]
+fn certificates_that_were_not_let_in_before_are_warned_of() {
+    let with = |more: &str, names: &str| {
+        let auth = format!("auth: {{ any: [mtls], mtls: {{ {names} }}{more} }}");
+        let tls = "server: { tls: { certificates: [{ cert_file: c, key_file: k }], \
+                   client_auth: { mode: optional, ca_file: a } } }\n";
+        let route = BASE.replacen("auth_required: true", &format!("auth_required: true, {auth}"), 1);
+        config(&format!("{tls}{route}"))
+    };
+    let check = |before: &str, after: &str, expected: Option<&str>| {
+        let warnings = effects(&with("", before), &with("", after)).warnings;
+        let told = |names| format!("route users serves certificates that it did not: {names}");
+        assert_eq!(warnings, Vec::from_iter(expected.map(told)), "{before:?} -> {after:?}");
+    };
+    check("dns_names: [a.b]", "dns_names: [a.b, c.b]", Some("c.b"));
+    check("dns_names: [a.b]", "dns_names: [\"*.b\"]", Some("*.b"));
+    check("dns_names: [\"*.b\"]", "dns_names: [a.b, \"*.c.b\"]", None);
+    check("dns_names: [a.b, c.b]", "dns_names: [c.b]", None);
+    check(
+        "dns_names: [a.b]",
+        "uris: [\"spiffe://a/*\"], common_names: [till]",
+        Some("spiffe://a/* and 1 more"),
+    );
+    check("emails: [a@b]", "emails: [\"*@b\"]", Some("*@b"));
+    let shadow = |names| with(", mode: shadow", names);
+    assert!(effects(&shadow("dns_names: [a.b]"), &shadow("dns_names: [c.b]")).warnings.is_empty());
+}
+
+#[test]
+fn sessions_are_forgotten_with_the_secret_or_the_name_of_their_cookie() {
+    let with = |cookie: &str| {
+        let backend = "backends: [{ name: pool, endpoints: [{ url: \"http://127.0.0.1:3\" }]";
+        config(&format!("{backend}{cookie} }}]\n{BASE}"))
+    };
+    let cookie = |more: &str| with(&format!(", session_cookie: {{ {more} }}"));
+    let usual = cookie("name: a, secret: 0123456789abcdef");
+    let forgotten = ["backend pool: all sessions are forgotten"];
+    let resets = |after: &GatewayConfig| effects(&usual, after).resets;
+    assert_eq!(resets(&cookie("name: a, secret: 0123456789abcdeg")), forgotten);
+    assert_eq!(resets(&cookie("name: b, secret: 0123456789abcdef")), forgotten);
+    assert_eq!(resets(&with("")), forgotten);
+    let none = Vec::<String>::new();
+    assert_eq!(resets(&cookie("name: a, secret: 0123456789abcdef, ttl_seconds: 9")), none);
+    assert_eq!(
+        resets(&with(", session_cookie: { name: a, secret: 0123456789abcdef }, slow_start_seconds: 3")),
+        none
+    );
+    assert_eq!(effects(&with(""), &usual).resets, none);
+    assert!(!effects(&usual, &cookie("name: a, secret: 0123456789abcdeg")).resets[0].contains("0123456789"));
+}
+
+#[test]
 fn requests_that_pass_unasked_are_warned_of() {
     let with = |on_failure: &str| {
         let auth = format!("auth: {{ external: {{ url: http://a, on_failure: {on_failure} }} }}");
