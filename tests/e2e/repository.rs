@@ -269,6 +269,28 @@ fn dashboards_and_alerts_ask_for_metrics_that_exist() {
     );
 }
 
+#[test]
+fn every_metric_has_a_panel_and_no_panel_lies_on_another() {
+    let page = read(&root().join("docs/metrics.md"));
+    let dashboard = read(&root().join("docs/grafana-dashboard.json"));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let asked: std::collections::HashSet<_> = dashboard
+        .split(|c: char| !is_word(c))
+        .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+        .collect();
+    let documented = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let metrics = documented.map(|(name, _)| name).filter(|name| name.starts_with("apigw_"));
+    let unseen: Vec<_> = metrics.filter(|name| !asked.contains(name)).map(str::to_owned).collect();
+    none("a metric of docs/metrics.md is in no panel of docs/grafana-dashboard.json", &unseen);
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("the dashboard is JSON");
+    let panels = dashboard["panels"].as_array().expect("it has panels");
+    let distinct = |of: &dyn Fn(&serde_json::Value) -> String| {
+        panels.iter().map(of).collect::<std::collections::HashSet<_>>().len()
+    };
+    let places = distinct(&|panel| format!("{} {}", panel["gridPos"]["x"], panel["gridPos"]["y"]));
+    assert_eq!((distinct(&|panel| panel["id"].to_string()), places), (panels.len(), panels.len()));
+}
+
 /// Names that a `.proto` file declares: of services, their calls, messages, fields, and values of enumerations.
 fn declared(text: &str) -> Vec<String> {
     let mut names = Vec::new();
