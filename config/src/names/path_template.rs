@@ -10,7 +10,8 @@ use super::{
 /// A path with groups of an expression in it, such as `/v2/${1}/${name}`; `${0}` is all of what was matched, and `$${` stands
 /// for `${`.
 ///
-/// Starts with `/`; at most 1,024 bytes of visible ASCII without `?` and `#`.
+/// Starts with `/`; at most 1,024 bytes of visible ASCII without `?` and `#`, and without dot segments: a path that has one is
+/// refused, whatever the groups are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
     text: Arc<str>,
@@ -50,6 +51,9 @@ impl FromStr for PathTemplate {
         match text.chars().find(|c| !c.is_ascii_graphic()) {
             Some(character) => return Err(ValueError::NotVisibleAscii { character }),
             None if text.contains(['?', '#']) => return Err(ValueError::EndsPath { text: text.into() }),
+            None if text.split('/').any(is_dot_segment) => {
+                return Err(ValueError::DotSegment { text: text.into() });
+            }
             None => {}
         }
         let part = |piece| match piece {
@@ -64,5 +68,26 @@ impl FromStr for PathTemplate {
 impl fmt::Display for PathTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// Whether a segment is one of RFC 3986 section 3.3, its dots escaped or not.
+fn is_dot_segment(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_segments_are_refused_where_no_group_is_a_part_of_them() {
+        for text in ["/a/../b", "/..", "/./${1}", "/%2e%2E/x", "/a/.%2e"] {
+            let refused = Err(ValueError::DotSegment { text: text.into() });
+            assert_eq!(text.parse::<PathTemplate>(), refused);
+        }
+        for text in ["/a/.well-known/${1}", "/...", "/.${1}/b", "/a/${1}../b"] {
+            assert!(text.parse::<PathTemplate>().is_ok(), "{text}");
+        }
     }
 }

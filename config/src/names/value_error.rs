@@ -91,6 +91,12 @@ pub enum ValueError {
         /// As written.
         text: String,
     },
+    /// What is resolved or refused, but never sent.
+    #[error("must not contain dot segments (\".\" or \"..\" between slashes): {text:?}")]
+    DotSegment {
+        /// As written.
+        text: String,
+    },
     /// Answers of that status have no body.
     #[error("must be empty: answers of this status have no body")]
     BodyForbidden,
