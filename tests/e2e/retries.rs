@@ -171,9 +171,10 @@ fn a_body_is_sent_again_byte_for_byte() {
     let body: Vec<u8> = (0..60_000_u32).map(|number| number.to_le_bytes()[1]).collect();
     let text = String::from_utf8_lossy(&[b'x'; 9]).into_owned();
     let chunked = format!("9\r\n{text}\r\n9\r\n{text}\r\n0\r\nX-Sum: 7\r\n\r\n");
-    let cases: [(&str, String, &[u8], &[u8]); 2] = [
+    let cases: [(&str, String, &[u8], &[u8]); 3] = [
         ("PUT", format!("Content-Length: {}", body.len()), &body, &body),
         ("POST", "Transfer-Encoding: chunked".into(), chunked.as_bytes(), &[b'x'; 18]),
+        ("POST", "Transfer-Encoding: chunked".into(), b"0\r\n\r\n", b""),
     ];
     for (method, framing, sent_body, content) in cases {
         let origin = failing_once();

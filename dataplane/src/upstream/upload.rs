@@ -59,7 +59,12 @@ impl Upload {
             }
         }
         encoder::end_of_head(text, length);
-        let progress = if body.is_end_stream() { Progress::Written } else { Progress::Body };
+        let progress = match length {
+            // Although nothing is in it, its end is still to be told.
+            Some(Length::Chunked) => Progress::Body,
+            _ if body.is_end_stream() => Progress::Written,
+            _ => Progress::Body,
+        };
         let encoder = Encoder::new(length.unwrap_or(Length::Known(0)));
         Self { body, encoder, progress, is_touched: false, has_sent: false }
     }

@@ -9,23 +9,29 @@ use serde_json::{Map, Value};
 
 /// The claims of a verified token.
 #[derive(Clone, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims {
+    members: Map<String, Value>,
+    /// Whom they are about, found once: a token that comes again is asked for that each time, and nothing else of what most routes
+    /// want to know.
+    subject: Option<Box<str>>,
+}
 
 impl Claims {
     pub(crate) fn new(members: Map<String, Value>) -> Self {
-        Self(members)
+        let subject = members.get("sub").and_then(Value::as_str).map(Into::into);
+        Self { members, subject }
     }
 
     /// Whom the token is about (`sub`).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.0.get("sub")?.as_str()
+        self.subject.as_deref()
     }
 
     /// What the caller may do: the words of `scope` (RFC 8693 section 4.2), or of `scp`, which some issuers write in
     /// its place; each may be one text or an array of words. Anything else grants nothing.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        let claim = self.0.get("scope").or_else(|| self.0.get("scp"));
+        let claim = self.members.get("scope").or_else(|| self.members.get("scp"));
         let text = claim.and_then(Value::as_str).unwrap_or_default();
         let words = claim.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         text.split(' ').filter(|word| !word.is_empty()).chain(words.iter().filter_map(Value::as_str))
@@ -42,14 +48,14 @@ impl Claims {
     /// A claim as text: a string as it is, a number or truth value as JSON writes it. Arrays, objects and null have none.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.0.get(name).and_then(text)
+        self.members.get(name).and_then(text)
     }
 
     /// Whether a claim has this value, or is an array that contains it.
     #[must_use]
     pub fn holds(&self, name: &str, expected: &str) -> bool {
         let is_it = |value: &Value| text(value).is_some_and(|text| text == expected);
-        match self.0.get(name) {
+        match self.members.get(name) {
             Some(Value::Array(values)) => values.iter().any(is_it),
             Some(value) => is_it(value),
             None => false,
@@ -70,7 +76,7 @@ impl Claims {
 
     /// About how many bytes of memory the claims take.
     pub(super) fn memory(&self) -> usize {
-        members_memory(&self.0)
+        members_memory(&self.members) + self.subject.as_ref().map_or(0, |subject| subject.len())
     }
 }
 
@@ -104,7 +110,7 @@ fn memory(value: &Value) -> usize {
 impl std::fmt::Debug for Claims {
     /// Names only: what claims say is the caller's.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.members.keys()).finish()
     }
 }
 
