@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use apigw_config::{
     model::{
-        self, AuthMethods, Checks, Combination, Expectation, Invariant, PathMatch, RequestTest, Required,
-        TestRequest,
+        self, AuthMethods, Checks, Combination, Expectation, Invariant, PathMatch, QuestionPart, RequestTest,
+        Required, TestRequest,
     },
     names::{AuthMethod, PolicyMode},
     problem::Problem,
@@ -21,6 +21,7 @@ use crate::{
     jwt::time::UnixTime,
     mode::{JudgedMode, Policy},
     path::NormalPath,
+    policies::asked_service,
     routing::Shadowed,
     snapshot::Route,
 };
@@ -103,7 +104,10 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<Problem> {
     };
     let unserving = snapshot.shadowed_routes().into_iter().map(warning);
     let routes = snapshot.config().routes().enumerate();
-    unserving.chain(routes.filter_map(|(place, route)| unmet_scopes(place, route))).collect()
+    let of_route = |(place, route): (usize, &model::Route)| {
+        unmet_scopes(place, route).into_iter().chain(yes_for_everybody(place, route))
+    };
+    unserving.chain(routes.flat_map(of_route)).collect()
 }
 
 /// Scopes that nobody can have: only tokens and API keys grant any, and of several ways that are all needed the first one says
@@ -132,6 +136,24 @@ fn unmet_scopes(place: usize, route: &model::Route) -> Option<Problem> {
         position: None,
         path: format!("routes[{place}].auth.required_scopes"),
         message: format!("{name} serves nobody: {advice}"),
+    })
+}
+
+/// A service's yes that is remembered, and the first caller's name with it, for whoever comes next: nothing is left of the question
+/// that tells callers apart.
+fn yes_for_everybody(place: usize, route: &model::Route) -> Option<Problem> {
+    let service = asked_service(route)?;
+    let cache = service.cache.as_ref()?;
+    if !service.request_headers.is_empty() || !cache.ignore.contains(&QuestionPart::ClientIp) {
+        return None;
+    }
+    let name = route.name.as_str();
+    let advice = "name what tells callers apart in request_headers, or do not ignore client_ip";
+    Some(Problem {
+        file: String::new(),
+        position: None,
+        path: format!("routes[{place}].auth.external.cache"),
+        message: format!("{name} lets everybody pass for one yes: {advice}"),
     })
 }
 

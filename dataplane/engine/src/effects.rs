@@ -124,6 +124,20 @@ fn passes_unasked(before: &Route, after: &Route) -> bool {
     (former, present) == (Some(ServiceFailure::Deny), Some(ServiceFailure::Allow))
 }
 
+/// What a route has demanded of its callers beside that they are known, and demands no more.
+fn no_longer_demanded<'r>(before: &'r Route, after: &'r Route) -> impl Iterator<Item = String> + 'r {
+    let are_known = is_enforced(before) && is_enforced(after);
+    let (former, present) = (before.auth.as_ref().filter(|_| are_known), after.auth.as_ref());
+    let scopes = former.into_iter().flat_map(|former| &former.required_scopes);
+    let scopes = scopes.filter(move |scope| !present.is_some_and(|now| now.required_scopes.contains(scope)));
+    let claims = former.into_iter().flat_map(|former| &former.required_claims);
+    let claims = claims.filter(move |(name, value)| {
+        present.and_then(|present| present.required_claims.get(*name)) != Some(*value)
+    });
+    let claims = claims.map(|(name, _)| format!("the claim {name} as it was"));
+    scopes.map(|scope| format!("the scope {}", scope.as_str())).chain(claims)
+}
+
 /// In how a route's callers make themselves known.
 fn methods(route: &Route) -> AuthMethods {
     route.auth.as_ref().and_then(|auth| auth.methods.clone()).unwrap_or_default()
@@ -177,6 +191,10 @@ impl Effects {
         }
         if let Some(names) = certificates::told(&certificates::served_newly(before, after)) {
             self.warnings.push(format!("route {name} serves certificates that it did not: {names}"));
+        }
+        let demanded: Vec<_> = no_longer_demanded(before, after).collect();
+        if !demanded.is_empty() {
+            self.warnings.push(format!("route {name} does not demand any more: {}", demanded.join(", ")));
         }
         if passes_unasked(before, after) {
             self.warnings.push(format!("route {name} lets requests pass that the service says nothing of"));

@@ -41,6 +41,9 @@ const MAX_WAITING_OF_ONE: usize = 8;
 /// How long a request waits to be judged where nothing follows from that.
 const BRIEFLY: Duration = Duration::from_millis(250);
 
+/// The most guesses that wait although nobody waits for them any more, so that those in earnest find the rest of the room.
+const MAX_OF_NOBODY: usize = 8;
+
 /// The most threads.
 const MAX_THREADS: usize = 4;
 
@@ -142,7 +145,7 @@ impl Passwords {
     }
 
     /// The same for a request that passes in any case, and does not wait long therefore. A guess that takes longer is judged
-    /// all the same, for when it is made again.
+    /// all the same, for when it is made again, unless many such wait. Dropped before, it is like the other.
     ///
     /// # Errors
     /// When nobody has, or it is not known yet.
@@ -155,10 +158,13 @@ impl Passwords {
         let (supposed, fingerprint) = (Supposed::by(&guess), guess.fingerprint());
         let verdict = match self.recall_or_ask(guess, Network::of(client))? {
             Answer::Known(verdict) => Some(verdict),
-            Answer::Awaited(verdict) => {
-                lock(&self.ledger).keep(fingerprint, verdict.clone());
-                timeout(BRIEFLY, awaited(verdict)).await.unwrap_or_default()
-            }
+            Answer::Awaited(verdict) => match timeout(BRIEFLY, awaited(verdict.clone())).await {
+                Ok(verdict) => verdict,
+                Err(_elapsed) => {
+                    lock(&self.ledger).keep(fingerprint, verdict);
+                    None
+                }
+            },
         };
         self.settle(supposed, verdict)
     }
@@ -269,9 +275,12 @@ impl Ledger {
         is_unawaited
     }
 
-    /// Has a guess be judged whether anybody waits for it or not, if that has not happened yet.
+    /// Has a guess be judged whether anybody waits for it or not, if that has not happened yet and there are not many such.
     fn keep(&mut self, guess: Fingerprint, verdict: watch::Receiver<Option<Verdict>>) {
-        if let Some(waiting) = self.waiting.get_mut(&guess) {
+        let of_nobody = self.waiting.values().filter(|waiting| waiting.of_nobody.is_some()).count();
+        if of_nobody < MAX_OF_NOBODY
+            && let Some(waiting) = self.waiting.get_mut(&guess)
+        {
             waiting.of_nobody = Some(verdict);
         }
     }

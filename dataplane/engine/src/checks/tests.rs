@@ -135,6 +135,28 @@ tests:
 }
 
 #[test]
+fn a_yes_for_everybody_is_told_of() {
+    let warned = |service: &str| {
+        let text = format!(
+            "routes:\n  - {{name: r, match: {{path_prefix: /}}, upstream: http://h, auth_required: true, \
+             auth: {{any: [external], external: {{url: \"http://a\", {service}}}}}}}\n"
+        );
+        warnings(&read(&text).0).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let all = "ignore: [method, host, path, query, client_ip]";
+    for told_apart in [
+        format!("request_headers: [authorization], cache: {{ttl_seconds: 9, {all}}}"),
+        "request_headers: [], cache: {ttl_seconds: 9, ignore: [path]}".into(),
+        "request_headers: []".into(),
+    ] {
+        assert_eq!(warned(&told_apart), Vec::<String>::new(), "{told_apart}");
+    }
+    let expected = "routes[0].auth.external.cache: r lets everybody pass for one yes: name what tells callers apart in \
+                    request_headers, or do not ignore client_ip";
+    assert_eq!(warned(&format!("request_headers: [], cache: {{ttl_seconds: 9, {all}}}")), [expected]);
+}
+
+#[test]
 fn scopes_that_no_caller_of_a_route_can_have_are_told_of() {
     let warned = |auth: &str| {
         let text = format!(

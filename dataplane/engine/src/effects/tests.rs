@@ -62,6 +62,24 @@ fn where_limits_are_counted_matters_to_all() {
 }
 
 #[test]
+fn what_is_no_longer_demanded_of_callers_is_told() {
+    let route = |demands: &str| {
+        config(&format!(
+            "auth: {{mode: hmac, hmac_secret: \"0123456789abcdef0123456789abcdef\"}}\nroutes:\n  - {{name: r, match: \
+             {{path_prefix: /}}, upstream: http://h, auth_required: true, auth: {{{demands}}}}}\n"
+        ))
+    };
+    let warned = |before: &str, after: &str| effects(&route(before), &route(after)).warnings;
+    let strict = "required_scopes: [a, b], required_claims: {tier: gold}";
+    let told = ["route r does not demand any more: the scope b, the claim tier as it was"];
+    assert_eq!(warned(strict, "required_scopes: [a]"), told);
+    assert_eq!(warned(strict, "required_scopes: [a], required_claims: {tier: tin}"), told);
+    for stricter in [strict, "required_scopes: [b, c, a], required_claims: {tier: gold, x: y}"] {
+        assert_eq!(warned(strict, stricter), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_renamed_route_loses_all_its_state_and_is_not_removed() {
     let renamed = edited("name: users", "name: people");
     assert_eq!(renamed.resets, ["route users is now people: its limits, breaker and counters begin anew"]);

@@ -159,6 +159,35 @@ async fn who_cannot_wait_goes_on_and_is_known_the_next_time() {
 }
 
 #[tokio::test]
+async fn who_cannot_wait_and_hangs_up_leaves_nothing_to_do() {
+    let idle = Idle::new().await;
+    tokio::time::pause();
+    let header = format!("Basic {}", STANDARD.encode("alice:secret"));
+    let mut asking: Asking<'_> =
+        Box::pin(idle.passwords.identify_briefly(presented([header.as_bytes()]).unwrap(), address(1)));
+    assert!(so_far(&mut asking).is_none());
+    drop(asking);
+    idle.judge_all();
+    assert!(idle.is_nothing_waiting());
+    assert!(so_far(&mut idle.asking("secret", address(1))).is_none(), "nobody has judged it");
+}
+
+#[tokio::test]
+async fn few_guesses_of_nobody_are_judged() {
+    let idle = Idle::new().await;
+    tokio::time::pause();
+    for number in 0..=MAX_OF_NOBODY {
+        let header = format!("Basic {}", STANDARD.encode(format!("alice:{number}")));
+        let client = address(u8::try_from(number).unwrap());
+        let presented = presented([header.as_bytes()]).unwrap();
+        assert_eq!(idle.passwords.identify_briefly(presented, client).await.unwrap_err(), BasicError::Busy);
+    }
+    idle.judge_all();
+    let known = |number: usize| so_far(&mut idle.asking(&number.to_string(), address(200))).is_some();
+    assert_eq!((known(MAX_OF_NOBODY - 1), known(MAX_OF_NOBODY)), (true, false));
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_guess_whose_judging_ended_without_a_verdict() {
     let idle = Idle::new().await;
     let mut asking = idle.asking("secret", address(1));
