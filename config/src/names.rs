@@ -14,6 +14,7 @@ mod claim;
 mod compression;
 mod cors;
 mod credential;
+mod distinct;
 mod file_path;
 mod header;
 mod host;
@@ -37,6 +38,7 @@ use std::{fmt, hash::BuildHasher as _, str::FromStr, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
+pub(crate) use self::distinct::check_distinct;
 pub use self::{
     address::{AddressRange, ListenAddress, ServerAddress, TrafficAddress},
     algorithm::{Algorithm, Algorithms},
@@ -55,7 +57,7 @@ pub use self::{
     match_text::{MatchText, QueryName},
     method::MethodName,
     path::{ExactPath, PathPrefix, ProbePath},
-    path_template::{PathPart, PathTemplate},
+    path_template::{PathPart, PathTemplate, is_dot_segment},
     pattern::{Expansion, Pattern},
     policy_mode::PolicyMode,
     quantity::{ByteCount, Percent, Period, Span},

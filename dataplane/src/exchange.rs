@@ -51,6 +51,7 @@ use std::{rc::Rc, sync::Arc};
 use apigw_config::names::Scheme;
 use apigw_engine::{
     cors::CorsVerdict,
+    fields::X_REQUEST_ID,
     grpc::{Dialect, WebForm, status::GRPC_STATUS},
     head::{self, RequestHead},
     mode::JudgedMode,
@@ -71,7 +72,6 @@ use http::{
 use self::{
     call::Telling,
     choice::Choice,
-    forwarding::X_REQUEST_ID,
     record::Record,
     request_body::{BodyFault, ClientBody, RequestBody},
     response::Response,

@@ -1,6 +1,6 @@
 //! A data plane by itself: its configurations come from a file, through the same steps as a control plane's.
 
-use std::{future, mem, path::Path, sync::Arc, time::SystemTime};
+use std::{mem, path::Path, sync::Arc, time::SystemTime};
 
 use apigw_config::{
     ConfigReader,
@@ -106,7 +106,7 @@ pub(crate) async fn follow(
                 watch.reload();
                 continue;
             }
-            () = of_use(&mut awaited) => {
+            () = AwaitedFiles::of_use(awaited.as_mut()) => {
                 awaited = None;
                 watch.reload();
                 continue;
@@ -148,14 +148,6 @@ pub(crate) async fn follow(
             Err(refusal) if installation.running().is_none() => return Err(refusal.problems),
             Err(refusal) => refusal.files,
         };
-    }
-}
-
-/// Ends when the files are of use that the content before waits for; never, where it waits for none.
-async fn of_use(awaited: &mut Option<AwaitedFiles>) {
-    match awaited {
-        Some(files) => files.are_of_use().await,
-        None => future::pending().await,
     }
 }
 

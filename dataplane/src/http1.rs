@@ -19,6 +19,8 @@ pub(crate) mod decoder;
 pub(crate) mod encoder;
 /// Bytes that are to go.
 pub(crate) mod write_buffer;
+/// The memory that both are in, while they are.
+mod stock;
 
 #[cfg(test)]
 mod corpora;

@@ -8,6 +8,7 @@ use std::{
 use super::{ExternalAuth, Mtls, PolicyError};
 use crate::names::{
     AuthMethod, ClaimName, ClaimValue, ForwardedHeader, PolicyMode, ProviderName, TokenScope, ValueError,
+    check_distinct,
 };
 
 /// `routes[].auth`: which callers a route serves, and what its upstream learns of them.
@@ -136,10 +137,7 @@ impl AuthMethods {
         if methods.is_empty() {
             return Err(ValueError::Empty);
         }
-        let mut seen = HashSet::new();
-        if let Some(twice) = methods.iter().find(|method| !seen.insert(**method)) {
-            return Err(ValueError::Twice { text: twice.as_str().into() });
-        }
+        check_distinct(&methods)?;
         let both = [AuthMethod::Jwt, AuthMethod::Basic];
         if combination == Combination::All && both.iter().all(|method| methods.contains(method)) {
             return Err(ValueError::OneAuthorization);

@@ -1,10 +1,11 @@
 //! Which requests a route serves, as far as a file describes them. How one of several routes is chosen is the engine's
 //! business.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use crate::names::{
     ExactPath, HeaderName, HostPattern, MatchText, MethodName, PathPrefix, Pattern, QueryName, ValueError,
+    check_distinct,
 };
 
 /// `routes[].match`: all of it must hold.
@@ -149,14 +150,6 @@ impl From<PathPrefix> for RouteMatch {
 
 fn check_number<T>(items: &[T], limit: usize) -> Result<(), ValueError> {
     if items.len() > limit { Err(ValueError::TooMany { count: items.len(), limit }) } else { Ok(()) }
-}
-
-fn check_distinct<T: Ord + fmt::Display>(items: &[T]) -> Result<(), ValueError> {
-    let mut seen = BTreeSet::new();
-    match items.iter().find(|item| !seen.insert(*item)) {
-        Some(twice) => Err(ValueError::Twice { text: twice.to_string() }),
-        None => Ok(()),
-    }
 }
 
 impl fmt::Display for PathMatch {

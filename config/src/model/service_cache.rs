@@ -1,9 +1,9 @@
 //! `routes[].auth.external.cache`: for how long a service's yes holds, and for which requests. Nothing here remembers one.
 
-use std::{collections::HashSet, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use super::PolicyError;
-use crate::names::{Period, ValueError};
+use crate::names::{Period, ValueError, check_distinct};
 
 /// For how long and for which requests a service's yes holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct ServiceCache {
 }
 
 /// What a service is told of a request beside the header fields that the file names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QuestionPart {
     /// Its method.
     Method,
@@ -46,6 +46,12 @@ impl QuestionPart {
     }
 }
 
+impl fmt::Display for QuestionPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl FromStr for QuestionPart {
     type Err = ValueError;
 
@@ -72,9 +78,7 @@ impl ServiceCache {
             let error = ValueError::OutOfRange { range: "above 0 and at most 3600 seconds" };
             errors.push(PolicyError { key: "ttl_seconds", error });
         }
-        let mut seen = HashSet::new();
-        if let Some(twice) = self.ignore.iter().find(|part| !seen.insert(**part)) {
-            let error = ValueError::Twice { text: twice.as_str().into() };
+        if let Err(error) = check_distinct(&self.ignore) {
             errors.push(PolicyError { key: "ignore", error });
         }
         if errors.is_empty() { Ok(self) } else { Err(errors) }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use super::ValueError;
 
 /// How a caller makes himself known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AuthMethod {
     /// By a token of a provider.
     Jwt,

@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use super::ValueError;
+use super::{ValueError, check_distinct};
 
 /// A content coding (RFC 9110 section 8.4.1) that the gateway can give an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentCoding {
     /// RFC 7932.
     Brotli,
@@ -58,11 +58,8 @@ impl ContentCodings {
         if codings.is_empty() {
             return Err(ValueError::Empty);
         }
-        let repeated = codings.iter().enumerate().find(|(index, one)| codings[..*index].contains(one));
-        match repeated {
-            Some((_, coding)) => Err(ValueError::Twice { text: coding.to_string() }),
-            None => Ok(Self(codings)),
-        }
+        check_distinct(&codings)?;
+        Ok(Self(codings))
     }
 
     /// In the order of the file.

@@ -71,9 +71,18 @@ impl fmt::Display for PathTemplate {
     }
 }
 
-/// Whether a segment is one of RFC 3986 section 3.3, its dots escaped or not.
-fn is_dot_segment(segment: &str) -> bool {
-    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+/// Whether a segment of a path is `.` or `..` (RFC 3986 section 3.3), however its dots are written.
+#[must_use]
+pub fn is_dot_segment(segment: &str) -> bool {
+    let mut dots = 0;
+    let mut rest = segment;
+    while !rest.is_empty() {
+        let escaped = rest.get(..3).filter(|escape| escape.eq_ignore_ascii_case("%2e")).map(str::len);
+        let Some(length) = rest.starts_with('.').then_some(1).or(escaped) else { return false };
+        rest = &rest[length..];
+        dots += 1;
+    }
+    dots == 1 || dots == 2
 }
 
 #[cfg(test)]

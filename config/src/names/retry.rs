@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ValueError;
+use super::{ValueError, check_distinct};
 
 /// How many attempts one request may have beside the first: 1 to 10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl RetryCount {
 }
 
 /// What an attempt must have come to, so that there may be another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RetryCondition {
     /// There was no connection: nothing was sent.
     ConnectFailure,
@@ -94,11 +94,8 @@ impl RetryConditions {
         if conditions.len() > Self::MAX {
             return Err(ValueError::TooMany { count: conditions.len(), limit: Self::MAX });
         }
-        let repeated = conditions.iter().enumerate().find(|(index, one)| conditions[..*index].contains(one));
-        match repeated {
-            Some((_, condition)) => Err(ValueError::Twice { text: condition.to_string() }),
-            None => Ok(Self(conditions)),
-        }
+        check_distinct(&conditions)?;
+        Ok(Self(conditions))
     }
 
     /// In the order of the file.

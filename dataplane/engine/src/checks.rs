@@ -100,7 +100,7 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<Problem> {
         let verb = if winners.len() == 1 { "wins" } else { "win" };
         let message = format!("serves nothing: {} {verb} wherever it matches", listed(&winners));
         let path = format!("routes[{route}].match");
-        Problem { file: String::new(), position: None, path, message: format!("{} {message}", name(route)) }
+        of_key(path, format!("{} {message}", name(route)))
     };
     let unserving = snapshot.shadowed_routes().into_iter().map(warning);
     let routes = snapshot.config().routes().enumerate();
@@ -108,6 +108,11 @@ pub fn warnings(snapshot: &Snapshot) -> Vec<Problem> {
         unmet_scopes(place, route).into_iter().chain(yes_for_everybody(place, route))
     };
     unserving.chain(routes.flat_map(of_route)).collect()
+}
+
+/// A warning whose place is to be found.
+fn of_key(path: String, message: String) -> Problem {
+    Problem { file: String::new(), position: None, path, message }
 }
 
 /// Scopes that nobody can have: only tokens and API keys grant any, and of several ways that are all needed the first one says
@@ -131,12 +136,7 @@ fn unmet_scopes(place: usize, route: &model::Route) -> Option<Problem> {
         Combination::Any => "only jwt and api_key grant scopes",
         Combination::All => "the first of all says who the caller is, and only jwt and api_key grant scopes",
     };
-    Some(Problem {
-        file: String::new(),
-        position: None,
-        path: format!("routes[{place}].auth.required_scopes"),
-        message: format!("{name} serves nobody: {advice}"),
-    })
+    Some(of_key(format!("routes[{place}].auth.required_scopes"), format!("{name} serves nobody: {advice}")))
 }
 
 /// A service's yes that is remembered, and the first caller's name with it, for whoever comes next: nothing is left of the question
@@ -149,12 +149,10 @@ fn yes_for_everybody(place: usize, route: &model::Route) -> Option<Problem> {
     }
     let name = route.name.as_str();
     let advice = "name what tells callers apart in request_headers, or do not ignore client_ip";
-    Some(Problem {
-        file: String::new(),
-        position: None,
-        path: format!("routes[{place}].auth.external.cache"),
-        message: format!("{name} lets everybody pass for one yes: {advice}"),
-    })
+    Some(of_key(
+        format!("routes[{place}].auth.external.cache"),
+        format!("{name} lets everybody pass for one yes: {advice}"),
+    ))
 }
 
 /// Gives problems their places in the file that they are of.

@@ -7,6 +7,13 @@ use std::borrow::Borrow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// By whom a request was sent, as proxies tell.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// For which host it was sent, as proxies tell.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// What a request is called in every log.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Header fields. A name may be there several times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(HeaderName, HeaderValue)>);

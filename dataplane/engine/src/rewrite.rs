@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use apigw_config::{
     model::{PathMatch, PathRewrite, PathRules, RouteMatch},
-    names::{Expansion, PathPrefix},
+    names::{Expansion, PathPrefix, is_dot_segment},
 };
 
 use crate::{path::NormalPath, rejection::Rejection};
@@ -64,19 +64,6 @@ pub(crate) fn strip<'a>(path: &'a str, prefix: &PathPrefix) -> Option<&'a str> {
     let further = rest.trim_start_matches('/').len();
     let rest = &rest[rest.len().saturating_sub(further + 1)..];
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-}
-
-/// Whether a segment is `.` or `..`, however its dots are written.
-fn is_dot_segment(segment: &str) -> bool {
-    let mut dots = 0;
-    let mut rest = segment;
-    while !rest.is_empty() {
-        let escaped = rest.get(..3).filter(|escape| escape.eq_ignore_ascii_case("%2e")).map(str::len);
-        let Some(length) = rest.starts_with('.').then_some(1).or(escaped) else { return false };
-        rest = &rest[length..];
-        dots += 1;
-    }
-    dots == 1 || dots == 2
 }
 
 #[cfg(test)]

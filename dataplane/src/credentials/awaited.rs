@@ -1,7 +1,12 @@
 //! Files of credentials that kept a configuration from coming into force, followed until they are of use: machines are given
 //! a configuration and the files that it names in any order, and nobody sends either again.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    fmt,
+    future::{self, Future},
+    pin::Pin,
+    sync::Arc,
+};
 
 use apigw_config::{problem::Problem, watch::FileWatch};
 use tokio::{sync::watch, task::AbortHandle};
@@ -63,12 +68,15 @@ impl AwaitedFiles {
         Self { are_of_use, task: tokio::spawn(waiting).abort_handle() }
     }
 
-    /// Ends when each has been of use. May be cancelled, and asked again.
-    pub(crate) async fn are_of_use(&mut self) {
-        if self.are_of_use.wait_for(|are_of_use| *are_of_use).await.is_err() {
-            // Who looks at them is gone, which only a panic does: nobody will know.
-            std::future::pending::<()>().await;
+    /// Ends when each has been of use; never, where none is waited for. May be cancelled, and asked again.
+    pub(crate) async fn of_use(files: Option<&mut Self>) {
+        if let Some(files) = files
+            && files.are_of_use.wait_for(|are_of_use| *are_of_use).await.is_ok()
+        {
+            return;
         }
+        // Or who looks at them is gone, which only a panic does: nobody will know.
+        future::pending::<()>().await;
     }
 }
 

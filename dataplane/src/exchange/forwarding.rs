@@ -8,7 +8,7 @@ use apigw_config::{
 };
 use apigw_engine::{
     client,
-    fields::Fields,
+    fields::{Fields, X_FORWARDED_FOR, X_FORWARDED_HOST, X_REQUEST_ID},
     hex,
     snapshot::Upstream,
     spelling::{are_alike, folded},
@@ -23,11 +23,8 @@ use http::{
 
 use crate::{http1::persistence::lists, pieces, tls::client_certificate::ClientCertificate};
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");

@@ -4,14 +4,14 @@
 use apigw_config::model::HeaderChanges;
 use apigw_engine::{
     access::VouchedHeaders,
-    fields::Fields,
+    fields::{Fields, X_REQUEST_ID},
     header_changes,
     spelling::{are_alike, folded},
     trace_context::{TRACEPARENT, TRACESTATE},
 };
 use http::HeaderName;
 
-use super::forwarding::{Sender, X_REQUEST_ID, remove_foreign_words, remove_hop_by_hop};
+use super::forwarding::{Sender, remove_foreign_words, remove_hop_by_hop};
 
 /// Removes from a request's trailers what the gateway writes, keeps back or judges in heads. `changes` are those of the route.
 pub(super) fn prepare_request(trailers: &mut Fields, vouched: &VouchedHeaders, changes: &HeaderChanges) {

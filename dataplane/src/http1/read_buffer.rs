@@ -1,7 +1,6 @@
 //! Bytes that have come on a connection and nobody has taken yet.
 
 use std::{
-    cell::RefCell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,6 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
+use super::stock::Stock;
 use crate::pieces;
 
 /// Read at once at first: enough for most heads with their bodies.
@@ -25,13 +25,9 @@ const LEAST_ROOM: usize = 4 << 10;
 /// What is taken in pieces up to this size is copied, so that a small piece does not hold a large buffer.
 const COPIED_BYTES: usize = 4 << 10;
 
-/// The most empty buffers of [`FEW_BYTES`] that a thread keeps for its next reads. Most connections need one from the moment
-/// that something comes until it is understood, so few are needed at once.
-const MOST_IN_STOCK: usize = 16;
-
 thread_local! {
-    /// A worker's connections take turns with the same few buffers, which are in the processor's cache then.
-    static STOCK: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    /// Buffers of [`FEW_BYTES`].
+    static STOCK: Stock<BytesMut> = const { Stock::new() };
 }
 
 /// Bytes that have come. Holds no memory while it is empty and nothing is read.
@@ -88,11 +84,7 @@ impl ReadBuffer {
         let bytes = std::mem::take(&mut self.bytes);
         let is_shared = std::mem::take(&mut self.is_shared);
         if !is_shared && (LEAST_ROOM..=FEW_BYTES).contains(&bytes.capacity()) {
-            STOCK.with_borrow_mut(|stock| {
-                if stock.len() < MOST_IN_STOCK {
-                    stock.push(bytes);
-                }
-            });
+            STOCK.with(|stock| stock.keep(bytes));
         }
     }
 
@@ -108,7 +100,7 @@ impl ReadBuffer {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if self.bytes.capacity() == 0 && !self.was_filled {
-            self.bytes = STOCK.with_borrow_mut(Vec::pop).unwrap_or_default();
+            self.bytes = STOCK.with(Stock::take).unwrap_or_default();
         }
         let room = self.bytes.capacity() - self.bytes.len();
         if self.was_filled || room < LEAST_ROOM {
@@ -125,7 +117,7 @@ impl ReadBuffer {
 mod tests {
     use std::task::Waker;
 
-    use super::*;
+    use super::{super::stock::MOST_IN_STOCK, *};
 
     fn filled(mut bytes: &[u8]) -> ReadBuffer {
         let mut buffer = ReadBuffer::default();
@@ -135,7 +127,7 @@ mod tests {
     }
 
     fn in_stock() -> usize {
-        STOCK.with_borrow(Vec::len)
+        STOCK.with(Stock::len)
     }
 
     #[test]

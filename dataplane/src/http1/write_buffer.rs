@@ -1,7 +1,6 @@
 //! Bytes that are to go out on a connection and have not been accepted yet.
 
 use std::{
-    cell::RefCell,
     io::{self, IoSlice},
     mem,
     pin::Pin,
@@ -10,6 +9,8 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
+
+use super::stock::Stock;
 
 /// Pieces up to this size are copied behind what waits already: one write of a few KiB is cheaper than two.
 const COPIED_BYTES: usize = 16 << 10;
@@ -20,13 +21,9 @@ const FEW_BYTES: usize = 512;
 /// The largest piece of memory that is kept for later.
 const MOST_KEPT_BYTES: usize = 4 << 10;
 
-/// The most pieces of memory that a thread keeps. A connection needs one from the moment that it has something to say until
-/// the system has taken it, so few are needed at once.
-const MOST_IN_STOCK: usize = 16;
-
 thread_local! {
-    /// A worker's connections take turns with the same few.
-    static STOCK: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// Of [`FEW_BYTES`] to [`MOST_KEPT_BYTES`].
+    static STOCK: Stock<Vec<u8>> = const { Stock::new() };
 }
 
 /// Bytes that are to go: small pieces gathered, at most one large piece as it came, and small ones behind that.
@@ -60,7 +57,7 @@ impl WriteBuffer {
             return &mut self.last;
         }
         if self.first.capacity() == 0 {
-            let kept = STOCK.with_borrow_mut(Vec::pop);
+            let kept = STOCK.with(Stock::take);
             self.first = kept.unwrap_or_else(|| Vec::with_capacity(FEW_BYTES));
         }
         &mut self.first
@@ -119,11 +116,7 @@ impl WriteBuffer {
 fn keep(mut text: Vec<u8>) {
     if (FEW_BYTES..=MOST_KEPT_BYTES).contains(&text.capacity()) {
         text.clear();
-        STOCK.with_borrow_mut(|stock| {
-            if stock.len() < MOST_IN_STOCK {
-                stock.push(text);
-            }
-        });
+        STOCK.with(|stock| stock.keep(text));
     }
 }
 
@@ -131,7 +124,7 @@ fn keep(mut text: Vec<u8>) {
 mod tests {
     use std::task::Waker;
 
-    use super::*;
+    use super::{super::stock::MOST_IN_STOCK, *};
 
     /// Takes a few bytes at a time.
     struct Narrow {
@@ -179,7 +172,7 @@ mod tests {
         let mut flush = |buffer: &mut WriteBuffer| {
             let flushed = buffer.poll_flush(Pin::new(&mut socket), &mut Context::from_waker(Waker::noop()));
             assert!(matches!(flushed, Poll::Ready(Ok(()))));
-            (buffer.first.capacity(), STOCK.with_borrow(Vec::len))
+            (buffer.first.capacity(), STOCK.with(Stock::len))
         };
         buffers.iter_mut().for_each(|buffer| buffer.text().extend_from_slice(b"abc"));
         let kept: Vec<_> = buffers.iter_mut().map(&mut flush).collect();

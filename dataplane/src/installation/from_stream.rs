@@ -1,8 +1,6 @@
 //! Configurations of a control plane: brought into force like any other, and then kept. One that was refused for a file of
 //! credentials is tried again when that is of use, for its control plane does not offer it again.
 
-use std::future;
-
 use apigw_config::problem::Problem;
 use apigw_proto::v1::{self, ConfigSource};
 
@@ -74,10 +72,7 @@ impl Applier for FromStream {
     }
 
     async fn worth_another_try(&mut self) {
-        match &mut self.waiting {
-            Some(waiting) => waiting.files.are_of_use().await,
-            None => future::pending().await,
-        }
+        AwaitedFiles::of_use(self.waiting.as_mut().map(|waiting| &mut waiting.files)).await;
     }
 
     async fn try_again(&mut self) -> Option<Held> {

@@ -18,13 +18,11 @@ use http::{
 };
 
 use super::{Approval, Service, X_FORWARDED_METHOD, X_FORWARDED_URI};
-use crate::{fields::Fields, jwt::cache::CacheLimits};
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+use crate::{
+    fields::{Fields, X_FORWARDED_FOR, X_FORWARDED_HOST, X_REQUEST_ID},
+    jwt::cache::CacheLimits,
+    trace_context::{TRACEPARENT, TRACESTATE},
+};
 
 /// What is another in every question, or the same in all of a service.
 const OF_NO_MEANING: [HeaderName; 4] = [HOST, X_REQUEST_ID, TRACEPARENT, TRACESTATE];
