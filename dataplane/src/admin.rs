@@ -130,7 +130,8 @@ pub(crate) fn router(endpoints: Arc<Endpoints>, api: Routes) -> Router {
                 };
             };
             let (head, _) = request.into_parts();
-            match endpoints.ask(place, &head.into()).await {
+            let asked = endpoints.ask(place, &head.into());
+            match asked.await {
                 Some(response) => response.map(Body::from),
                 None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             }

@@ -283,7 +283,7 @@ fn prepare_fields(
     let RequestHead { uri, headers: fields, .. } = head;
     let host = forwarding::host(&route.config.host_rewrite, upstream, fields);
     let trusted = &snapshot.settings().server.trusted_proxies;
-    forwarding::prepare_request(fields, &client.peer, trusted, &host, record.request_id());
+    forwarding::prepare_request(fields, &client.peer, trusted, host, record.request_id());
     snapshot.vouched().strip(fields);
     worker.endpoints().keep_key_back(fields);
     if let Some(trace) = record.trace() {

@@ -27,7 +27,7 @@ pub struct Cors {
     methods: Vec<Method>,
     headers: Vec<HeaderName>,
     /// The fields of an answer to a preflight that are always the same.
-    preflight_fields: Fields,
+    preflight_fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub struct Grant {
     allow_origin: Option<HeaderValue>,
     dependence: Dependence,
     /// Empty unless a preflight was allowed.
-    preflight_fields: Fields,
+    preflight_fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What the grant depends on.
@@ -102,8 +102,8 @@ impl Cors {
             (ACCESS_CONTROL_ALLOW_METHODS, list(methods.iter().map(Method::as_str))),
             (ACCESS_CONTROL_ALLOW_HEADERS, list(headers.iter().map(HeaderName::as_str))),
         ];
-        let mut preflight_fields: Fields = lists.into_iter().filter(|(_, list)| !list.is_empty()).collect();
-        preflight_fields.insert(ACCESS_CONTROL_MAX_AGE, config.max_age.duration().as_secs().into());
+        let mut preflight_fields: Vec<_> = lists.into_iter().filter(|(_, list)| !list.is_empty()).collect();
+        preflight_fields.push((ACCESS_CONTROL_MAX_AGE, config.max_age.duration().as_secs().into()));
         Self { origins: Origins::new(config.allow_origins.as_slice()), methods, headers, preflight_fields }
     }
 
@@ -146,7 +146,7 @@ impl Cors {
             }
             Origins::Only(_) => (None, Dependence::Origin),
         };
-        Grant { allow_origin, dependence, preflight_fields: Fields::new() }
+        Grant { allow_origin, dependence, preflight_fields: Vec::new() }
     }
 
     /// Several `Origin` fields are nobody's: a browser sends one.

@@ -1,11 +1,24 @@
 //! The header fields of one message, in the order they came.
 //!
 //! A list, not a map: most messages have fewer than a dozen fields, and to compare a dozen names costs less than to hash
-//! one. Whoever reads messages bounds how many there are, so what is looked for in all of them is bounded too.
+//! one. Whoever reads messages bounds how many there are, so what is looked for in all of them is bounded too. Most of what is
+//! looked for is not there, which a set of the names' marks tells without a look at them.
+//!
+//! A value that was read stays a part of the text it came in until somebody wants it as a value of its own: most go on as
+//! they came, and nobody does.
 
-use std::borrow::Borrow;
+/// Where a value stands, and what is made of it.
+mod value;
+/// Which names may be there.
+mod names;
 
+use std::{borrow::Borrow, fmt, ops::Range};
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use self::value::Value;
+pub use self::{names::Names, value::NoValue};
 
 /// By whom a request was sent, as proxies tell.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -15,38 +28,55 @@ pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-ho
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Header fields. A name may be there several times.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(HeaderName, HeaderValue)>);
+#[derive(Clone, Default)]
+pub struct Fields {
+    lines: Vec<Line>,
+    /// What values that were read are parts of.
+    text: Bytes,
+    /// Of every line; and perhaps of some that are gone.
+    names: Names,
+}
+
+#[derive(Clone)]
+struct Line {
+    name: HeaderName,
+    value: Value,
+}
 
 impl Fields {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { lines: Vec::new(), text: Bytes::new(), names: Names::NONE }
     }
 
-    /// No fields, and room for so many.
+    /// No fields, and room for so many. Those that are read are parts of this text.
     #[must_use]
-    pub fn with_capacity(fields: usize) -> Self {
-        Self(Vec::with_capacity(fields))
+    pub fn of_text(text: Bytes, fields: usize) -> Self {
+        Self { lines: Vec::with_capacity(fields), text, names: Names::NONE }
     }
 
     /// How many there are, those of the same name counted each.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.lines.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines.is_empty()
+    }
+
+    /// Whether one of these names may be there; if not, it certainly is not.
+    #[must_use]
+    pub fn may_have(&self, names: Names) -> bool {
+        self.names.meet(names)
     }
 
     /// The first of this name.
     pub fn get(&self, name: impl Borrow<HeaderName>) -> Option<&HeaderValue> {
-        let name = name.borrow();
-        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+        self.first_of(name.borrow()).map(|line| line.value.made(&self.text))
     }
 
     /// All of this name.
@@ -54,31 +84,65 @@ impl Fields {
         &self,
         name: N,
     ) -> impl DoubleEndedIterator<Item = &HeaderValue> + use<'_, N> {
-        self.0.iter().filter(move |(other, _)| other == name.borrow()).map(|(_, value)| value)
+        let lines = self.lines_that_may_be(name.borrow());
+        lines.iter().filter(move |line| line.name == *name.borrow()).map(|line| line.value.made(&self.text))
+    }
+
+    /// The bytes of the first of this name.
+    pub fn bytes_of(&self, name: impl Borrow<HeaderName>) -> Option<&[u8]> {
+        self.first_of(name.borrow()).map(|line| line.value.bytes(&self.text))
+    }
+
+    /// The bytes of all of this name.
+    pub fn bytes_of_all<N: Borrow<HeaderName>>(&self, name: N) -> impl Iterator<Item = &[u8]> + use<'_, N> {
+        let lines = self.lines_that_may_be(name.borrow());
+        lines.iter().filter(move |line| line.name == *name.borrow()).map(|line| line.value.bytes(&self.text))
     }
 
     /// Whether there is one of this name.
     pub fn contains_key(&self, name: impl Borrow<HeaderName>) -> bool {
-        self.get(name).is_some()
+        self.first_of(name.borrow()).is_some()
     }
 
     /// Adds one behind all others.
     pub fn append(&mut self, name: impl Into<HeaderName>, value: HeaderValue) {
-        self.0.push((name.into(), value));
+        let name = name.into();
+        self.names.add(Names::of(&name));
+        self.lines.push(Line { name, value: Value::from(value) });
+    }
+
+    /// Adds one behind all others whose value stands there in the text.
+    ///
+    /// # Errors
+    /// When what stands there is no value.
+    pub fn append_part(&mut self, name: HeaderName, part: Range<usize>) -> Result<(), NoValue> {
+        let value = Value::part(&self.text, part)?;
+        self.names.add(Names::of(&name));
+        self.lines.push(Line { name, value });
+        Ok(())
+    }
+
+    /// Adds one behind all others that says what the first of another name says, if there is one.
+    pub fn append_same(&mut self, name: HeaderName, other: &HeaderName) {
+        let value = self.first_of(other).map(|line| line.value.clone());
+        if let Some(value) = value {
+            self.names.add(Names::of(&name));
+            self.lines.push(Line { name, value });
+        }
     }
 
     /// Puts one in the place of all of its name.
     pub fn insert(&mut self, name: impl Into<HeaderName>, value: HeaderValue) {
         let name = name.into();
-        let Some(first) = self.0.iter().position(|(other, _)| *other == name) else {
-            return self.0.push((name, value));
+        let Some(first) = self.lines_that_may_be(&name).iter().position(|line| line.name == name) else {
+            return self.append(name, value);
         };
-        self.0[first].1 = value;
-        if self.0[first + 1..].iter().any(|(other, _)| *other == name) {
+        self.lines[first].value = Value::from(value);
+        if self.lines[first + 1..].iter().any(|line| line.name == name) {
             let mut index = 0;
-            self.0.retain(|(other, _)| {
+            self.lines.retain(|line| {
                 index += 1;
-                index <= first + 1 || *other != name
+                index <= first + 1 || line.name != name
             });
         }
     }
@@ -86,61 +150,112 @@ impl Fields {
     /// Puts one there if there is none of its name.
     pub fn insert_if_absent(&mut self, name: HeaderName, value: impl FnOnce() -> HeaderValue) {
         if !self.contains_key(&name) {
-            self.0.push((name, value()));
+            self.append(name, value());
         }
     }
 
     /// Removes all of this name.
     pub fn remove(&mut self, name: impl Borrow<HeaderName>) {
         let name = name.borrow();
-        self.0.retain(|(other, _)| other != name);
+        if self.may_have(Names::of(name)) {
+            self.lines.retain(|line| line.name != *name);
+        }
     }
 
     /// Keeps only those whose name satisfies the condition.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&HeaderName) -> bool) {
-        self.0.retain(|(name, _)| is_kept(name));
+        self.lines.retain(|line| is_kept(&line.name));
     }
 
     /// The names, each as often as it is there.
     pub fn keys(&self) -> impl Iterator<Item = &HeaderName> {
-        self.0.iter().map(|(name, _)| name)
+        self.lines.iter().map(|line| &line.name)
     }
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.0.iter().map(|(name, value)| (name, value))
+        self.lines.iter().map(|line| (&line.name, line.value.made(&self.text)))
+    }
+
+    /// Names, and the bytes of the values.
+    pub fn bytes(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+        self.lines.iter().map(|line| (&line.name, line.value.bytes(&self.text)))
+    }
+
+    fn first_of(&self, name: &HeaderName) -> Option<&Line> {
+        self.lines_that_may_be(name).iter().find(|line| line.name == *name)
+    }
+
+    /// None of them, where none is of this name for certain.
+    fn lines_that_may_be(&self, name: &HeaderName) -> &[Line] {
+        if self.may_have(Names::of(name)) { &self.lines } else { &[] }
     }
 }
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes().eq(other.bytes())
+    }
+}
+
+impl Eq for Fields {}
 
 impl Extend<(HeaderName, HeaderValue)> for Fields {
     /// Adds them behind the others, also those whose names are there already.
     fn extend<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(&mut self, fields: I) {
-        self.0.extend(fields);
+        fields.into_iter().for_each(|(name, value)| self.append(name, value));
     }
 }
 
 impl IntoIterator for Fields {
     type Item = (HeaderName, HeaderValue);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
+    type IntoIter = IntoFields;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        IntoFields { lines: self.lines.into_iter(), text: self.text }
+    }
+}
+
+/// The fields of a message, each a value of its own.
+pub struct IntoFields {
+    lines: std::vec::IntoIter<Line>,
+    text: Bytes,
+}
+
+impl Iterator for IntoFields {
+    type Item = (HeaderName, HeaderValue);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Line { name, value } = self.lines.next()?;
+        Some((name, value.into_made(&self.text)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.lines.size_hint()
     }
 }
 
 impl FromIterator<(HeaderName, HeaderValue)> for Fields {
     fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
-        Self(fields.into_iter().collect())
+        let mut all = Self::new();
+        all.extend(fields);
+        all
     }
 }
 
 impl From<HeaderMap> for Fields {
     fn from(map: HeaderMap) -> Self {
-        let mut fields = Self::with_capacity(map.len());
+        let mut fields = Self::of_text(Bytes::new(), map.len());
         for (name, value) in map {
             // Of several of one name, only the first is given with it.
-            let name = name.or_else(|| fields.0.last().map(|(name, _)| name.clone()));
-            fields.0.extend(name.map(|name| (name, value)));
+            let name = name.or_else(|| fields.keys().last().cloned());
+            fields.extend(name.map(|name| (name, value)));
         }
         fields
     }
@@ -149,7 +264,7 @@ impl From<HeaderMap> for Fields {
 impl From<Fields> for HeaderMap {
     fn from(fields: Fields) -> Self {
         let mut map = Self::with_capacity(fields.len());
-        for (name, value) in fields.0 {
+        for (name, value) in fields {
             map.append(name, value);
         }
         map
@@ -189,5 +304,36 @@ mod tests {
     fn nothing_is_lost_between_a_list_and_a_map() {
         let several = fields(&[(HOST, "a"), (VIA, "1"), (VIA, "2")]);
         assert_eq!(Fields::from(HeaderMap::from(several.clone())), several);
+    }
+
+    #[test]
+    fn what_was_read_is_the_same_as_what_was_made() {
+        let text = Bytes::from_static(b"via: 1\r\nhost: a\r\nvia: 2\r\n");
+        let mut read = Fields::of_text(text, 3);
+        for (name, part) in [(VIA, 5..6), (HOST, 14..15), (VIA, 22..23)] {
+            read.append_part(name, part).unwrap();
+        }
+        let made = fields(&[(VIA, "1"), (HOST, "a"), (VIA, "2")]);
+        assert_eq!(read, made);
+        assert_eq!(read.get_all(VIA).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(
+            read.clone().into_iter().collect::<Vec<_>>(),
+            made.clone().into_iter().collect::<Vec<_>>()
+        );
+        read.append_same(X_FORWARDED_HOST, &HOST);
+        read.append_same(COOKIE, &X_FORWARDED_FOR);
+        assert_eq!(read.bytes_of(X_FORWARDED_HOST), Some(&b"a"[..]));
+        assert_eq!(read.len(), 4);
+    }
+
+    #[test]
+    fn what_is_no_value_is_not_read() {
+        let text = Bytes::from_static(b"a value\twith a tab, \xff and a \x07 and \x7f.");
+        let mut read = Fields::of_text(text.clone(), 1);
+        read.append_part(VIA, 0..25).unwrap();
+        for part in [0..text.len(), 20..31, 32..text.len() - 1, 0..text.len() + 1] {
+            assert_eq!(read.append_part(VIA, part.clone()), Err(NoValue), "{part:?}");
+        }
+        assert_eq!(read.len(), 1);
     }
 }

@@ -67,9 +67,8 @@ pub fn check_size(head: &RequestHead, route: &Route) -> Result<(), Rejection> {
     // As sent: `METHOD SP target SP HTTP/1.1 CRLF`, `name: value CRLF` for each field, and the empty line.
     let line =
         head.method.as_str().len() + head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    let field =
-        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
-    let fields: usize = head.headers.iter().map(field).sum();
+    let field = |(name, value): (&HeaderName, &[u8])| name.as_str().len() + value.len() + ": \r\n".len();
+    let fields: usize = head.headers.bytes().map(field).sum();
     let bytes = line + "  HTTP/1.1\r\n".len() + fields + "\r\n".len();
     if bytes as u64 > max_bytes { Err(Rejection::HeadTooLarge { max_bytes }) } else { Ok(()) }
 }
@@ -77,16 +76,14 @@ pub fn check_size(head: &RequestHead, route: &Route) -> Result<(), Rejection> {
 /// A request says once for whom it is (RFC 9112 section 3.2), and its target does not say otherwise; before HTTP/1.1 it
 /// may leave that out.
 fn check_host(head: &RequestHead) -> Result<(), Rejection> {
-    let mut hosts = head.headers.get_all(HOST);
+    let mut hosts = head.headers.bytes_of_all(&HOST);
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host.as_bytes()) => host,
+        (Some(host), None) if is_host(host) => host,
         (None, None) if head.version == Version::HTTP_10 => return Ok(()),
         _ => return Err(Rejection::Host),
     };
     match head.uri.authority() {
-        Some(authority) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
-            Err(Rejection::Host)
-        }
+        Some(authority) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host) => Err(Rejection::Host),
         _ => Ok(()),
     }
 }

@@ -121,19 +121,26 @@ impl Endpoints {
 
     /// Answers at a place, on a thread where it may take its time: with a large configuration, many milliseconds. None:
     /// answering failed.
-    pub(crate) async fn ask(self: Arc<Self>, place: Place, head: &RequestHead) -> Option<Response<Bytes>> {
-        if place.needs_key() && self.key.is_none() {
-            return Some(text(StatusCode::NOT_FOUND, "not found\n"));
-        }
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(response);
-        }
+    pub(crate) fn ask(
+        self: Arc<Self>,
+        place: Place,
+        head: &RequestHead,
+    ) -> impl Future<Output = Option<Response<Bytes>>> + Send + use<> {
         let mut keys = head.headers.get_all(X_ADMIN_KEY);
         // Of two, whoever stands before us may have looked at the other one.
         let presented = keys.next().filter(|_| keys.next().is_none()).cloned();
-        tokio::task::spawn_blocking(move || self.answer(place, presented.as_ref())).await.ok()
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        async move {
+            if place.needs_key() && self.key.is_none() {
+                return Some(text(StatusCode::NOT_FOUND, "not found\n"));
+            }
+            if !is_read {
+                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                return Some(response);
+            }
+            tokio::task::spawn_blocking(move || self.answer(place, presented.as_ref())).await.ok()
+        }
     }
 
     /// Answers somebody who presents this value of `X-Admin-Key`.

@@ -75,13 +75,13 @@ impl Outgoing {
         // Without a body, the length is that of the body there would be, and of a 204 there is none (RFC 9110 section 8.6).
         let keeps_length = asked.method == Method::HEAD && status != StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED;
-        for (name, value) in headers.iter() {
+        for (name, value) in headers.bytes() {
             if *name != CONNECTION && (*name != CONTENT_LENGTH || keeps_length) {
                 encoder::field(text, name, value);
             }
         }
         if !headers.contains_key(DATE) {
-            encoder::field(text, &DATE, date);
+            encoder::field(text, &DATE, date.as_bytes());
         }
         if is_last {
             text.extend_from_slice(b"connection: close\r\n");

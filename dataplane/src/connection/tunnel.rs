@@ -10,7 +10,7 @@ use std::{
 
 use apigw_engine::fields::Fields;
 use http::{
-    HeaderValue, StatusCode,
+    StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, UPGRADE},
 };
 use tokio::io::AsyncWrite as _;
@@ -91,13 +91,13 @@ fn write_head(status: StatusCode, headers: &Fields, io: &ClientIo) {
     let mut outgoing = io.outgoing();
     let text = outgoing.text();
     encoder::status_line(text, status);
-    for (name, value) in headers.iter() {
+    for (name, value) in headers.bytes() {
         if *name != CONNECTION && *name != CONTENT_LENGTH {
             encoder::field(text, name, value);
         }
     }
-    encoder::field(text, &CONNECTION, &HeaderValue::from_static("upgrade"));
-    encoder::field(text, &UPGRADE, &HeaderValue::from_static("websocket"));
+    encoder::field(text, &CONNECTION, b"upgrade");
+    encoder::field(text, &UPGRADE, b"websocket");
     encoder::end_of_head(text, None);
 }
 

@@ -1,6 +1,6 @@
 //! Header fields that stop at the gateway, and those it writes, in both directions.
 
-use std::{borrow::Cow, net::IpAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc};
 
 use apigw_config::{
     model::HostRewrite,
@@ -8,7 +8,7 @@ use apigw_config::{
 };
 use apigw_engine::{
     client,
-    fields::{Fields, X_FORWARDED_FOR, X_FORWARDED_HOST, X_REQUEST_ID},
+    fields::{Fields, Names, X_FORWARDED_FOR, X_FORWARDED_HOST, X_REQUEST_ID},
     hex,
     snapshot::Upstream,
     spelling::{are_alike, folded},
@@ -179,12 +179,11 @@ fn frames_otherwise(name: &HeaderName) -> bool {
 
 /// Removes what is for this connection only (RFC 9110 section 7.6.1): what `Connection` names, and what is so by itself.
 pub(super) fn remove_hop_by_hop(headers: &mut Fields) {
-    // Most messages have none of them: one look at each name is cheaper than a search for each field.
-    if !headers.keys().any(is_hop_by_hop) {
+    if !headers.may_have(HOP_BY_HOP) {
         return;
     }
     // What most servers say; that field stays here whether it is named or not.
-    if headers.get_all(CONNECTION).all(|value| value.as_bytes() == b"keep-alive") {
+    if headers.bytes_of_all(&CONNECTION).all(|value| value == b"keep-alive") {
         headers.retain(|name| !is_hop_by_hop(name));
     } else {
         let named = named_by_connection(headers);
@@ -197,7 +196,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut Fields) {
 fn named_by_connection(headers: &Fields) -> Vec<HeaderName> {
     let mut present: Vec<_> = headers.keys().collect();
     present.sort_unstable_by_key(|name| name.as_str());
-    let options = headers.get_all(CONNECTION).flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let options = headers.bytes_of_all(&CONNECTION).flat_map(|value| value.split(|&byte| byte == b','));
     let mut is_named = vec![false; present.len()];
     for option in options {
         let folded = option.trim_ascii().iter().map(u8::to_ascii_lowercase);
@@ -210,7 +209,19 @@ fn named_by_connection(headers: &Fields) -> Vec<HeaderName> {
     named.filter(|name| !matches!(**name, HOST | CONTENT_LENGTH)).cloned().collect()
 }
 
-/// Whether a field is for one connection only, whatever `Connection` says.
+/// What is for one connection only, whatever `Connection` says.
+const HOP_BY_HOP: Names = Names::of_all(&[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+]);
+
+/// Whether a field is one of [`HOP_BY_HOP`].
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     let is_standard = matches!(
         *name,
@@ -219,28 +230,26 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     is_standard || *name == KEEP_ALIVE || *name == PROXY_CONNECTION
 }
 
-/// What host an upstream is asked for; where the client named none, the upstream's own.
+/// What host an upstream is asked for; none: the one that the client named. Where it named none, the upstream's own.
 pub(crate) fn host<'h>(
     rewrite: &'h HostRewrite,
     upstream: &'h Upstream,
     headers: &Fields,
-) -> Cow<'h, HeaderValue> {
+) -> Option<&'h HeaderValue> {
     match rewrite {
-        HostRewrite::Upstream => Cow::Borrowed(&upstream.authority),
-        HostRewrite::AsReceived => match headers.get(HOST) {
-            Some(host) => Cow::Owned(host.clone()),
-            None => Cow::Borrowed(&upstream.authority),
-        },
-        HostRewrite::Name(host) => Cow::Borrowed(host.as_http()),
+        HostRewrite::Upstream => Some(&upstream.authority),
+        HostRewrite::AsReceived if headers.contains_key(HOST) => None,
+        HostRewrite::AsReceived => Some(&upstream.authority),
+        HostRewrite::Name(host) => Some(host.as_http()),
     }
 }
 
-/// Turns the header fields a client sent into those its upstream is to see.
+/// Turns the header fields a client sent into those its upstream is to see. `host`: in place of the one it named.
 pub(crate) fn prepare_request(
     headers: &mut Fields,
     peer: &Peer,
     trusted_proxies: &[AddressRange],
-    authority: &HeaderValue,
+    host: Option<&HeaderValue>,
     request_id: &HeaderValue,
 ) {
     // Asked for before `TE` is removed: trailers pass through the gateway (RFC 9110 section 10.1.4).
@@ -259,7 +268,9 @@ pub(crate) fn prepare_request(
         headers.extend(certificate.certificate().map(|value| (CLIENT_CERT, value.clone())));
         headers.extend(certificate.chain().map(|value| (CLIENT_CERT_CHAIN, value.clone())));
     }
-    headers.insert(HOST, authority.clone());
+    if let Some(host) = host {
+        headers.insert(HOST, host.clone());
+    }
     headers.insert(X_REQUEST_ID, request_id.clone());
 }
 
@@ -271,18 +282,17 @@ pub(super) fn is_written_for_all(name: &HeaderName) -> bool {
 
 /// X-Forwarded-*: what a trusted proxy wrote is continued; what anybody else wrote is gone.
 fn write_forwarded(headers: &mut Fields, peer: &Peer, sender: Sender) {
-    let host = headers.get(HOST).cloned();
     if sender == Sender::Trusted {
         headers.append(X_FORWARDED_FOR, peer.text.clone());
         join(headers, &X_FORWARDED_FOR);
         headers.insert_if_absent(X_FORWARDED_PROTO, || peer.protocol());
-        if let Some(host) = host {
-            headers.insert_if_absent(X_FORWARDED_HOST, || host);
+        if !headers.contains_key(X_FORWARDED_HOST) {
+            headers.append_same(X_FORWARDED_HOST, &HOST);
         }
     } else {
         headers.append(X_FORWARDED_FOR, peer.text.clone());
         headers.append(X_FORWARDED_PROTO, peer.protocol());
-        headers.extend(host.map(|host| (X_FORWARDED_HOST, host)));
+        headers.append_same(X_FORWARDED_HOST, &HOST);
     }
 }
 
@@ -347,7 +357,7 @@ mod tests {
         let mut sent = headers(received);
         let peer = Peer::new([192, 0, 2, 7].into(), Scheme::Http);
         let (authority, id) = (HeaderValue::from_static("up"), HeaderValue::from_static("id"));
-        prepare_request(&mut sent, &peer, &trusted, &authority, &id);
+        prepare_request(&mut sent, &peer, &trusted, Some(&authority), &id);
         let mut sent = HeaderMap::from(sent);
         assert_eq!(sent.remove(HOST), Some(authority));
         assert_eq!(sent.remove(X_REQUEST_ID), Some(id));

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::{length::Length, write_buffer::WriteBuffer};
 
@@ -68,7 +68,7 @@ impl Encoder {
                 let text = buffer.text();
                 text.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
-                    field(text, name, value);
+                    field(text, name, value.as_bytes());
                 }
                 text.extend_from_slice(b"\r\n");
                 Ok(())
@@ -95,10 +95,10 @@ pub(crate) fn status_line(text: &mut Vec<u8>, status: StatusCode) {
 }
 
 /// Adds `name: value CRLF`.
-pub(crate) fn field(text: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+pub(crate) fn field(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     text.extend_from_slice(name.as_str().as_bytes());
     text.extend_from_slice(b": ");
-    text.extend_from_slice(value.as_bytes());
+    text.extend_from_slice(value);
     text.extend_from_slice(b"\r\n");
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use apigw_config::names::{HeaderName, QueryName};
-use http::{HeaderValue, header::HOST};
+use http::header::HOST;
 
 use crate::{head::RequestHead, path::NormalPath};
 
@@ -36,7 +36,7 @@ impl<'a> Asked<'a> {
     /// The host without its port and without a dot at its end, in the case it came in; none: the request names none.
     #[must_use]
     pub fn host(&self) -> Option<&'a str> {
-        let host = self.head.headers.get(HOST)?.to_str().ok()?;
+        let host = str::from_utf8(self.head.headers.bytes_of(HOST)?).ok().filter(|host| host.is_ascii())?;
         // The colons of an IPv6 address stand in brackets (RFC 3986 section 3.2.2).
         let end = host.rfind(']').map_or(0, |bracket| bracket + 1);
         let name = host[end..].find(':').map_or(host, |colon| &host[..end + colon]);
@@ -46,7 +46,7 @@ impl<'a> Asked<'a> {
     /// The value of a header field; several are one, as RFC 9110 section 5.3 joins them.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-        let mut values = self.head.headers.get_all(name.as_http()).map(HeaderValue::as_bytes);
+        let mut values = self.head.headers.bytes_of_all(name.as_http());
         let first = values.next()?;
         let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
         let all: Vec<_> = [first, second].into_iter().chain(values).collect();

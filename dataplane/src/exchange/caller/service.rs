@@ -216,7 +216,7 @@ fn question(asked: &Asked<'_>, service: &Service) -> Option<RequestHead> {
         &mut fields,
         &client.peer,
         trusted,
-        &service.upstream().authority,
+        Some(&service.upstream().authority),
         record.request_id(),
     );
     snapshot.vouched().strip(&mut fields);
