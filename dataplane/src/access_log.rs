@@ -4,7 +4,7 @@
 //! When stdout cannot keep up the queue fills, and what does not fit is dropped and counted.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::{self, Write as _},
     io::Write as _,
     net::IpAddr,
@@ -12,9 +12,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use apigw_engine::trace_context::TraceId;
+use apigw_engine::{trace_context::TraceId, words};
 use jiff::Timestamp;
 use prometheus::IntCounter;
+use tokio::time::Instant;
 
 use crate::exchange::attempts::FailedAttempt;
 
@@ -69,6 +70,7 @@ pub(crate) struct Line<'a> {
 /// One worker's end of the log.
 pub(crate) struct LogBuffer {
     lines: RefCell<Lines>,
+    time: Cell<TimeOfDay>,
     queue: SyncSender<Buffer>,
     dropped: IntCounter,
 }
@@ -111,7 +113,12 @@ pub(crate) struct LogQueue {
 impl LogQueue {
     /// A buffer for one worker.
     pub(crate) fn buffer(&self) -> LogBuffer {
-        LogBuffer { lines: RefCell::default(), queue: self.sender.clone(), dropped: self.dropped.clone() }
+        LogBuffer {
+            lines: RefCell::default(),
+            time: Cell::new(TimeOfDay::look()),
+            queue: self.sender.clone(),
+            dropped: self.dropped.clone(),
+        }
     }
 
     /// Lines that were not written, counted since the start.
@@ -121,17 +128,18 @@ impl LogQueue {
 }
 
 impl LogBuffer {
-    /// Adds a line.
-    pub(crate) fn write(&self, line: &Line<'_>) {
+    /// Adds the line of an exchange that ends now.
+    pub(crate) fn write(&self, line: &Line<'_>, now: Instant) {
         let mut lines = self.lines.borrow_mut();
-        lines.append(line, SystemTime::now());
+        lines.append(line, self.time.get().at(now));
         if lines.bytes.len() >= BUFFER_BYTES {
             self.hand_over(&mut lines);
         }
     }
 
-    /// Hands over what has gathered.
+    /// Hands over what has gathered, and looks at the time of day.
     pub(crate) fn flush(&self) {
+        self.time.set(TimeOfDay::look());
         let mut lines = self.lines.borrow_mut();
         if !lines.bytes.is_empty() {
             self.hand_over(&mut lines);
@@ -145,6 +153,25 @@ impl LogBuffer {
         if self.queue.try_send(Buffer { bytes, lines }).is_err() {
             self.dropped.inc_by(lines);
         }
+    }
+}
+
+/// What the time of day was when it was looked at last; since then it has gone on with the clock that is only ever read ahead.
+#[derive(Debug, Clone, Copy)]
+struct TimeOfDay {
+    looked: Instant,
+    /// Since the beginning of 1970.
+    was: Duration,
+}
+
+impl TimeOfDay {
+    fn look() -> Self {
+        let was = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { looked: Instant::now(), was }
+    }
+
+    fn at(self, now: Instant) -> Duration {
+        self.was + now.saturating_duration_since(self.looked)
     }
 }
 
@@ -173,9 +200,8 @@ impl LogWriter {
 
 impl Lines {
     /// Written piece by piece: the machinery of `write!` costs more than all else that a line takes.
-    fn append(&mut self, line: &Line<'_>, now: SystemTime) {
+    fn append(&mut self, line: &Line<'_>, since_epoch: Duration) {
         self.count += 1;
-        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut text = Json(&mut self.bytes);
         text.push("{\"time\":\"").push(self.second.of(since_epoch.as_secs()));
         text.push(".").push_digits(since_epoch.subsec_millis(), 3);
@@ -283,7 +309,7 @@ impl Json<'_> {
     /// Adds text of any origin as the inside of a JSON string (RFC 8259 section 7).
     fn push_escaped(&mut self, text: &str) {
         let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        if !text.bytes().any(|byte| needs_escape(byte) || byte >= 0x7f) {
+        if is_plain(text.as_bytes()) {
             self.0.extend_from_slice(text.as_bytes());
             return;
         }
@@ -299,6 +325,18 @@ impl Json<'_> {
             }
         }
     }
+}
+
+/// Whether text is JSON as it is, and no character of it is to be looked at more closely.
+fn is_plain(text: &[u8]) -> bool {
+    let (chunks, rest) = text.as_chunks();
+    let is_odd = |byte: &u8| *byte < b' ' || *byte >= 0x7f || matches!(byte, b'"' | b'\\');
+    let has_odd = |chunk: &[u8; words::BYTES]| {
+        let word = u64::from_ne_bytes(*chunk);
+        let marks = words::equal(word, b'"') | words::equal(word, b'\\') | words::equal(word, 0x7f);
+        marks | words::below(word, b' ') | words::beyond_ascii(word) != 0
+    };
+    !chunks.iter().any(has_odd) && !rest.iter().any(is_odd)
 }
 
 impl fmt::Write for Json<'_> {
@@ -361,7 +399,7 @@ mod tests {
     #[test]
     fn lines_are_json_with_the_models_keys() {
         let mut lines = Lines::default();
-        lines.append(&line("/x"), UNIX_EPOCH + Duration::from_millis(1_000_000_000_007));
+        lines.append(&line("/x"), Duration::from_millis(1_000_000_000_007));
         let expected = concat!(
             r#"{"time":"2001-09-09T01:46:40.007Z","rid":"r1","route":"users","method":"GET","path":"/x","#,
             r#""remote":"192.0.2.1","status":200,"why":"ok","bytes":48,"duration":0.001234,"#,
@@ -374,7 +412,7 @@ mod tests {
     #[test]
     fn a_backend_is_told_where_it_has_a_name() {
         let mut lines = Lines::default();
-        lines.append(&Line { backend: "orders", ..line("/x") }, UNIX_EPOCH);
+        lines.append(&Line { backend: "orders", ..line("/x") }, Duration::ZERO);
         let text = String::from_utf8(lines.bytes).unwrap();
         assert!(text.contains(r#""backend":"orders","upstream":"127.0.0.1:9001""#), "{text}");
     }
@@ -382,7 +420,7 @@ mod tests {
     #[test]
     fn a_line_names_the_trace_of_its_request() {
         let mut lines = Lines::default();
-        lines.append(&Line { trace: TraceId::of(0xa7), ..line("/x") }, UNIX_EPOCH);
+        lines.append(&Line { trace: TraceId::of(0xa7), ..line("/x") }, Duration::ZERO);
         let text = String::from_utf8(lines.bytes).unwrap();
         assert!(text.contains(r#","trace_id":"000000000000000000000000000000a7","revision":"#), "{text}");
     }
@@ -390,7 +428,7 @@ mod tests {
     #[test]
     fn paths_cannot_break_a_line() {
         let mut lines = Lines::default();
-        lines.append(&line("/\"\\\n\u{1}ü"), UNIX_EPOCH);
+        lines.append(&line("/\"\\\n\u{1}ü"), Duration::ZERO);
         let text = String::from_utf8(lines.bytes).unwrap();
         assert!(text.contains(r#""path":"/\u0022\u005c\u000a\u0001ü""#), "{text}");
     }
@@ -398,7 +436,7 @@ mod tests {
     #[test]
     fn a_user_is_named_where_there_is_one() {
         let mut lines = Lines::default();
-        lines.append(&Line { user: "a\"b", ..line("/x") }, UNIX_EPOCH);
+        lines.append(&Line { user: "a\"b", ..line("/x") }, Duration::ZERO);
         let text = String::from_utf8(lines.bytes).unwrap();
         assert!(text.contains(r#","user":"a\u0022b","upstream":"#), "{text}");
     }
@@ -408,12 +446,12 @@ mod tests {
         let (queue, _writer) = new();
         let buffer = queue.buffer();
         for _ in 0..QUEUED_BUFFERS {
-            buffer.write(&line("/x"));
+            buffer.write(&line("/x"), Instant::now());
             buffer.flush();
         }
         assert_eq!(queue.dropped().get(), 0);
-        buffer.write(&line("/x"));
-        buffer.write(&line("/x"));
+        buffer.write(&line("/x"), Instant::now());
+        buffer.write(&line("/x"), Instant::now());
         buffer.flush();
         assert_eq!(queue.dropped().get(), 2);
     }

@@ -25,6 +25,8 @@ pub mod routing;
 pub mod client;
 /// Of which trace it is a part.
 pub mod trace_context;
+/// Text, eight bytes at a time.
+pub mod words;
 /// Whether that address may.
 pub mod address_list;
 /// Whether a page of another origin may.

@@ -1,9 +1,10 @@
 //! Heads of messages (RFC 9112 sections 2 to 5): found, bounded and read. Every line ends with CR LF; a line that goes on
 //! in the next one, a lone CR or LF, a control character or a name that is none is an error.
 
-use std::ops::Range;
-
-use apigw_engine::{fields::Fields, head::RequestHead};
+use apigw_engine::{
+    fields::{Fields, PlainText},
+    head::RequestHead,
+};
 use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, Uri, Version, header};
 
@@ -207,20 +208,17 @@ fn parse_target(head: &Bytes, target: &[u8]) -> Result<Uri, HeadError> {
 fn parse_fields(head: &Bytes, lines: &mut Lines<'_>) -> Result<Fields, HeadError> {
     let mut fields = Fields::of_text(head.clone(), USUAL_FIELDS);
     loop {
-        let begin = lines.next;
-        let line = lines.next_line()?;
-        if line.is_empty() {
+        let line = lines.next_field_line()?;
+        if line.as_bytes().is_empty() {
             return Ok(fields);
         }
         if fields.len() == MAX_FIELDS {
             return Err(HeadError::TooLarge);
         }
-        let colon = find_colon(line).ok_or(HeadError::Malformed)?;
+        let (name, value) = line.split_at_colon().ok_or(HeadError::Malformed)?;
         // Refuses white space before the colon, and with it a line that goes on (RFC 9112 sections 5.1 and 5.2).
-        let name = parse_name(&line[..colon])?;
-        let value = trim(line, colon + 1);
-        let value = begin + value.start..begin + value.end;
-        fields.append_part(name, value).map_err(|_control_character| HeadError::Malformed)?;
+        let name = parse_name(name.as_bytes())?;
+        fields.append_part(name, value.trimmed()).map_err(|_elsewhere| HeadError::Malformed)?;
     }
 }
 
@@ -259,42 +257,25 @@ impl<'a> Lines<'a> {
         self.next += end + 1;
         rest[..end].strip_suffix(b"\r").ok_or(HeadError::Malformed)
     }
+
+    /// The next line without its end, of which a field is to be read.
+    fn next_field_line(&mut self) -> Result<PlainText<'a>, HeadError> {
+        let rest = &self.head[self.next..];
+        let line = PlainText::before_control(rest);
+        let length = line.as_bytes().len();
+        if rest[length..].starts_with(b"\r\n") {
+            self.next += length + 2;
+            return Ok(line);
+        }
+        // There is a tabulator in it, or what may not be there.
+        PlainText::new(self.next_line()?).ok_or(HeadError::Malformed)
+    }
 }
 
 /// Byte by byte: what is in front of a separator is short.
 fn split(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|&byte| byte == separator)?;
     Some((&bytes[..at], &bytes[at + 1..]))
-}
-
-/// Where the name in a field's line ends. Eight bytes at a time: longer than what `split` is for, and shorter than what a
-/// call pays for.
-fn find_colon(line: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
-    let (words, rest) = line.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        // Colons become zero. The lowest highest bit that a byte of zero sets is the first one's.
-        let difference = u64::from_le_bytes(*word) ^ (ONES * u64::from(b':'));
-        let zeros = difference.wrapping_sub(ONES) & !difference & HIGHEST;
-        if zeros != 0 {
-            return Some(8 * index + zeros.trailing_zeros() as usize / 8);
-        }
-    }
-    rest.iter().position(|&byte| byte == b':').map(|at| 8 * words.len() + at)
-}
-
-/// Where what begins there stands, without optional white space around it (RFC 9110 section 5.6.3).
-fn trim(line: &[u8], mut start: usize) -> Range<usize> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let mut end = line.len();
-    while line.get(start).is_some_and(is_space) {
-        start += 1;
-    }
-    while end > start && is_space(&line[end - 1]) {
-        end -= 1;
-    }
-    start..end
 }
 
 /// What may stand in a reason phrase (RFC 9112 section 4).

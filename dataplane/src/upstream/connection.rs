@@ -3,7 +3,7 @@
 
 use std::{
     future::poll_fn,
-    io,
+    io, mem,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -86,7 +86,8 @@ impl Connection {
         self.last_used
     }
 
-    /// Looks whether a request can be sent now: not if the upstream has closed it, or sent bytes nobody asked for.
+    /// Looks whether a request can be sent now: not if the upstream has closed it, or sent bytes nobody asked for. If so, whoever
+    /// asks is woken when something comes.
     pub(crate) fn is_usable(&mut self, context: &mut Context<'_>) -> bool {
         self.wire.poll_fill(context).is_pending()
     }
@@ -104,9 +105,14 @@ impl Connection {
         let is_reused = self.is_reused;
         let mut upload = Upload::begin(request, body, &mut self.wire.write);
         let mut awaited = AwaitedHead::default();
+        // Of a connection that waited, the pool has just seen that nothing has come, and this task is woken when something does.
+        let mut is_looked_at = is_reused;
         let answer = poll_fn(|context| {
             if let Poll::Ready(Err(_broken)) = upload.poll(&mut self.wire, context) {
                 return Poll::Ready(Err(NoAnswer::RequestBody));
+            }
+            if mem::take(&mut is_looked_at) {
+                return Poll::Pending;
             }
             awaited.poll(&mut self.wire, context)
         })
@@ -170,9 +176,12 @@ impl AwaitedHead {
         read: &mut ReadBuffer,
         max_bytes: usize,
     ) -> Result<Option<(ResponseHead, usize)>, NoAnswer> {
+        if read.is_empty() {
+            return Ok(None);
+        }
         // Most heads come whole: they are read at once, and not searched for their end first. Where that fails, the search tells.
         if self.search.is_at_start()
-            && (1..=max_bytes).contains(&read.len())
+            && read.len() <= max_bytes
             && let Some(copy) = read.copy()
             && let Ok((head, length)) = head::parse_response(&copy)
         {

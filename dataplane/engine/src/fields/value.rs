@@ -5,10 +5,12 @@ use std::{cell::OnceCell, ops::Range};
 use bytes::Bytes;
 use http::HeaderValue;
 
-/// What stands there is no field's value: a control character (RFC 9110 section 5.5), or more than the text has.
+use super::PlainText;
+
+/// It does not stand in the text that the fields were read from, or is not all of a line's plain text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no value of a field")]
-pub struct NoValue;
+#[error("no part of the text of the fields")]
+pub struct NoPart;
 
 /// A value. Whoever keeps it knows the text.
 #[derive(Clone)]
@@ -21,17 +23,18 @@ pub(super) struct Value {
 }
 
 impl Value {
-    /// What stands there in a text.
+    /// What stands somewhere in a text.
     ///
     /// # Errors
-    /// When that is no value.
-    pub(super) fn part(text: &Bytes, part: Range<usize>) -> Result<Self, NoValue> {
-        let (Ok(begin), Ok(end)) = (u32::try_from(part.start), u32::try_from(part.end)) else {
-            return Err(NoValue);
-        };
-        match text.get(part) {
-            Some(bytes) if is_text(bytes) => Ok(Self { begin, end, made: OnceCell::new() }),
-            _ => Err(NoValue),
+    /// When it stands elsewhere.
+    pub(super) fn part(text: &Bytes, part: PlainText<'_>) -> Result<Self, NoPart> {
+        let begin = part.as_bytes().as_ptr().addr().checked_sub(text.as_ptr().addr()).ok_or(NoPart)?;
+        let end = begin + part.as_bytes().len();
+        match (u32::try_from(begin), u32::try_from(end)) {
+            (Ok(begin), Ok(place)) if end <= text.len() => {
+                Ok(Self { begin, end: place, made: OnceCell::new() })
+            }
+            _ => Err(NoPart),
         }
     }
 
@@ -64,46 +67,5 @@ impl Value {
 impl From<HeaderValue> for Value {
     fn from(value: HeaderValue) -> Self {
         Self { begin: 0, end: 0, made: OnceCell::from(value) }
-    }
-}
-
-/// Whether bytes are what `http` takes for a value: no control character but the tabulator.
-fn is_text(bytes: &[u8]) -> bool {
-    let is_text = |byte: u8| byte >= b' ' && byte != 0x7f || byte == b'\t';
-    let (words, rest) = bytes.as_chunks();
-    // Tabulators are seldom, so eight bytes with one may take their time.
-    let is_plain = words.iter().all(|word| !has_control(*word) || word.iter().copied().all(is_text));
-    is_plain && rest.iter().copied().all(is_text)
-}
-
-/// Whether one of eight bytes is below the space, or the one that deletes: all are looked at at once.
-fn has_control(word: [u8; 8]) -> bool {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
-    let word = u64::from_ne_bytes(word);
-    // A byte that is less than what is subtracted borrows from its highest bit, which must have been clear before.
-    let is_below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    let deletes = word ^ (ONES * 0x7f);
-    let is_deletion = deletes.wrapping_sub(ONES) & !deletes;
-    (is_below_space | is_deletion) & HIGHEST != 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_text_to_http_is_text_here() {
-        for byte in 0..=u8::MAX {
-            for length in 1..20 {
-                for at in 0..length {
-                    let mut bytes = vec![b'a'; length];
-                    bytes[at] = byte;
-                    let expected = HeaderValue::from_bytes(&bytes).is_ok();
-                    assert_eq!(is_text(&bytes), expected, "{byte} at {at} of {length}");
-                }
-            }
-        }
-        assert!(is_text(b""));
     }
 }

@@ -129,7 +129,7 @@ impl Upstream {
                 SocketAddr::new(*address, self.port).to_string().into()
             }
             UpstreamHost::Address(_) | UpstreamHost::Name(_) => {
-                self.authority.to_str().unwrap_or_default().into()
+                str::from_utf8(self.authority.as_bytes()).unwrap_or_default().into()
             }
         }
     }

@@ -56,8 +56,8 @@ impl Record {
         let method = self.target.as_ref().map(Target::method);
         self.counters.count(method, status, duration);
         let upstream = self.upstream_name();
-        self.worker.log.write(&Line {
-            request_id: self.request_id.to_str().unwrap_or(""),
+        let line = Line {
+            request_id: str::from_utf8(self.request_id.as_bytes()).unwrap_or(""),
             trace: self.trace.as_ref().map(|trace| trace.id()),
             route: self.route_name(),
             method: method.map_or("", Method::as_str),
@@ -77,7 +77,8 @@ impl Record {
             attempts: self.attempts,
             failed_attempts: &self.failed_attempts,
             revision: self.view.revision(),
-        });
+        };
+        self.worker.log.write(&line, now);
         if self.trace.is_some() {
             self.tell_collector(ending, now, status, why);
         }
@@ -140,7 +141,7 @@ impl Record {
             method: target.method(),
             path: target.path(),
             client: self.client,
-            request_id: self.request_id.to_str().unwrap_or(""),
+            request_id: str::from_utf8(self.request_id.as_bytes()).unwrap_or(""),
             route: self.route.map(|slot| self.view.snapshot().route_at(slot)),
             status,
             why,
