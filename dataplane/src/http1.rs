@@ -19,8 +19,9 @@ pub(crate) mod decoder;
 pub(crate) mod encoder;
 /// Bytes that are to go.
 pub(crate) mod write_buffer;
-/// The memory that both are in, while they are.
-mod stock;
+
+/// How many pieces of memory a thread keeps for what comes, and as many for what is to go.
+const MOST_IN_STOCK: usize = 16;
 
 #[cfg(test)]
 mod corpora;

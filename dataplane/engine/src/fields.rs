@@ -14,13 +14,14 @@ mod value;
 /// Which names may be there.
 mod names;
 
-use std::{borrow::Borrow, fmt};
+use std::{borrow::Borrow, fmt, mem};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::value::Value;
 pub use self::{names::Names, plain_text::PlainText, value::NoPart};
+use crate::stock::Stock;
 
 /// By whom a request was sent, as proxies tell.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -28,6 +29,21 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// What a request is called in every log.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// As many lines have room in what is made for them at once: those of most messages, and those that the gateway adds. To the
+/// allocator it is a small piece of memory.
+const USUAL_LINES: usize = 12;
+
+/// No larger pieces of memory than of so many lines are kept for later messages,
+const MOST_KEPT_LINES: usize = 32;
+
+/// and no more than so many.
+const MOST_IN_STOCK: usize = 64;
+
+thread_local! {
+    /// Of [`USUAL_LINES`] to [`MOST_KEPT_LINES`].
+    static STOCK: Stock<Vec<Line>> = const { Stock::with_room_for(MOST_IN_STOCK) };
+}
 
 /// Header fields. A name may be there several times.
 #[derive(Clone, Default)]
@@ -52,10 +68,11 @@ impl Fields {
         Self { lines: Vec::new(), text: Bytes::new(), names: Names::NONE }
     }
 
-    /// No fields, and room for so many. Those that are read are parts of this text.
+    /// No fields yet of those that are read from this text, and room for as many as most messages have.
     #[must_use]
-    pub fn of_text(text: Bytes, fields: usize) -> Self {
-        Self { lines: Vec::with_capacity(fields), text, names: Names::NONE }
+    pub fn of_text(text: Bytes) -> Self {
+        let kept = STOCK.try_with(Stock::take).ok().flatten();
+        Self { lines: kept.unwrap_or_else(|| Vec::with_capacity(USUAL_LINES)), text, names: Names::NONE }
     }
 
     /// How many there are, those of the same name counted each.
@@ -194,6 +211,17 @@ impl Fields {
     }
 }
 
+impl Drop for Fields {
+    fn drop(&mut self) {
+        if (USUAL_LINES..=MOST_KEPT_LINES).contains(&self.lines.capacity()) {
+            let mut lines = mem::take(&mut self.lines);
+            lines.clear();
+            // What is dropped when its thread ends is not for later.
+            let _ = STOCK.try_with(|stock| stock.keep(lines));
+        }
+    }
+}
+
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
@@ -219,8 +247,8 @@ impl IntoIterator for Fields {
     type Item = (HeaderName, HeaderValue);
     type IntoIter = IntoFields;
 
-    fn into_iter(self) -> Self::IntoIter {
-        IntoFields { lines: self.lines.into_iter(), text: self.text }
+    fn into_iter(mut self) -> Self::IntoIter {
+        IntoFields { lines: mem::take(&mut self.lines).into_iter(), text: mem::take(&mut self.text) }
     }
 }
 
@@ -253,7 +281,7 @@ impl FromIterator<(HeaderName, HeaderValue)> for Fields {
 
 impl From<HeaderMap> for Fields {
     fn from(map: HeaderMap) -> Self {
-        let mut fields = Self::of_text(Bytes::new(), map.len());
+        let mut fields = Self::new();
         for (name, value) in map {
             // Of several of one name, only the first is given with it.
             let name = name.or_else(|| fields.keys().last().cloned());
@@ -311,7 +339,7 @@ mod tests {
     #[test]
     fn what_was_read_is_the_same_as_what_was_made() {
         let text = Bytes::from_static(b"via: 1\r\nhost: a\r\nvia: 2\r\n");
-        let mut read = Fields::of_text(text.clone(), 3);
+        let mut read = Fields::of_text(text.clone());
         for (name, part) in [(VIA, 5..6), (HOST, 14..15), (VIA, 22..23)] {
             read.append_part(name, PlainText::new(&text[part]).unwrap()).unwrap();
         }
@@ -329,9 +357,24 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_used_again_and_is_empty_then() {
+        let mut first = Fields::of_text(Bytes::new());
+        first.append(VIA, HeaderValue::from_static("1"));
+        let memory = first.lines.as_ptr();
+        drop(first);
+        let mut again = Fields::of_text(Bytes::new());
+        assert_eq!((again.lines.as_ptr(), again.len()), (memory, 0));
+        for _ in 0..=MOST_KEPT_LINES {
+            again.append(VIA, HeaderValue::from_static("1"));
+        }
+        drop(again);
+        assert_eq!(STOCK.with(Stock::kept), 0);
+    }
+
+    #[test]
     fn what_stands_elsewhere_is_no_part() {
         let text = Bytes::from_static(b"some text");
-        let mut read = Fields::of_text(text.slice(2..6), 1);
+        let mut read = Fields::of_text(text.slice(2..6));
         for elsewhere in [&b"some"[..], &text[..3], &text[4..], &text[7..]] {
             assert_eq!(
                 read.append_part(VIA, PlainText::new(elsewhere).unwrap()),

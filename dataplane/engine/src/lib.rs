@@ -25,6 +25,8 @@ pub mod routing;
 pub mod client;
 /// Of which trace it is a part.
 pub mod trace_context;
+/// Memory that is used again.
+pub mod stock;
 /// Text, eight bytes at a time.
 pub mod words;
 /// Whether that address may.

@@ -13,10 +13,6 @@ use super::length::LengthError;
 /// The most fields of a head, or of trailers.
 pub(crate) const MAX_FIELDS: usize = 100;
 
-/// Room for these is made at once, those that the gateway adds included; a list of so many is a small piece of memory to the
-/// allocator.
-const USUAL_FIELDS: usize = 12;
-
 /// The longest target: what can be told of in 16 bits, as [`Uri`] does.
 const MAX_TARGET_BYTES: usize = u16::MAX as usize - 1;
 
@@ -206,7 +202,7 @@ fn parse_target(head: &Bytes, target: &[u8]) -> Result<Uri, HeadError> {
 
 /// Reads the lines up to the empty one.
 fn parse_fields(head: &Bytes, lines: &mut Lines<'_>) -> Result<Fields, HeadError> {
-    let mut fields = Fields::of_text(head.clone(), USUAL_FIELDS);
+    let mut fields = Fields::of_text(head.clone());
     loop {
         let line = lines.next_field_line()?;
         if line.as_bytes().is_empty() {

@@ -6,11 +6,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use apigw_engine::stock::Stock;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
-use super::stock::Stock;
+use super::MOST_IN_STOCK;
 use crate::pieces;
 
 /// Read at once at first: enough for most heads with their bodies.
@@ -27,7 +28,7 @@ const COPIED_BYTES: usize = 4 << 10;
 
 thread_local! {
     /// Buffers of [`FEW_BYTES`].
-    static STOCK: Stock<BytesMut> = const { Stock::new() };
+    static STOCK: Stock<BytesMut> = const { Stock::with_room_for(MOST_IN_STOCK) };
 }
 
 /// Bytes that have come. Holds no memory while it is empty and nothing is read.
@@ -117,7 +118,7 @@ impl ReadBuffer {
 mod tests {
     use std::task::Waker;
 
-    use super::{super::stock::MOST_IN_STOCK, *};
+    use super::*;
 
     fn filled(mut bytes: &[u8]) -> ReadBuffer {
         let mut buffer = ReadBuffer::default();
@@ -127,7 +128,7 @@ mod tests {
     }
 
     fn in_stock() -> usize {
-        STOCK.with(Stock::len)
+        STOCK.with(Stock::kept)
     }
 
     #[test]

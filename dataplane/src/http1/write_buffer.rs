@@ -7,10 +7,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use apigw_engine::stock::Stock;
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-use super::stock::Stock;
+use super::MOST_IN_STOCK;
 
 /// Pieces up to this size are copied behind what waits already: one write of a few KiB is cheaper than two.
 const COPIED_BYTES: usize = 16 << 10;
@@ -23,7 +24,7 @@ const MOST_KEPT_BYTES: usize = 4 << 10;
 
 thread_local! {
     /// Of [`FEW_BYTES`] to [`MOST_KEPT_BYTES`].
-    static STOCK: Stock<Vec<u8>> = const { Stock::new() };
+    static STOCK: Stock<Vec<u8>> = const { Stock::with_room_for(MOST_IN_STOCK) };
 }
 
 /// Bytes that are to go: small pieces gathered, at most one large piece as it came, and small ones behind that.
@@ -124,7 +125,7 @@ fn keep(mut text: Vec<u8>) {
 mod tests {
     use std::task::Waker;
 
-    use super::{super::stock::MOST_IN_STOCK, *};
+    use super::*;
 
     /// Takes a few bytes at a time.
     struct Narrow {
@@ -172,7 +173,7 @@ mod tests {
         let mut flush = |buffer: &mut WriteBuffer| {
             let flushed = buffer.poll_flush(Pin::new(&mut socket), &mut Context::from_waker(Waker::noop()));
             assert!(matches!(flushed, Poll::Ready(Ok(()))));
-            (buffer.first.capacity(), STOCK.with(Stock::len))
+            (buffer.first.capacity(), STOCK.with(Stock::kept))
         };
         buffers.iter_mut().for_each(|buffer| buffer.text().extend_from_slice(b"abc"));
         let kept: Vec<_> = buffers.iter_mut().map(&mut flush).collect();
