@@ -15,12 +15,18 @@ thread_local! {
 
 /// Copies bytes; there are few of them.
 pub(crate) fn copy(bytes: &[u8]) -> Bytes {
+    join(&[bytes])
+}
+
+/// Copies bytes, one behind the other; there are few of them.
+pub(crate) fn join(parts: &[&[u8]]) -> Bytes {
+    let length = parts.iter().map(|part| part.len()).sum();
     REST.with_borrow_mut(|rest| {
-        if rest.capacity() < bytes.len() {
+        if rest.capacity() < length {
             // Takes the former memory again if nobody has any part of it.
-            rest.reserve(MEMORY_BYTES.max(bytes.len()));
+            rest.reserve(MEMORY_BYTES.max(length));
         }
-        rest.extend_from_slice(bytes);
+        parts.iter().for_each(|part| rest.extend_from_slice(part));
         rest.split().freeze()
     })
 }

@@ -9,18 +9,20 @@
 
 /// What a value may be.
 mod plain_text;
+/// What many messages have alike.
+mod ready;
 /// Where a value stands, and what is made of it.
 mod value;
 /// Which names may be there.
 mod names;
 
-use std::{borrow::Borrow, fmt, mem};
+use std::{borrow::Borrow, fmt, mem, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::value::Value;
-pub use self::{names::Names, plain_text::PlainText, value::NoPart};
+pub use self::{names::Names, plain_text::PlainText, ready::ReadyFields, value::NoPart};
 use crate::stock::Stock;
 
 /// By whom a request was sent, as proxies tell.
@@ -53,6 +55,9 @@ pub struct Fields {
     text: Bytes,
     /// Of every line; and perhaps of some that are gone.
     names: Names,
+    /// Behind the lines. Whoever asks for a change of what may be among them makes lines of them first, so that they are as if
+    /// they had been added one by one.
+    ready: Option<Arc<ReadyFields>>,
 }
 
 #[derive(Clone)]
@@ -65,26 +70,27 @@ impl Fields {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { lines: Vec::new(), text: Bytes::new(), names: Names::NONE }
+        Self { lines: Vec::new(), text: Bytes::new(), names: Names::NONE, ready: None }
     }
 
     /// No fields yet of those that are read from this text, and room for as many as most messages have.
     #[must_use]
     pub fn of_text(text: Bytes) -> Self {
         let kept = STOCK.try_with(Stock::take).ok().flatten();
-        Self { lines: kept.unwrap_or_else(|| Vec::with_capacity(USUAL_LINES)), text, names: Names::NONE }
+        let lines = kept.unwrap_or_else(|| Vec::with_capacity(USUAL_LINES));
+        Self { lines, text, names: Names::NONE, ready: None }
     }
 
     /// How many there are, those of the same name counted each.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lines.len()
+        self.lines.len() + self.ready_lines().len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.len() == 0
     }
 
     /// Whether one of these names may be there; if not, it certainly is not.
@@ -95,7 +101,7 @@ impl Fields {
 
     /// The first of this name.
     pub fn get(&self, name: impl Borrow<HeaderName>) -> Option<&HeaderValue> {
-        self.first_of(name.borrow()).map(|line| line.value.made(&self.text))
+        self.get_all(name.borrow()).next()
     }
 
     /// All of this name.
@@ -103,31 +109,33 @@ impl Fields {
         &self,
         name: N,
     ) -> impl DoubleEndedIterator<Item = &HeaderValue> + use<'_, N> {
-        let lines = self.lines_that_may_be(name.borrow());
-        lines.iter().filter(move |line| line.name == *name.borrow()).map(|line| line.value.made(&self.text))
+        let (lines, ready) = self.where_may_be(name.borrow());
+        let lines = lines.iter().map(|line| (&line.name, line.value.made(&self.text)));
+        let all = lines.chain(ready.iter().map(|(name, value)| (name, value)));
+        all.filter_map(move |(other, value)| (other == name.borrow()).then_some(value))
     }
 
     /// The bytes of the first of this name.
     pub fn bytes_of(&self, name: impl Borrow<HeaderName>) -> Option<&[u8]> {
-        self.first_of(name.borrow()).map(|line| line.value.bytes(&self.text))
+        self.bytes_of_all(name.borrow()).next()
     }
 
     /// The bytes of all of this name.
     pub fn bytes_of_all<N: Borrow<HeaderName>>(&self, name: N) -> impl Iterator<Item = &[u8]> + use<'_, N> {
-        let lines = self.lines_that_may_be(name.borrow());
-        lines.iter().filter(move |line| line.name == *name.borrow()).map(|line| line.value.bytes(&self.text))
+        let (lines, ready) = self.where_may_be(name.borrow());
+        let lines = lines.iter().map(|line| (&line.name, line.value.bytes(&self.text)));
+        let all = lines.chain(ready.iter().map(|(name, value)| (name, value.as_bytes())));
+        all.filter_map(move |(other, value)| (other == name.borrow()).then_some(value))
     }
 
     /// Whether there is one of this name.
     pub fn contains_key(&self, name: impl Borrow<HeaderName>) -> bool {
-        self.first_of(name.borrow()).is_some()
+        self.bytes_of(name).is_some()
     }
 
     /// Adds one behind all others.
     pub fn append(&mut self, name: impl Into<HeaderName>, value: HeaderValue) {
-        let name = name.into();
-        self.names.add(Names::of(&name));
-        self.lines.push(Line { name, value: Value::from(value) });
+        self.push(name.into(), Value::from(value));
     }
 
     /// Adds one behind all others whose value is a part of the text.
@@ -135,28 +143,35 @@ impl Fields {
     /// # Errors
     /// When it is not.
     pub fn append_part(&mut self, name: HeaderName, part: PlainText<'_>) -> Result<(), NoPart> {
-        let value = Value::part(&self.text, part)?;
-        self.names.add(Names::of(&name));
-        self.lines.push(Line { name, value });
+        self.push(name, Value::part(&self.text, part)?);
         Ok(())
     }
 
     /// Adds one behind all others that says what the first of another name says, if there is one.
     pub fn append_same(&mut self, name: HeaderName, other: &HeaderName) {
-        let value = self.first_of(other).map(|line| line.value.clone());
+        self.make_lines_where(Names::of(other));
+        let value = self.lines.iter().find(|line| line.name == *other).map(|line| line.value.clone());
         if let Some(value) = value {
-            self.names.add(Names::of(&name));
-            self.lines.push(Line { name, value });
+            self.push(name, value);
         }
+    }
+
+    /// Adds some behind all others.
+    pub fn append_ready(&mut self, ready: Arc<ReadyFields>) {
+        // There is room for some, and for those that came last.
+        self.make_lines();
+        self.names.add(ready.names());
+        self.ready = Some(ready);
     }
 
     /// Puts one in the place of all of its name.
     pub fn insert(&mut self, name: impl Into<HeaderName>, value: HeaderValue) {
-        let name = name.into();
-        let Some(first) = self.lines_that_may_be(&name).iter().position(|line| line.name == name) else {
-            return self.append(name, value);
-        };
-        self.lines[first].value = Value::from(value);
+        let (name, value) = (name.into(), Value::from(value));
+        let mark = Names::of(&name);
+        self.make_lines_where(mark);
+        let first = self.may_have(mark).then(|| self.lines.iter().position(|line| line.name == name));
+        let Some(first) = first.flatten() else { return self.push(name, value) };
+        self.lines[first].value = value;
         if self.lines[first + 1..].iter().any(|line| line.name == name) {
             let mut index = 0;
             self.lines.retain(|line| {
@@ -176,38 +191,74 @@ impl Fields {
     /// Removes all of this name.
     pub fn remove(&mut self, name: impl Borrow<HeaderName>) {
         let name = name.borrow();
-        if self.may_have(Names::of(name)) {
+        let mark = Names::of(name);
+        self.make_lines_where(mark);
+        if self.may_have(mark) {
             self.lines.retain(|line| line.name != *name);
         }
     }
 
     /// Keeps only those whose name satisfies the condition.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&HeaderName) -> bool) {
+        self.make_lines();
         self.lines.retain(|line| is_kept(&line.name));
     }
 
     /// The names, each as often as it is there.
     pub fn keys(&self) -> impl Iterator<Item = &HeaderName> {
-        self.lines.iter().map(|line| &line.name)
+        self.bytes().map(|(name, _)| name)
     }
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.lines.iter().map(|line| (&line.name, line.value.made(&self.text)))
+        let lines = self.lines.iter().map(|line| (&line.name, line.value.made(&self.text)));
+        lines.chain(self.ready_lines().iter().map(|(name, value)| (name, value)))
     }
 
     /// Names, and the bytes of the values.
     pub fn bytes(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+        let ready = self.ready_lines().iter().map(|(name, value)| (name, value.as_bytes()));
+        self.own_bytes().chain(ready)
+    }
+
+    /// The same without those behind all others that many messages have alike.
+    pub fn own_bytes(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         self.lines.iter().map(|line| (&line.name, line.value.bytes(&self.text)))
     }
 
-    fn first_of(&self, name: &HeaderName) -> Option<&Line> {
-        self.lines_that_may_be(name).iter().find(|line| line.name == *name)
+    /// Those, if there are some.
+    #[must_use]
+    pub fn ready(&self) -> Option<&ReadyFields> {
+        self.ready.as_deref()
+    }
+
+    fn ready_lines(&self) -> &[(HeaderName, HeaderValue)] {
+        self.ready().map_or(&[], ReadyFields::lines)
     }
 
     /// None of them, where none is of this name for certain.
-    fn lines_that_may_be(&self, name: &HeaderName) -> &[Line] {
-        if self.may_have(Names::of(name)) { &self.lines } else { &[] }
+    fn where_may_be(&self, name: &HeaderName) -> (&[Line], &[(HeaderName, HeaderValue)]) {
+        if self.may_have(Names::of(name)) { (&self.lines, self.ready_lines()) } else { (&[], &[]) }
+    }
+
+    fn push(&mut self, name: HeaderName, value: Value) {
+        let mark = Names::of(&name);
+        // Those of one name stay in order.
+        self.make_lines_where(mark);
+        self.names.add(mark);
+        self.lines.push(Line { name, value });
+    }
+
+    fn make_lines_where(&mut self, names: Names) {
+        if self.ready.as_ref().is_some_and(|ready| ready.may_have(names)) {
+            self.make_lines();
+        }
+    }
+
+    fn make_lines(&mut self) {
+        let Some(ready) = self.ready.take() else { return };
+        let lines = ready.lines().iter().cloned();
+        self.lines.extend(lines.map(|(name, value)| Line { name, value: Value::from(value) }));
     }
 }
 
@@ -248,6 +299,7 @@ impl IntoIterator for Fields {
     type IntoIter = IntoFields;
 
     fn into_iter(mut self) -> Self::IntoIter {
+        self.make_lines();
         IntoFields { lines: mem::take(&mut self.lines).into_iter(), text: mem::take(&mut self.text) }
     }
 }
@@ -354,6 +406,47 @@ mod tests {
         read.append_same(COOKIE, &X_FORWARDED_FOR);
         assert_eq!(read.bytes_of(X_FORWARDED_HOST), Some(&b"a"[..]));
         assert_eq!(read.len(), 4);
+    }
+
+    #[test]
+    fn what_is_ready_is_as_if_it_had_been_added_one_by_one() {
+        let ready = [(VIA, "2"), (COOKIE, "c"), (VIA, "3")];
+        let ready = ready.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let changes: [fn(&mut Fields); 9] = [
+            |_fields| {},
+            |fields| fields.append(VIA, HeaderValue::from_static("4")),
+            |fields| fields.append(X_REQUEST_ID, HeaderValue::from_static("r")),
+            |fields| fields.append_same(X_FORWARDED_FOR, &COOKIE),
+            |fields| fields.insert(VIA, HeaderValue::from_static("5")),
+            |fields| fields.insert_if_absent(COOKIE, || HeaderValue::from_static("d")),
+            |fields| fields.remove(COOKIE),
+            |fields| fields.retain(|name| *name == VIA),
+            |fields| fields.append_ready(Arc::new(ReadyFields::new([(HOST, HeaderValue::from_static("b"))]))),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut one_by_one = fields(&[(VIA, "1"), (HOST, "a")]);
+            let mut at_once = one_by_one.clone();
+            one_by_one.extend(ready.clone());
+            at_once.append_ready(Arc::new(ReadyFields::new(ready.clone())));
+            [&mut one_by_one, &mut at_once].into_iter().for_each(change);
+            assert_eq!(at_once.len(), one_by_one.len(), "{number}");
+            for name in [VIA, HOST, COOKIE, X_REQUEST_ID, X_FORWARDED_FOR] {
+                let all = |fields: &Fields| fields.get_all(&name).cloned().collect::<Vec<_>>();
+                assert_eq!(all(&at_once), all(&one_by_one), "{number}: {name}");
+                assert_eq!(at_once.get(&name), one_by_one.get(&name), "{number}: {name}");
+                assert_eq!(at_once.contains_key(&name), one_by_one.contains_key(&name), "{number}: {name}");
+            }
+            let sorted = |fields: &Fields| {
+                let mut lines: Vec<_> =
+                    fields.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+                lines.sort();
+                lines
+            };
+            assert_eq!(sorted(&at_once), sorted(&one_by_one), "{number}");
+            let (at_once, one_by_one) = (HeaderMap::from(at_once), HeaderMap::from(one_by_one));
+            assert_eq!(at_once, one_by_one, "{number}");
+        }
+        assert_eq!(ReadyFields::new(ready).text(), b"via: 2\r\ncookie: c\r\nvia: 3\r\n");
     }
 
     #[test]

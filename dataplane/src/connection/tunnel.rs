@@ -91,11 +91,7 @@ fn write_head(status: StatusCode, headers: &Fields, io: &ClientIo) {
     let mut outgoing = io.outgoing();
     let text = outgoing.text();
     encoder::status_line(text, status);
-    for (name, value) in headers.bytes() {
-        if *name != CONNECTION && *name != CONTENT_LENGTH {
-            encoder::field(text, name, value);
-        }
-    }
+    encoder::fields(text, headers, &[CONNECTION, CONTENT_LENGTH]);
     encoder::field(text, &CONNECTION, b"upgrade");
     encoder::field(text, &UPGRADE, b"websocket");
     encoder::end_of_head(text, None);

@@ -7,6 +7,7 @@ use apigw_engine::{
 use apigw_config::names::ContentCoding;
 
 use super::{caller, counting::Count};
+use crate::pieces;
 
 /// Header fields that judgements leave for the answer. A policy in shadow mode leaves none: nobody is to notice it.
 #[derive(Debug, Default)]
@@ -52,7 +53,9 @@ impl AnswerFields {
         if let Some(limit) = limit.filter(|limit| limit.mode() == JudgedMode::Enforce) {
             let fields = &limit.rules().headers;
             match &self.count {
-                Some(Count { decision, by }) => fields.write(headers, *by, decision, caller::now),
+                Some(Count { decision, by }) => {
+                    fields.write(headers, *by, decision, caller::now, pieces::join);
+                }
                 None => fields.write_policy(headers),
             }
         }

@@ -29,7 +29,7 @@ use apigw_engine::{
     policies::Policies,
     rejection::{Awaited, Rejection},
 };
-use http::{HeaderValue, header::AUTHORIZATION};
+use http::header::AUTHORIZATION;
 
 use self::methods::Asked;
 use super::{record::Record, sending::overdue};
@@ -109,7 +109,7 @@ async fn by_token(
     rules: &AccessRules,
     headers: &Fields,
 ) -> Result<Arc<Verified>, JwtError> {
-    let token = bearer_token(headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes))?;
+    let token = bearer_token(headers.bytes_of_all(AUTHORIZATION))?;
     match judge(worker, view, rules, token) {
         Ok(verified) => Ok(verified),
         // Boxed, so that requests that need not wait do not carry the room for it.

@@ -1,6 +1,6 @@
 //! Header fields that stop at the gateway, and those it writes, in both directions.
 
-use std::{net::IpAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use apigw_config::{
     model::HostRewrite,
@@ -8,7 +8,7 @@ use apigw_config::{
 };
 use apigw_engine::{
     client,
-    fields::{Fields, Names, X_FORWARDED_FOR, X_FORWARDED_HOST, X_REQUEST_ID},
+    fields::{Fields, Names, ReadyFields, X_FORWARDED_FOR, X_FORWARDED_HOST, X_REQUEST_ID},
     hex,
     snapshot::Upstream,
     spelling::{are_alike, folded},
@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     address: IpAddr,
     /// As X-Forwarded-For has it.
     text: HeaderValue,
+    /// What is told of a request of its own.
+    forwarded: Arc<ReadyFields>,
     scheme: Scheme,
     /// None: it has shown none.
     certificate: Option<Rc<ClientCertificate>>,
@@ -50,7 +52,9 @@ impl Peer {
     pub(crate) fn new(address: IpAddr, scheme: Scheme) -> Self {
         let address = address.to_canonical();
         let text = HeaderValue::from_str(&address.to_string()).expect("an address is visible ASCII");
-        Self { address, text, scheme, certificate: None }
+        let own = [(X_FORWARDED_FOR, text.clone()), (X_FORWARDED_PROTO, protocol(scheme))];
+        let forwarded = Arc::new(ReadyFields::new(own));
+        Self { address, text, forwarded, scheme, certificate: None }
     }
 
     /// The same, having shown this.
@@ -83,14 +87,6 @@ impl Peer {
         }
     }
 
-    /// As X-Forwarded-Proto has it.
-    fn protocol(&self) -> HeaderValue {
-        match self.scheme {
-            Scheme::Http => HTTP,
-            Scheme::Https => HTTPS,
-        }
-    }
-
     /// The client's address, as far as trusted proxies tell.
     pub(crate) fn client(&self, headers: &Fields, trusted_proxies: &[AddressRange]) -> IpAddr {
         let forwarded_for = headers.get_all(X_FORWARDED_FOR);
@@ -103,6 +99,14 @@ impl Peer {
     pub(super) fn client_scheme(&self, headers: &Fields, trusted_proxies: &[AddressRange]) -> Scheme {
         let told = headers.get(X_FORWARDED_PROTO).and_then(|told| told.to_str().ok());
         client::client_scheme((self.address, self.scheme), told, trusted_proxies)
+    }
+}
+
+/// As X-Forwarded-Proto has it.
+fn protocol(scheme: Scheme) -> HeaderValue {
+    match scheme {
+        Scheme::Http => HTTP,
+        Scheme::Https => HTTPS,
     }
 }
 
@@ -285,13 +289,12 @@ fn write_forwarded(headers: &mut Fields, peer: &Peer, sender: Sender) {
     if sender == Sender::Trusted {
         headers.append(X_FORWARDED_FOR, peer.text.clone());
         join(headers, &X_FORWARDED_FOR);
-        headers.insert_if_absent(X_FORWARDED_PROTO, || peer.protocol());
+        headers.insert_if_absent(X_FORWARDED_PROTO, || protocol(peer.scheme));
         if !headers.contains_key(X_FORWARDED_HOST) {
             headers.append_same(X_FORWARDED_HOST, &HOST);
         }
     } else {
-        headers.append(X_FORWARDED_FOR, peer.text.clone());
-        headers.append(X_FORWARDED_PROTO, peer.protocol());
+        headers.append_ready(Arc::clone(&peer.forwarded));
         headers.append_same(X_FORWARDED_HOST, &HOST);
     }
 }

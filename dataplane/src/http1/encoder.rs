@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use apigw_engine::fields::{Fields, Names};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
@@ -100,6 +101,22 @@ pub(crate) fn field(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     text.extend_from_slice(b": ");
     text.extend_from_slice(value);
     text.extend_from_slice(b"\r\n");
+}
+
+/// Adds fields, but for those of some names.
+pub(crate) fn fields(text: &mut Vec<u8>, fields: &Fields, left_out: &[HeaderName]) {
+    let mut add = |(name, value): (&HeaderName, &[u8])| {
+        if !left_out.contains(name) {
+            field(text, name, value);
+        }
+    };
+    match fields.ready() {
+        Some(ready) if !left_out.iter().any(|name| ready.may_have(Names::of(name))) => {
+            fields.own_bytes().for_each(add);
+            text.extend_from_slice(ready.text());
+        }
+        _ => fields.bytes().for_each(&mut add),
+    }
 }
 
 /// Adds the field that tells the length, if one is needed for that, and the empty line.

@@ -124,7 +124,7 @@ impl Methods {
     /// everywhere; see [`VouchedHeaders`](crate::access::VouchedHeaders).
     pub fn keep_back(&self, headers: &mut Fields) {
         // Of any of several fields: where judgements have no consequences, such requests pass.
-        let has_password = || headers.get_all(AUTHORIZATION).any(|value| basic::is_basic(value.as_bytes()));
+        let has_password = || headers.bytes_of_all(AUTHORIZATION).any(basic::is_basic);
         if self.ways.contains(&AuthMethod::Basic) && has_password() {
             headers.remove(AUTHORIZATION);
         }

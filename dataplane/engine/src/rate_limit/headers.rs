@@ -4,14 +4,17 @@
 //!
 //! What is the same in every answer of a route is made once; what is not is a few digits.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use apigw_config::{model::RateLimitScope, names::RouteName};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header::RETRY_AFTER};
 
 use super::{Decision, Quota, ScopeValue};
-use crate::{fields::Fields, jwt::time::UnixTime};
+use crate::{
+    fields::{Fields, Names, ReadyFields},
+    jwt::time::UnixTime,
+};
 
 const ROUTE: HeaderName = HeaderName::from_static("x-ratelimit-route");
 const SCOPE: HeaderName = HeaderName::from_static("x-ratelimit-scope");
@@ -24,9 +27,6 @@ const SERVICE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The largest Integer of a structured field (RFC 9651 section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
-
-/// Of such a number, and what stands in front of the window's.
-const MOST_DIGITS: usize = "999999999999999".len() + ";t=".len();
 
 /// What is told of a caller who is told from others by his address.
 const BY_ADDRESS: &str = "ip";
@@ -49,12 +49,11 @@ impl From<&ScopeValue<'_>> for CountedBy {
 /// What answers of one route have in common.
 #[derive(Debug, Clone)]
 pub struct LimitHeaders {
-    route: HeaderValue,
     scope_word: Box<str>,
-    scope: HeaderValue,
-    limit: HeaderValue,
-    burst: HeaderValue,
-    policy: HeaderValue,
+    /// To callers who are counted by what the scope asks for.
+    by_scope: Arc<ReadyFields>,
+    /// To those who are counted by their addresses.
+    by_address: Arc<ReadyFields>,
     /// `"name";r=`: the beginning of `RateLimit`.
     service_limit: Box<str>,
 }
@@ -76,16 +75,20 @@ impl LimitHeaders {
         // A route's name has no character that a String (RFC 9651 section 3.3.3) would have to escape.
         let window = whole_seconds(quota.refill_time()).clamp(1, MAX_INTEGER);
         let policy = format!("\"{route}\";q={};w={window}", quota.whole_burst().min(MAX_INTEGER));
+        let ready = |scope: &str| {
+            Arc::new(ReadyFields::new([
+                (ROUTE, value(route.as_str())),
+                (SCOPE, value(scope)),
+                (LIMIT, value(&requests_per_second.to_string())),
+                (BURST, value(&burst.to_string())),
+                (POLICY, value(&policy)),
+            ]))
+        };
         let scope_word = scope.to_string();
-        Self {
-            route: value(route.as_str()),
-            scope: value(&scope_word),
-            scope_word: scope_word.into(),
-            limit: value(&requests_per_second.to_string()),
-            burst: value(&burst.to_string()),
-            policy: value(&policy),
-            service_limit: format!("\"{route}\";r=").into(),
-        }
+        let by_scope = ready(&scope_word);
+        let by_address = if scope_word == BY_ADDRESS { Arc::clone(&by_scope) } else { ready(BY_ADDRESS) };
+        let service_limit = format!("\"{route}\";r=").into();
+        Self { scope_word: scope_word.into(), by_scope, by_address, service_limit }
     }
 
     /// The word for what a caller was really counted by.
@@ -100,36 +103,25 @@ impl LimitHeaders {
     /// Writes the fields that do not depend on the caller into the head of an answer, over what an upstream may have put
     /// there, and removes those that do.
     pub fn write_policy(&self, headers: &mut Fields) {
-        self.write_as(headers, self.scope.clone());
+        write_ready(headers, &self.by_scope);
     }
 
-    fn write_as(&self, headers: &mut Fields, scope: HeaderValue) {
-        headers.retain(|name| !is_about_limits(name));
-        headers.extend([
-            (ROUTE, self.route.clone()),
-            (SCOPE, scope),
-            (LIMIT, self.limit.clone()),
-            (BURST, self.burst.clone()),
-            (POLICY, self.policy.clone()),
-        ]);
-    }
-
-    /// Writes all fields into the head of an answer. `now` is asked for only where a moment is told.
+    /// Writes all fields into the head of an answer. `now` is asked for only where a moment is told; `keep` puts
+    /// small texts together and keeps them.
     pub fn write(
         &self,
         headers: &mut Fields,
         by: CountedBy,
         decision: &Decision,
         now: impl FnOnce() -> UnixTime,
+        keep: impl FnOnce(&[&[u8]]) -> Bytes,
     ) {
-        self.write_as(
-            headers,
-            match by {
-                CountedBy::Scope => self.scope.clone(),
-                CountedBy::Address => HeaderValue::from_static(BY_ADDRESS),
-            },
-        );
-        let (service_limit, remaining) = self.service_limit(decision);
+        let ready = match by {
+            CountedBy::Scope => &self.by_scope,
+            CountedBy::Address => &self.by_address,
+        };
+        write_ready(headers, ready);
+        let (service_limit, remaining) = self.service_limit(decision, keep);
         if decision.remaining > 0 {
             headers.append(REMAINING, remaining);
         }
@@ -144,23 +136,40 @@ impl LimitHeaders {
 
     /// `RateLimit`, and the number of remaining requests in it. `t` is the time until there is more than `r`: of a refused
     /// request the same as Retry-After, which must not be earlier (section 6 of the draft).
-    fn service_limit(&self, decision: &Decision) -> (HeaderValue, HeaderValue) {
-        let mut digits = itoa::Buffer::new();
+    fn service_limit(
+        &self,
+        decision: &Decision,
+        keep: impl FnOnce(&[&[u8]]) -> Bytes,
+    ) -> (HeaderValue, HeaderValue) {
+        let (mut digits, mut of_window) = (itoa::Buffer::new(), itoa::Buffer::new());
         let remaining = digits.format(decision.remaining.min(MAX_INTEGER)).as_bytes();
+        let window = of_window.format(whole_seconds(decision.next_after).min(MAX_INTEGER)).as_bytes();
         let begin = self.service_limit.as_bytes();
-        let mut text = Vec::with_capacity(begin.len() + remaining.len() + MOST_DIGITS);
-        text.extend_from_slice(begin);
-        text.extend_from_slice(remaining);
-        let remaining = begin.len()..text.len();
-        text.extend_from_slice(b";t=");
-        let window = whole_seconds(decision.next_after).min(MAX_INTEGER);
-        text.extend_from_slice(digits.format(window).as_bytes());
-        let text = Bytes::from(text);
-        (visible(text.clone()), visible(text.slice(remaining)))
+        let text = keep(&[begin, remaining, b";t=", window]);
+        (visible(text.clone()), visible(text.slice(begin.len()..begin.len() + remaining.len())))
     }
 }
 
-/// Whether the gateway alone says what such a field says.
+fn write_ready(headers: &mut Fields, ready: &Arc<ReadyFields>) {
+    if headers.may_have(ABOUT_LIMITS) {
+        headers.retain(|name| !is_about_limits(name));
+    }
+    headers.append_ready(Arc::clone(ready));
+}
+
+/// What the gateway alone says.
+const ABOUT_LIMITS: Names = Names::of_all(&[
+    "x-ratelimit-route",
+    "x-ratelimit-scope",
+    "x-ratelimit-limit-rps",
+    "x-ratelimit-burst",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "ratelimit-policy",
+    "ratelimit",
+]);
+
+/// Whether a field is one of [`ABOUT_LIMITS`].
 fn is_about_limits(name: &HeaderName) -> bool {
     let begins_like_one = matches!(name.as_str().as_bytes(), [b'r' | b'x', ..]);
     begins_like_one && [ROUTE, SCOPE, LIMIT, BURST, REMAINING, RESET, POLICY, SERVICE_LIMIT].contains(name)
@@ -206,9 +215,20 @@ mod tests {
         lines
     }
 
+    fn joined(parts: &[&[u8]]) -> Bytes {
+        parts.concat().into()
+    }
+
+    /// What does not depend on the caller.
+    fn of_all(headers: &LimitHeaders) -> Fields {
+        let mut told = Fields::new();
+        headers.write_policy(&mut told);
+        told
+    }
+
     fn written(headers: &LimitHeaders, value: &ScopeValue<'_>, decision: &Decision) -> Fields {
         let mut written = Fields::new();
-        headers.write(&mut written, value.into(), decision, || NOW);
+        headers.write(&mut written, value.into(), decision, || NOW, joined);
         written
     }
 
@@ -267,7 +287,7 @@ mod tests {
             (SERVICE_LIMIT, HeaderValue::from_static("\"theirs\";r=77")),
             (SCOPE, HeaderValue::from_static("theirs")),
         ]);
-        headers.write(&mut written, CountedBy::Address, &after(&quota, 1), || NOW);
+        headers.write(&mut written, CountedBy::Address, &after(&quota, 1), || NOW, joined);
         assert!(!written.contains_key(REMAINING));
         assert_eq!(written.get(SCOPE).unwrap(), "ip");
         assert_eq!(written.get(SERVICE_LIMIT).unwrap(), "\"orders\";r=0;t=1");
@@ -289,7 +309,8 @@ mod tests {
             [(5.0, "5"), (0.5, "0.5"), (1e9, "1000000000"), (0.0001, "0.0001"), (2.50, "2.5")]
         {
             let (_, headers) = limit(number, number, "route");
-            assert_eq!([&headers.limit, &headers.burst], [text, text]);
+            let told = of_all(&headers);
+            assert_eq!([LIMIT, BURST].map(|name| told.get(name).cloned().unwrap()), [text, text]);
         }
     }
 
@@ -297,7 +318,8 @@ mod tests {
     fn extreme_limits_stay_integers_of_structured_fields() {
         for (rate, burst) in [(1e9, 1e9), (1e-300, 1e9), (f64::MAX, f64::MAX), (5e-324, 1.0)] {
             let (quota, headers) = limit(rate, burst, "route");
-            let policy = headers.policy.to_str().unwrap();
+            let told = of_all(&headers);
+            let policy = told.get(POLICY).unwrap().to_str().unwrap();
             let numbers = policy.split(['=', ';']).filter_map(|part| part.parse::<u64>().ok());
             assert!(numbers.clone().all(|number| (1..=MAX_INTEGER).contains(&number)), "{policy}");
             assert_eq!(numbers.count(), 2, "{policy}");

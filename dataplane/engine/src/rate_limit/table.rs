@@ -118,9 +118,9 @@ impl Table {
     }
 
     fn hash(&self, key: &BucketKey<'_>) -> u64 {
-        let mut secret = self.hasher;
-        key.hash(&mut secret);
-        secret.finish()
+        let mut gathered = Gathered { bytes: [0; _], filled: 0, hasher: self.hasher };
+        key.hash(&mut gathered);
+        gathered.finish()
     }
 
     /// The shard of a hash, and its set in there.
@@ -164,6 +164,36 @@ impl Table {
             starts.map_while(|start| in_piece(shard, start)).sum::<usize>()
         };
         self.shards.iter().map(in_shard).sum()
+    }
+}
+
+/// Parts of a key on their way to the hasher, which takes many bytes at once for less than it takes them one by one.
+struct Gathered {
+    /// Most keys have room.
+    bytes: [u8; 64],
+    filled: usize,
+    hasher: SipHasher13,
+}
+
+impl Hasher for Gathered {
+    fn write(&mut self, part: &[u8]) {
+        match self.bytes.get_mut(self.filled..self.filled + part.len()) {
+            Some(room) => {
+                room.copy_from_slice(part);
+                self.filled += part.len();
+            }
+            None => {
+                self.hasher.write(&self.bytes[..self.filled]);
+                self.filled = 0;
+                self.hasher.write(part);
+            }
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        let mut hasher = self.hasher;
+        hasher.write(&self.bytes[..self.filled]);
+        hasher.finish()
     }
 }
 

@@ -16,7 +16,7 @@ use apigw_engine::{
     mode::JudgedMode,
     path::NormalPath,
 };
-use http::{HeaderValue, header::AUTHORIZATION};
+use http::header::AUTHORIZATION;
 
 use super::{by_token, now, service};
 use crate::{
@@ -70,7 +70,7 @@ impl Asked<'_> {
     }
 
     async fn by_password(&self) -> Result<Caller, BasicError> {
-        let presented = self.head.headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let presented = self.head.headers.bytes_of_all(AUTHORIZATION);
         let credentials = basic::presented(presented)?;
         // As with keys.
         let passwords = self.view.serving().credentials.passwords().ok_or(BasicError::Wrong)?;

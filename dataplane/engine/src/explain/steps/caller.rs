@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apigw_config::names::AuthMethod;
-use http::{HeaderValue, header::AUTHORIZATION};
+use http::header::AUTHORIZATION;
 
 use super::Steps;
 use crate::{
@@ -186,7 +186,7 @@ impl Steps<'_> {
     }
 
     fn authorization(&self) -> impl Iterator<Item = &[u8]> {
-        self.question.head.headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes)
+        self.question.head.headers.bytes_of_all(AUTHORIZATION)
     }
 
     fn by_token(&self, rules: &AccessRules, live: &impl Live) -> Result<callers::Caller, JwtError> {
