@@ -1,8 +1,7 @@
 //! The header fields of one message, in the order they came.
 //!
 //! A list, not a map: most messages have fewer than a dozen fields, and to compare a dozen names costs less than to hash
-//! one. Whoever reads messages bounds how many there are, so what is looked for in all of them is bounded too. Most of what is
-//! looked for is not there, which a set of the names' marks tells without a look at them.
+//! one. Whoever reads messages bounds how many there are, so what is looked for in all of them is bounded too.
 //!
 //! A value that was read stays a part of the text it came in until somebody wants it as a value of its own: most go on as
 //! they came, and nobody does.
@@ -13,8 +12,6 @@ mod plain_text;
 mod ready;
 /// Where a value stands, and what is made of it.
 mod value;
-/// Which names may be there.
-mod names;
 
 use std::{borrow::Borrow, fmt, mem, sync::Arc};
 
@@ -22,7 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::value::Value;
-pub use self::{names::Names, plain_text::PlainText, ready::ReadyFields, value::NoPart};
+pub use self::{plain_text::PlainText, ready::ReadyFields, value::NoPart};
 use crate::stock::Stock;
 
 /// By whom a request was sent, as proxies tell.
@@ -53,10 +50,8 @@ pub struct Fields {
     lines: Vec<Line>,
     /// What values that were read are parts of.
     text: Bytes,
-    /// Of every line; and perhaps of some that are gone.
-    names: Names,
-    /// Behind the lines. Whoever asks for a change of what may be among them makes lines of them first, so that they are as if
-    /// they had been added one by one.
+    /// Behind the lines. Whoever asks for a change of what is among them makes lines of them first, so that they are as if they
+    /// had been added one by one.
     ready: Option<Arc<ReadyFields>>,
 }
 
@@ -66,11 +61,17 @@ struct Line {
     value: Value,
 }
 
+/// Where a value was found, which is not made before it is known to be wanted.
+enum Found<'a> {
+    Line(&'a Value),
+    Ready(&'a HeaderValue),
+}
+
 impl Fields {
     /// No fields.
     #[must_use]
     pub const fn new() -> Self {
-        Self { lines: Vec::new(), text: Bytes::new(), names: Names::NONE, ready: None }
+        Self { lines: Vec::new(), text: Bytes::new(), ready: None }
     }
 
     /// No fields yet of those that are read from this text, and room for as many as most messages have.
@@ -78,7 +79,7 @@ impl Fields {
     pub fn of_text(text: Bytes) -> Self {
         let kept = STOCK.try_with(Stock::take).ok().flatten();
         let lines = kept.unwrap_or_else(|| Vec::with_capacity(USUAL_LINES));
-        Self { lines, text, names: Names::NONE, ready: None }
+        Self { lines, text, ready: None }
     }
 
     /// How many there are, those of the same name counted each.
@@ -93,15 +94,16 @@ impl Fields {
         self.len() == 0
     }
 
-    /// Whether one of these names may be there; if not, it certainly is not.
-    #[must_use]
-    pub fn may_have(&self, names: Names) -> bool {
-        self.names.meet(names)
-    }
+    // What looks for a name is inlined, so that a name that is known when it is built is compared as a number.
 
     /// The first of this name.
+    #[inline]
     pub fn get(&self, name: impl Borrow<HeaderName>) -> Option<&HeaderValue> {
-        self.get_all(name.borrow()).next()
+        let name = name.borrow();
+        match self.lines.iter().find(|line| line.name == *name) {
+            Some(line) => Some(line.value.made(&self.text)),
+            None => self.ready.as_ref().and_then(|ready| ready.get(name)),
+        }
     }
 
     /// All of this name.
@@ -109,31 +111,47 @@ impl Fields {
         &self,
         name: N,
     ) -> impl DoubleEndedIterator<Item = &HeaderValue> + use<'_, N> {
-        let (lines, ready) = self.where_may_be(name.borrow());
-        let lines = lines.iter().map(|line| (&line.name, line.value.made(&self.text)));
-        let all = lines.chain(ready.iter().map(|(name, value)| (name, value)));
-        all.filter_map(move |(other, value)| (other == name.borrow()).then_some(value))
+        let lines = self.lines.iter().map(|line| (&line.name, Found::Line(&line.value)));
+        let ready = self.ready_lines().iter().map(|(name, value)| (name, Found::Ready(value)));
+        let found = lines.chain(ready).filter(move |(other, _)| *other == name.borrow());
+        found.map(|(_, found)| match found {
+            Found::Line(value) => value.made(&self.text),
+            Found::Ready(value) => value,
+        })
     }
 
     /// The bytes of the first of this name.
+    #[inline]
     pub fn bytes_of(&self, name: impl Borrow<HeaderName>) -> Option<&[u8]> {
-        self.bytes_of_all(name.borrow()).next()
+        let name = name.borrow();
+        match self.lines.iter().find(|line| line.name == *name) {
+            Some(line) => Some(line.value.bytes(&self.text)),
+            None => self.ready.as_ref().and_then(|ready| ready.get(name)).map(HeaderValue::as_bytes),
+        }
     }
 
     /// The bytes of all of this name.
     pub fn bytes_of_all<N: Borrow<HeaderName>>(&self, name: N) -> impl Iterator<Item = &[u8]> + use<'_, N> {
-        let (lines, ready) = self.where_may_be(name.borrow());
-        let lines = lines.iter().map(|line| (&line.name, line.value.bytes(&self.text)));
-        let all = lines.chain(ready.iter().map(|(name, value)| (name, value.as_bytes())));
-        all.filter_map(move |(other, value)| (other == name.borrow()).then_some(value))
+        self.bytes().filter_map(move |(other, value)| (other == name.borrow()).then_some(value))
     }
 
     /// Whether there is one of this name.
+    #[inline]
     pub fn contains_key(&self, name: impl Borrow<HeaderName>) -> bool {
-        self.bytes_of(name).is_some()
+        let name = name.borrow();
+        self.lines.iter().any(|line| line.name == *name)
+            || self.ready.as_ref().is_some_and(|ready| ready.get(name).is_some())
+    }
+
+    /// Whether the name of one satisfies the condition.
+    #[inline]
+    pub fn has_any(&self, mut is_one: impl FnMut(&HeaderName) -> bool) -> bool {
+        self.lines.iter().any(|line| is_one(&line.name))
+            || self.ready_lines().iter().any(|(name, _)| is_one(name))
     }
 
     /// Adds one behind all others.
+    #[inline]
     pub fn append(&mut self, name: impl Into<HeaderName>, value: HeaderValue) {
         self.push(name.into(), Value::from(value));
     }
@@ -149,7 +167,7 @@ impl Fields {
 
     /// Adds one behind all others that says what the first of another name says, if there is one.
     pub fn append_same(&mut self, name: HeaderName, other: &HeaderName) {
-        self.make_lines_where(Names::of(other));
+        self.make_lines_with(other);
         let value = self.lines.iter().find(|line| line.name == *other).map(|line| line.value.clone());
         if let Some(value) = value {
             self.push(name, value);
@@ -160,24 +178,17 @@ impl Fields {
     pub fn append_ready(&mut self, ready: Arc<ReadyFields>) {
         // There is room for some, and for those that came last.
         self.make_lines();
-        self.names.add(ready.names());
         self.ready = Some(ready);
     }
 
     /// Puts one in the place of all of its name.
+    #[inline]
     pub fn insert(&mut self, name: impl Into<HeaderName>, value: HeaderValue) {
         let (name, value) = (name.into(), Value::from(value));
-        let mark = Names::of(&name);
-        self.make_lines_where(mark);
-        let first = self.may_have(mark).then(|| self.lines.iter().position(|line| line.name == name));
-        let Some(first) = first.flatten() else { return self.push(name, value) };
-        self.lines[first].value = value;
-        if self.lines[first + 1..].iter().any(|line| line.name == name) {
-            let mut index = 0;
-            self.lines.retain(|line| {
-                index += 1;
-                index <= first + 1 || line.name != name
-            });
+        self.make_lines_with(&name);
+        match self.lines.iter().position(|line| line.name == name) {
+            Some(first) => self.replace_from(first, value),
+            None => self.lines.push(Line { name, value }),
         }
     }
 
@@ -191,11 +202,8 @@ impl Fields {
     /// Removes all of this name.
     pub fn remove(&mut self, name: impl Borrow<HeaderName>) {
         let name = name.borrow();
-        let mark = Names::of(name);
-        self.make_lines_where(mark);
-        if self.may_have(mark) {
-            self.lines.retain(|line| line.name != *name);
-        }
+        self.make_lines_with(name);
+        self.lines.retain(|line| line.name != *name);
     }
 
     /// Keeps only those whose name satisfies the condition.
@@ -236,25 +244,34 @@ impl Fields {
         self.ready().map_or(&[], ReadyFields::lines)
     }
 
-    /// None of them, where none is of this name for certain.
-    fn where_may_be(&self, name: &HeaderName) -> (&[Line], &[(HeaderName, HeaderValue)]) {
-        if self.may_have(Names::of(name)) { (&self.lines, self.ready_lines()) } else { (&[], &[]) }
+    /// Puts a value in the place of one, and of all of its name behind it.
+    fn replace_from(&mut self, first: usize, value: Value) {
+        self.lines[first].value = value;
+        let name = self.lines[first].name.clone();
+        if self.lines[first + 1..].iter().any(|line| line.name == name) {
+            let mut index = 0;
+            self.lines.retain(|line| {
+                index += 1;
+                index <= first + 1 || line.name != name
+            });
+        }
     }
 
+    #[inline]
     fn push(&mut self, name: HeaderName, value: Value) {
-        let mark = Names::of(&name);
         // Those of one name stay in order.
-        self.make_lines_where(mark);
-        self.names.add(mark);
+        self.make_lines_with(&name);
         self.lines.push(Line { name, value });
     }
 
-    fn make_lines_where(&mut self, names: Names) {
-        if self.ready.as_ref().is_some_and(|ready| ready.may_have(names)) {
+    #[inline]
+    fn make_lines_with(&mut self, name: &HeaderName) {
+        if self.ready.as_ref().is_some_and(|ready| ready.get(name).is_some()) {
             self.make_lines();
         }
     }
 
+    #[inline(never)]
     fn make_lines(&mut self) {
         let Some(ready) = self.ready.take() else { return };
         let lines = ready.lines().iter().cloned();

@@ -114,7 +114,7 @@ impl Endpoints {
     /// may be the upstream's own.
     pub(crate) fn keep_key_back(&self, headers: &mut Fields) {
         let opens = |value: &HeaderValue| self.key.as_ref().is_some_and(|key| key.opens(value.as_bytes()));
-        if headers.get_all(X_ADMIN_KEY).any(opens) {
+        if headers.contains_key(X_ADMIN_KEY) && headers.get_all(X_ADMIN_KEY).any(opens) {
             headers.remove(X_ADMIN_KEY);
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{
-    HeaderName, HeaderValue, Method, StatusCode, Version,
+    HeaderValue, Method, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, DATE},
 };
 use http_body::Body as _;
@@ -56,9 +56,6 @@ pub(super) enum Broken {
 #[derive(Debug)]
 struct BrokenOff;
 
-/// What the encoder says in its own way; the length not always.
-const LEFT_OUT: [HeaderName; 2] = [CONNECTION, CONTENT_LENGTH];
-
 impl Outgoing {
     /// Puts the head where it waits to be written.
     pub(super) fn begin(
@@ -78,7 +75,9 @@ impl Outgoing {
         // Without a body, the length is that of the body there would be, and of a 204 there is none (RFC 9110 section 8.6).
         let keeps_length = asked.method == Method::HEAD && status != StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED;
-        encoder::fields(text, &headers, if keeps_length { &LEFT_OUT[..1] } else { &LEFT_OUT });
+        encoder::fields(text, &headers, |name| {
+            *name == CONNECTION || (*name == CONTENT_LENGTH && !keeps_length)
+        });
         if !headers.contains_key(DATE) {
             encoder::field(text, &DATE, date.as_bytes());
         }

@@ -91,7 +91,7 @@ fn write_head(status: StatusCode, headers: &Fields, io: &ClientIo) {
     let mut outgoing = io.outgoing();
     let text = outgoing.text();
     encoder::status_line(text, status);
-    encoder::fields(text, headers, &[CONNECTION, CONTENT_LENGTH]);
+    encoder::fields(text, headers, |name| matches!(*name, CONNECTION | CONTENT_LENGTH));
     encoder::field(text, &CONNECTION, b"upgrade");
     encoder::field(text, &UPGRADE, b"websocket");
     encoder::end_of_head(text, None);

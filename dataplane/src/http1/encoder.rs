@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use apigw_engine::fields::{Fields, Names};
+use apigw_engine::fields::Fields;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
@@ -103,15 +103,15 @@ pub(crate) fn field(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     text.extend_from_slice(b"\r\n");
 }
 
-/// Adds fields, but for those of some names.
-pub(crate) fn fields(text: &mut Vec<u8>, fields: &Fields, left_out: &[HeaderName]) {
+/// Adds fields, but for some.
+pub(crate) fn fields(text: &mut Vec<u8>, fields: &Fields, is_left_out: impl Fn(&HeaderName) -> bool) {
     let mut add = |(name, value): (&HeaderName, &[u8])| {
-        if !left_out.contains(name) {
+        if !is_left_out(name) {
             field(text, name, value);
         }
     };
     match fields.ready() {
-        Some(ready) if !left_out.iter().any(|name| ready.may_have(Names::of(name))) => {
+        Some(ready) if !ready.lines().iter().any(|(name, _)| is_left_out(name)) => {
             fields.own_bytes().for_each(add);
             text.extend_from_slice(ready.text());
         }

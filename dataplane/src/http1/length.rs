@@ -79,9 +79,11 @@ pub(crate) fn of_response(
 
 /// Whether the body is in chunks: in that coding alone, said once.
 fn is_chunked(fields: &Fields) -> Result<bool, LengthError> {
-    let mut codings = fields.bytes_of_all(&TRANSFER_ENCODING);
+    if !fields.contains_key(TRANSFER_ENCODING) {
+        return Ok(false);
+    }
+    let mut codings = fields.bytes_of_all(TRANSFER_ENCODING);
     match (codings.next(), codings.next()) {
-        (None, _) => Ok(false),
         (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(true),
         _ => Err(LengthError::TransferCoding),
     }
@@ -89,9 +91,8 @@ fn is_chunked(fields: &Fields) -> Result<bool, LengthError> {
 
 /// A length: digits and nothing else, said once.
 fn content_length(fields: &Fields) -> Result<Option<u64>, LengthError> {
-    let mut told = fields.bytes_of_all(&CONTENT_LENGTH);
-    let Some(digits) = told.next() else { return Ok(None) };
-    let is_single = told.next().is_none();
+    let Some(digits) = fields.bytes_of(CONTENT_LENGTH) else { return Ok(None) };
+    let is_single = fields.bytes_of_all(CONTENT_LENGTH).nth(1).is_none();
     // 19 digits always fit.
     if !is_single || digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(LengthError::ContentLength);

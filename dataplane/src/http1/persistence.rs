@@ -15,6 +15,10 @@ pub(crate) fn wants_more(version: Version, fields: &Fields) -> bool {
 
 /// Whether one of a field's comma-separated elements is this word, in any case (RFC 9110 section 5.6.1).
 pub(crate) fn lists(fields: &Fields, name: &HeaderName, word: &[u8]) -> bool {
+    // Most messages have no such field.
+    if !fields.contains_key(name) {
+        return false;
+    }
     let mut elements = fields.bytes_of_all(name).flat_map(|value| value.split(|&byte| byte == b','));
     elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(word))
 }

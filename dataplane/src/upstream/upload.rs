@@ -53,7 +53,7 @@ impl Upload {
         let text = write.text();
         let target = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         encoder::request_line(text, &request.method, target);
-        encoder::fields(text, &request.headers, &[CONTENT_LENGTH]);
+        encoder::fields(text, &request.headers, |name| *name == CONTENT_LENGTH);
         encoder::end_of_head(text, length);
         let progress = match length {
             // Although nothing is in it, its end is still to be told.

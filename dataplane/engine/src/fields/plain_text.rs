@@ -43,11 +43,15 @@ impl<'a> PlainText<'a> {
 
     /// Without optional white space around it (RFC 9110 section 5.6.3).
     #[must_use]
-    pub fn trimmed(mut self) -> Self {
-        while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = self.0 {
-            self.0 = rest;
+    pub fn trimmed(self) -> Self {
+        let mut text = self.0;
+        while let [b' ' | b'\t', rest @ ..] = text {
+            text = rest;
         }
-        self
+        while let [rest @ .., b' ' | b'\t'] = text {
+            text = rest;
+        }
+        Self(text)
     }
 }
 

@@ -2,14 +2,11 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::Names;
-
 /// Some fields, and how HTTP/1.1 writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyFields {
     lines: Box<[(HeaderName, HeaderValue)]>,
     text: Box<[u8]>,
-    names: Names,
 }
 
 impl ReadyFields {
@@ -17,13 +14,12 @@ impl ReadyFields {
     #[must_use]
     pub fn new(lines: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         let lines: Box<[_]> = lines.into_iter().collect();
-        let (mut text, mut names) = (Vec::new(), Names::NONE);
+        let mut text = Vec::new();
         for (name, value) in &lines {
-            names.add(Names::of(name));
             let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
             line.iter().for_each(|part| text.extend_from_slice(part));
         }
-        Self { lines, text: text.into(), names }
+        Self { lines, text: text.into() }
     }
 
     /// Each `name: value CRLF`, one behind the other.
@@ -32,19 +28,15 @@ impl ReadyFields {
         &self.text
     }
 
-    /// Whether one of these names may be among theirs; if not, it certainly is not.
+    /// The first of this name.
     #[must_use]
-    pub fn may_have(&self, names: Names) -> bool {
-        self.names.meet(names)
+    pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.lines.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
 
     /// Names and values.
     #[must_use]
     pub fn lines(&self) -> &[(HeaderName, HeaderValue)] {
         &self.lines
-    }
-
-    pub(super) fn names(&self) -> Names {
-        self.names
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, header::RETRY_AFTER};
 
 use super::{Decision, Quota, ScopeValue};
 use crate::{
-    fields::{Fields, Names, ReadyFields},
+    fields::{Fields, ReadyFields},
     jwt::time::UnixTime,
 };
 
@@ -151,25 +151,13 @@ impl LimitHeaders {
 }
 
 fn write_ready(headers: &mut Fields, ready: &Arc<ReadyFields>) {
-    if headers.may_have(ABOUT_LIMITS) {
+    if headers.has_any(is_about_limits) {
         headers.retain(|name| !is_about_limits(name));
     }
     headers.append_ready(Arc::clone(ready));
 }
 
-/// What the gateway alone says.
-const ABOUT_LIMITS: Names = Names::of_all(&[
-    "x-ratelimit-route",
-    "x-ratelimit-scope",
-    "x-ratelimit-limit-rps",
-    "x-ratelimit-burst",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-    "ratelimit-policy",
-    "ratelimit",
-]);
-
-/// Whether a field is one of [`ABOUT_LIMITS`].
+/// Whether the gateway alone says what such a field says.
 fn is_about_limits(name: &HeaderName) -> bool {
     let begins_like_one = matches!(name.as_str().as_bytes(), [b'r' | b'x', ..]);
     begins_like_one && [ROUTE, SCOPE, LIMIT, BURST, REMAINING, RESET, POLICY, SERVICE_LIMIT].contains(name)
