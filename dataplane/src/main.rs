@@ -23,6 +23,9 @@ mod tls;
 mod connection;
 /// HTTP/1.1 as it is written, on both sides.
 mod http1;
+/// HTTP/2's wire format.
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing reads with it yet"))]
+mod http2;
 /// One request and its answer.
 mod exchange;
 /// Connections to upstreams.

@@ -1,0 +1,206 @@
+//! Writes blocks. A field that comes again costs a byte or two; one that is another each time does not get into the table, where
+//! it would take the place of those that come again.
+//!
+//! What is written out is written plainly: it is little, and to find its Huffman code would cost more than to send it.
+
+use std::hash::Hasher;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use rustc_hash::FxHasher;
+
+use super::{
+    integer,
+    places::{Places, Sight},
+    table::{ENTRY_OVERHEAD, STATIC_FIELDS, Table, static_name, static_names},
+};
+
+/// The largest table, whatever the peer would keep; also what it keeps where it does not say (RFC 9113 section 6.5.2).
+const MAX_TABLE_BYTES: usize = 4096;
+
+/// Fields that say something else each time, or nothing for others to know: never in the table.
+const PASSING: u64 = static_names(&[
+    "age",
+    "content-disposition",
+    "content-length",
+    "content-location",
+    "content-range",
+    "etag",
+    "last-modified",
+    "location",
+    "proxy-authenticate",
+    "refresh",
+    "set-cookie",
+    "www-authenticate",
+]);
+
+/// Fields that say the same for a while: in the table when they do. So are those that have no numbers of their own.
+const CHANGING: u64 = static_names(&["date", "expires", "link", "retry-after"]);
+
+/// Writes the blocks of one connection, in their order.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    table: Table<Entry>,
+    /// How many were ever written into it, which is the latest one's number.
+    inserted: u32,
+    places: Places,
+    /// What the peer would keep now.
+    max_table_bytes: usize,
+    /// The least that it would since the last block.
+    least_table_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: HeaderName,
+    /// A copy, since values may be parts of larger memory.
+    value: Box<[u8]>,
+}
+
+/// How a field is written that is more than a number (RFC 7541 section 6.2): the bits in front of its name's number, and how many
+/// that has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Literal(u8, u32);
+
+impl Literal {
+    const ADDED: Self = Self(0x40, 6);
+    const PASSING: Self = Self(0x00, 4);
+    /// Nobody on the way may put it into a table.
+    const SECRET: Self = Self(0x10, 4);
+}
+
+impl Encoder {
+    /// Of a connection whose peer has said nothing yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            table: Table::new(MAX_TABLE_BYTES),
+            inserted: 0,
+            places: Places::default(),
+            max_table_bytes: MAX_TABLE_BYTES,
+            least_table_bytes: MAX_TABLE_BYTES,
+        }
+    }
+
+    /// The peer says how large a table it keeps: heeded from the next block on.
+    pub(crate) fn set_max_table_bytes(&mut self, bytes: u32) {
+        self.max_table_bytes = MAX_TABLE_BYTES.min(bytes as usize);
+        self.least_table_bytes = self.least_table_bytes.min(self.max_table_bytes);
+    }
+
+    /// Begins a block: with the sizes that the table has had since the last one, the least and the present (RFC 7541 section 4.2).
+    #[inline]
+    pub(crate) fn begin(&mut self, block: &mut Vec<u8>) {
+        for bytes in [self.least_table_bytes, self.max_table_bytes] {
+            if bytes != self.table.max_bytes() {
+                self.table.set_max_bytes(bytes);
+                integer::encode(0x20, 5, bytes, block);
+            }
+        }
+        self.least_table_bytes = self.max_table_bytes;
+    }
+
+    /// Writes `:status`, before all fields.
+    #[inline]
+    pub(crate) fn status(&mut self, status: StatusCode, block: &mut Vec<u8>) {
+        let number = match status.as_u16() {
+            200 => 8,
+            204 => 9,
+            206 => 10,
+            304 => 11,
+            400 => 12,
+            404 => 13,
+            500 => 14,
+            _ => return literal(Literal::PASSING, 8, "", status.as_str().as_bytes(), block),
+        };
+        block.push(0x80 | number);
+    }
+
+    /// Writes a field.
+    pub(crate) fn field(&mut self, name: &HeaderName, value: &HeaderValue, block: &mut Vec<u8>) {
+        let static_name = static_name(name);
+        let is_one_of = |names: u64| static_name.is_some_and(|number| names >> number & 1 == 1);
+        let value_bytes = value.as_bytes();
+        let mut hasher = FxHasher::default();
+        match static_name {
+            Some(number) if value.is_sensitive() => {
+                return literal(Literal::SECRET, number, "", value_bytes, block);
+            }
+            Some(number) if is_one_of(PASSING) => {
+                return literal(Literal::PASSING, number, "", value_bytes, block);
+            }
+            Some(number) => hasher.write_usize(number),
+            None => hasher.write(name.as_str().as_bytes()),
+        }
+        let name_hash = hasher.finish();
+        hasher.write(value_bytes);
+        let hash = hasher.finish();
+
+        let sight = self.places.find(hash);
+        if let Some((number, entry)) = self.entry(sight)
+            && *entry.value == *value_bytes
+            && entry.name == *name
+            && !value.is_sensitive()
+        {
+            return integer::encode(0x80, 7, number, block);
+        }
+        let known = || self.entry(self.places.find(name_hash)).filter(|(_, entry)| entry.name == *name);
+        let name_number = static_name.or_else(|| known().map(|(number, _)| number));
+        let size = name.as_str().len() + value_bytes.len() + ENTRY_OVERHEAD;
+        let comes_again = sight.is_some() || static_name.is_some() && !is_one_of(CHANGING);
+        let spelt_out = if name_number.is_none() { name.as_str() } else { "" };
+        let how = match () {
+            () if value.is_sensitive() => Literal::SECRET,
+            // One that large would take the place of all others.
+            () if size > self.table.max_bytes() / 4 * 3 => Literal::PASSING,
+            // With the first of a name, the others need not spell it out.
+            () if comes_again || name_number.is_none() => Literal::ADDED,
+            () => Literal::PASSING,
+        };
+        literal(how, name_number.unwrap_or(0), spelt_out, value_bytes, block);
+        if how == Literal::ADDED {
+            self.table.insert(Entry { name: name.clone(), value: value_bytes.into() }, size);
+            self.inserted = self.inserted.wrapping_add(1);
+            self.remember(hash, Sight::Entry(self.inserted));
+            if static_name.is_none() {
+                self.remember(name_hash, Sight::Entry(self.inserted));
+            }
+        } else if how == Literal::PASSING {
+            self.remember(hash, Sight::Lately);
+        }
+    }
+
+    /// An entry that has been seen, and its number among all fields, if it is still there.
+    #[inline]
+    fn entry(&self, sight: Option<Sight>) -> Option<(usize, &Entry)> {
+        let Some(Sight::Entry(number)) = sight else { return None };
+        let age = self.inserted.wrapping_sub(number) as usize;
+        self.table.get(age).map(|entry| (STATIC_FIELDS + 1 + age, entry))
+    }
+
+    fn remember(&mut self, hash: u64, sight: Sight) {
+        let (table, inserted) = (&self.table, self.inserted);
+        let is_needed = |sight| match sight {
+            Sight::Lately => false,
+            Sight::Entry(number) => (inserted.wrapping_sub(number) as usize) < table.len(),
+        };
+        self.places.put(hash, sight, is_needed);
+    }
+}
+
+/// A field whose name has a number, or has 0 and is spelt out.
+#[inline]
+fn literal(Literal(bits, prefix): Literal, number: usize, name: &str, value: &[u8], block: &mut Vec<u8>) {
+    integer::encode(bits, prefix, number, block);
+    if number == 0 {
+        text(name.as_bytes(), block);
+    }
+    text(value, block);
+}
+
+#[inline]
+fn text(text: &[u8], block: &mut Vec<u8>) {
+    integer::encode(0, 7, text.len(), block);
+    block.extend_from_slice(text);
+}
+
+#[cfg(test)]
+mod tests {}
