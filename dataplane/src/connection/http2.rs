@@ -212,16 +212,22 @@ impl Connection {
 
     fn poll_streams(&mut self, context: &mut Context<'_>) -> Poll<End> {
         self.state.borrow_mut().run_by(context);
-        if self.read(context).is_ready() {
-            return Poll::Ready(End::Gone);
-        }
-        match self.poll_flush(context) {
-            Poll::Ready(Err(_gone)) => return Poll::Ready(End::Gone),
-            flushed => {
-                let state = self.state.borrow();
-                if state.standing == Standing::Over || state.is_done() && flushed.is_ready() {
-                    return Poll::Ready(End::Told);
-                }
+        loop {
+            if self.read(context).is_ready() {
+                return Poll::Ready(End::Gone);
+            }
+            let was_stuffed = self.state.borrow().is_stuffed();
+            let flushed = self.poll_flush(context);
+            if let Poll::Ready(Err(_gone)) = flushed {
+                return Poll::Ready(End::Gone);
+            }
+            let state = self.state.borrow();
+            if state.standing == Standing::Over || state.is_done() && flushed.is_ready() {
+                return Poll::Ready(End::Told);
+            }
+            // What was left unread for want of room is read now, since nobody else will say that there is some.
+            if !was_stuffed || state.is_stuffed() {
+                break;
             }
         }
         let is_empty = self.state.borrow().streams.is_empty();

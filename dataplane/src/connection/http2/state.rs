@@ -498,3 +498,6 @@ impl State {
         self.taken_back.push_back(id);
     }
 }
+
+#[cfg(test)]
+mod tests;
