@@ -307,4 +307,4 @@ fn parse_path(value: &[u8], hold: impl FnOnce(&[u8]) -> Bytes) -> Option<PathAnd
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

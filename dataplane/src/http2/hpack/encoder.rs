@@ -203,4 +203,4 @@ fn text(text: &[u8], block: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

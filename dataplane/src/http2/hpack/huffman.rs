@@ -217,4 +217,4 @@ const fn short_codes() -> [[u8; 2]; 1 << SHORT] {
 }
 
 #[cfg(test)]
-pub(super) mod tests {}
+mod tests;

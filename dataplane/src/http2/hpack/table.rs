@@ -34,6 +34,12 @@ impl<E> Table<E> {
         self.max_bytes
     }
 
+    /// The sizes of all entries.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
