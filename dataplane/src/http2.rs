@@ -2,3 +2,6 @@
 
 /// Heads as they travel.
 pub(crate) mod hpack;
+
+#[cfg(test)]
+mod corpora;

@@ -99,6 +99,7 @@ impl Encoder {
     }
 
     /// Writes `:status`, before all fields.
+    #[expect(clippy::unused_self, reason = "of a block that this one writes")]
     #[inline]
     pub(crate) fn status(&mut self, status: StatusCode, block: &mut Vec<u8>) {
         let number = match status.as_u16() {

@@ -25,8 +25,8 @@ const LENGTHS: [u8; 257] = [
     30,
 ];
 
-const SHORTEST: usize = 5;
-const LONGEST: usize = 30;
+const SHORTEST: u32 = 5;
+const LONGEST: u32 = 30;
 
 /// Codes of up to so many bits are looked up: those of all bytes that are usual in heads.
 const SHORT: u32 = 10;
@@ -35,7 +35,7 @@ const SHORT: u32 = 10;
 static SHORT_CODES: [[u8; 2]; 1 << SHORT] = short_codes();
 
 /// Codes by their length.
-static CODES: [Length; LONGEST + 1] = lengths();
+static CODES: [Length; LONGEST as usize + 1] = lengths();
 
 /// What codes stand for, in the codes' order.
 static SYMBOLS: [u16; LENGTHS.len()] = symbols();
@@ -56,7 +56,7 @@ struct Length {
 /// # Errors
 /// When there is an end in it, or behind it what is none (RFC 7541 section 5.2).
 pub(super) fn decode(coded: &[u8], text: &mut Vec<u8>) -> Result<usize, CompressionError> {
-    let longest_text = coded.len() * 8 / SHORTEST;
+    let longest_text = coded.len() * 8 / SHORTEST as usize;
     if text.len() < longest_text {
         text.resize(longest_text, 0);
     }
@@ -70,7 +70,7 @@ pub(super) fn decode(coded: &[u8], text: &mut Vec<u8>) -> Result<usize, Compress
         for _ in 0..MANY_BITS / SHORT {
             let [symbol, code] = bits.short_code();
             if code == 0 {
-                if bits.count >= LONGEST as u32 {
+                if bits.count >= LONGEST {
                     let (symbol, code) = long_code(bits.next);
                     text[length] = u8::try_from(symbol).map_err(|_end| CompressionError::Huffman)?;
                     length += 1;
@@ -151,42 +151,43 @@ fn code(bits: u64) -> (u16, u32) {
 #[cold]
 fn long_code(bits: u64) -> (u16, u32) {
     let bits = bits >> 32;
-    let mut length = SHORT as usize + 1;
-    while bits >= CODES[length].end {
+    let mut length = SHORT + 1;
+    while bits >= CODES[length as usize].end {
         length += 1;
     }
-    let Length { first, symbol, .. } = CODES[length];
+    let Length { first, symbol, .. } = CODES[length as usize];
     let behind_first = (bits >> (32 - length)) as usize - first as usize;
-    (SYMBOLS[symbol + behind_first], length as u32)
+    (SYMBOLS[symbol + behind_first], length)
 }
 
-const fn lengths() -> [Length; LONGEST + 1] {
-    let mut lengths = [Length { first: 0, end: 0, symbol: 0 }; LONGEST + 1];
+const fn lengths() -> [Length; LONGEST as usize + 1] {
+    let mut lengths = [Length { first: 0, end: 0, symbol: 0 }; LONGEST as usize + 1];
     let (mut code, mut symbol, mut length) = (0, 0, 1);
     while length <= LONGEST {
         code <<= 1;
-        lengths[length] = Length { first: code, end: 0, symbol };
+        lengths[length as usize] = Length { first: code, end: 0, symbol };
         let mut byte = 0;
         while byte < LENGTHS.len() {
-            if LENGTHS[byte] as usize == length {
+            if LENGTHS[byte] as u32 == length {
                 code += 1;
                 symbol += 1;
             }
             byte += 1;
         }
-        lengths[length].end = (code as u64) << (32 - length);
+        lengths[length as usize].end = (code as u64) << (32 - length);
         length += 1;
     }
     lengths
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "there are 257")]
 const fn symbols() -> [u16; LENGTHS.len()] {
     let mut symbols = [0; LENGTHS.len()];
     let (mut symbol, mut length) = (0, SHORTEST);
     while length <= LONGEST {
         let mut byte = 0;
         while byte < LENGTHS.len() {
-            if LENGTHS[byte] as usize == length {
+            if LENGTHS[byte] as u32 == length {
                 symbols[symbol] = byte as u16;
                 symbol += 1;
             }
@@ -197,19 +198,20 @@ const fn symbols() -> [u16; LENGTHS.len()] {
     symbols
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "lengths are up to 10, and the end has no short code")]
 const fn short_codes() -> [[u8; 2]; 1 << SHORT] {
     let (lengths, symbols) = (lengths(), symbols());
     let mut codes = [[0; 2]; 1 << SHORT];
     let (mut bits, mut length) = (0, SHORTEST);
     while bits < codes.len() {
-        while length <= SHORT as usize && (bits as u64) << (32 - SHORT) >= lengths[length].end {
+        while length <= SHORT && (bits as u64) << (32 - SHORT) >= lengths[length as usize].end {
             length += 1;
         }
-        if length > SHORT as usize {
+        if length > SHORT {
             break;
         }
-        let Length { first, symbol, .. } = lengths[length];
-        let behind_first = (bits >> (SHORT as usize - length)) - first as usize;
+        let Length { first, symbol, .. } = lengths[length as usize];
+        let behind_first = (bits >> (SHORT - length)) - first as usize;
         codes[bits] = [symbols[symbol + behind_first] as u8, length as u8];
         bits += 1;
     }

@@ -78,7 +78,7 @@ async fn serve(mut socket: DuplexStream) {
             _ => {}
         }
         if matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0 {
-            check(&mut decoder, Bytes::from(std::mem::take(&mut block)), round);
+            check(&mut decoder, &Bytes::from(std::mem::take(&mut block)), round);
             encoder.begin(&mut block);
             encoder.status(status(round), &mut block);
             fields(round).iter().for_each(|(name, value)| encoder.field(name, value, &mut block));
@@ -97,9 +97,9 @@ async fn write_frame(socket: &mut DuplexStream, kind: u8, flags: u8, stream: u32
     socket.write_all(&frame).await.unwrap();
 }
 
-fn check(decoder: &mut Decoder, block: Bytes, round: usize) {
+fn check(decoder: &mut Decoder, block: &Bytes, round: usize) {
     let (mut pseudo, mut regular) = (Vec::new(), HeaderMap::new());
-    let outcome = decoder.decode(&block, |field| match field {
+    let outcome = decoder.decode(block, |field| match field {
         Field::Method(method) => pseudo.push(method.to_string()),
         Field::Scheme(value) | Field::Authority(value) => pseudo.push(value.to_str().unwrap().to_owned()),
         Field::Path(path) => pseudo.push(path.to_string()),

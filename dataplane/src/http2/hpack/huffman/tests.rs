@@ -4,9 +4,9 @@ use super::*;
 
 /// The bits of a byte's code, or of the end's, 256.
 fn code_of(symbol: usize) -> (u64, u32) {
-    let length = usize::from(LENGTHS[symbol]);
-    let shorter = LENGTHS[..symbol].iter().filter(|&&other| usize::from(other) == length).count();
-    (u64::from(CODES[length].first) + shorter as u64, u32::from(LENGTHS[symbol]))
+    let length = LENGTHS[symbol];
+    let before = LENGTHS[..symbol].iter().map(|&other| u64::from(other == length));
+    (u64::from(CODES[usize::from(length)].first) + before.sum::<u64>(), length.into())
 }
 
 /// Writes codes, and ones behind them up to the end of a byte.
@@ -17,7 +17,7 @@ fn encode(symbols: impl IntoIterator<Item = usize>) -> Vec<u8> {
         count += length;
         while count >= 8 {
             count -= 8;
-            coded.push((bits >> count) as u8);
+            coded.push((bits >> count & 0xff).try_into().unwrap());
         }
         count
     };
@@ -73,7 +73,7 @@ fn every_byte_is_read_wherever_it_is() {
         for (before, behind) in [(0, 0), (1, 20), (7, 1), (20, 3)] {
             let symbols =
                 [vec![usize::from(b'a'); before], vec![byte], vec![usize::from(b'&'); behind]].concat();
-            let text: Vec<_> = symbols.iter().map(|&symbol| symbol as u8).collect();
+            let text: Vec<_> = symbols.iter().map(|&symbol| u8::try_from(symbol).unwrap()).collect();
             assert_eq!(decoded(&encode(symbols)), Ok(text), "{byte}");
         }
     }
