@@ -1,3 +1,5 @@
+//! What blocks say, and which ones say nothing: RFC 7541 appendix C, and every error.
+
 use proptest::prelude::*;
 
 use super::*;

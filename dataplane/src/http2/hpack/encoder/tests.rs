@@ -1,3 +1,5 @@
+//! What is written in which form, and that it is read as it was meant.
+
 use http::header;
 use proptest::{prelude::*, sample::select};
 
@@ -178,7 +180,7 @@ fn fields() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let size = prop_oneof![0..300_u32, 0..5000_u32, any::<u32>()];
-    let write = prop::collection::vec(fields(), 0..12).prop_map(Step::Write);
+    let write = prop::collection::vec(fields(), 0..2 * EXPECTED_FIELDS).prop_map(Step::Write);
     prop::collection::vec(prop_oneof![1 => size.prop_map(Step::Resize), 6 => write], 0..40)
 }
 

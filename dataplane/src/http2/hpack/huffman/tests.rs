@@ -1,3 +1,5 @@
+//! The code against RFC 7541 appendix B, and texts in it from one end to the other.
+
 use proptest::prelude::*;
 
 use super::*;
