@@ -23,4 +23,4 @@ pub(crate) mod write_buffer;
 mod stock;
 
 #[cfg(test)]
-mod corpora;
+pub(crate) mod corpora;

@@ -12,3 +12,6 @@ pub(crate) mod head;
 pub(crate) mod window;
 /// Frames that go.
 pub(crate) mod frame;
+
+#[cfg(test)]
+mod corpora;

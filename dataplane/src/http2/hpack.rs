@@ -17,3 +17,6 @@ mod places;
 pub(crate) mod decoder;
 /// Writing blocks.
 pub(crate) mod encoder;
+
+#[cfg(test)]
+mod interop;

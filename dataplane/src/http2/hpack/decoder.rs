@@ -299,12 +299,14 @@ fn parse_method(value: &[u8]) -> Option<Method> {
 
 /// As HTTP/1.1 would have it in a request line (RFC 9113 section 8.3.1): what is behind a `#` is no part of a request.
 fn parse_path(value: &[u8], hold: impl FnOnce(&[u8]) -> Bytes) -> Option<PathAndQuery> {
-    let is_target = matches!(value, [b'/', ..] | b"*") && value.len() <= MAX_PATH_BYTES;
-    if !is_target || !value.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#') {
+    let is_outside = |byte: &u8| matches!(byte, 0..=b' ' | b'#' | 0x7f..);
+    // Of all bytes, whatever the first ones are: so many are looked at at once.
+    let is_bad = value.iter().fold(false, |is_bad, byte| is_bad | is_outside(byte));
+    if is_bad || !matches!(value, [b'/', ..] | b"*") || value.len() > MAX_PATH_BYTES {
         return None;
     }
     PathAndQuery::from_maybe_shared(hold(value)).ok()
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

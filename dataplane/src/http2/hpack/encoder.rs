@@ -17,6 +17,9 @@ use super::{
 /// The largest table, whatever the peer would keep; also what it keeps where it does not say (RFC 9113 section 6.5.2).
 const MAX_TABLE_BYTES: usize = 4096;
 
+/// Of so many fields at the beginning of a block it is known what comes.
+const EXPECTED_FIELDS: usize = 16;
+
 /// Fields that say something else each time, or nothing for others to know: never in the table.
 const PASSING: u64 = static_names(&[
     "age",
@@ -43,6 +46,11 @@ pub(crate) struct Encoder {
     /// How many were ever written into it, which is the latest one's number.
     inserted: u32,
     places: Places,
+    /// The entries that were written at the same places of a block before: mostly the same ones are wanted again, and to look there
+    /// costs less than to hash them.
+    expected: [u32; EXPECTED_FIELDS],
+    /// How many fields the present block has.
+    fields: usize,
     /// What the peer would keep now.
     max_table_bytes: usize,
     /// The least that it would since the last block.
@@ -75,6 +83,8 @@ impl Encoder {
             table: Table::new(MAX_TABLE_BYTES),
             inserted: 0,
             places: Places::default(),
+            expected: [0; EXPECTED_FIELDS],
+            fields: 0,
             max_table_bytes: MAX_TABLE_BYTES,
             least_table_bytes: MAX_TABLE_BYTES,
         }
@@ -96,9 +106,11 @@ impl Encoder {
             }
         }
         self.least_table_bytes = self.max_table_bytes;
+        self.fields = 0;
     }
 
     /// Writes `:status`, before all fields.
+    #[expect(clippy::unused_self, reason = "of a block that this one writes")]
     #[inline]
     pub(crate) fn status(&mut self, status: StatusCode, block: &mut Vec<u8>) {
         let number = match status.as_u16() {
@@ -109,69 +121,106 @@ impl Encoder {
             400 => 12,
             404 => 13,
             500 => 14,
-            _ => return literal(Literal::PASSING, 8, "", status.as_str().as_bytes(), block),
+            _ => {
+                integer::encode(0, 4, 8, block);
+                return text(status.as_str().as_bytes(), block);
+            }
         };
         block.push(0x80 | number);
     }
 
     /// Writes a field.
     pub(crate) fn field(&mut self, name: &HeaderName, value: &HeaderValue, block: &mut Vec<u8>) {
+        let place = self.fields;
+        self.fields += 1;
+        if let Some(&expected) = self.expected.get(place)
+            && let Some(number) = self.number_of(Sight::Entry(expected), name, value)
+        {
+            return integer::encode(0x80, 7, number, block);
+        }
+        let written = self.unexpected_field(name, value, block);
+        if let Some(expected) = self.expected.get_mut(place)
+            && let Some(Sight::Entry(number)) = written
+        {
+            *expected = number;
+        }
+    }
+
+    /// Writes a field, and tells which entry it is now, if it is one.
+    fn unexpected_field(
+        &mut self,
+        name: &HeaderName,
+        value: &HeaderValue,
+        block: &mut Vec<u8>,
+    ) -> Option<Sight> {
         let static_name = static_name(name);
         let is_one_of = |names: u64| static_name.is_some_and(|number| names >> number & 1 == 1);
-        let value_bytes = value.as_bytes();
+        if is_one_of(PASSING) && !value.is_sensitive() {
+            literal(Literal::PASSING, static_name, name, value, block);
+            return None;
+        }
         let mut hasher = FxHasher::default();
         match static_name {
-            Some(number) if value.is_sensitive() => {
-                return literal(Literal::SECRET, number, "", value_bytes, block);
-            }
-            Some(number) if is_one_of(PASSING) => {
-                return literal(Literal::PASSING, number, "", value_bytes, block);
-            }
             Some(number) => hasher.write_usize(number),
             None => hasher.write(name.as_str().as_bytes()),
         }
         let name_hash = hasher.finish();
-        hasher.write(value_bytes);
+        let number = || static_name.or_else(|| self.number_of_name(name_hash, name));
+        if value.is_sensitive() {
+            literal(Literal::SECRET, number(), name, value, block);
+            return None;
+        }
+        hasher.write(value.as_bytes());
         let hash = hasher.finish();
 
         let sight = self.places.find(hash);
-        if let Some((number, entry)) = self.entry(sight)
-            && *entry.value == *value_bytes
-            && entry.name == *name
-            && !value.is_sensitive()
-        {
-            return integer::encode(0x80, 7, number, block);
+        if let Some(number) = sight.and_then(|sight| self.number_of(sight, name, value)) {
+            integer::encode(0x80, 7, number, block);
+            return sight;
         }
-        let known = || self.entry(self.places.find(name_hash)).filter(|(_, entry)| entry.name == *name);
-        let name_number = static_name.or_else(|| known().map(|(number, _)| number));
-        let size = name.as_str().len() + value_bytes.len() + ENTRY_OVERHEAD;
-        let comes_again = sight.is_some() || static_name.is_some() && !is_one_of(CHANGING);
-        let spelt_out = if name_number.is_none() { name.as_str() } else { "" };
-        let how = match () {
-            () if value.is_sensitive() => Literal::SECRET,
-            // One that large would take the place of all others.
-            () if size > self.table.max_bytes() / 4 * 3 => Literal::PASSING,
-            // With the first of a name, the others need not spell it out.
-            () if comes_again || name_number.is_none() => Literal::ADDED,
-            () => Literal::PASSING,
+        let number = number();
+        // With the first of a name, others need not spell it out.
+        let comes_again = match static_name {
+            Some(_) => sight.is_some() || !is_one_of(CHANGING),
+            None => sight.is_some() || number.is_none(),
         };
-        literal(how, name_number.unwrap_or(0), spelt_out, value_bytes, block);
-        if how == Literal::ADDED {
-            self.table.insert(Entry { name: name.clone(), value: value_bytes.into() }, size);
+        let size = name.as_str().len() + value.len() + ENTRY_OVERHEAD;
+        // One that is larger would take the place of all others.
+        let sight = if comes_again && size <= self.table.max_bytes() / 4 * 3 {
+            literal(Literal::ADDED, number, name, value, block);
+            self.table.insert(Entry { name: name.clone(), value: value.as_bytes().into() }, size);
             self.inserted = self.inserted.wrapping_add(1);
-            self.remember(hash, Sight::Entry(self.inserted));
+            let sight = Sight::Entry(self.inserted);
             if static_name.is_none() {
-                self.remember(name_hash, Sight::Entry(self.inserted));
+                self.remember(name_hash, sight);
             }
-        } else if how == Literal::PASSING {
-            self.remember(hash, Sight::Lately);
-        }
+            sight
+        } else {
+            literal(Literal::PASSING, number, name, value, block);
+            Sight::Lately
+        };
+        self.remember(hash, sight);
+        Some(sight)
+    }
+
+    /// The number of a field of which this may be the entry, if it is; none of a secret.
+    #[inline]
+    fn number_of(&self, sight: Sight, name: &HeaderName, value: &HeaderValue) -> Option<usize> {
+        let (number, entry) = self.entry(sight)?;
+        let is_same = *entry.value == *value.as_bytes() && entry.name == *name && !value.is_sensitive();
+        is_same.then_some(number)
+    }
+
+    /// The number of an entry of this name.
+    fn number_of_name(&self, hash: u64, name: &HeaderName) -> Option<usize> {
+        let (number, entry) = self.entry(self.places.find(hash)?)?;
+        (entry.name == *name).then_some(number)
     }
 
     /// An entry that has been seen, and its number among all fields, if it is still there.
     #[inline]
-    fn entry(&self, sight: Option<Sight>) -> Option<(usize, &Entry)> {
-        let Some(Sight::Entry(number)) = sight else { return None };
+    fn entry(&self, sight: Sight) -> Option<(usize, &Entry)> {
+        let Sight::Entry(number) = sight else { return None };
         let age = self.inserted.wrapping_sub(number) as usize;
         self.table.get(age).map(|entry| (STATIC_FIELDS + 1 + age, entry))
     }
@@ -186,14 +235,19 @@ impl Encoder {
     }
 }
 
-/// A field whose name has a number, or has 0 and is spelt out.
-#[inline]
-fn literal(Literal(bits, prefix): Literal, number: usize, name: &str, value: &[u8], block: &mut Vec<u8>) {
-    integer::encode(bits, prefix, number, block);
-    if number == 0 {
-        text(name.as_bytes(), block);
+/// A field whose name has a number, or is spelt out.
+fn literal(
+    Literal(bits, prefix): Literal,
+    number: Option<usize>,
+    name: &HeaderName,
+    value: &HeaderValue,
+    block: &mut Vec<u8>,
+) {
+    integer::encode(bits, prefix, number.unwrap_or(0), block);
+    if number.is_none() {
+        text(name.as_str().as_bytes(), block);
     }
-    text(value, block);
+    text(value.as_bytes(), block);
 }
 
 #[inline]
@@ -203,4 +257,4 @@ fn text(text: &[u8], block: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

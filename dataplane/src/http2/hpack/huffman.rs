@@ -25,17 +25,28 @@ const LENGTHS: [u8; 257] = [
     30,
 ];
 
-const SHORTEST: usize = 5;
-const LONGEST: usize = 30;
+const SHORTEST: u32 = 5;
+const LONGEST: u32 = 30;
 
-/// Codes of up to so many bits are looked up: those of all bytes that are usual in heads.
-const SHORT: u32 = 10;
+/// So many bits are looked up at once: they have the codes of one or two of the bytes that are usual in heads.
+const LOOKUP: u32 = 12;
 
-/// What the next bits begin with: the byte, and how many bits its code has, or 0 where it is not a short one.
-static SHORT_CODES: [[u8; 2]; 1 << SHORT] = short_codes();
+/// What the next bits begin with.
+static BEGINNINGS: [Beginning; 1 << LOOKUP] = beginnings();
+
+/// What [`LOOKUP`] bits begin with.
+#[derive(Clone, Copy)]
+struct Beginning {
+    /// One or two bytes; of one, the other is anything.
+    symbols: [u8; 2],
+    /// How many these are, or 0 where the first code is longer.
+    count: u8,
+    /// How many bits their codes have together.
+    bits: u8,
+}
 
 /// Codes by their length.
-static CODES: [Length; LONGEST + 1] = lengths();
+static CODES: [Length; LONGEST as usize + 1] = lengths();
 
 /// What codes stand for, in the codes' order.
 static SYMBOLS: [u16; LENGTHS.len()] = symbols();
@@ -56,7 +67,8 @@ struct Length {
 /// # Errors
 /// When there is an end in it, or behind it what is none (RFC 7541 section 5.2).
 pub(super) fn decode(coded: &[u8], text: &mut Vec<u8>) -> Result<usize, CompressionError> {
-    let longest_text = coded.len() * 8 / SHORTEST;
+    // Two are written at once.
+    let longest_text = coded.len() * 8 / SHORTEST as usize + 1;
     if text.len() < longest_text {
         text.resize(longest_text, 0);
     }
@@ -64,36 +76,39 @@ pub(super) fn decode(coded: &[u8], text: &mut Vec<u8>) -> Result<usize, Compress
     let (mut bits, mut length) = (Bits { next: 0, count: 0, rest: coded }, 0);
     loop {
         bits.fill();
-        if bits.count < MANY_BITS {
-            break;
-        }
-        for _ in 0..MANY_BITS / SHORT {
-            let [symbol, code] = bits.short_code();
-            if code == 0 {
-                if bits.count >= LONGEST as u32 {
-                    let (symbol, code) = long_code(bits.next);
-                    text[length] = u8::try_from(symbol).map_err(|_end| CompressionError::Huffman)?;
-                    length += 1;
-                    bits.skip(code);
-                }
+        while bits.count >= LOOKUP {
+            let Beginning { symbols, count, bits: skipped } =
+                BEGINNINGS[(bits.next >> (64 - LOOKUP)) as usize];
+            if count == 0 {
                 break;
             }
-            text[length] = symbol;
+            text[length..][..2].copy_from_slice(&symbols);
+            length += usize::from(count);
+            bits.skip(skipped.into());
+        }
+        if bits.rest.is_empty() {
+            break;
+        }
+        if bits.count >= LONGEST {
+            let (symbol, skipped) = code(bits.next);
+            text[length] = u8::try_from(symbol).map_err(|_end| CompressionError::Huffman)?;
             length += 1;
-            bits.skip(code.into());
+            bits.skip(skipped);
         }
     }
     // The end is padded with the beginning of its code, which is ones: so more of them say nothing else.
     loop {
         let padded = bits.next | u64::MAX.checked_shr(bits.count).unwrap_or(0);
-        let (symbol, code) = code(padded);
-        if code > bits.count {
-            let is_padding = bits.count < 8 && padded == u64::MAX;
-            return if is_padding { Ok(length) } else { Err(CompressionError::Huffman) };
+        if padded == u64::MAX && bits.count < 8 {
+            return Ok(length);
+        }
+        let (symbol, skipped) = code(padded);
+        if skipped > bits.count {
+            return Err(CompressionError::Huffman);
         }
         text[length] = u8::try_from(symbol).map_err(|_end| CompressionError::Huffman)?;
         length += 1;
-        bits.skip(code);
+        bits.skip(skipped);
     }
 }
 
@@ -129,11 +144,6 @@ impl Bits<'_> {
     }
 
     #[inline]
-    fn short_code(&self) -> [u8; 2] {
-        SHORT_CODES[(self.next >> (64 - SHORT)) as usize]
-    }
-
-    #[inline]
     fn skip(&mut self, bits: u32) {
         self.next <<= bits;
         self.count -= bits;
@@ -142,51 +152,44 @@ impl Bits<'_> {
 
 /// What the bits begin with, and how many bits its code has.
 fn code(bits: u64) -> (u16, u32) {
-    match SHORT_CODES[(bits >> (64 - SHORT)) as usize] {
-        [_, 0] => long_code(bits),
-        [symbol, code] => (symbol.into(), code.into()),
-    }
-}
-
-#[cold]
-fn long_code(bits: u64) -> (u16, u32) {
     let bits = bits >> 32;
-    let mut length = SHORT as usize + 1;
-    while bits >= CODES[length].end {
+    let mut length = SHORTEST;
+    while bits >= CODES[length as usize].end {
         length += 1;
     }
-    let Length { first, symbol, .. } = CODES[length];
+    let Length { first, symbol, .. } = CODES[length as usize];
     let behind_first = (bits >> (32 - length)) as usize - first as usize;
-    (SYMBOLS[symbol + behind_first], length as u32)
+    (SYMBOLS[symbol + behind_first], length)
 }
 
-const fn lengths() -> [Length; LONGEST + 1] {
-    let mut lengths = [Length { first: 0, end: 0, symbol: 0 }; LONGEST + 1];
+const fn lengths() -> [Length; LONGEST as usize + 1] {
+    let mut lengths = [Length { first: 0, end: 0, symbol: 0 }; LONGEST as usize + 1];
     let (mut code, mut symbol, mut length) = (0, 0, 1);
     while length <= LONGEST {
         code <<= 1;
-        lengths[length] = Length { first: code, end: 0, symbol };
+        lengths[length as usize] = Length { first: code, end: 0, symbol };
         let mut byte = 0;
         while byte < LENGTHS.len() {
-            if LENGTHS[byte] as usize == length {
+            if LENGTHS[byte] as u32 == length {
                 code += 1;
                 symbol += 1;
             }
             byte += 1;
         }
-        lengths[length].end = (code as u64) << (32 - length);
+        lengths[length as usize].end = (code as u64) << (32 - length);
         length += 1;
     }
     lengths
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "there are 257")]
 const fn symbols() -> [u16; LENGTHS.len()] {
     let mut symbols = [0; LENGTHS.len()];
     let (mut symbol, mut length) = (0, SHORTEST);
     while length <= LONGEST {
         let mut byte = 0;
         while byte < LENGTHS.len() {
-            if LENGTHS[byte] as usize == length {
+            if LENGTHS[byte] as u32 == length {
                 symbols[symbol] = byte as u16;
                 symbol += 1;
             }
@@ -197,24 +200,34 @@ const fn symbols() -> [u16; LENGTHS.len()] {
     symbols
 }
 
-const fn short_codes() -> [[u8; 2]; 1 << SHORT] {
+#[expect(clippy::cast_possible_truncation, reason = "lengths are up to 12, and the end's code is longer")]
+const fn beginnings() -> [Beginning; 1 << LOOKUP] {
     let (lengths, symbols) = (lengths(), symbols());
-    let mut codes = [[0; 2]; 1 << SHORT];
-    let (mut bits, mut length) = (0, SHORTEST);
-    while bits < codes.len() {
-        while length <= SHORT as usize && (bits as u64) << (32 - SHORT) >= lengths[length].end {
-            length += 1;
+    let mut beginnings = [Beginning { symbols: [0; 2], count: 0, bits: 0 }; 1 << LOOKUP];
+    let mut bits = 0;
+    while bits < beginnings.len() {
+        let beginning = &mut beginnings[bits];
+        while beginning.count < 2 {
+            let begun = beginning.bits as u32;
+            // Those that follow, in front of zeros.
+            let rest = (bits << begun) % (1 << LOOKUP);
+            let mut length = SHORTEST;
+            while length <= LOOKUP - begun && (rest as u64) << (32 - LOOKUP) >= lengths[length as usize].end {
+                length += 1;
+            }
+            if length > LOOKUP - begun {
+                break;
+            }
+            let Length { first, symbol, .. } = lengths[length as usize];
+            let behind_first = (rest >> (LOOKUP - length)) - first as usize;
+            beginning.symbols[beginning.count as usize] = symbols[symbol + behind_first] as u8;
+            beginning.count += 1;
+            beginning.bits += length as u8;
         }
-        if length > SHORT as usize {
-            break;
-        }
-        let Length { first, symbol, .. } = lengths[length];
-        let behind_first = (bits >> (SHORT as usize - length)) - first as usize;
-        codes[bits] = [symbols[symbol + behind_first] as u8, length as u8];
         bits += 1;
     }
-    codes
+    beginnings
 }
 
 #[cfg(test)]
-pub(super) mod tests {}
+mod tests;

@@ -65,19 +65,19 @@ mod tests {
     use super::*;
 
     /// Hashes of one place.
-    fn hash(tag: u64) -> u64 {
-        (2 * tag + 1) << 32 | 7
+    fn hash(tag: u32) -> u64 {
+        u64::from(2 * tag + 1) << 32 | 7
     }
 
     #[test]
     fn what_is_needed_stays_and_what_is_not_makes_room() {
         let mut places = Places::default();
         for number in 0..4 {
-            places.put(hash(number), Sight::Entry(number as u32), |_| true);
+            places.put(hash(number), Sight::Entry(number), |_| true);
         }
         places.put(hash(4), Sight::Lately, |_| true);
         assert_eq!(places.find(hash(4)), None, "all places are needed");
-        assert!((0..4).all(|number| places.find(hash(number)) == Some(Sight::Entry(number as u32))));
+        assert!((0..4).all(|number| places.find(hash(number)) == Some(Sight::Entry(number))));
         places.put(hash(4), Sight::Lately, |sight| sight != Sight::Entry(2));
         assert_eq!((places.find(hash(4)), places.find(hash(2))), (Some(Sight::Lately), None));
         places.put(hash(3), Sight::Lately, |_| true);

@@ -34,6 +34,12 @@ impl<E> Table<E> {
         self.max_bytes
     }
 
+    /// The sizes of all entries.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -180,6 +186,7 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// Numbers of names by their places; 0 where none is.
+#[expect(clippy::cast_possible_truncation, reason = "they are below 62")]
 static NUMBERS: [u8; 128] = {
     let mut numbers = [0; 128];
     let mut index = 0;
