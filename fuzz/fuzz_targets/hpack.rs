@@ -4,6 +4,8 @@
 
 #[path = "../blocks.rs"]
 mod blocks;
+#[path = "../http1.rs"]
+mod http1;
 #[path = "../http2.rs"]
 mod http2;
 #[path = "../../dataplane/src/pieces.rs"]

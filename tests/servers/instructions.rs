@@ -320,7 +320,9 @@ impl Http2Client {
             self.stream.read_exact(&mut payload)?;
             let is_answer = u32::from_be_bytes(number) == self.number;
             // 200 is number 8 of the table (RFC 7541 appendix A).
-            if is_answer && kind == Kind::Headers as u8 && payload.first() != Some(&0x88) || kind == Kind::Reset as u8 {
+            if is_answer && kind == Kind::Headers as u8 && payload.first() != Some(&0x88)
+                || kind == Kind::Reset as u8
+            {
                 return Err(io::Error::other("the answer to a request is not the upstream's"));
             }
             if is_answer && flags & END_STREAM != 0 {

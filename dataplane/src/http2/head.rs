@@ -61,9 +61,7 @@ pub(crate) struct Gathering {
     bytes: usize,
     method: Option<Method>,
     scheme: Option<HeaderValue>,
-    has_authority: bool,
-    /// Beside the authority.
-    has_host: bool,
+    host: Host,
     path: Option<PathAndQuery>,
     protocol: Option<HeaderValue>,
     fields: Fields,
@@ -71,8 +69,25 @@ pub(crate) struct Gathering {
     has_regular: bool,
     has_length: bool,
     crumbs: usize,
-    is_malformed: bool,
-    is_too_large: bool,
+    verdict: Verdict,
+}
+
+/// How far the host has been named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Host {
+    /// Not by the authority.
+    Unnamed,
+    ByAuthority,
+    /// And by a field as well.
+    Twice,
+}
+
+/// What the fields so far are, the worst of them last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Sound,
+    TooLarge,
+    Malformed,
 }
 
 impl Gathering {
@@ -83,16 +98,14 @@ impl Gathering {
             bytes: 0,
             method: None,
             scheme: None,
-            has_authority: false,
-            has_host: false,
+            host: Host::Unnamed,
             path: None,
             protocol: None,
             fields: Fields::with_capacity(USUAL_FIELDS),
             has_regular: false,
             has_length: false,
             crumbs: 0,
-            is_malformed: false,
-            is_too_large: false,
+            verdict: Verdict::Sound,
         }
     }
 
@@ -100,28 +113,50 @@ impl Gathering {
     pub(crate) fn take(&mut self, field: Field) {
         self.bytes = self.bytes.saturating_add(field.size());
         if self.bytes > self.max_bytes {
-            self.is_too_large = true;
-            return;
+            return self.find(Verdict::TooLarge);
         }
         match field {
             Field::Regular(name, value) => self.take_regular(name, value),
-            Field::Method(value) => self.is_malformed |= self.has_regular | put(&mut self.method, value),
-            Field::Scheme(value) => self.is_malformed |= self.has_regular | put(&mut self.scheme, value),
-            Field::Path(value) => self.is_malformed |= self.has_regular | put(&mut self.path, value),
-            Field::Protocol(value) => self.is_malformed |= self.has_regular | put(&mut self.protocol, value),
+            Field::Method(value) => {
+                let before = self.method.replace(value);
+                self.take_pseudo(before.is_some());
+            }
+            Field::Scheme(value) => {
+                let before = self.scheme.replace(value);
+                self.take_pseudo(before.is_some());
+            }
+            Field::Path(value) => {
+                let before = self.path.replace(value);
+                self.take_pseudo(before.is_some());
+            }
+            Field::Protocol(value) => {
+                let before = self.protocol.replace(value);
+                self.take_pseudo(before.is_some());
+            }
             Field::Authority(value) => {
-                self.is_malformed |= self.has_regular | std::mem::replace(&mut self.has_authority, true);
+                let before = std::mem::replace(&mut self.host, Host::ByAuthority);
+                self.take_pseudo(before != Host::Unnamed);
                 self.fields.append(HOST, value);
             }
-            Field::Malformed(_) => self.is_malformed = true,
+            Field::Malformed(_) => self.find(Verdict::Malformed),
+        }
+    }
+
+    fn find(&mut self, verdict: Verdict) {
+        self.verdict = self.verdict.max(verdict);
+    }
+
+    /// What comes once, before all that is no pseudo-header (RFC 9113 section 8.3).
+    fn take_pseudo(&mut self, is_repeated: bool) {
+        if is_repeated || self.has_regular {
+            self.find(Verdict::Malformed);
         }
     }
 
     fn take_regular(&mut self, name: HeaderName, value: HeaderValue) {
         self.has_regular = true;
         if self.fields.len() == MAX_FIELDS {
-            self.is_too_large = true;
-            return;
+            return self.find(Verdict::TooLarge);
         }
         if name == COOKIE {
             self.crumbs += 1;
@@ -129,8 +164,9 @@ impl Gathering {
             self.has_length = true;
         } else if is_of_a_connection(&name) || name == TE && value != "trailers" {
             // RFC 9113 section 8.2.2.
-            self.is_malformed = true;
-        } else if name == HOST && self.has_authority && !std::mem::replace(&mut self.has_host, true) {
+            self.find(Verdict::Malformed);
+        } else if name == HOST && self.host == Host::ByAuthority {
+            self.host = Host::Twice;
             // It says the same again (section 8.3.1). What says anything else, or says it once more, is judged as several are.
             let authority = self.fields.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
             if authority.eq_ignore_ascii_case(value.as_bytes()) {
@@ -148,19 +184,15 @@ impl Gathering {
         if self.bytes / MOST_UNPACKED > self.max_bytes {
             return Err(NoHead::Flood);
         }
-        if self.is_malformed {
-            return Err(NoHead::Malformed);
-        }
-        if self.is_too_large {
-            return Err(self.refused(HeadError::TooLarge));
+        match self.verdict {
+            Verdict::Sound => {}
+            Verdict::TooLarge => return Err(self.refused(HeadError::TooLarge)),
+            Verdict::Malformed => return Err(NoHead::Malformed),
         }
         if self.crumbs > 1 {
             join_cookies(&mut self.fields);
         }
-        let length = match self.length(ends) {
-            Ok(length) => length,
-            Err(error) => return Err(error),
-        };
+        let length = self.length(ends)?;
         let Some(method) = self.method.take() else { return Err(NoHead::Malformed) };
         let is_tunnel = method == Method::CONNECT && self.protocol.is_none();
         if self.protocol.is_some() && method != Method::CONNECT {
@@ -186,10 +218,10 @@ impl Gathering {
     pub(crate) fn into_trailers(self) -> Result<Fields, NoHead> {
         let is_of_a_head = self.method.is_some()
             || self.scheme.is_some()
-            || self.has_authority
+            || self.host != Host::Unnamed
             || self.path.is_some()
             || self.protocol.is_some();
-        if self.is_malformed || self.is_too_large || is_of_a_head {
+        if self.verdict != Verdict::Sound || is_of_a_head {
             return Err(if self.bytes / MOST_UNPACKED > self.max_bytes {
                 NoHead::Flood
             } else {
@@ -225,7 +257,7 @@ impl Gathering {
 
     /// Where a tunnel is to lead (RFC 9113 section 8.5).
     fn tunnel(&mut self) -> Result<Uri, NoTarget> {
-        let authority = self.fields.get(HOST).filter(|_| self.has_authority);
+        let authority = self.fields.get(HOST).filter(|_| self.host != Host::Unnamed);
         let uri = authority.and_then(|authority| Uri::try_from(authority.as_bytes()).ok());
         match uri {
             Some(uri) if self.scheme.is_none() && self.path.is_none() => Ok(uri),
@@ -244,11 +276,6 @@ impl Gathering {
 enum NoTarget {
     Malformed,
     Scheme,
-}
-
-/// Puts something in its place, and tells whether something was there already.
-fn put<T>(place: &mut Option<T>, value: T) -> bool {
-    place.replace(value).is_some()
 }
 
 /// Whether a field says something of a connection of HTTP/1.1 (RFC 9113 section 8.2.2).

@@ -146,7 +146,7 @@ impl StreamHandle {
 
     /// Takes the stream back.
     pub(super) fn abandon(&self, reason: Reason) {
-        self.with(|state, place| state.abandon(place, reason));
+        self.with(|state, place| state.take_back(place, reason));
     }
 
     /// The stream's task is polled. Tells whether the stream is still one.

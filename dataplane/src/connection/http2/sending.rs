@@ -4,7 +4,7 @@
 //! for one of the latter two stands in a queue, and is granted a frame at a time.
 
 use apigw_engine::fields::Fields;
-use h2::Reason;
+use apigw_transport::frames::HEAD_BYTES;
 use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, DATE},
@@ -13,8 +13,8 @@ use http::{
 use super::{state::State, streams::Half};
 use crate::http2::frame::{self, Ends, MAX_PAYLOAD_BYTES};
 
-/// What may wait to be written of all answers of a connection.
-const ROOM_BYTES: usize = 64 << 10;
+/// What may wait to be written of all answers of a connection: four frames of the largest size.
+const ROOM_BYTES: usize = 4 * (HEAD_BYTES + MAX_PAYLOAD_BYTES);
 
 /// While so much waits to be written nothing is read: what comes may want answers as well.
 const MOST_WAITING_BYTES: usize = 2 * ROOM_BYTES;
@@ -96,20 +96,16 @@ impl State {
         }
         let Some(stream) = self.streams.at(place) else { return 0 };
         let granted = std::mem::take(&mut stream.wish.granted);
+        if granted == 0 {
+            return 0;
+        }
         stream.wish.bytes = 0;
-        self.promised -= granted;
-        if granted > bytes {
-            // It has less than it wished for.
-            stream.send.unspend(granted - bytes);
-            self.send.unspend(granted - bytes);
-            return bytes;
-        }
-        if granted == 0
-            && let Some(stream) = self.streams.at(place)
-        {
-            stream.wish.bytes = bytes;
-        }
-        granted
+        self.promised -= HEAD_BYTES + granted;
+        // It may have less than it wished for when it was granted that.
+        let needless = granted.saturating_sub(bytes);
+        stream.send.unspend(needless);
+        self.send.unspend(needless);
+        granted - needless
     }
 
     /// Writes a piece of a body, of as many bytes as were admitted.
@@ -141,11 +137,6 @@ impl State {
         self.wake();
     }
 
-    /// Ends a stream that the gateway does not go on with.
-    pub(super) fn abandon(&mut self, place: usize, reason: Reason) {
-        self.take_back(place, reason);
-    }
-
     /// Puts a stream in the queue that has something to send and room for it in its own window.
     pub(super) fn enqueue(&mut self, place: usize) {
         if let Some(stream) = self.streams.at(place)
@@ -173,16 +164,18 @@ impl State {
             if let Some(stream) = self.streams.at(place) {
                 let bytes = stream.wish.bytes.min(MAX_PAYLOAD_BYTES).min(stream.send.room()).min(window);
                 // Not in crumbs: what waits to be written will be, and then there is room for all of it.
-                if window == 0 || room < bytes {
+                if window == 0 || room < HEAD_BYTES + bytes {
                     return;
                 }
                 stream.wish.is_queued = false;
-                stream.wish.granted += bytes;
-                stream.send.spend(bytes);
-                self.send.spend(bytes);
-                self.promised += bytes;
-                if bytes > 0 && asking != Some(place) {
-                    stream.wake();
+                if bytes > 0 {
+                    stream.wish.granted = bytes;
+                    stream.send.spend(bytes);
+                    self.send.spend(bytes);
+                    self.promised += HEAD_BYTES + bytes;
+                    if asking != Some(place) {
+                        stream.wake();
+                    }
                 }
             }
             self.queue.pop_front();
@@ -199,7 +192,7 @@ impl State {
         if wish.granted > 0 {
             stream.send.unspend(wish.granted);
             self.send.unspend(wish.granted);
-            self.promised -= wish.granted;
+            self.promised -= HEAD_BYTES + wish.granted;
             self.grant(None);
         }
     }

@@ -141,11 +141,11 @@ fn what_cannot_be_ends_the_connection() {
 
 #[test]
 fn frames_and_heads_are_bounded() {
-    let large = frame(DATA, 0, 1, &[0; MAX_PAYLOAD_BYTES + 1]);
+    let large = frame(DATA, 0, 1, &vec![0; MAX_PAYLOAD_BYTES + 1]);
     let first = frame(SETTINGS, 0, 0, &[]);
     // Known by its head.
     assert_eq!(read(&[&first, &large[..HEAD_BYTES]]).1, Some(Reason::FRAME_SIZE_ERROR));
-    assert_eq!(read(&[&first, &frame(DATA, 0, 1, &[0; MAX_PAYLOAD_BYTES])]).1, None);
+    assert_eq!(read(&[&first, &frame(DATA, 0, 1, &vec![0; MAX_PAYLOAD_BYTES])]).1, None);
     let going_on = |count| {
         let continuation = |number| {
             let flags = if number + 1 == count { flag::END_HEADERS } else { 0 };

@@ -45,7 +45,6 @@ impl Peer {
         self.read.extend(&[&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat());
         let mut state = self.state.borrow_mut();
         let Some(arrived) = state.read(&mut self.read, self.now)? else { return Ok(None) };
-        assert!(arrived.head.is_ok());
         let deadlines = Rc::new(Deadlines::new(&Server::default(), &Upstream::default(), self.now));
         Ok(Some(state.open(&arrived.opening, deadlines)))
     }
@@ -116,7 +115,9 @@ fn a_stream_ends_with_its_two_halves() {
     peer.sends(RST_STREAM, 0, 7, &[0; 4]).unwrap();
     peer.heard();
     assert_eq!(peer.state.borrow().streams.alive(), 3);
-    [both, whole_answer, nothing, taken_back].map(|stream| drop(Held::new(stream)));
+    for stream in [both, whole_answer, nothing, taken_back] {
+        drop(Held::new(stream));
+    }
     let resets = [(3, Reason::NO_ERROR), (5, Reason::INTERNAL_ERROR)];
     assert_eq!(peer.resets(), resets);
     assert!(peer.state.borrow().streams.is_empty());
@@ -230,7 +231,8 @@ fn faults_of_streams_are_bounded() {
 
 #[test]
 fn what_was_taken_back_here_is_remembered_for_as_many_streams_as_is_said() {
-    for (count, expected) in [(MOST_TAKEN_BACK, Ok(None)), (MOST_TAKEN_BACK + 1, Err(Reason::PROTOCOL_ERROR))] {
+    for (count, expected) in [(MOST_TAKEN_BACK, Ok(None)), (MOST_TAKEN_BACK + 1, Err(Reason::PROTOCOL_ERROR))]
+    {
         let mut peer = Peer::new();
         (1..).step_by(2).take(count).for_each(|id| drop(Held::new(peer.posts(id))));
         assert_eq!(peer.sends(HEADERS, ALL, 1, b"\0\x01a\x01b"), expected, "{count}");
@@ -251,18 +253,13 @@ fn streams_send_in_turn_and_what_waits_to_be_written_is_bounded() {
             let _ = stream.poll_send(body, Ends::Later);
         }
         let waiting = peer.state.borrow().write.len();
-        assert!((1..=64 << 10).contains(&waiting), "{waiting}");
+        assert!((1..=4 * (HEAD_BYTES + MAX_PAYLOAD_BYTES)).contains(&waiting), "{waiting}");
         pieces.extend(peer.pieces());
     }
     assert!(pieces.iter().all(|(_, length)| *length == MAX_PAYLOAD_BYTES));
-    let turn = |round: usize| {
-        let mut turn: Vec<_> = pieces[6 * round..][..6].iter().map(|(id, _)| *id).collect();
-        turn.sort_unstable();
-        turn
-    };
-    // The first has the room for itself; from then on each has its turn.
-    assert_eq!(pieces[..3].iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 1, 1]);
-    assert_eq!(turn(1), [3, 5, 7, 9, 11, 11].map(|id| id.min(11)), "{pieces:?}");
+    // The first finds room for all; from then on each has its turn. Four at a time are written, in the order of their polls.
+    let order: Vec<_> = pieces.iter().map(|(id, _)| *id).collect();
+    assert_eq!(order, [1, 1, 1, 3, 3, 5, 7, 9, 3, 5, 7, 11, 5, 7, 9, 11, 9, 11]);
 }
 
 #[test]
@@ -338,7 +335,8 @@ fn windows_of_bodies_are_kept_and_given_back() {
     }
     assert_eq!((overstepped, widened), (Err(Reason::FLOW_CONTROL_ERROR), 0));
     drop(streams);
-    let given_back = peer.heard().into_iter().filter(|(head, _)| (head.kind, head.stream) == (WINDOW_UPDATE, 0));
+    let given_back =
+        peer.heard().into_iter().filter(|(head, _)| (head.kind, head.stream) == (WINDOW_UPDATE, 0));
     let given_back = given_back.map(|(_, bytes)| u32::from_be_bytes(bytes.try_into().unwrap())).sum::<u32>();
     assert!(given_back >= CONNECTION_WINDOW_BYTES / 2, "{given_back}");
 }
