@@ -7,9 +7,11 @@
 //!
 //! Nothing here judges a request; see [`exchange`](crate::exchange).
 
-/// What the tasks share: frames that come,
+/// What the tasks share,
 mod state;
-/// and frames that go.
+/// with the frames that come
+mod receiving;
+/// and those that go.
 mod sending;
 /// The streams that are under way,
 mod streams;
@@ -41,7 +43,8 @@ use tokio::{
 
 use self::{
     handle::{Shared, StreamHandle},
-    state::{Arrived, Standing, State},
+    receiving::Arrived,
+    state::{Standing, State},
     stream::Serving,
 };
 use super::{
@@ -95,6 +98,13 @@ pub(super) async fn serve(worker: Rc<Worker>, client: Rc<Client>, socket: Socket
         if let Ok(Ok(())) = timeout(FAREWELL_TIMEOUT, flushed).await {
             refusal::linger(connection.wire.socket).await;
         }
+    }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -180,8 +190,8 @@ impl Connection {
 
     /// The earliest deadline, of the connection or of any stream.
     fn next_deadline(&self) -> Option<Instant> {
-        let own = [self.client.deadlines.next(), self.farewell];
-        own.into_iter().chain([self.state.borrow().deadline]).flatten().min()
+        let of_streams = self.state.borrow().deadline;
+        earliest(earliest(self.client.deadlines.next(), of_streams), self.farewell)
     }
 
     fn check_deadlines(&mut self) -> Option<End> {

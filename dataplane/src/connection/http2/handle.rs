@@ -35,6 +35,17 @@ pub(super) struct StreamHandle {
     id: u32,
 }
 
+/// What a stream's task has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// To begin,
+    First,
+    /// or to go on.
+    Further,
+    /// Nothing: the stream is over.
+    Needless,
+}
+
 /// A stream whose task runs. Dropped with the task, however that ends, it ends the stream.
 pub(super) struct Held(StreamHandle);
 
@@ -149,13 +160,19 @@ impl StreamHandle {
         self.with(|state, place| state.take_back(place, reason));
     }
 
-    /// The stream's task is polled. Tells whether the stream is still one.
-    pub(super) fn is_polled(&self, context: &Context<'_>) -> bool {
+    /// The stream's task is polled.
+    pub(super) fn runs(&self, context: &Context<'_>) -> Run {
         let mut state = self.connection.borrow_mut();
         let is_over = state.standing == Standing::Over;
-        let Some(stream) = state.streams.at(self.place) else { return false };
+        let Some(stream) = state.streams.at(self.place) else { return Run::Needless };
+        let is_first = stream.task.is_none();
         register(stream, context);
-        stream.fate == Fate::Alive && !is_over
+        match stream.fate {
+            Fate::Alive if is_over => Run::Needless,
+            Fate::Over => Run::Needless,
+            Fate::Alive if is_first => Run::First,
+            Fate::Alive => Run::Further,
+        }
     }
 
     /// The stream's task waits until then at the latest.

@@ -1,5 +1,6 @@
-//! What a connection has come to: its streams, its windows, and what is to be written. Frames come in here and each finds its
-//! stream. There is no socket and no task here; both are the connection's.
+//! What a connection has come to: its streams, its windows, and what is to be written. Frames come in by
+//! [`receiving`](super::receiving) and go out by [`sending`](super::sending). There is no socket and no task here; both are the
+//! connection's.
 
 use std::{
     collections::VecDeque,
@@ -7,22 +8,20 @@ use std::{
     task::{Context, Waker},
 };
 
-use bytes::Bytes;
 use h2::Reason;
 use tokio::time::Instant;
 
 use super::{
-    CONNECTION_WINDOW_BYTES, MAX_PENDING_RESETS, MAX_PROTOCOL_ERRORS, MAX_STREAMS, STREAM_WINDOW_BYTES,
-    streams::{Fate, Half, LengthMismatch, Opening, Stream, Streams},
+    CONNECTION_WINDOW_BYTES, MAX_PROTOCOL_ERRORS, MAX_STREAMS, STREAM_WINDOW_BYTES,
+    streams::{Fate, Half, Opening, Stream, Streams},
 };
 use crate::{
     connection::deadlines::{Deadlines, Expired, Phase},
-    http1::{read_buffer::ReadBuffer, write_buffer::WriteBuffer},
+    http1::write_buffer::WriteBuffer,
     http2::{
-        frame::{self, Ends, setting},
-        head::{Gathering, Head, NoHead, Refused},
+        frame::{self, setting},
         hpack::{decoder::Decoder, encoder::Encoder},
-        reader::{Incoming, Padding, Reader, Settings},
+        reader::Reader,
         window::{ReceiveWindow, SendWindow},
     },
 };
@@ -41,7 +40,7 @@ const ANY_STREAM: u32 = (1 << 31) - 1;
 const MOST_TAKEN_BACK: usize = 64;
 
 /// What is said in the ping behind the first farewell.
-const FAREWELL: [u8; 8] = *b"farewell";
+pub(super) const FAREWELL: [u8; 8] = *b"farewell";
 
 /// What a client has been told of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,40 +54,35 @@ pub(super) enum Standing {
     Over,
 }
 
-/// A request that begins.
-pub(super) struct Arrived {
-    pub(super) opening: Opening,
-    /// None: it is answered that it is none.
-    pub(super) head: Result<Head, Box<Refused>>,
-}
-
 /// See the module.
 pub(super) struct State {
     pub(super) reader: Reader,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
     pub(super) write: WriteBuffer,
     pub(super) streams: Streams,
-    max_head_bytes: usize,
-    /// The highest that the client has begun.
-    last_stream: u32,
+    pub(super) max_head_bytes: usize,
+    /// The highest that the client has begun,
+    pub(super) last_stream: u32,
+    /// and the highest of those that are not passed over.
+    pub(super) last_served: u32,
     /// Of all bodies together: those that come,
-    receive: ReceiveWindow,
+    pub(super) receive: ReceiveWindow,
     /// and those that go.
     pub(super) send: SendWindow,
     /// With which windows of answers begin.
-    window_bytes: u32,
+    pub(super) window_bytes: u32,
     /// The streams that have something to send and room for it in their own windows, in turn.
     pub(super) queue: VecDeque<usize>,
     /// The streams whose heads wait for room.
     pub(super) heads: Vec<usize>,
     /// Room that is promised to streams in `queue` and not taken yet.
     pub(super) promised: usize,
-    taken_back: VecDeque<u32>,
+    pub(super) taken_back: VecDeque<u32>,
     protocol_errors: usize,
     pub(super) standing: Standing,
     /// Whether the client has said its farewell.
-    has_farewell: bool,
+    pub(super) has_farewell: bool,
     /// What wakes the connection's task.
     task: Option<Waker>,
     is_woken: bool,
@@ -116,6 +110,7 @@ impl State {
             streams: Streams::default(),
             max_head_bytes: usize::try_from(max_head_bytes).unwrap_or(usize::MAX),
             last_stream: 0,
+            last_served: 0,
             receive: ReceiveWindow::new(CONNECTION_WINDOW_BYTES),
             send: SendWindow::new(FIRST_WINDOW_BYTES),
             window_bytes: FIRST_WINDOW_BYTES,
@@ -149,34 +144,6 @@ impl State {
         }
     }
 
-    /// Reads what has come, up to a request; none: all of it has been read.
-    ///
-    /// # Errors
-    /// What the connection is to end with.
-    pub(super) fn read(&mut self, read: &mut ReadBuffer, now: Instant) -> Result<Option<Arrived>, Reason> {
-        while let Some(incoming) = self.reader.next(read, now)? {
-            match incoming {
-                Incoming::Head { stream, block, ends } => {
-                    if let Some(arrived) = self.head(stream, &block, ends)? {
-                        return Ok(Some(arrived));
-                    }
-                }
-                Incoming::Data { stream, content, padding, ends } => {
-                    self.data(read, stream, (content, padding), ends)?;
-                }
-                Incoming::Circular { stream, block } => self.circular(stream, block.as_ref())?,
-                Incoming::Reset { stream } => self.reset_by_client(stream)?,
-                Incoming::Settings(settings) => self.settle(settings)?,
-                Incoming::Ping(opaque) => frame::pong(self.write.text(), opaque),
-                Incoming::Pong(FAREWELL) => self.leave(),
-                Incoming::Widen { stream, bytes } => self.widen(stream, bytes)?,
-                Incoming::Farewell => self.has_farewell = true,
-                Incoming::Pong(_) | Incoming::Nothing => {}
-            }
-        }
-        Ok(None)
-    }
-
     /// Gives a request that has come its place.
     pub(super) fn open(&mut self, opening: &Opening, deadlines: Rc<Deadlines>) -> usize {
         self.streams.insert(Stream::new(opening, deadlines, STREAM_WINDOW_BYTES, self.window_bytes))
@@ -193,7 +160,7 @@ impl State {
             }
             Standing::Leaving => {
                 self.standing = Standing::Left;
-                frame::farewell(self.write.text(), self.last_stream, Reason::NO_ERROR);
+                frame::farewell(self.write.text(), self.last_served, Reason::NO_ERROR);
             }
             Standing::Left | Standing::Over => {}
         }
@@ -201,7 +168,7 @@ impl State {
 
     /// Ends the connection for something that the client has done.
     pub(super) fn cut(&mut self, reason: Reason) {
-        frame::farewell(self.write.text(), self.last_stream, reason);
+        frame::farewell(self.write.text(), self.last_served, reason);
         self.end();
     }
 
@@ -240,115 +207,6 @@ impl State {
         self.streams.is_empty() && (self.has_farewell || self.standing == Standing::Left)
     }
 
-    /// Whether a client that goes on like this has begun and taken back more than it may before anybody could look at it.
-    fn check_pending_resets(&self) -> Result<(), Reason> {
-        if self.streams.unseen() > MAX_PENDING_RESETS { Err(Reason::ENHANCE_YOUR_CALM) } else { Ok(()) }
-    }
-
-    fn head(&mut self, id: u32, block: &Bytes, ends: Ends) -> Result<Option<Arrived>, Reason> {
-        let mut gathering = Gathering::new(self.max_head_bytes);
-        let unpacked = self.decoder.decode(block, |field| gathering.take(field));
-        unpacked.map_err(|_broken| Reason::COMPRESSION_ERROR)?;
-        if id <= self.last_stream {
-            return self.trailers(id, gathering, ends).map(|()| None);
-        }
-        if id.is_multiple_of(2) {
-            return Err(Reason::PROTOCOL_ERROR);
-        }
-        // What comes behind the second farewell is not ours any more (RFC 9113 section 6.8).
-        if matches!(self.standing, Standing::Left | Standing::Over) {
-            return Ok(None);
-        }
-        self.last_stream = id;
-        let head = match gathering.into_head(ends) {
-            Ok(head) => Ok(head),
-            Err(NoHead::Refused(refused)) => Err(refused),
-            Err(NoHead::Malformed) => return self.refuse(id, Reason::PROTOCOL_ERROR).map(|()| None),
-            Err(NoHead::Flood) => return Err(Reason::ENHANCE_YOUR_CALM),
-        };
-        if self.streams.alive() >= MAX_STREAMS {
-            frame::reset(self.write.text(), id, Reason::REFUSED_STREAM);
-            self.remember(id);
-            return Ok(None);
-        }
-        let length = head.as_ref().ok().and_then(|head| head.length);
-        Ok(Some(Arrived { opening: Opening { id, ends, length }, head }))
-    }
-
-    /// A head of a stream that has begun already.
-    fn trailers(&mut self, id: u32, gathering: Gathering, ends: Ends) -> Result<(), Reason> {
-        let Some(place) = self.streams.find(id) else {
-            // What has ended otherwise is found out before (see `Conduct`); what never began has no number that is free any more
-            // (RFC 9113 section 5.1.1).
-            return if self.taken_back.contains(&id) { Ok(()) } else { Err(Reason::PROTOCOL_ERROR) };
-        };
-        let Some(stream) = self.streams.at(place) else { return Ok(()) };
-        if stream.request == Half::Ended {
-            return Err(Reason::STREAM_CLOSED);
-        }
-        let trailers = match gathering.into_trailers() {
-            Err(NoHead::Flood) => return Err(Reason::ENHANCE_YOUR_CALM),
-            trailers => trailers,
-        };
-        match (trailers, stream.count(0, ends)) {
-            (Ok(fields), Ok(())) if ends == Ends::Here => {
-                stream.request = Half::Ended;
-                stream.trailers = Some(fields);
-                stream.wake();
-                Ok(())
-            }
-            _ => self.refuse(id, Reason::PROTOCOL_ERROR),
-        }
-    }
-
-    fn data(
-        &mut self,
-        read: &mut ReadBuffer,
-        id: u32,
-        (content, padding): (usize, Padding),
-        ends: Ends,
-    ) -> Result<(), Reason> {
-        let counted = content + padding.counted;
-        self.receive.receive(counted).map_err(|_exceeded| Reason::FLOW_CONTROL_ERROR)?;
-        let found = self.streams.find(id);
-        let Some((place, stream)) = found.and_then(|place| Some((place, self.streams.at(place)?))) else {
-            read.discard(content + padding.behind);
-            self.give_back(counted);
-            if id > self.last_stream {
-                return Err(Reason::PROTOCOL_ERROR);
-            }
-            // RFC 9113 section 5.1. What was sent before the client knew that nobody wants it is no fault.
-            return if self.taken_back.contains(&id) {
-                Ok(())
-            } else {
-                self.refuse(id, Reason::STREAM_CLOSED)
-            };
-        };
-        if stream.request == Half::Ended {
-            return Err(Reason::STREAM_CLOSED);
-        }
-        let fault = match (stream.receive.receive(counted), stream.count(content, ends)) {
-            (Err(_exceeded), _) => Some(Reason::FLOW_CONTROL_ERROR),
-            (_, Err(LengthMismatch)) => Some(Reason::PROTOCOL_ERROR),
-            (Ok(()), Ok(())) => None,
-        };
-        if let Some(reason) = fault {
-            read.discard(content + padding.behind);
-            self.give_back(counted);
-            return self.refuse(id, reason);
-        }
-        stream.content.add(read, content);
-        read.discard(padding.behind);
-        if ends == Ends::Here {
-            stream.request = Half::Ended;
-        }
-        stream.wake();
-        if padding.counted > 0 {
-            self.taken(place, padding.counted);
-        }
-        Ok(())
-    }
-
     /// So many bytes of a stream have been taken, and as many may come again.
     pub(super) fn taken(&mut self, place: usize, bytes: usize) {
         self.give_back(bytes);
@@ -370,74 +228,8 @@ impl State {
         }
     }
 
-    /// A stream that is said to depend on itself is no fault any more since RFC 9113; suites that follow RFC 7540 (section 5.3.1) look
-    /// for one.
-    fn circular(&mut self, id: u32, block: Option<&Bytes>) -> Result<(), Reason> {
-        if let Some(block) = block {
-            self.decoder.decode(block, drop).map_err(|_broken| Reason::COMPRESSION_ERROR)?;
-            if id.is_multiple_of(2) {
-                return Err(Reason::PROTOCOL_ERROR);
-            }
-            self.last_stream = self.last_stream.max(id);
-        }
-        self.refuse(id, Reason::PROTOCOL_ERROR)
-    }
-
-    fn reset_by_client(&mut self, id: u32) -> Result<(), Reason> {
-        if id > self.last_stream {
-            return Err(Reason::PROTOCOL_ERROR);
-        }
-        if let Some(place) = self.streams.find(id) {
-            self.forget(place);
-            self.check_pending_resets()?;
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, settings: Settings) -> Result<(), Reason> {
-        if let Some(bytes) = settings.table_bytes {
-            self.encoder.set_max_table_bytes(bytes);
-        }
-        if let Some(bytes) = settings.window_bytes {
-            let before = std::mem::replace(&mut self.window_bytes, bytes);
-            for (_, stream) in self.streams.iter_mut() {
-                let followed = stream.send.follow(before, bytes);
-                followed.map_err(|_overflow| Reason::FLOW_CONTROL_ERROR)?;
-            }
-            self.queue_all();
-        }
-        frame::settings_taken(self.write.text());
-        Ok(())
-    }
-
-    fn widen(&mut self, id: u32, bytes: u32) -> Result<(), Reason> {
-        if id == 0 {
-            if bytes == 0 {
-                return Err(Reason::PROTOCOL_ERROR);
-            }
-            self.send.widen(bytes).map_err(|_overflow| Reason::FLOW_CONTROL_ERROR)?;
-            self.grant(None);
-            return Ok(());
-        }
-        if id > self.last_stream {
-            return Err(Reason::PROTOCOL_ERROR);
-        }
-        let Some(place) = self.streams.find(id) else { return Ok(()) };
-        let Some(stream) = self.streams.at(place) else { return Ok(()) };
-        // RFC 9113 section 6.9.
-        if bytes == 0 {
-            return self.refuse(id, Reason::PROTOCOL_ERROR);
-        }
-        if stream.send.widen(bytes).is_err() {
-            return self.refuse(id, Reason::FLOW_CONTROL_ERROR);
-        }
-        self.enqueue(place);
-        self.grant(None);
-        Ok(())
-    }
-
     /// Takes a stream back for something that the client has done. Who does so again and again loses the connection.
-    fn refuse(&mut self, id: u32, reason: Reason) -> Result<(), Reason> {
+    pub(super) fn refuse(&mut self, id: u32, reason: Reason) -> Result<(), Reason> {
         self.protocol_errors += 1;
         if self.protocol_errors > MAX_PROTOCOL_ERRORS {
             return Err(Reason::ENHANCE_YOUR_CALM);
@@ -463,7 +255,7 @@ impl State {
     }
 
     /// Ends a stream, and gives back what it held.
-    fn forget(&mut self, place: usize) {
+    pub(super) fn forget(&mut self, place: usize) {
         self.unwish(place);
         let forgotten = self.streams.end(place);
         if forgotten > 0 {
@@ -491,7 +283,7 @@ impl State {
     }
 
     /// Remembers a stream that was taken back here.
-    fn remember(&mut self, id: u32) {
+    pub(super) fn remember(&mut self, id: u32) {
         if self.taken_back.len() == MOST_TAKEN_BACK {
             self.taken_back.pop_front();
         }

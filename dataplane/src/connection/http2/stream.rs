@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 use super::{
     body::{Invitation, StreamBody},
-    handle::{Held, StreamHandle},
+    handle::{Held, Run, StreamHandle},
+    receiving::Arrived,
     side::StreamSide,
-    state::Arrived,
 };
 use crate::{
     connection::{
@@ -67,10 +67,12 @@ impl Future for Serving {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if !self.stream.handle().is_polled(context) {
-            return Poll::Ready(());
+        match self.stream.handle().runs(context) {
+            Run::Needless => return Poll::Ready(()),
+            // The connection's task has just looked at the clock.
+            Run::First => {}
+            Run::Further => self.client.deadlines.wake(Instant::now()),
         }
-        self.client.deadlines.wake(Instant::now());
         let served = self.served.as_mut().poll(context);
         if served.is_pending() {
             self.stream.handle().waits(&self.client.deadlines);
@@ -83,7 +85,7 @@ async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: StreamHandle, arr
     let (response, opens) = match begin(&worker, &stream, arrived) {
         Ok((head, body)) => {
             let opens = matches!(body, ClientBody::Opening);
-            (Box::pin(exchange::serve(Rc::clone(&worker), Rc::clone(&client), head, body)).await, opens)
+            (exchange::serve(Rc::clone(&worker), Rc::clone(&client), head, body).await, opens)
         }
         Err((rejection, dialect)) => (exchange::refuse(&worker, &client, dialect, &rejection), false),
     };

@@ -13,10 +13,16 @@ use http::{HeaderValue, StatusCode};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 use super::{
-    super::handle::{Held, Shared, StreamHandle},
+    super::{
+        MAX_PENDING_RESETS,
+        handle::{Held, Shared, StreamHandle},
+    },
     *,
 };
-use crate::http2::frame::MAX_PAYLOAD_BYTES;
+use crate::{
+    http1::read_buffer::ReadBuffer,
+    http2::frame::{Ends, MAX_PAYLOAD_BYTES},
+};
 
 /// GET, http, `/`, and `a` as the host (RFC 7541 section 6).
 const REQUEST: &[u8] = b"\x82\x86\x84\x01\x01a";
@@ -352,7 +358,8 @@ fn a_farewell_is_said_twice_and_what_comes_between_is_served() {
     let crossing = Held::new(peer.asks(3));
     peer.sends(PING, flag::ACK, 0, &farewell[1].1).unwrap();
     assert_eq!(peer.heard()[0].1, [0, 0, 0, 3, 0, 0, 0, 0]);
-    assert_eq!(peer.sends(HEADERS, ALL, 5, REQUEST), Ok(None));
+    assert_eq!(peer.sends(HEADERS, flag::END_HEADERS, 5, REQUEST), Ok(None));
+    assert_eq!(peer.sends(DATA, flag::END_STREAM, 5, b"a"), Ok(None));
     assert!(peer.heard().is_empty() && !peer.state.borrow().is_done());
     drop((first, crossing));
     assert!(peer.state.borrow().is_done());
