@@ -88,12 +88,10 @@ pub(crate) fn widen(text: &mut Vec<u8>, stream: u32, bytes: u32) {
     text.extend_from_slice(&bytes.to_be_bytes());
 }
 
-/// Adds a piece of a body, of at most [`MAX_PAYLOAD_BYTES`].
-pub(crate) fn data(text: &mut Vec<u8>, stream: u32, content: &[u8], ends: Ends) {
-    debug_assert!(content.len() <= MAX_PAYLOAD_BYTES, "it would be too large");
-    text.reserve(HEAD_BYTES + content.len());
-    text.extend_from_slice(&head(content.len(), DATA, ends.flag(), stream));
-    text.extend_from_slice(content);
+/// Adds the head of a piece of a body, of at most [`MAX_PAYLOAD_BYTES`], which is to follow.
+pub(crate) fn data(text: &mut Vec<u8>, stream: u32, bytes: usize, ends: Ends) {
+    debug_assert!(bytes <= MAX_PAYLOAD_BYTES, "it would be too large");
+    text.extend_from_slice(&head(bytes, DATA, ends.flag(), stream));
 }
 
 /// Adds a head, or trailers, that `encode` writes: in one frame, or in as many as it takes.
@@ -155,8 +153,10 @@ mod tests {
         assert_eq!(written(|text| farewell(text, 7, calm)), one(7, 0, 0, &[0, 0, 0, 7, 0, 0, 0, 11]));
         assert_eq!(written(|text| reset(text, 5, Reason::CANCEL)), one(3, 0, 5, &[0, 0, 0, 8]));
         assert_eq!(written(|text| widen(text, 0, 256)), one(8, 0, 0, &[0, 0, 1, 0]));
-        assert_eq!(written(|text| data(text, 3, b"abc", Ends::Here)), one(0, 1, 3, b"abc"));
-        assert_eq!(written(|text| data(text, 3, b"", Ends::Later)), one(0, 0, 3, b""));
+        assert_eq!(written(|text| data(text, 3, 0, Ends::Here)), one(0, 1, 3, b""));
+        let mut piece = Vec::new();
+        data(&mut piece, 3, MAX_PAYLOAD_BYTES, Ends::Later);
+        assert_eq!(piece, [0, 0x40, 0, 0, 0, 0, 0, 0, 3]);
     }
 
     #[test]

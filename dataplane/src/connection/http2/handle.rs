@@ -8,7 +8,7 @@ use std::{
 };
 
 use apigw_engine::fields::Fields;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -124,8 +124,8 @@ impl StreamHandle {
                     break;
                 }
                 let ends = if bytes == piece.len() { ends } else { Ends::Later };
-                state.piece(place, &piece[..bytes], ends);
-                piece.advance(bytes);
+                let sent = if bytes == piece.len() { std::mem::take(piece) } else { piece.split_to(bytes) };
+                state.piece(place, sent, ends);
                 has_sent = true;
             }
             has_sent
@@ -138,7 +138,7 @@ impl StreamHandle {
         let sent = self.with(|state, place| {
             let count = state.admit(place, bytes.len());
             if count > 0 {
-                state.piece(place, &bytes[..count], Ends::Later);
+                state.piece(place, Bytes::copy_from_slice(&bytes[..count]), Ends::Later);
             }
             count
         });

@@ -5,6 +5,7 @@
 
 use apigw_engine::fields::Fields;
 use apigw_transport::frames::HEAD_BYTES;
+use bytes::Bytes;
 use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, DATE},
@@ -109,13 +110,14 @@ impl State {
     }
 
     /// Writes a piece of a body, of as many bytes as were admitted.
-    pub(super) fn piece(&mut self, place: usize, content: &[u8], ends: Ends) {
+    pub(super) fn piece(&mut self, place: usize, content: Bytes, ends: Ends) {
         let Some(stream) = self.streams.at(place) else { return };
         if ends == Ends::Here {
             stream.answer = Half::Ended;
         }
         let id = stream.id;
-        frame::data(self.write.text(), id, content, ends);
+        frame::data(self.write.text(), id, content.len(), ends);
+        self.write.queue(content);
         self.reader.conduct.piece_sent();
         self.wake();
     }
@@ -132,7 +134,7 @@ impl State {
                     encoder.field(name, value, block);
                 }
             }),
-            None => frame::data(self.write.text(), id, b"", Ends::Here),
+            None => frame::data(self.write.text(), id, 0, Ends::Here),
         }
         self.wake();
     }

@@ -1,6 +1,6 @@
 //! Streams and what becomes of them, frame by frame.
 
-use std::{cell::RefCell, task::Poll};
+use std::{cell::RefCell, pin::Pin, task::Poll};
 
 use apigw_config::model::{Server, Upstream};
 use apigw_engine::fields::Fields;
@@ -77,7 +77,8 @@ impl Peer {
     /// What has been written since it was last asked for.
     fn heard(&mut self) -> Vec<(Head, Vec<u8>)> {
         let mut state = self.state.borrow_mut();
-        let text = std::mem::take(state.write.text());
+        let (mut text, mut context) = (Vec::new(), Context::from_waker(Waker::noop()));
+        assert!(state.write.poll_flush(Pin::new(&mut text), &mut context).is_ready());
         state.written();
         let (mut rest, mut frames) = (&text[..], Vec::new());
         while let Some((head, payload)) = rest.split_first_chunk::<HEAD_BYTES>() {
