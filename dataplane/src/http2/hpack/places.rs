@@ -54,9 +54,10 @@ impl Places {
     }
 }
 
+/// Where a hash may be, and what is left of it there.
 #[expect(clippy::cast_possible_truncation, reason = "of a hash, any bits will do")]
 #[inline]
-fn place(hash: u64) -> (usize, u32) {
+pub(super) fn place(hash: u64) -> (usize, u32) {
     (hash as usize % (PLACES / WAYS), (hash >> 32) as u32 | 1)
 }
 

@@ -52,6 +52,10 @@ fn fields_of_every_form_are_read() {
     check(4096, &[("040c 2f73 616d 706c 652f 7061 7468", &[(":path", "/sample/path")], 0)]);
     check(4096, &[("1008 7061 7373 776f 7264 0673 6563 7265 74", &[("password", "secret")], 0)]);
     check(4096, &[("82", &[(":method", "GET")], 0)]);
+    check(
+        4096,
+        &[("83 8e 90", &[(":method", "POST"), (":status", "500"), ("accept-encoding", "gzip, deflate")], 0)],
+    );
 }
 
 const REQUESTS: [(&[(&str, &str)], usize); 3] = [

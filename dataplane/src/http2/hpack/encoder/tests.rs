@@ -1,10 +1,16 @@
 //! What is written in which form, and that it is read as it was meant.
 
+use std::collections::HashMap;
+
 use http::header;
 use proptest::{prelude::*, sample::select};
 
 use super::*;
-use crate::http2::hpack::decoder::{Decoder, Field};
+use crate::http2::hpack::{
+    decoder::{Decoder, Field},
+    places::place,
+    table::static_field,
+};
 
 const X_ONE: HeaderName = HeaderName::from_static("x-one");
 
@@ -147,14 +153,64 @@ fn the_table_keeps_nothing_of_larger_memory() {
 }
 
 #[test]
-fn all_names_that_have_numbers_are_known_by_them() {
-    for number in 15..=STATIC_FIELDS {
-        let name = match crate::http2::hpack::table::static_field(number) {
-            Some(Field::Regular(name, _)) => name,
-            other => panic!("{number}: {other:?}"),
-        };
-        assert_eq!(static_name(name), Some(number), "{name}");
+fn what_was_at_a_place_before_is_looked_for_there() {
+    let mut encoder = Encoder::new();
+    let field = |number: usize| (HeaderName::try_from(format!("x-{number}")).unwrap(), value("a"));
+    let fields: Vec<_> = (0..=EXPECTED_FIELDS).map(field).collect();
+    write(&mut encoder, &fields);
+    write(&mut encoder, &[]);
+    // Nowhere else, then.
+    encoder.places = Places::default();
+    let block = write(&mut encoder, &fields);
+    // The last one is the latest, and the others are in front of it.
+    let numbers: Vec<_> = (0xbf..=0xce).rev().collect();
+    assert_eq!(block[..EXPECTED_FIELDS], numbers);
+    assert_eq!(block[EXPECTED_FIELDS..], [&[0x40, 4][..], b"x-16", &[1], b"a"].concat());
+}
+
+#[test]
+fn names_of_one_hash_are_told_apart() {
+    let mut seen = HashMap::new();
+    let name = |number: u32| HeaderName::try_from(format!("x-{number}")).unwrap();
+    let mut alike = (0..).filter_map(|number| {
+        let mut hasher = FxHasher::default();
+        hasher.write(name(number).as_str().as_bytes());
+        seen.insert(place(hasher.finish()), number).map(|other| (name(other), name(number)))
+    });
+    let (one, other) = alike.next().unwrap();
+    let mut encoder = Encoder::new();
+    for name in [&one, &other] {
+        let text = name.as_str().as_bytes();
+        let length = text.len().try_into().unwrap();
+        check(&mut encoder, name, &value("a"), &[&[0x40, length], text, &[1], b"a"]);
     }
+    check(&mut encoder, &one, &value("a"), &[&[0xbf]]);
+    check(&mut encoder, &other, &value("a"), &[&[0xbe]]);
+}
+
+/// RFC 7541 appendix A is in alphabetical order, but for one.
+#[test]
+fn names_have_the_numbers_of_the_appendix() {
+    let name = |number| match static_field(number) {
+        Some(Field::Regular(name, _)) => name,
+        other => panic!("{number}: {other:?}"),
+    };
+    for number in 15..=STATIC_FIELDS {
+        assert_eq!(static_name(name(number)), Some(number), "{}", name(number));
+        let next = if number == 18 { 20 } else { number + 1 };
+        assert!(
+            next > STATIC_FIELDS || number == 19 || name(number).as_str() < name(next).as_str(),
+            "{number}"
+        );
+    }
+    assert_eq!(
+        (name(15), name(19), name(61)),
+        (&header::ACCEPT_CHARSET, &header::ACCEPT, &header::WWW_AUTHENTICATE)
+    );
+    assert_eq!(
+        (name(28), name(40), name(50)),
+        (&header::CONTENT_LENGTH, &header::IF_MODIFIED_SINCE, &header::RANGE)
+    );
     for name in [header::TE, header::UPGRADE, X_ONE, HeaderName::from_static("x")] {
         assert_eq!(static_name(&name), None, "{name}");
     }
