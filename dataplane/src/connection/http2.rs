@@ -304,7 +304,7 @@ impl Connection {
         // In TLS the last bytes wait below, where they cannot be seen to go.
         if state.write.len() < before || flushed.is_ready() && deadlines.is_write_blocked() {
             deadlines.write_progressed();
-            state.written();
+            state.use_room();
         }
         if flushed.is_pending() {
             deadlines.write_blocked();

@@ -195,12 +195,12 @@ impl State {
             stream.send.unspend(wish.granted);
             self.send.unspend(wish.granted);
             self.promised -= HEAD_BYTES + wish.granted;
-            self.grant(None);
+            self.use_room();
         }
     }
 
-    /// Some of what waited has been written.
-    pub(super) fn written(&mut self) {
+    /// There is room again: some of what waited has been written, or is not wanted any more.
+    pub(super) fn use_room(&mut self) {
         self.grant(None);
         if self.room() > 0 {
             for place in std::mem::take(&mut self.heads) {

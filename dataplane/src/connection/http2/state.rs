@@ -35,9 +35,9 @@ const FIRST_WINDOW_BYTES: u32 = 65_535;
 /// The largest number of a stream: a farewell with it says that all that comes is still served.
 const ANY_STREAM: u32 = (1 << 31) - 1;
 
-/// The most streams that are remembered after they were taken back here. What the client has sent before it knew comes to
-/// nothing.
-const MOST_TAKEN_BACK: usize = 64;
+/// The most streams that are remembered after they were taken back here: what the client has sent before it knew comes to
+/// nothing. It may have begun as many again meanwhile.
+const MOST_TAKEN_BACK: usize = 2 * MAX_STREAMS;
 
 /// What is said in the ping behind the first farewell.
 pub(super) const FAREWELL: [u8; 8] = *b"farewell";
@@ -275,8 +275,7 @@ impl State {
         };
         match rest {
             Some(reason) => self.take_back(place, reason),
-            None if !stream.content.is_empty() => self.forget(place),
-            None => {}
+            None => self.forget(place),
         }
         self.streams.remove(place);
         self.wake();

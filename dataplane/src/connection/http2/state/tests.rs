@@ -1,6 +1,14 @@
 //! Streams and what becomes of them, frame by frame.
 
-use std::{cell::RefCell, pin::Pin, task::Poll};
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Poll, Wake},
+};
 
 use apigw_config::model::{Server, Upstream};
 use apigw_engine::fields::Fields;
@@ -15,7 +23,7 @@ use tokio::task::{LocalSet, spawn_local, yield_now};
 use super::{
     super::{
         MAX_PENDING_RESETS,
-        handle::{Held, Shared, StreamHandle},
+        handle::{Held, Run, Shared, StreamHandle},
     },
     *,
 };
@@ -79,7 +87,7 @@ impl Peer {
         let mut state = self.state.borrow_mut();
         let (mut text, mut context) = (Vec::new(), Context::from_waker(Waker::noop()));
         assert!(state.write.poll_flush(Pin::new(&mut text), &mut context).is_ready());
-        state.written();
+        state.use_room();
         let (mut rest, mut frames) = (&text[..], Vec::new());
         while let Some((head, payload)) = rest.split_first_chunk::<HEAD_BYTES>() {
             let head = Head::of(*head);
@@ -314,6 +322,48 @@ fn who_leaves_gives_back_what_was_granted() {
     first.unwish();
     assert_eq!(second.poll_send(&mut of_second, Ends::Later), Poll::Ready(()));
     assert_eq!(peer.pieces(), [(3, 2)]);
+}
+
+#[test]
+fn a_head_that_waits_goes_when_there_is_room_whoever_has_made_it() {
+    let mut peer = Peer::new();
+    peer.settles(1 << 30);
+    peer.widens(0, 1 << 30).unwrap();
+    let large = || Bytes::from(vec![0; 4 * MAX_PAYLOAD_BYTES]);
+    let (mut first, mut second) = (large(), large());
+    let [filling, waiting, head] = [1, 3, 5].map(|id| peer.asks(id));
+    peer.heard();
+    assert_eq!(filling.poll_send(&mut first, Ends::Here), Poll::Ready(()));
+    assert_eq!(waiting.poll_send(&mut second, Ends::Later), Poll::Pending);
+    assert_eq!(head.poll_room(), Poll::Pending, "there is no room");
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    assert_eq!(head.runs(&Context::from_waker(&waker)), Run::First);
+    peer.heard();
+    assert_eq!(woken.0.swap(0, Ordering::Relaxed), 1, "what waited has been written");
+    // All room is promised to one that is taken back.
+    let others = [7, 9, 11].map(|id| peer.asks(id));
+    let mut bodies = [1, 2, 3].map(|_| large());
+    for (stream, body) in others.iter().zip(&mut bodies) {
+        let _ = stream.poll_send(body, Ends::Later);
+    }
+    peer.heard();
+    assert_eq!(head.poll_room(), Poll::Pending, "all of it is promised");
+    for id in [3, 7, 9, 11] {
+        peer.sends(RST_STREAM, 0, id, &[0; 4]).unwrap();
+    }
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1, "what was promised is not wanted any more");
+    assert_eq!(head.poll_room(), Poll::Ready(()));
+}
+
+/// How often a task was woken.
+#[derive(Default)]
+struct Woken(AtomicU32);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[test]
