@@ -8,3 +8,5 @@ pub(crate) mod head;
 pub(crate) mod length;
 #[path = "../dataplane/src/http1/read_buffer.rs"]
 pub(crate) mod read_buffer;
+#[path = "../dataplane/src/http1/stock.rs"]
+mod stock;

@@ -161,8 +161,7 @@ pub(crate) async fn serve(
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
         End::Expired(_) | End::Gone => return,
         End::Http2 => {
-            let ahead = [http2::PREFACE_HEAD, came.as_slice()].concat();
-            return Box::pin(http2::serve(&worker, &client, socket, ahead.into())).await;
+            return Box::pin(http2::serve(worker, client, socket, came)).await;
         }
     };
     if let Some(rejection) = rejection {

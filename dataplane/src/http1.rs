@@ -24,4 +24,4 @@ pub(crate) mod write_buffer;
 const MOST_IN_STOCK: usize = 16;
 
 #[cfg(test)]
-mod corpora;
+pub(crate) mod corpora;

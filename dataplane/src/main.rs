@@ -23,6 +23,8 @@ mod tls;
 mod connection;
 /// HTTP/1.1 as it is written, on both sides.
 mod http1;
+/// HTTP/2 as it is written, towards clients.
+mod http2;
 /// One request and its answer.
 mod exchange;
 /// Connections to upstreams.

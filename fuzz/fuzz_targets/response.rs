@@ -6,5 +6,7 @@
 mod http1;
 #[path = "../messages.rs"]
 mod messages;
+#[path = "../../dataplane/src/pieces.rs"]
+mod pieces;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| messages::response(bytes));

@@ -5,7 +5,7 @@ use apigw_tests::{
     configuration::Document,
     frames::{
         END_STREAM, Kind,
-        peer::{FramePeer, Received},
+        peer::{FramePeer, Received, code},
     },
     gateway::Gateway,
     origin::Origin,
@@ -107,8 +107,7 @@ const REPLACED: &[(&str, &str, Fate)] = &[
     (":path", "", Fate::Refused),
     (":path", "x", Fate::Refused),
     (":path", "?x", Fate::Refused),
-    // h2 cuts a fragment off: what is left is judged and forwarded.
-    (":path", "/x#/../y", Fate::Forwarded("GET /x")),
+    (":path", "/x#/../y", Fate::Refused),
     (":path", "*", Fate::Refused),
     (":path", "http://evil.example/x", Fate::Refused),
     (":path", "@evil.example/x", Fate::Refused),
@@ -261,12 +260,19 @@ fn trailers_of_a_stream_forge_nothing() {
     let mut client = FramePeer::open(gateway.address()).greet();
     client.head(1, 0, &[(":method", "POST"), SCHEME, PATH, AUTHORITY]);
     client.frame(Kind::Data, 0, 1, b"body");
-    // h2 drops a pseudo-header of trailers.
-    let forged =
-        [(":path", "/admin"), ("x-forwarded-for", "1.1.1.1"), ("content-length", "7"), ("host", "x")];
+    let forged = [("x-forwarded-for", "1.1.1.1"), ("content-length", "7"), ("host", "x")];
     client.head(1, END_STREAM, &[&forged[..], &[("sum", "1")]].concat());
     assert_eq!(client.until(ends).status(), Some(200));
     let request = origin.only_request();
     assert_eq!((request.line(), request.body.as_slice()), ("POST /x", &b"body"[..]));
     assert_eq!(request.trailers, [("sum".to_owned(), "1".to_owned())]);
+    // RFC 9113 section 8.1.
+    for (stream, pseudo) in [(3, (":path", "/admin")), (5, AUTHORITY), (7, (":x", "y"))] {
+        client.head(stream, 0, &[(":method", "POST"), SCHEME, PATH, AUTHORITY]);
+        client.frame(Kind::Data, 0, stream, b"body");
+        client.head(stream, END_STREAM, &[("sum", "1"), pseudo]);
+        let end = client.until(|received| received.stream == stream);
+        assert_eq!((end.is(Kind::Reset), end.error()), (true, Some(code::PROTOCOL)), "{pseudo:?}");
+    }
+    assert_eq!(origin.requests().len(), 1, "the upstream sees no whole request of them");
 }

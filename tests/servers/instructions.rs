@@ -18,6 +18,7 @@ use std::{
 use apigw_tests::{
     configuration::{ConfigFile, Document},
     flags,
+    frames::{ACK, END_HEADERS, END_STREAM, Kind, PREFACE, frame},
     origin::Origin,
     programs::Running,
     tokens::{Claims, hs256},
@@ -47,9 +48,17 @@ struct Flags {
 struct Scenario {
     name: &'static str,
     gateway: fn(&Origin) -> Document,
+    speaks: Version,
     /// Further fields of each request.
     fields: fn() -> String,
     kept: Cost,
+}
+
+/// What the client speaks. The upstream speaks HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http11,
+    Http2,
 }
 
 /// What one request costs.
@@ -73,16 +82,25 @@ const TOLERANCE: f64 = 1.05;
 const SLACK: Cost =
     Cost { instructions: 200.0, system_calls: 0.3, allocations: 0.1, looks_at_the_clock: 0.3 };
 
-const SCENARIOS: [Scenario; 3] = [
+const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "plain",
         gateway: |origin| Document::new().route("all", "/", origin.url()),
+        speaks: Version::Http11,
         fields: String::new,
         kept: Cost { instructions: 31_705.0, system_calls: 6.1, allocations: 5.2, looks_at_the_clock: 11.1 },
     },
     Scenario {
+        name: "http2",
+        gateway: |origin| Document::new().route("all", "/", origin.url()),
+        speaks: Version::Http2,
+        fields: String::new,
+        kept: Cost { instructions: 34_891.0, system_calls: 6.1, allocations: 8.2, looks_at_the_clock: 12.1 },
+    },
+    Scenario {
         name: "policies",
         gateway: |origin| limited(origin, "ip"),
+        speaks: Version::Http11,
         fields: String::new,
         kept: Cost { instructions: 36_047.0, system_calls: 6.1, allocations: 7.2, looks_at_the_clock: 11.1 },
     },
@@ -92,6 +110,7 @@ const SCENARIOS: [Scenario; 3] = [
             let file = limited(origin, "user").with("auth_required: true");
             file.auth("mode: hmac").auth(&format!("hmac_secret: \"{SECRET}\""))
         },
+        speaks: Version::Http11,
         fields: || {
             let (issuer, audience, lifetime) = (None, None, Duration::from_hours(1));
             let claims = Claims { subject: "alice", issuer, audience, lifetime };
@@ -160,10 +179,20 @@ fn count(scenario: &Scenario, flags: &Flags) -> Result<Cost, Box<dyn Error>> {
         None => file.directory().join("callgrind"),
     };
     let mut gateway = Running::start_on(command(&flags.dataplane, &file, &profile), Stdio::null())?;
-    let mut client = Client::connect(&gateway, &(scenario.fields)())?;
-    client.ask(WARM_UP)?;
-    control(&gateway, "on")?;
-    client.ask(flags.requests)?;
+    match scenario.speaks {
+        Version::Http11 => {
+            let mut client = Client::connect(&gateway, &(scenario.fields)())?;
+            client.ask(WARM_UP)?;
+            control(&gateway, "on")?;
+            client.ask(flags.requests)?;
+        }
+        Version::Http2 => {
+            let mut client = Http2Client::connect(&gateway)?;
+            client.ask(WARM_UP)?;
+            control(&gateway, "on")?;
+            client.ask(flags.requests)?;
+        }
+    }
     control(&gateway, "off")?;
     gateway.signal(Signal::TERM);
     let _ = gateway.ended();
@@ -247,6 +276,60 @@ impl Client {
             self.stream.read_exact(&mut answer)?;
         }
         Ok(())
+    }
+}
+
+/// The same over HTTP/2, in one connection: each request in a stream of its own, once the one before is answered.
+struct Http2Client {
+    stream: TcpStream,
+    /// Of the next request.
+    number: u32,
+}
+
+impl Http2Client {
+    /// All windows that answers could need.
+    const WINDOW_BYTES: u32 = 1 << 30;
+
+    fn connect(gateway: &Running) -> Result<Self, Box<dyn Error>> {
+        let address = gateway.listening("traffic")?;
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let mut client = Self { stream, number: 1 };
+        client.stream.write_all(PREFACE)?;
+        client.stream.write_all(&frame(Kind::Settings, ACK, 0, &[]))?;
+        client.stream.write_all(&frame(Kind::WindowUpdate, 0, 0, &Self::WINDOW_BYTES.to_be_bytes()))?;
+        // GET, http, `/x` and the host, the last two to be remembered (RFC 7541 section 6).
+        let host = address.to_string();
+        let host_bytes = u8::try_from(host.len())?;
+        client.send(&[&[0x82, 0x86, 0x44, 2][..], b"/x", &[0x41, host_bytes], host.as_bytes()].concat())?;
+        Ok(client)
+    }
+
+    fn ask(&mut self, times: u32) -> io::Result<()> {
+        // The same, all remembered.
+        (0..times).try_for_each(|_| self.send(&[0x82, 0x86, 0xbf, 0xbe]))
+    }
+
+    fn send(&mut self, block: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&frame(Kind::Headers, END_STREAM | END_HEADERS, self.number, block))?;
+        loop {
+            let mut head = [0; 9];
+            self.stream.read_exact(&mut head)?;
+            let [a, b, c, kind, flags, number @ ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            self.stream.read_exact(&mut payload)?;
+            let is_answer = u32::from_be_bytes(number) == self.number;
+            // 200 is number 8 of the table (RFC 7541 appendix A).
+            if is_answer && kind == Kind::Headers as u8 && payload.first() != Some(&0x88)
+                || kind == Kind::Reset as u8
+            {
+                return Err(io::Error::other("the answer to a request is not the upstream's"));
+            }
+            if is_answer && flags & END_STREAM != 0 {
+                self.number += 2;
+                return Ok(());
+            }
+        }
     }
 }
 

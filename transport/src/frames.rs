@@ -1,18 +1,28 @@
-//! Frames of HTTP/2 as they come from a client, seen before h2 sees them: what it would let pass or call by another name than
-//! RFC 9113 does, and floods of frames that carry nothing. Whatever is not named here is h2's to judge.
+//! Frames of HTTP/2 as they come from a client, judged by their heads alone: their sizes, their places behind the end of a
+//! stream, and floods of them that carry nothing.
 //!
-//! It reads the heads of frames and the values of settings, and keeps nothing else. It has no socket: whoever has one shows it
-//! what has come.
+//! Whoever reads frames asks [`Conduct`] about each. For those whose frames h2 reads there is the [`Watch`], which sees the same
+//! bytes before h2 does: what it would let pass or call by another name than RFC 9113 does. Whatever is not named here is theirs
+//! to judge. It keeps nothing of what it sees, and has no socket: whoever has one shows it what has come.
 
 use std::collections::VecDeque;
 
 use h2::Reason;
 use tokio::time::Instant;
 
-/// The first words of a client, which are no frame (RFC 9113 section 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use self::{
+    flag::{ACK, END_STREAM, PADDED},
+    kind::{
+        CONTINUATION, DATA, GOAWAY, HEADERS, PING, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS,
+        WINDOW_UPDATE,
+    },
+};
 
-const HEAD_BYTES: usize = 9;
+/// The first words of a client, which are no frame (RFC 9113 section 3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long the head of a frame is.
+pub const HEAD_BYTES: usize = 9;
 
 /// The most streams that are remembered after a client has ended them. What comes on one before is h2's to judge.
 const MOST_ENDED: usize = 64;
@@ -35,30 +45,58 @@ const TAKEN_BACK_PER_SECOND: u32 = 100;
 /// Where pieces are not seen: for how many bytes of answers there is one more.
 const ANSWERED_BYTES_OF_AN_IDLE_FRAME: usize = 1_024;
 
-// RFC 9113 section 6.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+/// Types of frames (RFC 9113 section 6).
+pub mod kind {
+    /// A piece of a body.
+    pub const DATA: u8 = 0;
+    /// The beginning of a head, or of trailers.
+    pub const HEADERS: u8 = 1;
+    /// What nobody asks for any more.
+    pub const PRIORITY: u8 = 2;
+    /// The end of a stream, taken back.
+    pub const RST_STREAM: u8 = 3;
+    /// What the sender wants.
+    pub const SETTINGS: u8 = 4;
+    /// What a server sends unasked.
+    pub const PUSH_PROMISE: u8 = 5;
+    /// Whether the other is there.
+    pub const PING: u8 = 6;
+    /// The end of the connection.
+    pub const GOAWAY: u8 = 7;
+    /// A window opens further.
+    pub const WINDOW_UPDATE: u8 = 8;
+    /// A head goes on.
+    pub const CONTINUATION: u8 = 9;
+}
 
-const END_STREAM: u8 = 0x1;
-const ACK: u8 = 0x1;
-const PADDED: u8 = 0x8;
-const WITH_PRIORITY: u8 = 0x20;
+/// Flags of frames (RFC 9113 section 6).
+pub mod flag {
+    /// Nothing more of this stream.
+    pub const END_STREAM: u8 = 0x1;
+    /// Of settings and pings: they answer.
+    pub const ACK: u8 = 0x1;
+    /// Nothing more of this head.
+    pub const END_HEADERS: u8 = 0x4;
+    /// The payload begins with the length of what it ends with, which nobody reads.
+    pub const PADDED: u8 = 0x8;
+    /// A head begins with what its stream depends on.
+    pub const PRIORITY: u8 = 0x20;
+}
 
 const INITIAL_WINDOW_SIZE: u16 = 4;
-const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// The largest window, and the largest number of a stream.
+pub const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
 /// What a connection has come to.
 #[derive(Debug)]
 pub struct Watch {
     place: Place,
+    conduct: Conduct,
+}
+
+/// How a client behaves, as far as the heads of its frames tell.
+#[derive(Debug)]
+pub struct Conduct {
     is_first: bool,
     ended: Ended,
     /// Of frames without content.
@@ -104,30 +142,12 @@ impl Watch {
     /// Of a connection that begins. What begins in another way than HTTP/2 is not watched.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self {
-            place: Place::Preface(PREFACE.len()),
-            is_first: true,
-            ended: Ended::default(),
-            idle_frames: Allowance::new(MOST_IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, now),
-            taken_back: Allowance::new(MOST_TAKEN_BACK, TAKEN_BACK_PER_SECOND, now),
-            answered_bytes: 0,
-        }
-    }
-
-    /// A piece of an answer's body has gone to the client, who may say something about windows.
-    pub fn piece_sent(&mut self) {
-        self.idle_frames.grow(IDLE_FRAMES_OF_A_PIECE);
-        self.taken_back.grow(1);
+        Self { place: Place::Preface(PREFACE.len()), conduct: Conduct::new(now) }
     }
 
     /// So many bytes have gone to the client, whatever they were: for servers that do not see the pieces of their answers.
     pub fn answered(&mut self, bytes: usize) {
-        self.answered_bytes += bytes;
-        let frames = self.answered_bytes / ANSWERED_BYTES_OF_AN_IDLE_FRAME;
-        self.answered_bytes %= ANSWERED_BYTES_OF_AN_IDLE_FRAME;
-        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
-        self.idle_frames.grow(frames);
-        self.taken_back.grow(frames);
+        self.conduct.answered(bytes);
     }
 
     /// Looks at what has come.
@@ -163,7 +183,7 @@ impl Watch {
             Place::Head(gathered) => {
                 if let Some(head) = gathered.take(rest) {
                     let head = Head::of(head);
-                    self.judge(head, now)?;
+                    self.conduct.judge(head, now)?;
                     self.place = match (head.kind, head.length) {
                         (_, 0) => Place::Head(Gathered::default()),
                         (SETTINGS, left) => Place::Settings { left, entry: Gathered::default() },
@@ -183,8 +203,41 @@ impl Watch {
         }
         Ok(())
     }
+}
 
-    fn judge(&mut self, head: Head, now: Instant) -> Result<(), Reason> {
+impl Conduct {
+    /// Of a connection that begins.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            is_first: true,
+            ended: Ended::default(),
+            idle_frames: Allowance::new(MOST_IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, now),
+            taken_back: Allowance::new(MOST_TAKEN_BACK, TAKEN_BACK_PER_SECOND, now),
+            answered_bytes: 0,
+        }
+    }
+
+    /// A piece of an answer's body has gone to the client, who may say something about windows.
+    pub fn piece_sent(&mut self) {
+        self.idle_frames.grow(IDLE_FRAMES_OF_A_PIECE);
+        self.taken_back.grow(1);
+    }
+
+    fn answered(&mut self, bytes: usize) {
+        self.answered_bytes += bytes;
+        let frames = self.answered_bytes / ANSWERED_BYTES_OF_AN_IDLE_FRAME;
+        self.answered_bytes %= ANSWERED_BYTES_OF_AN_IDLE_FRAME;
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        self.idle_frames.grow(frames);
+        self.taken_back.grow(frames);
+    }
+
+    /// Judges a frame, of which no more is known yet.
+    ///
+    /// # Errors
+    /// What the connection is to end with.
+    pub fn judge(&mut self, head: Head, now: Instant) -> Result<(), Reason> {
         // RFC 9113 section 3.4.
         if std::mem::take(&mut self.is_first) && (head.kind != SETTINGS || head.has(ACK)) {
             return Err(Reason::PROTOCOL_ERROR);
@@ -221,23 +274,31 @@ impl<const COUNT: usize> Gathered<COUNT> {
 }
 
 /// The head of a frame (RFC 9113 section 4.1).
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    length: usize,
-    kind: u8,
-    flags: u8,
-    stream: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many bytes the payload has.
+    pub length: usize,
+    /// The type; see [`kind`].
+    pub kind: u8,
+    /// See [`flag`].
+    pub flags: u8,
+    /// The stream it is about; 0: the connection.
+    pub stream: u32,
 }
 
 impl Head {
-    fn of(bytes: [u8; HEAD_BYTES]) -> Self {
+    /// Reads a head.
+    #[must_use]
+    pub fn of(bytes: [u8; HEAD_BYTES]) -> Self {
         let [high, middle, low, kind, flags, stream @ ..] = bytes;
         let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         // The first bit is reserved, and of no meaning.
         Self { length, kind, flags, stream: u32::from_be_bytes(stream) & MAX_WINDOW_BYTES }
     }
 
-    fn has(self, flag: u8) -> bool {
+    /// Whether it has this flag.
+    #[must_use]
+    pub fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
@@ -249,7 +310,7 @@ impl Head {
         let padding = usize::from(self.has(PADDED));
         let is_right = match self.kind {
             DATA => self.length >= padding,
-            HEADERS => self.length >= padding + if self.has(WITH_PRIORITY) { 5 } else { 0 },
+            HEADERS => self.length >= padding + if self.has(flag::PRIORITY) { 5 } else { 0 },
             PRIORITY => self.length == 5,
             RST_STREAM | WINDOW_UPDATE => self.length == 4,
             SETTINGS if self.has(ACK) => self.length == 0,
@@ -295,7 +356,11 @@ enum By {
 
 /// The streams that the client has ended last.
 #[derive(Debug, Default)]
-struct Ended(VecDeque<(u32, By)>);
+struct Ended {
+    streams: VecDeque<(u32, By)>,
+    /// The highest number of a stream that has begun: what has not begun has not ended.
+    highest: u32,
+}
 
 impl Ended {
     /// Notes the end of a stream, and sees to it that nothing comes behind (RFC 9113 section 5.1).
@@ -306,12 +371,11 @@ impl Ended {
     fn check(&mut self, head: Head) -> Result<(), Reason> {
         let by = match head.kind {
             DATA | HEADERS => {
-                let ended = self.0.iter().find(|(stream, _)| *stream == head.stream).map(|(_, by)| *by);
-                match (ended, head.kind) {
+                match (self.end_of(head.stream), head.kind) {
                     (Some(By::EndStream), _) | (Some(By::Reset), HEADERS) => {
                         return Err(Reason::STREAM_CLOSED);
                     }
-                    // h2 tells the client so on the stream.
+                    // Whoever reads the frames tells the client so on the stream.
                     (Some(By::Reset), _) => return Ok(()),
                     (None, _) if head.has(END_STREAM) => By::EndStream,
                     (None, _) => return Ok(()),
@@ -320,12 +384,21 @@ impl Ended {
             RST_STREAM => By::Reset,
             _ => return Ok(()),
         };
-        if self.0.len() == MOST_ENDED {
-            self.0.pop_back();
+        if self.streams.len() == MOST_ENDED {
+            self.streams.pop_back();
         }
         // The newest first: it is the one that is looked for.
-        self.0.push_front((head.stream, by));
+        self.streams.push_front((head.stream, by));
         Ok(())
+    }
+
+    /// How a stream has ended, if it has.
+    fn end_of(&mut self, stream: u32) -> Option<By> {
+        if stream > self.highest {
+            self.highest = stream;
+            return None;
+        }
+        self.streams.iter().find(|(ended, _)| *ended == stream).map(|(_, by)| *by)
     }
 }
 

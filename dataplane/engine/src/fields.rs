@@ -19,7 +19,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::value::Value;
-pub use self::{plain_text::PlainText, ready::ReadyFields, value::NoPart};
+pub use self::{
+    plain_text::PlainText,
+    ready::ReadyFields,
+    value::{NoPart, ValueRef},
+};
 use crate::stock::Stock;
 
 /// By whom a request was sent, as proxies tell.
@@ -221,6 +225,12 @@ impl Fields {
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         let lines = self.lines.iter().map(|line| (&line.name, line.value.made(&self.text)));
         lines.chain(self.ready_lines().iter().map(|(name, value)| (name, value)))
+    }
+
+    /// Names, and the values as they are passed on.
+    pub fn values(&self) -> impl Iterator<Item = (&HeaderName, ValueRef<'_>)> {
+        let lines = self.lines.iter().map(|line| (&line.name, line.value.as_ref(&self.text)));
+        lines.chain(self.ready_lines().iter().map(|(name, value)| (name, value.into())))
     }
 
     /// Names, and the bytes of the values.

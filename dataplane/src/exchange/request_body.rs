@@ -35,7 +35,7 @@ pub(crate) enum ClientBody {
     /// That of the connection's present request.
     Http1(Rc<ClientIo>),
     /// Of a stream.
-    Http2(Box<StreamBody>),
+    Http2(StreamBody),
     /// There is none: the stream opens a WebSocket, and what the client says is for that.
     Opening,
     /// All of it has come.

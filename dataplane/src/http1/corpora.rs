@@ -5,7 +5,8 @@ mod messages;
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
 
-fn replay(target: &str, feed: fn(&[u8])) {
+/// Feeds a target with its corpus, and what is made of that.
+pub(crate) fn replay(target: &str, feed: fn(&[u8])) {
     replay::replay(concat!(env!("CARGO_MANIFEST_DIR"), "/.."), target, 4_000, feed);
 }
 

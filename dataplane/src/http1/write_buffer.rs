@@ -1,6 +1,7 @@
 //! Bytes that are to go out on a connection and have not been accepted yet.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     pin::Pin,
@@ -16,6 +17,12 @@ use super::MOST_IN_STOCK;
 /// Pieces up to this size are copied behind what waits already: one write of a few KiB is cheaper than two.
 const COPIED_BYTES: usize = 16 << 10;
 
+/// Of what may go in several large pieces, those up to this size are copied: the system is slower to gather them than we are.
+const GATHERED_BYTES: usize = 8 << 10;
+
+/// How many large pieces go in one write.
+const MOST_AT_ONCE: usize = 8;
+
 /// Most heads, with a small body behind them, have room in this.
 const FEW_BYTES: usize = 512;
 
@@ -27,50 +34,63 @@ thread_local! {
     static STOCK: Stock<Vec<u8>> = const { Stock::with_room_for(MOST_IN_STOCK) };
 }
 
-/// Bytes that are to go: small pieces gathered, at most one large piece as it came, and small ones behind that.
+/// Bytes that are to go: small pieces gathered, and large ones as they came, each in its place among them.
 #[derive(Debug, Default)]
 pub(crate) struct WriteBuffer {
-    first: Vec<u8>,
-    /// How many of `first` have gone.
+    text: Vec<u8>,
+    /// How many of `text` have gone.
     gone: usize,
-    large: Bytes,
-    last: Vec<u8>,
+    /// Each behind so many bytes of `text`.
+    large: VecDeque<(usize, Bytes)>,
+    /// Of all large pieces.
+    large_bytes: usize,
 }
 
 impl WriteBuffer {
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.large.is_empty() && self.last.is_empty()
+        self.text.is_empty() && self.large.is_empty()
     }
 
     /// How many bytes wait.
     pub(crate) fn len(&self) -> usize {
-        self.first.len() - self.gone + self.large.len() + self.last.len()
+        self.text.len() - self.gone + self.large_bytes
     }
 
     /// Whether another large piece may be added. If not, what waits must go first.
     pub(crate) fn has_room(&self) -> bool {
-        self.large.is_empty() && self.first.len() < COPIED_BYTES
+        self.large.is_empty() && self.text.len() < COPIED_BYTES
     }
 
     /// Where small pieces are written to.
     pub(crate) fn text(&mut self) -> &mut Vec<u8> {
-        if !self.large.is_empty() {
-            return &mut self.last;
-        }
-        if self.first.capacity() == 0 {
+        if self.text.capacity() == 0 {
             let kept = STOCK.with(Stock::take);
-            self.first = kept.unwrap_or_else(|| Vec::with_capacity(FEW_BYTES));
+            self.text = kept.unwrap_or_else(|| Vec::with_capacity(FEW_BYTES));
         }
-        &mut self.first
+        &mut self.text
     }
 
     /// Adds a piece. Only while there is room.
     pub(crate) fn push(&mut self, piece: Bytes) {
         if piece.len() > COPIED_BYTES && self.large.is_empty() {
-            self.large = piece;
+            self.add(piece);
         } else {
             self.text().extend_from_slice(&piece);
         }
+    }
+
+    /// Adds a piece, however many large ones wait already: whoever calls this bounds them.
+    pub(crate) fn queue(&mut self, piece: Bytes) {
+        if piece.len() > GATHERED_BYTES {
+            self.add(piece);
+        } else {
+            self.text().extend_from_slice(&piece);
+        }
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        self.large_bytes += piece.len();
+        self.large.push_back((self.text.len(), piece));
     }
 
     /// Writes until all has gone; then it holds no memory.
@@ -80,12 +100,11 @@ impl WriteBuffer {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while !self.is_empty() {
-            let first = &self.first[self.gone..];
             let written = if self.large.is_empty() {
-                ready!(socket.as_mut().poll_write(context, first))?
+                ready!(socket.as_mut().poll_write(context, &self.text[self.gone..]))?
             } else {
-                let pieces = [IoSlice::new(first), IoSlice::new(&self.large), IoSlice::new(&self.last)];
-                ready!(socket.as_mut().poll_write_vectored(context, &pieces))?
+                let (pieces, count) = self.pieces();
+                ready!(socket.as_mut().poll_write_vectored(context, &pieces[..count]))?
             };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -96,19 +115,43 @@ impl WriteBuffer {
         socket.poll_flush(context)
     }
 
-    fn advance(&mut self, written: usize) {
-        let of_first = written.min(self.first.len() - self.gone);
-        let of_large = (written - of_first).min(self.large.len());
-        self.gone += of_first;
-        self.large.advance(of_large);
-        if self.gone == self.first.len() && self.large.is_empty() {
-            self.large = Bytes::new();
-            keep(mem::replace(&mut self.first, mem::take(&mut self.last)));
-            self.gone = written - of_first - of_large;
-            if self.gone == self.first.len() {
-                self.gone = 0;
-                keep(mem::take(&mut self.first));
+    /// The first of what waits, in order, and how many pieces that is.
+    fn pieces(&self) -> ([IoSlice<'_>; 2 * MOST_AT_ONCE + 1], usize) {
+        let mut pieces = [IoSlice::new(&[]); 2 * MOST_AT_ONCE + 1];
+        let (mut count, mut begin) = (0, self.gone);
+        for (end, piece) in self.large.iter().take(MOST_AT_ONCE) {
+            pieces[count] = IoSlice::new(&self.text[begin..*end]);
+            pieces[count + 1] = IoSlice::new(piece);
+            (count, begin) = (count + 2, *end);
+        }
+        let end = self.large.get(MOST_AT_ONCE).map_or(self.text.len(), |(end, _)| *end);
+        pieces[count] = IoSlice::new(&self.text[begin..end]);
+        (pieces, count + 1)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some((end, piece)) = self.large.front_mut() {
+            let of_text = written.min(*end - self.gone);
+            let of_piece = (written - of_text).min(piece.len());
+            self.gone += of_text;
+            piece.advance(of_piece);
+            self.large_bytes -= of_piece;
+            written -= of_text + of_piece;
+            if !piece.is_empty() {
+                break;
             }
+            self.large.pop_front();
+        }
+        self.gone += written;
+        if self.large.is_empty() && self.gone == self.text.len() {
+            self.gone = 0;
+            self.large = VecDeque::new();
+            keep(mem::take(&mut self.text));
+        } else if self.gone >= MOST_KEPT_BYTES.max(self.text.len() / 2) {
+            // Where something always waits, what has gone is given up now and then.
+            self.text.drain(..self.gone);
+            self.large.iter_mut().for_each(|(end, _)| *end -= self.gone);
+            self.gone = 0;
         }
     }
 }
@@ -173,7 +216,7 @@ mod tests {
         let mut flush = |buffer: &mut WriteBuffer| {
             let flushed = buffer.poll_flush(Pin::new(&mut socket), &mut Context::from_waker(Waker::noop()));
             assert!(matches!(flushed, Poll::Ready(Ok(()))));
-            (buffer.first.capacity(), STOCK.with(Stock::kept))
+            (buffer.text.capacity(), STOCK.with(Stock::kept))
         };
         buffers.iter_mut().for_each(|buffer| buffer.text().extend_from_slice(b"abc"));
         let kept: Vec<_> = buffers.iter_mut().map(&mut flush).collect();
@@ -196,5 +239,37 @@ mod tests {
             assert!(narrow.taken == pieces.concat(), "{at_once}");
             assert!(buffer.is_empty());
         }
+    }
+
+    #[test]
+    fn many_large_pieces_stand_where_they_were_put() {
+        let lengths = [3, GATHERED_BYTES + 1, 0, GATHERED_BYTES, 9_000, 9_000, 1];
+        let pieces: Vec<_> = (0..).zip(lengths.repeat(4)).map(|(byte, length)| vec![byte; length]).collect();
+        for at_once in [7, GATHERED_BYTES, 9_001, 50_000, 1 << 20] {
+            let mut buffer = WriteBuffer::default();
+            pieces.iter().for_each(|piece| buffer.queue(Bytes::from(piece.clone())));
+            assert_eq!((buffer.len(), buffer.large.len()), (pieces.concat().len(), 12));
+            let mut narrow = Narrow { taken: Vec::new(), at_once };
+            let flushed = buffer.poll_flush(Pin::new(&mut narrow), &mut Context::from_waker(Waker::noop()));
+            assert!(matches!(flushed, Poll::Ready(Ok(()))));
+            assert!(narrow.taken == pieces.concat(), "{at_once}");
+            assert_eq!((buffer.len(), buffer.large_bytes), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_has_gone_is_given_up_where_something_always_waits() {
+        let mut buffer = WriteBuffer::default();
+        let mut most = 0;
+        for _ in 0..1_000 {
+            buffer.text().extend_from_slice(&[0; 100]);
+            buffer.queue(Bytes::from_static(&[0; GATHERED_BYTES + 1]));
+            if buffer.large.len() > 1 {
+                buffer.advance(100 + GATHERED_BYTES + 1);
+            }
+            most = most.max(buffer.text.len());
+        }
+        assert_eq!(buffer.len(), 100 + GATHERED_BYTES + 1);
+        assert!(most <= MOST_KEPT_BYTES + 300, "{most}");
     }
 }

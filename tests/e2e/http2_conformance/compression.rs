@@ -80,8 +80,8 @@ fn fields_are_read_however_they_are_written() {
     check(WRITTEN);
 }
 
-/// RFC 9113 section 4.3 calls it a `COMPRESSION_ERROR`; h2 does not tell its kinds of broken heads apart.
-const BROKEN: Expected = Expected::ConnectionError(code::PROTOCOL);
+/// RFC 9113 section 4.3.
+const BROKEN: Expected = Expected::ConnectionError(code::COMPRESSION);
 
 const UNREADABLE: &[Row] = &[
     Row { name: "hpack/2.3.3: a number of no field", sends: |peer| behind(peer, &[0xfe]), expects: BROKEN },

@@ -173,8 +173,7 @@ const WINDOWS: &[Row] = &[
             peer.head(1, 0, POST);
             peer.widen(1, 0);
         },
-        // An error of the stream; h2 takes it for one of the connection (section 5.4.2 lets it).
-        expects: PROTOCOL,
+        expects: Expected::StreamError(1, code::PROTOCOL),
     },
     Row {
         name: "6.9: WINDOW_UPDATE of another size",

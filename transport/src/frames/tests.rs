@@ -58,8 +58,8 @@ fn a_frame_of_another_size_than_its_type_wants_ends_the_connection() {
     for (kind, flags, length) in [
         (DATA, PADDED, 0),
         (HEADERS, PADDED, 0),
-        (HEADERS, WITH_PRIORITY, 4),
-        (HEADERS, WITH_PRIORITY | PADDED, 5),
+        (HEADERS, flag::PRIORITY, 4),
+        (HEADERS, flag::PRIORITY | PADDED, 5),
         (PRIORITY, 0, 4),
         (RST_STREAM, 0, 5),
         (SETTINGS, 0, 7),
@@ -167,7 +167,7 @@ fn frames_without_content_are_bounded_by_time_and_by_what_they_go_with() {
         let later = now + Duration::from_secs(1);
         assert_eq!(passing(&mut watch, &frame, later), IDLE_FRAMES_PER_SECOND, "type {kind}, a second later");
         watch.place = Place::Head(Gathered::default());
-        watch.piece_sent();
+        watch.conduct.piece_sent();
         assert_eq!(passing(&mut watch, &frame, later), IDLE_FRAMES_OF_A_PIECE, "type {kind}, with a piece");
     }
 }
@@ -194,7 +194,7 @@ fn requests_taken_back_are_bounded_by_time_and_by_answers() {
     // Each on a stream of its own, as far as this one is concerned.
     let passing = |watch: &mut Watch, frames: &[u8], now| {
         let passes = |watch: &mut Watch| {
-            watch.ended = Ended::default();
+            watch.conduct.ended = Ended::default();
             watch.see(frames, now).is_ok()
         };
         let count = (0..10 * MOST_TAKEN_BACK).take_while(|_| passes(watch)).count();
@@ -206,6 +206,6 @@ fn requests_taken_back_are_bounded_by_time_and_by_answers() {
     watch.place = Place::Head(Gathered::default());
     let later = now + Duration::from_secs(1);
     assert_eq!(passing(&mut watch, &taken_back, later), TAKEN_BACK_PER_SECOND);
-    watch.piece_sent();
+    watch.conduct.piece_sent();
     assert_eq!(passing(&mut watch, &taken_back, later), 1, "with a piece of an answer");
 }

@@ -12,6 +12,33 @@ use super::PlainText;
 #[error("no part of the text of the fields")]
 pub struct NoPart;
 
+/// A value as it is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueRef<'a> {
+    bytes: &'a [u8],
+    is_sensitive: bool,
+}
+
+impl<'a> ValueRef<'a> {
+    /// What it says.
+    #[must_use]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Whether nobody on the way may put it into a table of what was said before (RFC 7541 section 7.1.3).
+    #[must_use]
+    pub fn is_sensitive(self) -> bool {
+        self.is_sensitive
+    }
+}
+
+impl<'a> From<&'a HeaderValue> for ValueRef<'a> {
+    fn from(value: &'a HeaderValue) -> Self {
+        Self { bytes: value.as_bytes(), is_sensitive: value.is_sensitive() }
+    }
+}
+
 /// A value. Whoever keeps it knows the text.
 #[derive(Clone)]
 pub(super) struct Value {
@@ -42,6 +69,14 @@ impl Value {
         match self.made.get() {
             Some(made) => made.as_bytes(),
             None => &text[self.place()],
+        }
+    }
+
+    pub(super) fn as_ref<'a>(&'a self, text: &'a Bytes) -> ValueRef<'a> {
+        match self.made.get() {
+            Some(made) => made.into(),
+            // Only who makes a value says that it is a secret.
+            None => ValueRef { bytes: &text[self.place()], is_sensitive: false },
         }
     }
 

@@ -1,15 +1,8 @@
 //! A request's body that comes in a stream of its own. The client's window opens as the upstream takes it.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use h2::{RecvStream, server::SendResponse};
-use http::{Response, StatusCode};
-
+use super::handle::StreamHandle;
 use crate::connection::client_io::{BodyBroken, BodyPiece};
 
 /// Whether the client waits to be asked for the body (RFC 9110 section 10.1.1).
@@ -21,26 +14,20 @@ pub(super) enum Invitation {
 
 /// The body of a stream.
 pub(crate) struct StreamBody {
-    incoming: RecvStream,
+    stream: StreamHandle,
     /// None: its length was not told.
     remaining: Option<u64>,
     invitation: Invitation,
-    responder: Rc<RefCell<SendResponse<Bytes>>>,
 }
 
 impl StreamBody {
-    pub(super) fn new(
-        incoming: RecvStream,
-        length: Option<u64>,
-        invitation: Invitation,
-        responder: Rc<RefCell<SendResponse<Bytes>>>,
-    ) -> Self {
-        Self { incoming, remaining: length, invitation, responder }
+    pub(super) fn new(stream: StreamHandle, length: Option<u64>, invitation: Invitation) -> Self {
+        Self { stream, remaining: length, invitation }
     }
 
     /// Whether all of it has been taken.
     pub(crate) fn has_ended(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.stream.is_read()
     }
 
     /// How many bytes follow, where that is known.
@@ -54,24 +41,13 @@ impl StreamBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyPiece, BodyBroken>>> {
         if std::mem::replace(&mut self.invitation, Invitation::Needless) == Invitation::Awaited {
-            let mut invitation = Response::new(());
-            *invitation.status_mut() = StatusCode::CONTINUE;
-            // Too late when an answer has begun, and needless then.
-            let _ = self.responder.borrow_mut().send_informational(invitation);
+            // Needless when an answer has begun.
+            self.stream.invite();
         }
-        match ready!(self.incoming.poll_data(context)) {
-            Some(Ok(bytes)) => {
-                // Whoever asks has room for it, so as much again may come. It fails only where the stream is gone.
-                let _ = self.incoming.flow_control().release_capacity(bytes.len());
-                self.remaining = self.remaining.map(|rest| rest.saturating_sub(bytes.len() as u64));
-                Poll::Ready(Some(Ok(BodyPiece::Content(bytes))))
-            }
-            Some(Err(_reset)) => Poll::Ready(Some(Err(BodyBroken::Closed))),
-            None => match ready!(self.incoming.poll_trailers(context)) {
-                Ok(Some(fields)) => Poll::Ready(Some(Ok(BodyPiece::Trailers(fields.into())))),
-                Ok(None) => Poll::Ready(None),
-                Err(_reset) => Poll::Ready(Some(Err(BodyBroken::Closed))),
-            },
+        let piece = ready!(self.stream.poll_piece(context));
+        if let Some(Ok(BodyPiece::Content(bytes))) = &piece {
+            self.remaining = self.remaining.map(|rest| rest.saturating_sub(bytes.len() as u64));
         }
+        Poll::Ready(piece)
     }
 }
