@@ -189,7 +189,7 @@ async fn a_head_that_http11_would_refuse_is_refused() {
         &[("content-length", "5")],
     ] {
         let answer = client.try_send(get("/", fields)).await;
-        // What h2 itself refuses is reset.
+        // What is against HTTP/2 itself is reset.
         assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status() == 400), "{fields:?}");
     }
     for (path, status) in [("/a%2fb", 400), ("/%00", 400)] {
