@@ -71,6 +71,10 @@ enum Found<'a> {
     Ready(&'a HeaderValue),
 }
 
+#[expect(
+    clippy::inline_always,
+    reason = "a name that is known where it is looked for is compared as a number there"
+)]
 impl Fields {
     /// No fields.
     #[must_use]
@@ -98,15 +102,13 @@ impl Fields {
         self.len() == 0
     }
 
-    // What looks for a name is inlined, so that a name that is known when it is built is compared as a number.
-
     /// The first of this name.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, name: impl Borrow<HeaderName>) -> Option<&HeaderValue> {
         let name = name.borrow();
         match self.lines.iter().find(|line| line.name == *name) {
             Some(line) => Some(line.value.made(&self.text)),
-            None => self.ready.as_ref().and_then(|ready| ready.get(name)),
+            None => self.among_ready(name),
         }
     }
 
@@ -125,12 +127,12 @@ impl Fields {
     }
 
     /// The bytes of the first of this name.
-    #[inline]
+    #[inline(always)]
     pub fn bytes_of(&self, name: impl Borrow<HeaderName>) -> Option<&[u8]> {
         let name = name.borrow();
         match self.lines.iter().find(|line| line.name == *name) {
             Some(line) => Some(line.value.bytes(&self.text)),
-            None => self.ready.as_ref().and_then(|ready| ready.get(name)).map(HeaderValue::as_bytes),
+            None => self.among_ready(name).map(HeaderValue::as_bytes),
         }
     }
 
@@ -140,15 +142,14 @@ impl Fields {
     }
 
     /// Whether there is one of this name.
-    #[inline]
+    #[inline(always)]
     pub fn contains_key(&self, name: impl Borrow<HeaderName>) -> bool {
         let name = name.borrow();
-        self.lines.iter().any(|line| line.name == *name)
-            || self.ready.as_ref().is_some_and(|ready| ready.get(name).is_some())
+        self.lines.iter().any(|line| line.name == *name) || self.among_ready(name).is_some()
     }
 
     /// Whether the name of one satisfies the condition.
-    #[inline]
+    #[inline(always)]
     pub fn has_any(&self, mut is_one: impl FnMut(&HeaderName) -> bool) -> bool {
         self.lines.iter().any(|line| is_one(&line.name))
             || self.ready_lines().iter().any(|(name, _)| is_one(name))
@@ -267,6 +268,13 @@ impl Fields {
         }
     }
 
+    /// Most messages have none while they are looked at, so no more than that is inlined.
+    #[inline]
+    fn among_ready(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        let ready = self.ready.as_ref()?;
+        ready.get(name)
+    }
+
     #[inline]
     fn push(&mut self, name: HeaderName, value: Value) {
         // Those of one name stay in order.
@@ -276,7 +284,7 @@ impl Fields {
 
     #[inline]
     fn make_lines_with(&mut self, name: &HeaderName) {
-        if self.ready.as_ref().is_some_and(|ready| ready.get(name).is_some()) {
+        if self.among_ready(name).is_some() {
             self.make_lines();
         }
     }

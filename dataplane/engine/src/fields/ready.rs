@@ -30,6 +30,7 @@ impl ReadyFields {
 
     /// The first of this name.
     #[must_use]
+    #[inline(never)]
     pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.lines.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
