@@ -139,10 +139,12 @@ impl State {
         self.wake();
     }
 
-    /// Puts a stream in the queue that has something to send and room for it in its own window.
+    /// Puts a stream in the queue that has something to send and room for it in its own window. Who has not taken what was granted
+    /// comes again when it has.
     pub(super) fn enqueue(&mut self, place: usize) {
         if let Some(stream) = self.streams.at(place)
             && stream.wish.bytes > 0
+            && stream.wish.granted == 0
             && stream.send.room() > 0
             && !std::mem::replace(&mut stream.wish.is_queued, true)
         {

@@ -301,6 +301,23 @@ fn a_window_of_a_stream_stops_that_stream_alone() {
 }
 
 #[test]
+fn what_is_granted_twice_before_it_is_taken_is_not_lost() {
+    let mut peer = Peer::new();
+    peer.settles(0);
+    let stream = peer.asks(1);
+    let mut body = Bytes::from(vec![0; 1_000]);
+    assert_eq!(stream.poll_send(&mut body, Ends::Later), Poll::Pending);
+    peer.widens(1, 10).unwrap();
+    peer.widens(1, 20).unwrap();
+    peer.settles(3);
+    while stream.poll_send(&mut body, Ends::Later).is_ready() {}
+    let sent: usize = peer.pieces().iter().map(|(_, bytes)| bytes).sum();
+    let state = peer.state.borrow();
+    assert_eq!((sent, body.len(), state.promised), (33, 967, 0));
+    assert_eq!(state.send.room(), FIRST_WINDOW_BYTES as usize - 33);
+}
+
+#[test]
 fn who_leaves_gives_back_what_was_granted() {
     let mut peer = Peer::new();
     peer.settles(1 << 20);
