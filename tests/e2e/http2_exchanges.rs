@@ -3,7 +3,7 @@
 use apigw_tests::{
     configuration::Document,
     frames::{
-        END_STREAM, Kind,
+        END_STREAM, Kind, frame,
         peer::{FramePeer, Received, code},
     },
     gate::Gate,
@@ -102,6 +102,40 @@ fn answers_without_a_body_end_with_their_head() {
         let answer = answer(&mut client, stream);
         assert_eq!((answer.status(), answer.has(END_STREAM)), (Some(status), true), "{path}");
     }
+}
+
+#[test]
+fn large_answers_at_once_come_whole_in_windows_that_are_opened_in_parts() {
+    const BYTES: usize = 400 << 10;
+    /// Of a stream and of the connection (RFC 9113 section 6.9.2).
+    const WINDOW_BYTES: u32 = 65_535;
+    let origin = Origin::answering(|_request: &Request| ok(&"x".repeat(BYTES)));
+    let gateway = before(&origin);
+    let mut client = FramePeer::open(gateway.address()).greet();
+    let streams = [1, 3, 5];
+    for stream in streams {
+        client.head(stream, END_STREAM, &head("GET", "/"));
+    }
+    let (mut came, mut ended) = ([0; 3], 0);
+    while ended < streams.len() {
+        let mut of_round = [0_u32; 3];
+        while of_round.iter().sum::<u32>() < WINDOW_BYTES && ended < streams.len() {
+            let piece = client.until(|received| received.is(Kind::Data));
+            let index = streams.iter().position(|stream| *stream == piece.stream).unwrap();
+            of_round[index] += u32::try_from(piece.payload.len()).unwrap();
+            ended += usize::from(piece.has(END_STREAM));
+        }
+        // At once, each in two parts: before anybody can send what the first one lets.
+        let parts = |bytes: u32| [bytes / 2, bytes - bytes / 2].into_iter().filter(|bytes| *bytes > 0);
+        let widen = |stream, bytes: u32| frame(Kind::WindowUpdate, 0, stream, &bytes.to_be_bytes());
+        let of_streams = streams.iter().zip(of_round);
+        let mut opened: Vec<_> =
+            of_streams.flat_map(|(stream, bytes)| parts(bytes).map(|part| widen(*stream, part))).collect();
+        opened.insert(0, widen(0, of_round.iter().sum()));
+        client.send(opened.concat());
+        came.iter_mut().zip(of_round).for_each(|(came, bytes)| *came += bytes as usize);
+    }
+    assert_eq!(came, [BYTES; 3]);
 }
 
 #[test]
