@@ -65,6 +65,11 @@ struct Line {
     value: Value,
 }
 
+/// There is more than one of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("several fields of one name")]
+pub struct Several;
+
 /// Where a value was found, which is not made before it is known to be wanted.
 enum Found<'a> {
     Line(&'a Value),
@@ -139,6 +144,25 @@ impl Fields {
     /// The bytes of all of this name.
     pub fn bytes_of_all<N: Borrow<HeaderName>>(&self, name: N) -> impl Iterator<Item = &[u8]> + use<'_, N> {
         self.bytes().filter_map(move |(other, value)| (other == name.borrow()).then_some(value))
+    }
+
+    /// The bytes of the only one of this name; none: there is none.
+    ///
+    /// # Errors
+    /// When there are several.
+    #[inline(always)]
+    pub fn bytes_of_single(&self, name: impl Borrow<HeaderName>) -> Result<Option<&[u8]>, Several> {
+        let name = name.borrow();
+        let mut found = None;
+        for line in self.lines.iter().filter(|line| line.name == *name) {
+            if found.replace(line.value.bytes(&self.text)).is_some() {
+                return Err(Several);
+            }
+        }
+        match self.among_ready(name) {
+            None => Ok(found),
+            Some(_) => self.single_with_ready(name),
+        }
     }
 
     /// Whether there is one of this name.
@@ -266,6 +290,12 @@ impl Fields {
                 index <= first + 1 || line.name != name
             });
         }
+    }
+
+    fn single_with_ready(&self, name: &HeaderName) -> Result<Option<&[u8]>, Several> {
+        let mut all = self.bytes_of_all(name);
+        let first = all.next();
+        if all.next().is_some() { Err(Several) } else { Ok(first) }
     }
 
     /// Most messages have none while they are looked at, so no more than that is inlined.
@@ -469,6 +499,16 @@ mod tests {
                 let all = |fields: &Fields| fields.get_all(&name).cloned().collect::<Vec<_>>();
                 assert_eq!(all(&at_once), all(&one_by_one), "{number}: {name}");
                 assert_eq!(at_once.get(&name), one_by_one.get(&name), "{number}: {name}");
+                let single =
+                    |fields: &Fields| fields.bytes_of_single(&name).map(|value| value.map(<[u8]>::to_vec));
+                assert_eq!(single(&at_once), single(&one_by_one), "{number}: {name}");
+                let expected =
+                    if all(&one_by_one).len() > 1 { Err(Several) } else { Ok(all(&one_by_one).len()) };
+                assert_eq!(
+                    single(&at_once).map(|value| usize::from(value.is_some())),
+                    expected,
+                    "{number}: {name}"
+                );
                 assert_eq!(at_once.contains_key(&name), one_by_one.contains_key(&name), "{number}: {name}");
             }
             let sorted = |fields: &Fields| {

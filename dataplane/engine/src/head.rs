@@ -76,10 +76,9 @@ pub fn check_size(head: &RequestHead, route: &Route) -> Result<(), Rejection> {
 /// A request says once for whom it is (RFC 9112 section 3.2), and its target does not say otherwise; before HTTP/1.1 it
 /// may leave that out.
 fn check_host(head: &RequestHead) -> Result<(), Rejection> {
-    let mut hosts = head.headers.bytes_of_all(&HOST);
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host) => host,
-        (None, None) if head.version == Version::HTTP_10 => return Ok(()),
+    let host = match head.headers.bytes_of_single(HOST) {
+        Ok(Some(host)) if is_host(host) => host,
+        Ok(None) if head.version == Version::HTTP_10 => return Ok(()),
         _ => return Err(Rejection::Host),
     };
     match head.uri.authority() {

@@ -79,22 +79,19 @@ pub(crate) fn of_response(
 
 /// Whether the body is in chunks: in that coding alone, said once.
 fn is_chunked(fields: &Fields) -> Result<bool, LengthError> {
-    if !fields.contains_key(TRANSFER_ENCODING) {
-        return Ok(false);
-    }
-    let mut codings = fields.bytes_of_all(TRANSFER_ENCODING);
-    match (codings.next(), codings.next()) {
-        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(true),
+    match fields.bytes_of_single(TRANSFER_ENCODING) {
+        Ok(None) => Ok(false),
+        Ok(Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Ok(true),
         _ => Err(LengthError::TransferCoding),
     }
 }
 
 /// A length: digits and nothing else, said once.
 fn content_length(fields: &Fields) -> Result<Option<u64>, LengthError> {
-    let Some(digits) = fields.bytes_of(CONTENT_LENGTH) else { return Ok(None) };
-    let is_single = fields.bytes_of_all(CONTENT_LENGTH).nth(1).is_none();
+    let single = fields.bytes_of_single(CONTENT_LENGTH).map_err(|_several| LengthError::ContentLength)?;
+    let Some(digits) = single else { return Ok(None) };
     // 19 digits always fit.
-    if !is_single || digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(LengthError::ContentLength);
     }
     Ok(Some(digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))))
