@@ -13,7 +13,7 @@ use super::{
     encode::{backend_resource, route_resource, settings_resource},
     leaf::{Cut, cut, root_of, run_hash, runs},
 };
-use crate::model::{GatewayConfig, Route, RouteGroup, memory};
+use crate::model::{CommonEnds, GatewayConfig, Route, RouteGroup, memory};
 
 /// Finds the identities of one configuration after the other.
 #[derive(Debug, Default)]
@@ -40,14 +40,6 @@ struct RouteLeaf {
     hash: Hash,
 }
 
-/// What two configurations have in common.
-struct Common {
-    /// Groups at their beginning.
-    groups_before: usize,
-    /// Groups at their end.
-    groups_behind: usize,
-}
-
 impl Roots {
     /// The identity of the next configuration. What it shares with the one before is not encoded again.
     ///
@@ -58,49 +50,39 @@ impl Roots {
         for backend in config.backends().iter() {
             others.push(backend_resource(backend)?.entry().clone());
         }
-        let common = self.common_with(config);
-        let groups = self.hashed(config, &common)?;
-        let leaves = self.leaves(&groups, &common);
+        let is_same = |former: &Hashed, group: &RouteGroup| memory(&former.routes) == memory(group);
+        let common = CommonEnds::of(&self.groups, config.groups(), is_same);
+        let groups = self.hashed(config, common)?;
+        let leaves = self.leaves(&groups, common);
         *self = Self { groups, leaves };
         // Routes are of another kind than what stands in front of them, so a leaf begins with the first.
         let others = runs(&others, |entry| entry).map(run_hash);
         Ok(root_of(others.chain(self.leaves.iter().map(|leaf| leaf.hash))))
     }
 
-    fn common_with(&self, config: &GatewayConfig) -> Common {
-        let is_same = |(former, group): &(&Hashed, &RouteGroup)| memory(&former.routes) == memory(group);
-        let groups_before = self.groups.iter().zip(config.groups()).take_while(is_same).count();
-        let (former, next) = (&self.groups[groups_before..], &config.groups()[groups_before..]);
-        let groups_behind = former.iter().rev().zip(next.iter().rev()).take_while(is_same).count();
-        Common { groups_before, groups_behind }
-    }
-
     /// The groups of a configuration with the hashes of their routes.
-    fn hashed(&self, config: &GatewayConfig, common: &Common) -> Result<Vec<Hashed>, WireError> {
-        let Common { groups_before, groups_behind } = *common;
-        let (before, rest) = self.groups.split_at(groups_before);
-        let (departed, behind) = rest.split_at(rest.len() - groups_behind);
-        let known = departed.iter().flat_map(|group| group.routes.iter().zip(group.hashes.iter()));
+    fn hashed(&self, config: &GatewayConfig, common: CommonEnds) -> Result<Vec<Hashed>, WireError> {
+        let departed = common.between(&self.groups).iter();
+        let known = departed.flat_map(|group| group.routes.iter().zip(group.hashes.iter()));
         let known: FxHashMap<_, _> = known.map(|(route, hash)| (Arc::as_ptr(route).addr(), *hash)).collect();
         let hash_of = |route: &Arc<Route>| match known.get(&Arc::as_ptr(route).addr()) {
             Some(hash) => Ok(*hash),
             None => Ok(route_resource(route)?.entry().hash),
         };
-        let arrived = &config.groups()[groups_before..config.groups().len() - groups_behind];
-        let mut groups = before.to_vec();
-        for routes in arrived {
+        let mut groups = self.groups[..common.before].to_vec();
+        for routes in common.between(config.groups()) {
             let hashes = routes.iter().map(hash_of).collect::<Result<_, WireError>>()?;
             groups.push(Hashed { routes: Arc::clone(routes), hashes });
         }
-        groups.extend_from_slice(behind);
+        groups.extend_from_slice(&self.groups[self.groups.len() - common.behind..]);
         Ok(groups)
     }
 
     /// The leaves of these groups, which have so much in common with the former ones.
-    fn leaves(&self, groups: &[Hashed], common: &Common) -> Vec<RouteLeaf> {
+    fn leaves(&self, groups: &[Hashed], common: CommonEnds) -> Vec<RouteLeaf> {
         let (former_length, length) = (length(&self.groups), length(groups));
-        let same_start = self::length(&groups[..common.groups_before]);
-        let same_end = self::length(&groups[groups.len() - common.groups_behind..]);
+        let same_start = self::length(&groups[..common.before]);
+        let same_end = self::length(&groups[groups.len() - common.behind..]);
         // That the last of the former ends where it does may be because no route follows.
         let is_kept = |leaf: &RouteLeaf| leaf.end <= same_start && leaf.end < former_length;
         let kept = self.leaves.partition_point(is_kept);
