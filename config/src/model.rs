@@ -38,6 +38,7 @@ mod tracing;
 
 pub(crate) use self::{
     auth::provider_conflicts,
+    gateway_config::CommonEnds,
     rules::{BackendFacts, Callers, ClientCertificates, RouteFacts, SettingsFacts, conflicts},
 };
 pub use self::{

@@ -2,8 +2,9 @@
 //!
 //! Editors, deployment tools and Kubernetes save in different ways: in place, by renaming over the file, by swapping a
 //! symbolic link above it. So what is watched are the directories of every link and of the file at the end, and what
-//! decides is the content, not the event: an event only says when to look. Where events are missing a slow look at the
-//! file's metadata takes their place. This module does not know what the content means.
+//! decides is the content, not the event: an event only says when to look, and one of another file in such a directory not
+//! even that. Where events are missing a slow look at the file's metadata takes their place. What was shown last is kept, to
+//! be compared; whoever keeps what he was shown shares the memory. This module does not know what the content means.
 
 mod follower;
 mod links;
@@ -32,7 +33,7 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub enum Content {
     /// All its bytes, read while it did not change.
-    Text(Vec<u8>),
+    Text(Arc<Vec<u8>>),
     /// It cannot be read, or is not there.
     Unreadable(io::Error),
     /// It has more than [`MAX_FILE_BYTES`].
@@ -61,7 +62,7 @@ impl Content {
     ///
     /// # Errors
     /// When there is none.
-    pub fn into_text(self) -> Result<Vec<u8>, ContentError> {
+    pub fn into_text(self) -> Result<Arc<Vec<u8>>, ContentError> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Unreadable(error) => Err(ContentError::Unreadable(error)),

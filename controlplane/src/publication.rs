@@ -318,7 +318,7 @@ impl Publisher {
 
     /// What a content means, if it is what it demands of itself.
     fn candidate(&mut self, content: Content, now_ms: u64) -> Result<Candidate, Vec<Problem>> {
-        let text = Arc::new(content.into_text().map_err(|error| self.of_the_file(error.to_string()))?);
+        let text = content.into_text().map_err(|error| self.of_the_file(error.to_string()))?;
         let (config, checks) = self.reader.read(&text)?;
         let newest = self.desired.borrow().newest.clone();
         let content = wire::Content::encode(&config, newest.as_ref().map(|newest| &newest.content));

@@ -1,6 +1,6 @@
 //! A data plane by itself: its configurations come from a file, through the same steps as a control plane's.
 
-use std::{mem, path::Path, sync::Arc, time::SystemTime};
+use std::{mem, path::Path, time::SystemTime};
 
 use apigw_config::{
     ConfigReader,
@@ -58,7 +58,6 @@ fn read(
     epoch: u64,
 ) -> Result<Reading, Vec<Problem>> {
     let text = content.into_text().map_err(|error| vec![of_the_file(file, error.to_string())])?;
-    let text = Arc::new(text);
     let (config, checks) = reader.configs.read(&text)?;
     let root_hash = reader.roots.root_of(&config);
     let root_hash = root_hash.map_err(|error| vec![of_the_file(file, error.to_string())])?;

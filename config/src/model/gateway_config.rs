@@ -1,12 +1,8 @@
 //! A whole configuration, in groups of routes that configurations share: what a change leaves alone is not even looked at.
 
-use std::{
-    collections::{HashMap, HashSet},
-    mem,
-    net::IpAddr,
-    ops::Range,
-    sync::Arc,
-};
+use std::{mem, net::IpAddr, ops::Range, sync::Arc};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Backend, BackendFacts, BackendGroup, Backends, ConfigError, Route, RouteFacts, Settings, conflicts,
@@ -16,8 +12,9 @@ use crate::{names::RouteName, shared_table::SharedTable};
 /// Routes that follow each other, at least one. A group in the same memory is the same routes.
 pub type RouteGroup = Arc<[Arc<Route>]>;
 
-/// The most routes of a group that is made here: an edit makes its group anew, and there is a pointer to each group.
-const ROUTES_IN_GROUP: usize = 128;
+/// The most routes of a group that is made here. An edit makes its group anew, and looks at each other group: with 10,000 routes
+/// both cost the same at about this size.
+const ROUTES_IN_GROUP: usize = 64;
 
 /// A whole legal configuration: at least one route, names unique, in the order of the file.
 ///
@@ -152,7 +149,7 @@ impl GatewayConfig {
     /// The names of these groups under the present settings; none if a rule is broken.
     fn names_after(&self, backends: &Backends, groups: &[RouteGroup]) -> Option<SharedTable<RouteName>> {
         let is_sound = groups.iter().all(|group| !group.is_empty()) && !groups.is_empty();
-        let distinct: HashSet<_> = groups.iter().map(memory).collect();
+        let distinct: FxHashSet<_> = groups.iter().map(memory).collect();
         if !is_sound || distinct.len() != groups.len() {
             return None;
         }
@@ -196,8 +193,7 @@ impl GatewayConfig {
     /// routes, so that what comes next can have much in common with it.
     #[must_use]
     pub fn sharing_with(self, former: Option<&Self>) -> Self {
-        let routes: Vec<_> = self.groups.iter().flat_map(|group| group.iter()).collect();
-        let groups = sharing(&routes, former.map_or(&[][..], |former| &former.groups)).into();
+        let groups = sharing(&self.groups, former.map_or(&[][..], |former| &former.groups));
         let Some(former) = former else { return Self { groups, ..self } };
         let settings = if self.settings == former.settings { &former.settings } else { &self.settings };
         let backends = if self.backends == former.backends { &former.backends } else { &self.backends };
@@ -300,9 +296,44 @@ pub fn memory(group: &RouteGroup) -> *const Arc<Route> {
     group.as_ptr()
 }
 
-/// These routes in groups: those of the former groups that are among them as they are, whole and in one piece, and new ones.
-fn sharing(routes: &[&Arc<Route>], former: &[RouteGroup]) -> Vec<RouteGroup> {
-    let by_first: HashMap<_, _> = former.iter().map(|group| (&group[0].name, group)).collect();
+/// What two lists have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CommonEnds {
+    /// So many items at their beginnings.
+    pub(crate) before: usize,
+    /// So many of the others at their ends.
+    pub(crate) behind: usize,
+}
+
+impl CommonEnds {
+    pub(crate) fn of<A, B>(former: &[A], next: &[B], is_same: impl Fn(&A, &B) -> bool) -> Self {
+        let before = former.iter().zip(next).take_while(|(former, next)| is_same(former, next)).count();
+        let (former, next) = (former[before..].iter().rev(), next[before..].iter().rev());
+        Self { before, behind: former.zip(next).take_while(|(former, next)| is_same(former, next)).count() }
+    }
+
+    /// What is between them.
+    pub(crate) fn between<T>(self, list: &[T]) -> &[T] {
+        &list[self.before..list.len() - self.behind]
+    }
+}
+
+fn common_groups(former: &[RouteGroup], next: &[RouteGroup]) -> CommonEnds {
+    CommonEnds::of(former, next, |former, next| memory(former) == memory(next))
+}
+
+/// The routes of these groups in others: those of the former groups that are among them as they are, whole and in one piece,
+/// and new ones.
+fn sharing(present: &[RouteGroup], former: &[RouteGroup]) -> Arc<[RouteGroup]> {
+    let common = common_groups(former, present);
+    let (before, behind) = (&present[..common.before], &present[present.len() - common.behind..]);
+    let routes: Vec<_> = common.between(present).iter().flat_map(|group| group.iter()).collect();
+    let between = sharing_routes(&routes, common.between(former));
+    before.iter().cloned().chain(between).chain(behind.iter().cloned()).collect()
+}
+
+fn sharing_routes(routes: &[&Arc<Route>], former: &[RouteGroup]) -> Vec<RouteGroup> {
+    let by_first: FxHashMap<_, _> = former.iter().map(|group| (&group[0].name, group)).collect();
     let (mut groups, mut arrived, mut rest) = (Vec::new(), Vec::new(), routes);
     while let Some((first, behind)) = rest.split_first() {
         let known = by_first.get(&first.name).filter(|group| is_start_of(group, rest));
@@ -334,8 +365,11 @@ fn facts(group: &RouteGroup) -> impl Iterator<Item = RouteFacts<'_>> {
 }
 
 fn changes<'a>(before: &'a [RouteGroup], after: &'a [RouteGroup]) -> GroupChanges<'a> {
-    let former: HashSet<_> = before.iter().map(memory).collect();
-    let present: HashSet<_> = after.iter().map(memory).collect();
+    // Groups are different ones, so none of an end is in the middle of the others.
+    let common = common_groups(before, after);
+    let (before, after) = (common.between(before), common.between(after));
+    let former: FxHashSet<_> = before.iter().map(memory).collect();
+    let present: FxHashSet<_> = after.iter().map(memory).collect();
     GroupChanges {
         departed: before.iter().filter(|group| !present.contains(&memory(group))).collect(),
         arrived: after.iter().filter(|group| !former.contains(&memory(group))).collect(),

@@ -4,10 +4,11 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     io::{self, ErrorKind},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
@@ -21,8 +22,9 @@ use notify::{
 use tokio::sync::mpsc::Sender;
 
 use super::{
-    Content, Wake, links,
-    reading::{self, Digest, Reading, Stamp},
+    Content, Wake,
+    links::{self, Way},
+    reading::{self, Reading, Shown, Stamp},
     settle::{Patience, Settling},
 };
 
@@ -37,10 +39,12 @@ pub(super) struct Follower {
     /// None where the system has no more watches to give; the slow look at the file remains.
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
+    /// What matters of what happens in the directories.
+    names: Names,
     signals: Receiver<()>,
     reload: Arc<AtomicBool>,
     contents: Sender<Content>,
-    shown: Option<Digest>,
+    shown: Option<Shown>,
     /// Of the last look, when it is sure to tell any later change.
     stamp: Option<Stamp>,
 }
@@ -53,9 +57,12 @@ impl Follower {
         reload: Arc<AtomicBool>,
         contents: Sender<Content>,
     ) -> Self {
-        let wake = wake.clone();
+        let (wake, names) = (wake.clone(), Names::default());
+        let of_interest = names.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.map_or(true, |event| may_change_content(event.kind)) {
+            if event
+                .map_or(true, |event| may_change_content(event.kind) && of_interest.have_any(&event.paths))
+            {
                 wake.up();
             }
         });
@@ -64,7 +71,17 @@ impl Follower {
                 tracing::warn!(%error, seconds = POLL.as_secs(), "no file events, looking at intervals instead");
             })
             .ok();
-        Self { path, watcher, watched: BTreeSet::new(), signals, reload, contents, shown: None, stamp: None }
+        Self {
+            path,
+            watcher,
+            watched: BTreeSet::new(),
+            names,
+            signals,
+            reload,
+            contents,
+            shown: None,
+            stamp: None,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -97,7 +114,7 @@ impl Follower {
         if !wanted && self.stamp == Some(Stamp::of(&self.path)) {
             return None;
         }
-        let shown = self.shown;
+        let shown = self.shown.take();
         let content = self.settled_content();
         (wanted || shown != self.shown).then_some(content)
     }
@@ -144,7 +161,7 @@ impl Follower {
     }
 
     fn remember(&mut self, content: Content, stamp: Stamp) -> Content {
-        self.shown = Some(Digest::of(&content));
+        self.shown = Some(Shown::of(&content));
         self.stamp = Some(stamp).filter(|stamp| stamp.is_conclusive(SystemTime::now()));
         content
     }
@@ -153,7 +170,9 @@ impl Follower {
     /// watched anew.
     fn watch_directories(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
-        let directories = links::directories(&self.path);
+        let Way { directories, names } = links::way(&self.path);
+        // First what an event is judged by, then the events.
+        self.names.become_those(names);
         for gone in self.watched.difference(&directories) {
             // A directory that is gone has taken its watch along.
             let _no_longer_watched = watcher.unwatch(gone);
@@ -164,6 +183,23 @@ impl Follower {
             }
         }
         self.watched = directories;
+    }
+}
+
+/// The names on the way to a file, shared with whoever is told of events. Names and not whole paths: a directory may be watched
+/// under another path than the one on the way.
+#[derive(Debug, Clone, Default)]
+struct Names(Arc<Mutex<BTreeSet<OsString>>>);
+
+impl Names {
+    fn become_those(&self, names: BTreeSet<OsString>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// Whether something of these may be on the way. An event without a path may be anybody's.
+    fn have_any(&self, paths: &[PathBuf]) -> bool {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.is_empty() || paths.iter().any(|path| path.file_name().is_none_or(|name| names.contains(name)))
     }
 }
 
@@ -190,7 +226,7 @@ mod tests {
 
     fn text(content: Option<Content>) -> Option<String> {
         match content? {
-            Content::Text(bytes) => String::from_utf8(bytes).ok(),
+            Content::Text(bytes) => String::from_utf8(bytes.to_vec()).ok(),
             other => Some(format!("{other:?}")),
         }
     }
@@ -225,6 +261,25 @@ mod tests {
             assert!(follower.look().is_some());
             assert!(start.elapsed() >= LIMIT, "{:?}", start.elapsed());
         }
+    }
+
+    #[test]
+    fn what_happens_to_other_files_is_no_reason_to_look() {
+        let names = Names::default();
+        names.become_those(["etc", "g.yaml"].map(OsString::from).into());
+        let check = |paths: &[&str], expected| {
+            let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
+            assert_eq!(names.have_any(&paths), expected, "{paths:?}");
+        };
+        check(&["/etc/g.yaml"], true);
+        check(&["/etc/g.yaml.new"], false);
+        // A rename tells both.
+        check(&["/etc/g.yaml.new", "/etc/g.yaml"], true);
+        check(&["/etc"], true);
+        check(&["/"], true);
+        check(&[], true);
+        names.become_those(BTreeSet::new());
+        check(&["/etc/g.yaml"], false);
     }
 
     #[test]

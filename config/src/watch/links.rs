@@ -1,4 +1,4 @@
-//! Which directories can change what a path leads to. Reads links, never contents.
+//! Which directories, and which names in them, can change what a path leads to. Reads links, never contents.
 
 use std::{
     collections::BTreeSet,
@@ -10,12 +10,19 @@ use std::{
 /// The most links followed; as many as Linux follows.
 const MAX_LINKS: u32 = 40;
 
-/// The directories that hold the file at the end of `path` and every symbolic link on the way to it.
-///
-/// Where the way ends early, because something is missing, the last directory that is there: what is missing appears
-/// in it.
-pub(super) fn directories(path: &Path) -> BTreeSet<PathBuf> {
-    let mut directories = BTreeSet::new();
+/// The way to a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Those that hold the file and every symbolic link on the way to it. Where the way ends early, because something is
+    /// missing, the last that is there: what is missing appears in it.
+    pub(super) directories: BTreeSet<PathBuf>,
+    /// Of everything that was met: directories, links, and at the end the file, or what is missing.
+    pub(super) names: BTreeSet<OsString>,
+}
+
+/// The way that `path` is by now.
+pub(super) fn way(path: &Path) -> Way {
+    let (mut directories, mut names) = (BTreeSet::new(), BTreeSet::new());
     let mut here = PathBuf::new();
     // What is left of the way, next part last.
     let mut ahead = Vec::new();
@@ -27,6 +34,7 @@ pub(super) fn directories(path: &Path) -> BTreeSet<PathBuf> {
             continue;
         }
         let next = here.join(&part);
+        names.insert(part);
         match fs::symlink_metadata(&next) {
             Ok(metadata) if metadata.is_symlink() && links < MAX_LINKS => {
                 links += 1;
@@ -44,7 +52,7 @@ pub(super) fn directories(path: &Path) -> BTreeSet<PathBuf> {
             }
         }
     }
-    directories
+    Way { directories, names }
 }
 
 /// Puts the parts of a path before what is still ahead. The root is a part: joined to a path, it replaces it.
@@ -66,7 +74,7 @@ mod tests {
         build(&top);
         let expected: BTreeSet<_> =
             expected.iter().map(|name| top.join(name).components().collect()).collect();
-        assert_eq!(directories(&top.join(file)), expected, "{file}");
+        assert_eq!(way(&top.join(file)).directories, expected, "{file}");
     }
 
     #[test]
@@ -88,6 +96,19 @@ mod tests {
             symlink("..data/g.yaml", top.join("etc/g.yaml")).unwrap();
         };
         check(build, "etc/g.yaml", &["etc", "etc/..1"]);
+    }
+
+    #[test]
+    fn names_are_those_of_all_that_is_on_the_way() {
+        let root = tempfile::tempdir().unwrap();
+        let top = root.path().canonicalize().unwrap();
+        fs::create_dir_all(top.join("etc/..1/deep")).unwrap();
+        symlink("..1/deep", top.join("etc/..data")).unwrap();
+        symlink("..data/missing/g.yaml", top.join("etc/link")).unwrap();
+        let names = way(&top.join("etc/link")).names;
+        let of_top: BTreeSet<_> = top.iter().map(ToOwned::to_owned).collect();
+        let beneath: Vec<_> = names.difference(&of_top).collect();
+        assert_eq!(beneath, ["..1", "..data", "deep", "etc", "link", "missing"]);
     }
 
     #[test]

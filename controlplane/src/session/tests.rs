@@ -333,7 +333,7 @@ fn each_subject_is_asked_for_and_answered_as_what_it_is() {
 #[test]
 fn an_offer_names_what_its_content_requires() {
     let required = |text: &str| {
-        let content = apigw_config::watch::Content::Text(text.into());
+        let content = apigw_config::watch::Content::Text(Arc::new(text.into()));
         let Verdict::Published(published) = publisher().consider(content, 1) else {
             unreachable!("it is good")
         };

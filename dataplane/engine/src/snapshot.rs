@@ -39,6 +39,7 @@ use apigw_config::{
     shared_table::SharedTable,
     wire::Revision,
 };
+use rustc_hash::FxHashMap;
 
 /// Identity of a route's state: as long as a route of that name is configured. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +57,7 @@ pub struct Snapshot {
     /// Parallel to the configuration's groups.
     groups: Vec<Arc<Group>>,
     /// The place of each group's first route in the configuration.
-    places: HashMap<GroupId, usize>,
+    places: FxHashMap<GroupId, usize>,
     routes: Slots<Arc<CompiledRoute>>,
     backends: NamedBackends,
     /// Of routes that several backends share: what their turns are remembered under.

@@ -37,7 +37,7 @@ impl Renewal {
     pub fn start(tls: &Tls) -> Result<Self, WatchError> {
         let texts = tls.current.load().texts.clone();
         let follow = |path: &Path, text| {
-            FileWatch::start(path).map(|watch| Followed { watch, newest: Content::Text(text) })
+            FileWatch::start(path).map(|watch| Followed { watch, newest: Content::Text(Arc::new(text)) })
         };
         Ok(Self {
             certificate: follow(&tls.files.certificate, texts.certificate)?,
@@ -93,7 +93,7 @@ impl Followed {
                 Err(TlsError::TooLarge { file: path.into() })
             }
             Content::TooLarge => Err(TlsError::TooLarge { file: path.into() }),
-            Content::Text(text) => Ok(text.clone()),
+            Content::Text(text) => Ok(text.to_vec()),
             Content::Unreadable(error) => {
                 let source = io::Error::new(error.kind(), error.to_string());
                 Err(TlsError::Unreadable { file: path.into(), source })

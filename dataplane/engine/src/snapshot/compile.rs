@@ -17,7 +17,7 @@ use apigw_config::{
     shared_table::SharedTable,
     wire::Revision,
 };
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
     Backend, Changes, ChoiceId, CompiledRoute, Destination, Group, GroupId, NamedBackends, NamedRoute,
@@ -56,7 +56,7 @@ struct Compilation<'p> {
 }
 
 /// Groups that are taken over, by their memory.
-type Kept = HashMap<*const Arc<model::Route>, Arc<Group>>;
+type Kept = FxHashMap<*const Arc<model::Route>, Arc<Group>>;
 
 pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Option<&Snapshot>) -> Snapshot {
     // Everything of a route was made under the settings.
@@ -65,7 +65,7 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
     // Where most is new, to take out what is old would cost more than to begin anew.
     let kept_routes: usize = kept.values().map(|group| group.routes.len()).sum();
     let (base, kept) =
-        if 2 * kept_routes < config.route_count() { (None, Kept::new()) } else { (base, kept) };
+        if 2 * kept_routes < config.route_count() { (None, Kept::default()) } else { (base, kept) };
     let mut compilation = Compilation::new(&config, previous, base);
     let former = previous.map_or(&[][..], |previous| &previous.groups);
     let departed: Vec<_> = former.iter().filter(|group| !kept.contains_key(&memory(&group.routes))).collect();
@@ -110,7 +110,7 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
 struct Places {
     in_order: Vec<GroupId>,
     /// The place of each group's first route.
-    first: HashMap<GroupId, usize>,
+    first: FxHashMap<GroupId, usize>,
 }
 
 impl<'p> Compilation<'p> {
@@ -166,7 +166,7 @@ impl<'p> Compilation<'p> {
     }
 
     fn places(&mut self, config: &GatewayConfig, kept: &Kept) -> Places {
-        let mut places = Places { in_order: Vec::new(), first: HashMap::new() };
+        let mut places = Places { in_order: Vec::new(), first: FxHashMap::default() };
         let mut first = 0;
         for group in config.groups() {
             let id = kept.get(&memory(group)).map_or_else(|| GroupId(self.new_id()), |group| group.id);
@@ -394,7 +394,7 @@ fn same_split(split: &model::Split, previous: Option<&CompiledRoute>) -> Option<
 /// Groups that both have and whose order is the same: as many as there can be. One that moved among the others is made
 /// anew, for its routes may win or lose against others with the same prefix.
 fn kept_groups(base: &Snapshot, config: &GatewayConfig) -> Kept {
-    let former: HashMap<_, _> =
+    let former: FxHashMap<_, _> =
         base.groups.iter().enumerate().map(|(index, group)| (memory(&group.routes), index)).collect();
     let shared: Vec<usize> =
         config.groups().iter().filter_map(|group| former.get(&memory(group)).copied()).collect();
