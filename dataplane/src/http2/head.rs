@@ -283,7 +283,9 @@ fn is_of_a_connection(name: &HeaderName) -> bool {
 
 /// A client may send crumbs of a cookie apart; elsewhere they are one field (RFC 9113 section 8.2.3).
 fn join_cookies(fields: &mut Fields) {
-    let crumbs: Vec<_> = fields.get_all(COOKIE).map(HeaderValue::as_bytes).collect();
+    let crumbs = fields.get_all(COOKIE).map(HeaderValue::as_bytes);
+    // Nothing is no crumb: a value would end in the space that stands in front of it.
+    let crumbs: Vec<_> = crumbs.filter(|crumb| !crumb.is_empty()).collect();
     let joined =
         HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).expect("header values make a header value");
     fields.insert(COOKIE, joined);

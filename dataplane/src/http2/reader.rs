@@ -73,8 +73,15 @@ pub(crate) struct Padding {
 /// What a client has settled on; none: as before. What is not named here says nothing to a server like this one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
-    pub(crate) table_bytes: Option<u32>,
+    pub(crate) table_bytes: Option<TableBytes>,
     pub(crate) window_bytes: Option<u32>,
+}
+
+/// How large a table of fields is. Of several values both are heeded (RFC 7541 section 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableBytes {
+    pub(crate) least: u32,
+    pub(crate) last: u32,
 }
 
 /// Reads frames.
@@ -262,7 +269,10 @@ fn settings(payload: &[u8]) -> Result<Settings, Reason> {
     for &[a, b, c, d, e, f] in payload.as_chunks().0 {
         let value = u32::from_be_bytes([c, d, e, f]);
         match u16::from_be_bytes([a, b]) {
-            setting::HEADER_TABLE_SIZE => settings.table_bytes = Some(value),
+            setting::HEADER_TABLE_SIZE => {
+                let least = settings.table_bytes.map_or(value, |before| before.least.min(value));
+                settings.table_bytes = Some(TableBytes { least, last: value });
+            }
             setting::ENABLE_PUSH | setting::ENABLE_CONNECT_PROTOCOL if value > 1 => {
                 return Err(Reason::PROTOCOL_ERROR);
             }

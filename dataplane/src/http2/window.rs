@@ -91,10 +91,11 @@ impl ReceiveWindow {
         Ok(())
     }
 
-    /// So many of the bytes that came have been taken. Tells by how much the window is to be opened now, if it is.
+    /// So many of the bytes that came have been taken. Tells by how much the window is to be opened now, if it is: not for each
+    /// frame, but before little is left. What nobody takes for long would keep the rest from those who share the window.
     pub(crate) fn take(&mut self, bytes: usize) -> Option<u32> {
         self.taken += u32::try_from(bytes).unwrap_or(0);
-        if self.taken < self.size / 2 {
+        if self.taken < self.left.min(self.size / 2) {
             return None;
         }
         let taken = std::mem::take(&mut self.taken);
@@ -133,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_taken_is_given_back_by_the_half() {
+    fn what_has_been_taken_is_given_back_by_the_half_or_when_as_little_is_left() {
         let mut window = ReceiveWindow::new(100);
-        assert_eq!(window.receive(100), Ok(()));
-        assert_eq!(window.receive(1), Err(Exceeded));
-        assert_eq!((window.take(49), window.receive(1)), (None, Err(Exceeded)));
-        assert_eq!((window.take(1), window.receive(51)), (Some(50), Err(Exceeded)));
-        assert_eq!((window.receive(50), window.take(100)), (Ok(()), Some(100)));
-        assert_eq!(window.receive(usize::MAX), Err(Exceeded));
+        assert_eq!((window.receive(40), window.take(40), window.take(9)), (Ok(()), None, None));
+        assert_eq!((window.take(1), window.receive(111)), (Some(50), Err(Exceeded)));
+        let mut window = ReceiveWindow::new(100);
+        assert_eq!((window.receive(90), window.take(9)), (Ok(()), None), "80 are never taken");
+        assert_eq!((window.take(1), window.receive(20), window.take(1)), (Some(10), Ok(()), Some(1)));
+        assert_eq!((window.receive(2), window.receive(usize::MAX)), (Err(Exceeded), Err(Exceeded)));
     }
 }

@@ -192,7 +192,8 @@ impl State {
 
     fn settle(&mut self, settings: Settings) -> Result<(), Reason> {
         if let Some(bytes) = settings.table_bytes {
-            self.encoder.set_max_table_bytes(bytes);
+            self.encoder.set_max_table_bytes(bytes.least);
+            self.encoder.set_max_table_bytes(bytes.last);
         }
         if let Some(bytes) = settings.window_bytes {
             let before = std::mem::replace(&mut self.window_bytes, bytes);

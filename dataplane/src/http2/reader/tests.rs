@@ -52,8 +52,10 @@ fn each_frame_is_read_as_what_it_is() {
     let none = Padding { behind: 0, counted: 0 };
     let padded = Padding { behind: 2, counted: 3 };
     let data = |content, padding, ends| Incoming::Data { stream: 1, content, padding, ends };
-    let window = Settings { table_bytes: Some(7), window_bytes: Some(256) };
-    let settings = [0, 4, 0, 0, 0, 9, 0, 1, 0, 0, 0, 7, 0, 4, 0, 0, 1, 0, 0, 99, 1, 1, 1, 1];
+    let table = TableBytes { least: 3, last: 7 };
+    let window = Settings { table_bytes: Some(table), window_bytes: Some(256) };
+    let settings =
+        [0, 4, 0, 0, 0, 9, 0, 1, 0, 0, 0, 3, 0, 1, 0, 0, 0, 7, 0, 4, 0, 0, 1, 0, 0, 99, 1, 1, 1, 1];
     for (frame, expected) in [
         (frame(DATA, 0, 1, b"abc"), data(3, none, Ends::Later)),
         (frame(DATA, flag::END_STREAM, 1, b""), data(0, none, Ends::Here)),
