@@ -52,7 +52,7 @@ fn is_malformed(head: &Result<Head, NoHead>) -> bool {
 
 #[test]
 fn a_head_is_as_http11_would_have_it() {
-    let head = get(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2")]).unwrap();
+    let head = get(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2"), ("cookie", "")]).unwrap();
     assert_eq!((head.request.method, head.request.uri.to_string()), (Method::GET, "/x?y".to_owned()));
     assert_eq!((head.request.version, head.length, head.protocol), (Version::HTTP_2, None, None));
     let fields: Vec<_> = head.request.headers.iter().collect();
