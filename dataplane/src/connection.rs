@@ -50,6 +50,7 @@ use crate::{
         response::Response,
         response_body::ResponseBody,
     },
+    heap,
     http1::{
         head::{self, HeadError},
         length::{self, Length, LengthError},
@@ -209,13 +210,11 @@ async fn serve_requests(worker: &Rc<Worker>, client: &Rc<Client>, io: &Rc<Client
             Err(error) => return End::Refused(refused(error, max_header_bytes)),
         };
         // On the heap, so that a connection between two requests does not carry the room for one.
-        let exchange = Box::pin(exchange::serve(
-            Rc::clone(worker),
-            Rc::clone(client),
-            request,
-            ClientBody::Http1(Rc::clone(io)),
-        ));
-        let Some(response) = unless_gone(exchange, io).await else { return End::Gone };
+        let exchange = heap::put(|| {
+            let body = ClientBody::Http1(Rc::clone(io));
+            exchange::serve(Rc::clone(worker), Rc::clone(client), request, body)
+        });
+        let Some(response) = unless_gone(Box::into_pin(exchange), io).await else { return End::Gone };
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             tunnel::run(response, client, io).await;
             return End::Gone;

@@ -82,6 +82,7 @@ use self::{
 use crate::{
     admin::endpoints::Place,
     connection::Client,
+    heap,
     upstream::answer::UpstreamBody,
     worker::{View, Worker},
 };
@@ -91,7 +92,7 @@ use crate::{
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     client: Rc<Client>,
-    head: RequestHead,
+    head: Box<RequestHead>,
     body: ClientBody,
 ) -> Response<ResponseBody> {
     client.deadlines.head_complete();
@@ -100,7 +101,7 @@ pub(crate) async fn serve(
     client.deadlines.set_timeouts(&snapshot.settings().server, &snapshot.settings().upstream);
     let request_id = forwarding::request_id(&head.headers, &mut worker.random.borrow_mut());
     // On the heap, since it goes with the answer from hand to hand.
-    let mut record = Box::new(Record::new(&worker, &view, &client, request_id));
+    let mut record = heap::put(|| Record::new(&worker, &view, &client, request_id));
     let address = client.peer.client(&head.headers, &snapshot.settings().server.trusted_proxies);
     record.set_target(&head.method, &head.uri, address);
     record.begin_trace(&client, &head);
@@ -168,7 +169,7 @@ pub(crate) fn refuse(
     rejection: &Rejection,
 ) -> Response<ResponseBody> {
     let request_id = forwarding::new_request_id(&mut worker.random.borrow_mut());
-    let mut record = Box::new(Record::new(worker, &worker.view(), client, request_id));
+    let mut record = heap::put(|| Record::new(worker, &worker.view(), client, request_id));
     record.set_dialect(dialect);
     let mut response = render(rejection, &mut record);
     response.headers.insert(X_REQUEST_ID, record.request_id().clone());
@@ -186,7 +187,7 @@ async fn answer(
     client: &Client,
     view: &Rc<View>,
     record: &mut Record,
-    mut head: RequestHead,
+    mut head: Box<RequestHead>,
     body: ClientBody,
 ) -> Result<Response<Source>, Rejection> {
     let snapshot = view.snapshot();

@@ -15,7 +15,9 @@ mod descriptors;
 mod worker;
 /// Its bytes, in clear or not.
 mod socket;
-/// Small copies of them.
+/// What goes from hand to hand.
+mod heap;
+/// Small copies of bytes.
 mod pieces;
 /// TLS on both sides.
 mod tls;

@@ -48,7 +48,7 @@ pub(crate) struct ClientIo {
 /// The head of a request.
 pub(super) enum ArrivedHead {
     /// It came whole.
-    Read(RequestHead),
+    Read(Box<RequestHead>),
     /// All of it is here, and whether it is one remains to be seen.
     Found(Bytes),
 }
@@ -248,7 +248,7 @@ impl ClientIo {
 
 /// Takes a head that has come whole, as most do: it is read at once, and not searched for its end first. Where that fails, the
 /// search tells why.
-fn read_whole(read: &mut ReadBuffer, max_bytes: usize) -> Option<RequestHead> {
+fn read_whole(read: &mut ReadBuffer, max_bytes: usize) -> Option<Box<RequestHead>> {
     let begins = read.as_slice().first().is_some_and(|&first| first != b'\r');
     if !begins || read.len() > max_bytes {
         return None;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, Uri, Version, header};
 
 use super::length::LengthError;
+use crate::heap;
 
 /// The most fields of a head, or of trailers.
 pub(crate) const MAX_FIELDS: usize = 100;
@@ -114,7 +115,7 @@ pub(crate) fn can_begin_response(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// When there is none, or not all of it.
-pub(crate) fn parse_request(head: &Bytes) -> Result<(RequestHead, usize), HeadError> {
+pub(crate) fn parse_request(head: &Bytes) -> Result<(Box<RequestHead>, usize), HeadError> {
     let mut lines = Lines { head, next: 0 };
     let line = loop {
         match lines.next_line()? {
@@ -127,12 +128,11 @@ pub(crate) fn parse_request(head: &Bytes) -> Result<(RequestHead, usize), HeadEr
         return Err(HeadError::Malformed);
     }
     let (target, version) = split(rest, b' ').ok_or(HeadError::Malformed)?;
-    let mut request = RequestHead {
-        version: parse_version(version)?,
-        method: Method::from_bytes(method).map_err(|_token| HeadError::Malformed)?,
-        uri: parse_target(head, target)?,
-        headers: parse_fields(head, &mut lines)?,
-    };
+    let version = parse_version(version)?;
+    let method = Method::from_bytes(method).map_err(|_token| HeadError::Malformed)?;
+    let uri = parse_target(head, target)?;
+    let headers = parse_fields(head, &mut lines)?;
+    let mut request = heap::put(|| RequestHead { method, uri, version, headers });
     // It may leave `Host` out, but who says it in the target means it (RFC 9112 section 3.2.2).
     if request.version == Version::HTTP_10 {
         request.name_host();

@@ -11,9 +11,12 @@ use http::{
 };
 
 use super::{frame::Ends, hpack::decoder::Field};
-use crate::http1::{
-    head::{HeadError, MAX_FIELDS},
-    length::{self, Length},
+use crate::{
+    heap,
+    http1::{
+        head::{HeadError, MAX_FIELDS},
+        length::{self, Length},
+    },
 };
 
 /// How many times what is allowed a head may unpack to before nobody waits for its end any more.
@@ -25,7 +28,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// A head that is one.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) request: RequestHead,
+    pub(crate) request: Box<RequestHead>,
     /// Of the body; none: it is not told.
     pub(crate) length: Option<u64>,
     /// What a CONNECT wants to speak in its stream (RFC 8441); none: it is no such thing.
@@ -205,7 +208,8 @@ impl Gathering {
                 return Err(self.refused(HeadError::Malformed));
             }
         };
-        let request = RequestHead { method, uri, version: Version::HTTP_2, headers: self.fields };
+        let version = Version::HTTP_2;
+        let request = heap::put(|| RequestHead { method, uri, version, headers: self.fields });
         Ok(Head { request, length, protocol: self.protocol })
     }
 

@@ -34,6 +34,7 @@ use crate::{
     exchange::{
         self, call, request_body::ClientBody, response::Response, response_body::ResponseBody, upgrade,
     },
+    heap,
     http1::{persistence::lists, read_buffer::ReadBuffer},
     http2::{
         frame::Ends,
@@ -58,8 +59,8 @@ impl Serving {
         stream: StreamHandle,
         arrived: Arrived,
     ) -> Self {
-        let served = Box::pin(serve(worker, Rc::clone(&client), stream.clone(), arrived));
-        Self { served, client, stream: Held::new(stream) }
+        let served = heap::put(|| serve(worker, Rc::clone(&client), stream.clone(), arrived));
+        Self { served: Box::into_pin(served), client, stream: Held::new(stream) }
     }
 }
 
@@ -111,7 +112,7 @@ fn begin(
     worker: &Worker,
     stream: &StreamHandle,
     arrived: Arrived,
-) -> Result<(RequestHead, ClientBody), (Rejection, Dialect)> {
+) -> Result<(Box<RequestHead>, ClientBody), (Rejection, Dialect)> {
     let Head { mut request, length, protocol } = arrived.head.map_err(|refused_head| {
         let Refused { error, method, content_type } = *refused_head;
         let max_bytes = worker.view().snapshot().settings().server.max_header_bytes.get();

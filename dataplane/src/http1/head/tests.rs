@@ -18,7 +18,7 @@ fn find(text: &[u8], max_bytes: usize) -> Result<Option<usize>, HeadError> {
 }
 
 #[expect(clippy::panic_in_result_fn, reason = "a test's assertions panic")]
-fn request(text: &str) -> Result<RequestHead, HeadError> {
+fn request(text: &str) -> Result<Box<RequestHead>, HeadError> {
     let end = find(text.as_bytes(), 1 << 20)?.ok_or(HeadError::Malformed)?;
     let (head, length) = parse_request(&Bytes::copy_from_slice(text.as_bytes()))?;
     assert_eq!(length, end, "{text:?}");
