@@ -51,7 +51,11 @@ impl Socket {
             read.release();
             ready!(self.poll_read_ready(context))?;
         }
-        let filled = read.poll_fill(Pin::new(self), context);
+        let filled = match self {
+            Self::Plain(stream) => stream.poll_fill(read, context),
+            Self::Accepted(stream) => read.poll_fill(Pin::new(stream), context),
+            Self::Dialled(stream) => read.poll_fill(Pin::new(stream), context),
+        };
         // What came was not for us: half a record, or a ticket.
         if filled.is_pending() && read.is_empty() {
             read.release();

@@ -5,17 +5,22 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use apigw_config::names::{UpstreamHost, UpstreamUrl};
-use rustix::net::{RecvFlags, recv};
+use rustix::{
+    buffer::spare_capacity,
+    net::{RecvFlags, SendFlags, recv, send},
+};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+
+use crate::http1::read_buffer::ReadBuffer;
 
 /// Who is at the other end of a socket file: a program of this machine, as good as one that comes to a port of it.
 pub(crate) const LOCAL_PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -80,6 +85,47 @@ impl Stream {
         }
     }
 
+    /// Reads once, and tells how many bytes came; 0: the peer has ended its side.
+    pub(crate) fn poll_fill(
+        &self,
+        read: &mut ReadBuffer,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let filled = read.fill(|memory| {
+                let room = memory.capacity() - memory.len();
+                self.once(Interest::READABLE, room, || {
+                    recv(self, spare_capacity(memory), RecvFlags::empty()).map(|(_, count)| count)
+                })
+            });
+            match filled {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.poll_read_ready(context))?;
+                }
+                filled => return Poll::Ready(filled),
+            }
+        }
+    }
+
+    /// Does something once, if the socket is ready for it, and tells with how many bytes; otherwise it would block. With fewer
+    /// than there could have been, the socket is not ready any more: to try again would be a call of the system in vain.
+    fn once(
+        &self,
+        interest: Interest,
+        most: usize,
+        does: impl FnOnce() -> rustix::io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut few = None;
+        let tried = each!(self, stream => stream.try_io(interest, || match does()? {
+            count if 0 < count && count < most => {
+                few = Some(count);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            count => Ok(count),
+        }));
+        few.map_or(tried, Ok)
+    }
+
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, stream => stream.poll_read_ready(context))
     }
@@ -103,7 +149,16 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
+        loop {
+            let written =
+                self.once(Interest::WRITABLE, bytes.len(), || send(&*self, bytes, SendFlags::NOSIGNAL));
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(each!(&*self, stream => stream.poll_write_ready(context)))?;
+                }
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
     fn poll_write_vectored(
