@@ -29,7 +29,8 @@ const QUEUED_BUFFERS: usize = 64;
 /// where they are made, ids where they are taken.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
-    pub(crate) request_id: &'a str,
+    /// Visible ASCII without `"` and `\`.
+    pub(crate) request_id: &'a [u8],
     /// None: nobody collects traces.
     pub(crate) trace: Option<TraceId>,
     /// Empty: no route was found.
@@ -57,7 +58,7 @@ pub(crate) struct Line<'a> {
     /// Empty: it has no name, or no upstream was asked.
     pub(crate) backend: &'a str,
     /// Empty: no upstream was asked.
-    pub(crate) upstream: &'a str,
+    pub(crate) upstream: &'a [u8],
     /// Until the head of its answer.
     pub(crate) upstream_duration: Option<Duration>,
     /// How often it was sent.
@@ -205,7 +206,7 @@ impl Lines {
         let mut text = Json(&mut self.bytes);
         text.push("{\"time\":\"").push(self.second.of(since_epoch.as_secs()));
         text.push(".").push_digits(since_epoch.subsec_millis(), 3);
-        text.push("Z\",\"rid\":\"").push(line.request_id);
+        text.push("Z\",\"rid\":\"").push_bytes(line.request_id);
         text.push("\",\"route\":\"").push(line.route);
         text.push("\",\"method\":\"").push(line.method);
         text.push("\",\"path\":\"").push_escaped(line.path);
@@ -256,7 +257,12 @@ struct Json<'a>(&'a mut Vec<u8>);
 impl Json<'_> {
     /// Adds text that is JSON already, or needs no escape.
     fn push(&mut self, text: &str) -> &mut Self {
-        self.0.extend_from_slice(text.as_bytes());
+        self.push_bytes(text.as_bytes())
+    }
+
+    /// The same, of text that nobody has called so.
+    fn push_bytes(&mut self, text: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(text);
         self
     }
 
@@ -276,7 +282,7 @@ impl Json<'_> {
         self.push(",\"attempts\":").push_number(attempts.into());
         for (index, FailedAttempt { upstream, why }) in failed.iter().enumerate() {
             let separator = if index == 0 { ",\"failed_attempts\":[" } else { "," };
-            self.push(separator).push("{\"upstream\":\"").push_escaped(&upstream.name());
+            self.push(separator).push("{\"upstream\":\"").push_escaped(upstream.name_bytes());
             self.push("\",\"why\":\"").push(why.as_str()).push("\"");
             if let Some(status) = why.status() {
                 self.push(",\"status\":").push_number(u64::from(status.as_u16()));
@@ -307,13 +313,14 @@ impl Json<'_> {
     }
 
     /// Adds text of any origin as the inside of a JSON string (RFC 8259 section 7).
-    fn push_escaped(&mut self, text: &str) {
+    fn push_escaped(&mut self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
         let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        if is_plain(text.as_bytes()) {
-            self.0.extend_from_slice(text.as_bytes());
+        if is_plain(text) {
+            self.push_bytes(text);
             return;
         }
-        for character in text.chars() {
+        for character in String::from_utf8_lossy(text).chars() {
             match u8::try_from(character) {
                 // Latin-1 has more control characters than ASCII; a terminal obeys those as well.
                 Ok(byte) if needs_escape(byte) || character.is_control() => {
@@ -373,7 +380,7 @@ mod tests {
 
     fn line(path: &str) -> Line<'_> {
         Line {
-            request_id: "r1",
+            request_id: b"r1",
             trace: None,
             route: "users",
             method: "GET",
@@ -388,7 +395,7 @@ mod tests {
             bytes: 48,
             duration: Duration::from_micros(1_234),
             backend: "",
-            upstream: "127.0.0.1:9001",
+            upstream: b"127.0.0.1:9001",
             upstream_duration: Some(Duration::from_micros(900)),
             attempts: 1,
             failed_attempts: &[],

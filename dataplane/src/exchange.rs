@@ -250,7 +250,7 @@ async fn answer(
     record.set_endpoint(chosen.endpoint);
     let body = mirroring::copy(worker, view, &route, record, &head, body);
     let sender = Sender { worker, client, snapshot, policies, fault: fault.as_deref() };
-    let mut response = attempts::send(sender, &route, record, chosen, &mut head, body).await?;
+    let mut response = attempts::send(&sender, &route, record, &chosen, &mut head, body).await?;
     upgrade.check(&response)?;
     prepare_answer(&mut response, web, chosen, record);
     Ok(sender.pass_on(response))

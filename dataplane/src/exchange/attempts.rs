@@ -29,9 +29,9 @@ use crate::upstream::answer::UpstreamBody;
 /// By what a request is sent more than once.
 #[derive(Clone, Copy)]
 struct Attempts<'a> {
-    sender: Sender<'a>,
+    sender: &'a Sender<'a>,
     rules: &'a RetryRules,
-    chosen: Choice<'a>,
+    chosen: &'a Choice<'a>,
 }
 
 /// An attempt whose answer is not passed on.
@@ -110,10 +110,10 @@ pub(super) fn outcome(answered: &Result<Response<UpstreamBody>, Rejection>) -> O
 /// # Errors
 /// What the last attempt came to.
 pub(super) async fn send(
-    sender: Sender<'_>,
+    sender: &Sender<'_>,
     route: &Route<'_>,
     record: &mut Record,
-    chosen: Choice<'_>,
+    chosen: &Choice<'_>,
     head: &mut RequestHead,
     body: RequestBody,
 ) -> Result<Response<UpstreamBody>, Rejection> {
@@ -137,7 +137,7 @@ impl Attempts<'_> {
         head: &mut RequestHead,
         body: RequestBody,
     ) -> Result<Response<UpstreamBody>, Rejection> {
-        let Self { sender, rules, chosen: Choice { backend, endpoint: first, affinity, .. } } = self;
+        let Self { sender, rules, chosen: &Choice { backend, endpoint: first, affinity, .. } } = self;
         let worker = sender.worker;
         rules.count_request(worker.time(record.now()));
         let body = Repeatable::new(body);

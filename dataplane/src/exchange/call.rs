@@ -29,7 +29,9 @@ pub(crate) fn dialect(method: &Method, media_type: Option<&HeaderValue>) -> Dial
 /// # Errors
 /// When he does not say how long that is.
 pub(super) fn wait(dialect: Dialect, fields: &Fields, deadlines: &Deadlines) -> Result<(), Rejection> {
-    if let (true, Some(time)) = (dialect.is_call(), timeout::told_in(fields)?) {
+    if dialect.is_call()
+        && let Some(time) = timeout::told_in(fields)?
+    {
         deadlines.limit_exchange(time, Limit::Caller);
     }
     Ok(())
@@ -37,7 +39,9 @@ pub(super) fn wait(dialect: Dialect, fields: &Fields, deadlines: &Deadlines) -> 
 
 /// Tells an upstream how long a call may still take.
 pub(super) fn tell_time_left(dialect: Dialect, fields: &mut Fields, deadlines: &Deadlines) {
-    if let (true, Some(left)) = (dialect.is_call(), deadlines.exchange_time_left()) {
+    if dialect.is_call()
+        && let Some(left) = deadlines.exchange_time_left()
+    {
         fields.insert(GRPC_TIMEOUT, timeout::write(left));
     }
 }

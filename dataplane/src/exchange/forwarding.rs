@@ -188,7 +188,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut Fields) {
         return;
     }
     // What most servers say; that field stays here whether it is named or not.
-    if headers.bytes_of_all(&CONNECTION).all(|value| value == b"keep-alive") {
+    if matches!(headers.bytes_of_single(CONNECTION), Ok(None | Some(b"keep-alive"))) {
         headers.retain(|name| !is_hop_by_hop(name));
     } else {
         let named = named_by_connection(headers);
@@ -265,6 +265,10 @@ pub(crate) fn prepare_request(
         headers.insert(HOST, host.clone());
     }
     headers.insert(X_REQUEST_ID, request_id.clone());
+    if sender == Sender::Stranger {
+        // Last: a name that is looked for later is then looked for among these, too.
+        headers.append_ready(Arc::clone(&peer.forwarded));
+    }
 }
 
 /// Whether a field is written of every request, whatever its client says.
@@ -273,7 +277,8 @@ pub(super) fn is_written_for_all(name: &HeaderName) -> bool {
     NAMES.contains(name)
 }
 
-/// X-Forwarded-*: what a trusted proxy wrote is continued; what anybody else wrote is gone.
+/// X-Forwarded-*: what a trusted proxy wrote is continued; what anybody else wrote is gone, and what is alike for all requests of
+/// a connection is not written yet.
 fn write_forwarded(headers: &mut Fields, peer: &Peer, sender: Sender) {
     if sender == Sender::Trusted {
         headers.append(X_FORWARDED_FOR, peer.text.clone());
@@ -283,7 +288,6 @@ fn write_forwarded(headers: &mut Fields, peer: &Peer, sender: Sender) {
             headers.append_same(X_FORWARDED_HOST, &HOST);
         }
     } else {
-        headers.append_ready(Arc::clone(&peer.forwarded));
         headers.append_same(X_FORWARDED_HOST, &HOST);
     }
 }

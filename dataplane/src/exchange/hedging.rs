@@ -31,9 +31,9 @@ type Answered = Result<Response<UpstreamBody>, Rejection>;
 /// By what a request is sent to two endpoints.
 #[derive(Clone, Copy)]
 pub(super) struct Hedged<'a> {
-    pub(super) sender: Sender<'a>,
+    pub(super) sender: &'a Sender<'a>,
     pub(super) rules: &'a RetryRules,
-    pub(super) chosen: Choice<'a>,
+    pub(super) chosen: &'a Choice<'a>,
     /// How long the first one has for its answer.
     pub(super) after: Duration,
 }
@@ -102,7 +102,7 @@ impl<'a> Hedged<'a> {
     /// Whom to ask beside the first, if there is somebody and the budget has room.
     fn other(self, record: &Record, first: &Endpoint) -> Option<&'a Endpoint> {
         let worker = self.sender.worker;
-        let Choice { backend, affinity, .. } = self.chosen;
+        let &Choice { backend, affinity, .. } = self.chosen;
         let other = worker.endpoint_beside(backend, affinity, first.upstream.id)?;
         if self.rules.may_hedge(worker.time(record.now())) {
             return Some(other);

@@ -234,7 +234,7 @@ impl Copy {
         let (snapshot, now) = (view.snapshot(), Instant::now());
         let settings = snapshot.settings();
         let deadlines = Rc::new(Deadlines::new(&settings.server, &settings.upstream, now));
-        let body = ClientBody::Whole(body);
+        let body = ClientBody::Whole(Box::new(body));
         let Ok(body) = RequestBody::new(body, u64::MAX, (&view, route), &deadlines) else {
             return Outcome::BodyTooLarge;
         };

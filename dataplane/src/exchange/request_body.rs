@@ -30,16 +30,18 @@ use crate::connection::{
 };
 use crate::worker::View;
 
-/// The body of a client's request, before anybody has judged it.
+/// The body of a client's request, before anybody has judged it. Small, since it goes from hand to hand.
 pub(crate) enum ClientBody {
     /// That of the connection's present request.
     Http1(Rc<ClientIo>),
     /// Of a stream.
-    Http2(StreamBody),
+    Http2(Box<StreamBody>),
     /// There is none: the stream opens a WebSocket, and what the client says is for that.
     Opening,
+    /// There is none.
+    Empty,
     /// All of it has come.
-    Whole(Bytes),
+    Whole(Box<Bytes>),
     /// It is copied while it passes.
     Copied(Box<CopiedBody>),
 }
@@ -50,7 +52,7 @@ impl ClientBody {
         match self {
             Self::Http1(connection) => connection.has_body_ended(),
             Self::Http2(stream) => stream.has_ended(),
-            Self::Opening => true,
+            Self::Opening | Self::Empty => true,
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Copied(body) => body.has_ended(),
         }
@@ -61,7 +63,7 @@ impl ClientBody {
         match self {
             Self::Http1(connection) => connection.remaining_body(),
             Self::Http2(stream) => stream.remaining(),
-            Self::Opening => Some(0),
+            Self::Opening | Self::Empty => Some(0),
             Self::Whole(bytes) => Some(bytes.len() as u64),
             Self::Copied(body) => body.remaining(),
         }
@@ -71,9 +73,9 @@ impl ClientBody {
         match self {
             Self::Http1(connection) => connection.poll_body(context),
             Self::Http2(stream) => stream.poll_piece(context),
-            Self::Opening => Poll::Ready(None),
+            Self::Opening | Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
+                let bytes = std::mem::take(&mut **bytes);
                 Poll::Ready((!bytes.is_empty()).then_some(Ok(BodyPiece::Content(bytes))))
             }
             Self::Copied(body) => body.poll_piece(context),

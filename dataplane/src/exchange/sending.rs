@@ -26,7 +26,6 @@ use crate::{
 };
 
 /// By what a request is sent.
-#[derive(Clone, Copy)]
 pub(super) struct Sender<'a> {
     pub(super) worker: &'a Worker,
     pub(super) client: &'a Client,
@@ -40,12 +39,12 @@ pub(super) struct Sender<'a> {
 impl Sender<'_> {
     /// Sends a request.
     pub(super) async fn send(
-        self,
+        &self,
         upstream: &Upstream,
         head: &RequestHead,
         body: RequestBody,
     ) -> Result<Response<UpstreamBody>, Rejection> {
-        let Self { worker, client, snapshot, policies, fault } = self;
+        let &Self { worker, client, snapshot, policies, fault } = self;
         let deadlines = &client.deadlines;
         // It may have passed while the request was judged.
         if let Some(limit) = deadlines.overdue() {
@@ -64,7 +63,7 @@ impl Sender<'_> {
     }
 
     /// The answer on its way to the client, which breaks off where the route does not bear silence.
-    pub(super) fn pass_on(self, response: Response<UpstreamBody>) -> Response<Source> {
+    pub(super) fn pass_on(&self, response: Response<UpstreamBody>) -> Response<Source> {
         let idle = self.policies.timeouts.as_ref().and_then(|timeouts| timeouts.idle);
         // A tunnel has a limit of its own.
         match idle.filter(|_| response.status != StatusCode::SWITCHING_PROTOCOLS) {

@@ -110,9 +110,8 @@ fn is_accepted(fields: &Fields, key: &[u8]) -> bool {
 
 /// Whether `Upgrade` names this protocol and no other one.
 fn names_websocket(fields: &Fields) -> bool {
-    let mut named = fields.get_all(UPGRADE);
-    let is_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes());
-    named.next().is_some_and(is_websocket) && named.next().is_none()
+    let named = fields.bytes_of_single(UPGRADE).unwrap_or_default();
+    named.is_some_and(|named| named.eq_ignore_ascii_case(WEBSOCKET.as_bytes()))
 }
 
 /// 16 bytes in base64, once.

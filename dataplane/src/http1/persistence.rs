@@ -1,26 +1,24 @@
 //! Whether a connection goes on after a message (RFC 9112 section 9.3).
 
-use apigw_engine::fields::Fields;
+use apigw_engine::fields::{Fields, Several};
 use http::{HeaderName, Version, header::CONNECTION};
 
 /// Whether the sender of this head wants to go on with the connection.
 pub(crate) fn wants_more(version: Version, fields: &Fields) -> bool {
-    let is_modern = version == Version::HTTP_11;
-    if !fields.contains_key(CONNECTION) {
-        return is_modern;
-    }
     let says = |option: &[u8]| lists(fields, &CONNECTION, option);
-    !says(b"close") && (is_modern || says(b"keep-alive"))
+    !says(b"close") && (version == Version::HTTP_11 || says(b"keep-alive"))
 }
 
 /// Whether one of a field's comma-separated elements is this word, in any case (RFC 9110 section 5.6.1).
 pub(crate) fn lists(fields: &Fields, name: &HeaderName, word: &[u8]) -> bool {
-    // Most messages have no such field.
-    if !fields.contains_key(name) {
-        return false;
+    let has = |value: &[u8]| {
+        value.split(|&byte| byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(word))
+    };
+    // Most messages have no such field, and most others one.
+    match fields.bytes_of_single(name) {
+        Ok(value) => value.is_some_and(has),
+        Err(Several) => fields.bytes_of_all(name).any(has),
     }
-    let mut elements = fields.bytes_of_all(name).flat_map(|value| value.split(|&byte| byte == b','));
-    elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

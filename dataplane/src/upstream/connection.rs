@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     answer::{Repetition, SendError, UpstreamBroken},
     pool::Pool,
-    upload::Upload,
+    upload::{BodyFailed, Upload},
 };
 use crate::{
     exchange::{request_body::RequestBody, response::Response},
@@ -36,10 +36,15 @@ use crate::{
 /// those for ever would keep its thread from everybody else's requests.
 const MAX_BYTES_BEFORE_ANSWER: usize = 512 << 10;
 
-/// A connection that no exchange uses now, or that one is about to use.
-pub(crate) struct Connection {
-    /// On the heap, since the connection goes from hand to hand with every request.
-    wire: Box<Wire>,
+/// A connection. On the heap, since it goes from hand to hand with every request.
+pub(crate) struct Connection(Box<Held>);
+
+struct Held {
+    wire: Wire,
+    /// The request of the exchange that uses it; none: it waits, or one is about to use it.
+    upload: Option<Upload>,
+    /// Whether the upstream goes on with it after the present exchange.
+    may_be_reused: bool,
     upstream: UpstreamId,
     /// Whether an exchange has used it before: then the upstream may be closing it just now.
     is_reused: bool,
@@ -68,28 +73,30 @@ impl Connection {
     /// Makes an HTTP connection of a socket.
     pub(crate) fn new(socket: Socket, upstream: UpstreamId) -> Self {
         let wire = Wire { socket, read: ReadBuffer::default(), write: WriteBuffer::default() };
-        Self { wire: Box::new(wire), upstream, is_reused: false, last_used: Instant::now() }
+        let last_used = Instant::now();
+        let held = Held { wire, upload: None, may_be_reused: false, upstream, is_reused: false, last_used };
+        Self(Box::new(held))
     }
 
     /// Where it leads.
     pub(crate) fn upstream(&self) -> UpstreamId {
-        self.upstream
+        self.0.upstream
     }
 
     /// Its exchange has ended.
     pub(crate) fn set_last_used(&mut self, now: Instant) {
-        self.last_used = now;
+        self.0.last_used = now;
     }
 
     /// When it was made, or its last exchange ended.
     pub(crate) fn last_used(&self) -> Instant {
-        self.last_used
+        self.0.last_used
     }
 
     /// Looks whether a request can be sent now: not if the upstream has closed it, or sent bytes nobody asked for. If so, whoever
     /// asks is woken when something comes.
     pub(crate) fn is_usable(&mut self, context: &mut Context<'_>) -> bool {
-        self.wire.poll_fill(context).is_pending()
+        self.0.wire.poll_fill(context).is_pending()
     }
 
     /// Sends a request and waits for the head of its answer. Dropping the future closes the connection.
@@ -102,19 +109,20 @@ impl Connection {
         body: RequestBody,
         pool: Rc<Pool>,
     ) -> Result<Response<Http1Body>, Box<SendError>> {
-        let is_reused = self.is_reused;
-        let mut upload = Upload::begin(request, body, &mut self.wire.write);
+        let Held { wire, upload, is_reused, .. } = &mut *self.0;
+        let is_reused = *is_reused;
+        let upload = upload.insert(Upload::begin(request, body, &mut wire.write));
         let mut awaited = AwaitedHead::default();
         // Of a connection that waited, the pool has just seen that nothing has come, and this task is woken when something does.
         let mut is_looked_at = is_reused;
         let answer = poll_fn(|context| {
-            if let Poll::Ready(Err(_broken)) = upload.poll(&mut self.wire, context) {
+            if let Poll::Ready(Err(_broken)) = upload.poll(wire, context) {
                 return Poll::Ready(Err(NoAnswer::RequestBody));
             }
             if mem::take(&mut is_looked_at) {
                 return Poll::Pending;
             }
-            awaited.poll(&mut self.wire, context)
+            awaited.poll(wire, context)
         })
         .await;
         let length = |head: &ResponseHead| {
@@ -125,9 +133,10 @@ impl Connection {
         });
         match answer {
             Ok((head, length)) => {
-                let may_be_reused = length != Length::UntilClose && wants_more(head.version, &head.headers);
-                let used = Used { connection: self, upload, pool, may_be_reused };
-                let body = Http1Body { decoder: Decoder::of_response(length), used: Some(Box::new(used)) };
+                self.0.may_be_reused =
+                    length != Length::UntilClose && wants_more(head.version, &head.headers);
+                let used = Used { connection: self, pool };
+                let body = Http1Body { decoder: Decoder::of_response(length), used: Some(used) };
                 Ok(Response { status: head.status, headers: head.headers, body })
             }
             Err(error) => {
@@ -140,7 +149,8 @@ impl Connection {
                     (UpstreamFailure::Reset, true) if is_reused => Repetition::OfIdempotent,
                     _ => Repetition::Unwise,
                 };
-                Err(Box::new(SendError { failure, untouched: upload.into_untouched(), repetition }))
+                let untouched = self.0.upload.and_then(Upload::into_untouched);
+                Err(Box::new(SendError { failure, untouched, repetition }))
             }
         }
     }
@@ -212,40 +222,50 @@ impl AwaitedHead {
     }
 }
 
+impl Held {
+    /// Whether the upstream has been given all of the present request.
+    fn is_delivered(&self) -> bool {
+        self.upload.as_ref().is_none_or(Upload::is_delivered)
+    }
+
+    /// Lets the present request go on, as far as it can.
+    fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyFailed>> {
+        self.upload.as_mut().map_or(Poll::Ready(Ok(())), |upload| upload.poll(&mut self.wire, context))
+    }
+}
+
 /// The body of an upstream's answer. At its end the connection goes back to the pool; dropped before, it is closed.
 pub(crate) struct Http1Body {
     decoder: Decoder,
-    used: Option<Box<Used>>,
+    used: Option<Used>,
 }
 
 struct Used {
     connection: Connection,
-    upload: Upload,
     pool: Rc<Pool>,
-    may_be_reused: bool,
 }
 
 impl Http1Body {
     /// Lets what the client still sends go on. What fails is found when the answer is asked for next.
     pub(crate) fn poll_upload(&mut self, context: &mut Context<'_>) {
         if let Some(used) = &mut self.used {
-            let _ = used.upload.poll(&mut used.connection.wire, context);
+            let _ = used.connection.0.poll_upload(context);
         }
     }
 
     /// The connection itself, when the upstream has been given all of the request and speaks another protocol now.
     pub(crate) fn wire(&mut self) -> Option<&mut Wire> {
-        let used = self.used.as_mut()?;
-        used.upload.is_delivered().then_some(&mut used.connection.wire)
+        let held = &mut self.used.as_mut()?.connection.0;
+        held.is_delivered().then_some(&mut held.wire)
     }
 
     /// Gives the connection back, if the upstream is done with this exchange and nothing else came: what an upstream says
     /// unasked is nobody's answer.
     fn release(&mut self) {
-        let Some(used) = self.used.take() else { return };
-        let Used { mut connection, upload, pool, may_be_reused } = *used;
-        if may_be_reused && upload.is_delivered() && connection.wire.read.is_empty() {
-            connection.is_reused = true;
+        let Some(Used { mut connection, pool }) = self.used.take() else { return };
+        let held = &mut connection.0;
+        if held.may_be_reused && held.is_delivered() && held.wire.read.is_empty() {
+            (held.upload, held.is_reused) = (None, true);
             pool.put(connection);
         }
     }
@@ -253,10 +273,11 @@ impl Http1Body {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, UpstreamBroken>> {
         loop {
             let Some(used) = &mut self.used else { return Poll::Ready(Ok(None)) };
-            let wire = &mut used.connection.wire;
-            if let Poll::Ready(Err(_broken)) = used.upload.poll(wire, context) {
+            let held = &mut used.connection.0;
+            if let Poll::Ready(Err(_broken)) = held.poll_upload(context) {
                 return Poll::Ready(Err(UpstreamBroken::RequestBody));
             }
+            let wire = &mut held.wire;
             match self.decoder.decode(&mut wire.read)? {
                 Decoded::Content(bytes) => return Poll::Ready(Ok(Some(Frame::data(bytes)))),
                 Decoded::Trailers(fields) => return Poll::Ready(Ok(Some(Frame::trailers(fields.into())))),
@@ -266,7 +287,7 @@ impl Http1Body {
             match ready!(wire.poll_fill(context)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    used.may_be_reused = false;
+                    held.may_be_reused = false;
                     if !self.decoder.connection_ended(&wire.read) {
                         return Poll::Ready(Err(UpstreamBroken::Truncated));
                     }

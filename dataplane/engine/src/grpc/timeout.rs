@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::{fields::Fields, rejection::Rejection};
+use crate::{
+    fields::{Fields, Several},
+    rejection::Rejection,
+};
 
 /// The field that says it.
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -29,11 +32,10 @@ const UNITS: [(u8, u128); 6] = [
 /// When the field is there and says something else. The caller relies on it, so a call is not made without it; gRPC's own
 /// servers refuse it as well.
 pub fn told_in(fields: &Fields) -> Result<Option<Duration>, Rejection> {
-    let mut values = fields.get_all(GRPC_TIMEOUT);
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => parse(value.as_bytes()).map(Some).ok_or(Rejection::CallTimeoutMalformed),
-        (Some(_), Some(_)) => Err(Rejection::CallTimeoutMalformed),
+    match fields.bytes_of_single(GRPC_TIMEOUT) {
+        Ok(None) => Ok(None),
+        Ok(Some(value)) => parse(value).map(Some).ok_or(Rejection::CallTimeoutMalformed),
+        Err(Several) => Err(Rejection::CallTimeoutMalformed),
     }
 }
 

@@ -122,15 +122,22 @@ impl Upstream {
     /// As logs have it: its host and port, or its socket file.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
+        match self.name_bytes() {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        }
+    }
+
+    /// The bytes of the name, for whoever need not see that they are text.
+    #[must_use]
+    pub fn name_bytes(&self) -> Cow<'_, [u8]> {
         match &self.host {
-            UpstreamHost::Unix(path) => path.to_string().into(),
+            UpstreamHost::Unix(path) => path.to_string().into_bytes().into(),
             // Which of the name's addresses it is.
             UpstreamHost::Address(address) if self.host_name.is_some() => {
-                SocketAddr::new(*address, self.port).to_string().into()
+                SocketAddr::new(*address, self.port).to_string().into_bytes().into()
             }
-            UpstreamHost::Address(_) | UpstreamHost::Name(_) => {
-                str::from_utf8(self.authority.as_bytes()).unwrap_or_default().into()
-            }
+            UpstreamHost::Address(_) | UpstreamHost::Name(_) => self.authority.as_bytes().into(),
         }
     }
 

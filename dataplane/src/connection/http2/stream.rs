@@ -120,9 +120,10 @@ fn begin(
     })?;
     let Some(protocol) = protocol else {
         let body = match arrived.opening.ends {
-            Ends::Here => ClientBody::Whole(Bytes::new()),
+            Ends::Here => ClientBody::Empty,
             Ends::Later => {
-                ClientBody::Http2(StreamBody::new(stream.clone(), length, invitation(&request.headers)))
+                let invitation = invitation(&request.headers);
+                ClientBody::Http2(Box::new(StreamBody::new(stream.clone(), length, invitation)))
             }
         };
         return Ok((request, body));

@@ -55,9 +55,9 @@ impl Record {
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let method = self.target.as_ref().map(Target::method);
         self.counters.count(method, status, duration);
-        let upstream = self.upstream_name();
+        let upstream = self.upstream.as_ref().map_or([][..].into(), |upstream| upstream.name_bytes());
         let line = Line {
-            request_id: str::from_utf8(self.request_id.as_bytes()).unwrap_or(""),
+            request_id: self.request_id.as_bytes(),
             trace: self.trace.as_ref().map(|trace| trace.id()),
             route: self.route_name(),
             method: method.map_or("", Method::as_str),
