@@ -54,7 +54,7 @@ fn edit(list: &mut Vec<(u16, u16)>, edit: &Edit) {
 }
 
 fn insert(list: &mut Vec<(u16, u16)>, place: usize, name: u16, count: u8) {
-    let names = (name..).take(count.into());
+    let names = (name..=u16::MAX).take(count.into());
     let new = names.filter(|name| list.iter().all(|(other, _)| other != name));
     let new: Vec<_> = new.map(|name| (name, 0)).collect();
     list.splice(place..place, new);
