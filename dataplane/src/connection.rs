@@ -299,6 +299,8 @@ async fn drive(
 ) -> End {
     let deadlines = &client.deadlines;
     let mut timer = pin!(sleep_until(deadlines.next().unwrap_or_else(Instant::now)));
+    // Whom the timer wakes for its present deadline.
+    let mut woken: Option<Waker> = None;
     poll_fn(|context| {
         loop {
             deadlines.wake(Instant::now());
@@ -313,11 +315,18 @@ async fn drive(
                 && next < timer.deadline()
             {
                 timer.as_mut().reset(next);
+                woken = None;
+            }
+            let is_woken = woken.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+            if is_woken && !timer.is_elapsed() {
+                return Poll::Pending;
             }
             // Unconstrained: a peer that keeps the connection busy must not use up the timer's turn as well.
             if pin!(unconstrained(timer.as_mut())).poll(context).is_pending() {
+                woken = Some(context.waker().clone());
                 return Poll::Pending;
             }
+            woken = None;
             match deadlines.check(deadlines.now()) {
                 // The exchange sees it and answers.
                 Some(Expired::Phase(Phase::Upstream) | Expired::Exchange(_)) => {}

@@ -7,6 +7,13 @@ use http::{HeaderName, HeaderValue};
 pub struct ReadyFields {
     lines: Box<[(HeaderName, HeaderValue)]>,
     text: Box<[u8]>,
+    /// Of names: a bit for each length that one has.
+    lengths: u64,
+}
+
+/// The bit for a name's length, or for one that is longer by a multiple of 64.
+fn length_bit(name: &HeaderName) -> u64 {
+    1 << (name.as_str().len() % 64)
 }
 
 impl ReadyFields {
@@ -19,7 +26,8 @@ impl ReadyFields {
             let line = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
             line.iter().for_each(|part| text.extend_from_slice(part));
         }
-        Self { lines, text: text.into() }
+        let lengths = lines.iter().fold(0, |lengths, (name, _)| lengths | length_bit(name));
+        Self { lines, text: text.into(), lengths }
     }
 
     /// Each `name: value CRLF`, one behind the other.
@@ -28,10 +36,15 @@ impl ReadyFields {
         &self.text
     }
 
-    /// The first of this name.
+    /// The first of this name. Of most names there is none, which their length tells.
     #[must_use]
-    #[inline(never)]
+    #[inline]
     pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        if self.lengths & length_bit(name) == 0 { None } else { self.find(name) }
+    }
+
+    #[inline(never)]
+    fn find(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.lines.iter().find(|(other, _)| other == name).map(|(_, value)| value)
     }
 
