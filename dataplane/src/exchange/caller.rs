@@ -18,7 +18,7 @@ use std::{
 use apigw_engine::{
     access::AccessRules,
     callers::Caller,
-    fields::Fields,
+    fields::{Fields, Several},
     head::RequestHead,
     jwt::{
         authorization::bearer_token, error::JwtError, providers::Refusal, time::UnixTime, token::Token,
@@ -109,7 +109,8 @@ async fn by_token(
     rules: &AccessRules,
     headers: &Fields,
 ) -> Result<Arc<Verified>, JwtError> {
-    let token = bearer_token(headers.bytes_of_all(AUTHORIZATION))?;
+    let authorization = headers.bytes_of_single(AUTHORIZATION).map_err(|Several| JwtError::Several)?;
+    let token = bearer_token(authorization)?;
     match judge(worker, view, rules, token) {
         Ok(verified) => Ok(verified),
         // Boxed, so that requests that need not wait do not carry the room for it.

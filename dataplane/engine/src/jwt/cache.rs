@@ -73,6 +73,9 @@ impl TokenCache {
     /// time even when everything is recent.
     const PATIENCE: usize = 16;
 
+    /// So much of a token's end is hashed: most of the shortest signature (HS256), and a part of longer ones that nobody guesses.
+    const HASHED_BYTES: usize = 40;
+
     /// An empty cache. `hasher` carries the random key.
     #[must_use]
     pub fn new(limits: CacheLimits, hasher: RandomState) -> Self {
@@ -104,7 +107,7 @@ impl TokenCache {
         now: UnixTime,
         standing: impl FnOnce(&Verified, Mark) -> Standing,
     ) -> Option<Arc<Verified>> {
-        let index = self.position(self.hasher.hash_one(token), token)?;
+        let index = self.position(self.hash(token), token)?;
         let slot = &mut self.slots[index];
         let has_expired = now >= slot.verified.expires();
         match if has_expired { Standing::Fallen } else { standing(&slot.verified, slot.key_set) } {
@@ -126,7 +129,7 @@ impl TokenCache {
         if bytes > self.limits.bytes || self.limits.entries == 0 {
             return;
         }
-        let hash = self.hasher.hash_one(token);
+        let hash = self.hash(token);
         if let Some(index) = self.position(hash, token) {
             self.remove(index);
         }
@@ -144,10 +147,17 @@ impl TokenCache {
         self.table.insert_unique(hash, slots.len() - 1, |&slot| slots[slot].hash);
     }
 
+    /// Of the end of the token, which is its signature's: nothing in a token differs more, and only what was verified is here, so
+    /// nobody can fill the cache with what ends alike.
+    fn hash(&self, token: &str) -> u64 {
+        let end = token.as_bytes();
+        self.hasher.hash_one(&end[end.len().saturating_sub(Self::HASHED_BYTES)..])
+    }
+
     /// The slot of a token.
     fn position(&self, hash: u64, token: &str) -> Option<usize> {
         // The whole token is compared: a hash proves nothing. Whoever could learn from how long that takes would have to
-        // hit the keyed hash first.
+        // hit the keyed hash first, for which he needs the signature.
         let is_it = |&slot: &usize| self.slots[slot].hash == hash && *self.slots[slot].token == *token;
         self.table.find(hash, is_it).copied()
     }

@@ -47,6 +47,17 @@ fn a_verdict_is_given_for_the_very_token_until_it_expires() {
 }
 
 #[test]
+fn another_token_with_the_same_signature_is_not_the_same() {
+    let signature = "s".repeat(2 * TokenCache::HASHED_BYTES);
+    let mut cache = unlimited();
+    let (alice, bob) = (format!("h.alice.{signature}"), format!("h.bob.{signature}"));
+    cache.insert(&alice, verified(NOW + 60));
+    assert!(finds(&mut cache, &alice, NOW) && !finds(&mut cache, &bob, NOW));
+    cache.insert(&bob, verified(NOW + 60));
+    assert_eq!(cache.len(), 2);
+}
+
+#[test]
 fn a_verdict_that_no_longer_stands_is_forgotten() {
     let mut cache = unlimited();
     cache.insert("a", verified(NOW + 60));
