@@ -1,7 +1,8 @@
 //! What goes to the client. Frames are written straight into the connection's buffer, in the order in which they will be on the wire,
 //! since heads refer to those before them. Pieces of bodies go as far as three bounds allow: the stream's window, the
 //! connection's, and the room in the buffer, which holds what the client does not read for all streams together. Who has to wait
-//! for one of the latter two stands in a queue, and is granted a frame at a time.
+//! for one of the latter two stands in a queue, and is granted a frame at a time. Heads go before pieces: they wait for the client to
+//! read, and never for pieces that have not been written yet, or a few large answers would keep all others from beginning.
 
 use apigw_engine::fields::Fields;
 use apigw_transport::frames::HEAD_BYTES;
@@ -14,7 +15,8 @@ use http::{
 use super::{state::State, streams::Half};
 use crate::http2::frame::{self, Ends, MAX_PAYLOAD_BYTES};
 
-/// What may wait to be written of all answers of a connection: four frames of the largest size.
+/// What may wait to be written of all answers of a connection: four frames of the largest size. Pieces fill it and no more; a head may
+/// begin while less than that waits. So at most twice as much waits, and what the last head has above.
 const ROOM_BYTES: usize = 4 * (HEAD_BYTES + MAX_PAYLOAD_BYTES);
 
 /// While so much waits to be written nothing is read: what comes may want answers as well.
@@ -26,13 +28,19 @@ impl State {
         self.write.len() > MOST_WAITING_BYTES
     }
 
+    /// How much more may wait of pieces, besides what is promised to them.
     fn room(&self) -> usize {
         ROOM_BYTES.saturating_sub(self.write.len() + self.promised)
     }
 
+    /// Whether heads may be written. What is promised to pieces does not count: large ones in turn are always promised all there is.
+    fn has_room_for_heads(&self) -> bool {
+        self.write.len() < ROOM_BYTES
+    }
+
     /// Whether a stream's head may be written; if not, its task is woken when there is room.
     pub(super) fn may_begin(&mut self, place: usize) -> bool {
-        let has_room = self.room() > 0;
+        let has_room = self.has_room_for_heads();
         if !has_room && !self.heads.contains(&place) {
             self.heads.push(place);
         }
@@ -197,19 +205,20 @@ impl State {
             stream.send.unspend(wish.granted);
             self.send.unspend(wish.granted);
             self.promised -= HEAD_BYTES + wish.granted;
-            self.use_room();
+            self.grant(None);
         }
     }
 
-    /// There is room again: some of what waited has been written, or is not wanted any more.
+    /// There is room again, since some of what waited has been written. Tasks run in the order in which they are woken: heads are
+    /// written first, or pieces would have filled the room by then.
     pub(super) fn use_room(&mut self) {
-        self.grant(None);
-        if self.room() > 0 {
+        if self.has_room_for_heads() {
             for place in std::mem::take(&mut self.heads) {
                 if let Some(stream) = self.streams.at(place) {
                     stream.wake();
                 }
             }
         }
+        self.grant(None);
     }
 }
