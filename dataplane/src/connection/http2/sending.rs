@@ -125,8 +125,8 @@ impl State {
         }
         let id = stream.id;
         frame::data(self.write.text(), id, content.len(), ends);
+        self.reader.conduct.piece_sent(content.len());
         self.write.queue(content);
-        self.reader.conduct.piece_sent();
         self.wake();
     }
 
