@@ -159,9 +159,8 @@ impl State {
             stream.request = Half::Ended;
         }
         stream.wake();
-        if padding.counted > 0 {
-            self.taken(place, padding.counted);
-        }
+        // Nobody else takes the padding; and what was taken before may be worth telling, now that less is left.
+        self.taken(place, padding.counted);
         Ok(())
     }
 
