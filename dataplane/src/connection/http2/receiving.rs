@@ -195,12 +195,7 @@ impl State {
             self.encoder.set_max_table_bytes(bytes.last);
         }
         if let Some(bytes) = settings.window_bytes {
-            let before = std::mem::replace(&mut self.window_bytes, bytes);
-            for (_, stream) in self.streams.iter_mut() {
-                let followed = stream.send.follow(before, bytes);
-                followed.map_err(|_overflow| Reason::FLOW_CONTROL_ERROR)?;
-            }
-            self.queue_all();
+            self.follow(bytes).map_err(|_overflow| Reason::FLOW_CONTROL_ERROR)?;
         }
         frame::settings_taken(self.write.text());
         Ok(())

@@ -13,7 +13,10 @@ use http::{
 };
 
 use super::{state::State, streams::Half};
-use crate::http2::frame::{self, Ends, MAX_PAYLOAD_BYTES};
+use crate::http2::{
+    frame::{self, Ends, MAX_PAYLOAD_BYTES},
+    window::Overflow,
+};
 
 /// What may wait to be written of all answers of a connection: four frames of the largest size. Pieces fill it and no more; a head may
 /// begin while less than that waits. So at most twice as much waits, and what the last head has above.
@@ -161,7 +164,7 @@ impl State {
     }
 
     /// Their windows have moved.
-    pub(super) fn queue_all(&mut self) {
+    fn queue_all(&mut self) {
         for place in 0..self.streams.places() {
             self.enqueue(place);
         }
@@ -197,16 +200,42 @@ impl State {
     /// A stream does not want any more what it has wished for.
     pub(super) fn unwish(&mut self, place: usize) {
         let Some(stream) = self.streams.at(place) else { return };
-        let wish = std::mem::take(&mut stream.wish);
-        if wish.is_queued {
+        stream.wish.bytes = 0;
+        if std::mem::take(&mut stream.wish.is_queued) {
             self.queue.retain(|queued| *queued != place);
         }
-        if wish.granted > 0 {
-            stream.send.unspend(wish.granted);
-            self.send.unspend(wish.granted);
-            self.promised -= HEAD_BYTES + wish.granted;
+        if stream.wish.granted > 0 {
+            self.revoke(place);
             self.grant(None);
         }
+    }
+
+    /// Takes back what a stream has been granted and has not taken yet.
+    fn revoke(&mut self, place: usize) {
+        let Some(stream) = self.streams.at(place).filter(|stream| stream.wish.granted > 0) else { return };
+        let granted = std::mem::take(&mut stream.wish.granted);
+        stream.send.unspend(granted);
+        self.send.unspend(granted);
+        self.promised -= HEAD_BYTES + granted;
+    }
+
+    /// The size with which windows begin has changed, and all windows with it. What was granted and not taken must not go out behind
+    /// the answer to that if there is no room for it any more (RFC 9113 section 6.9.2): it is granted anew, as far as there is.
+    ///
+    /// # Errors
+    /// When a window gets larger than windows are.
+    pub(super) fn follow(&mut self, bytes: u32) -> Result<(), Overflow> {
+        let before = std::mem::replace(&mut self.window_bytes, bytes);
+        for place in 0..self.streams.places() {
+            if bytes < before {
+                self.revoke(place);
+            }
+            if let Some(stream) = self.streams.at(place) {
+                stream.send.follow(before, bytes)?;
+            }
+        }
+        self.queue_all();
+        Ok(())
     }
 
     /// There is room again, since some of what waited has been written. Tasks run in the order in which they are woken: heads are

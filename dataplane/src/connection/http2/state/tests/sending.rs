@@ -74,6 +74,37 @@ fn what_is_granted_twice_before_it_is_taken_is_not_lost() {
 }
 
 #[test]
+fn what_was_granted_is_taken_back_when_settings_leave_no_room_for_it() {
+    let mut peer = Peer::new();
+    peer.settles(0);
+    let [first, second] = [1, 3].map(|id| peer.asks(id));
+    let mut bodies = [(&first, Bytes::from(vec![0; 1_000])), (&second, Bytes::from(vec![0; 1_000]))];
+    let send = |bodies: &mut [(&StreamHandle, Bytes)], peer: &mut Peer| {
+        for (stream, body) in bodies {
+            let _ = stream.poll_send(body, Ends::Later);
+        }
+        peer.pieces()
+    };
+    assert_eq!(send(&mut bodies, &mut peer), []);
+    peer.settles(100);
+    assert!(peer.state.borrow().promised > 200, "both have been granted all of their windows");
+    peer.settles(0);
+    assert_eq!(send(&mut bodies, &mut peer), [], "behind the answer to that");
+    assert_eq!(peer.state.borrow().promised, 0);
+    assert_eq!(peer.state.borrow().send.room(), FIRST_WINDOW_BYTES as usize);
+    // Smaller, and still some room.
+    peer.settles(100);
+    peer.widens(3, 50).unwrap();
+    peer.settles(40);
+    assert_eq!(send(&mut bodies, &mut peer), [(1, 40), (3, 90)]);
+    // More room leaves what was granted as it is.
+    peer.settles(45);
+    peer.settles(50);
+    assert_eq!(send(&mut bodies, &mut peer), [(1, 5), (1, 5), (3, 5), (3, 5)]);
+    assert_eq!(peer.state.borrow().send.room(), FIRST_WINDOW_BYTES as usize - 150);
+}
+
+#[test]
 fn who_leaves_gives_back_what_was_granted() {
     let mut peer = Peer::new();
     peer.settles(1 << 20);
