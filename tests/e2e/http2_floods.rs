@@ -116,6 +116,29 @@ fn a_client_that_opens_its_windows_byte_by_byte_is_served() {
 }
 
 #[test]
+fn a_client_that_reads_little_by_little_is_served() {
+    const BYTES: usize = 4 << 20;
+    const READ_BYTES: u32 = 1 << 10;
+    let answer = ok(&"x".repeat(BYTES));
+    let origin = Origin::answering(move |_| answer.clone());
+    let gateway = Gateway::standalone(Document::new().route("all", "/", origin.url()));
+    let mut peer = FramePeer::open(gateway.address()).greet();
+    peer.settle_surely(&[(setting::INITIAL_WINDOW_SIZE, 1 << 20)]);
+    peer.head(1, END_STREAM, REQUEST);
+    let (mut came, mut read) = (0, 0);
+    while came < BYTES {
+        came += peer.until(|received| received.is(Kind::Data)).payload.len();
+        while read < came {
+            // Both windows for each read, however large the pieces were that it was read from.
+            peer.widen(0, READ_BYTES);
+            peer.widen(1, READ_BYTES);
+            read += usize::try_from(READ_BYTES).expect("a small number");
+        }
+    }
+    assert_eq!(client::get(gateway.address(), "/").status(), 200);
+}
+
+#[test]
 fn streams_that_are_begun_and_left_end_in_time() {
     const STREAMS: u32 = 100;
     let origin = Origin::saying("served");

@@ -33,8 +33,14 @@ const MOST_IDLE_FRAMES: u32 = 2_000;
 const IDLE_FRAMES_PER_SECOND: u32 = 100;
 /// How many more for each request: what goes with it, such as its priority and its windows.
 const IDLE_FRAMES_OF_A_REQUEST: u32 = 20;
-/// And for each piece of a body, in either direction: the window of a stream and that of the connection open for it.
+/// And for each piece of an answer.
 const IDLE_FRAMES_OF_A_PIECE: u32 = 4;
+
+/// How often windows may be opened for each KiB of an answer: who reads little at a time opens that of the stream and that of the
+/// connection as often, however large the pieces were.
+const WINDOWS_OF_A_KIB: u32 = 2;
+/// The most that answers pay for ahead: what was sent at once may be read, and windows opened for it, much later.
+const MOST_WINDOWS: u32 = 100_000;
 
 /// The most requests that a client may take back at once. Each has begun work, here and upstream, that is then thrown away
 /// (CVE-2023-44487); h2 only counts those that nobody has looked at.
@@ -101,6 +107,8 @@ pub struct Conduct {
     ended: Ended,
     /// Of frames without content.
     idle_frames: Allowance,
+    /// How many windows answers have paid for, which are no idle frames.
+    windows: u32,
     taken_back: Allowance,
     /// What has been answered and not been counted yet.
     answered_bytes: usize,
@@ -213,13 +221,16 @@ impl Conduct {
             is_first: true,
             ended: Ended::default(),
             idle_frames: Allowance::new(MOST_IDLE_FRAMES, IDLE_FRAMES_PER_SECOND, now),
+            windows: 0,
             taken_back: Allowance::new(MOST_TAKEN_BACK, TAKEN_BACK_PER_SECOND, now),
             answered_bytes: 0,
         }
     }
 
     /// A piece of an answer's body has gone to the client, who may say something about windows.
-    pub fn piece_sent(&mut self) {
+    pub fn piece_sent(&mut self, bytes: usize) {
+        let windows = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).saturating_mul(WINDOWS_OF_A_KIB);
+        self.windows = self.windows.saturating_add(windows).min(MOST_WINDOWS);
         self.idle_frames.grow(IDLE_FRAMES_OF_A_PIECE);
         self.taken_back.grow(1);
     }
@@ -248,6 +259,7 @@ impl Conduct {
             HEADERS => self.idle_frames.grow(IDLE_FRAMES_OF_A_REQUEST),
             DATA if head.length > 0 => self.idle_frames.grow(1),
             RST_STREAM => self.taken_back.spend(now)?,
+            WINDOW_UPDATE if self.windows > 0 => self.windows -= 1,
             _ if head.is_idle() => self.idle_frames.spend(now)?,
             _ => {}
         }

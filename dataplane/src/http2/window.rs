@@ -93,9 +93,12 @@ impl ReceiveWindow {
 
     /// So many of the bytes that came have been taken. Tells by how much the window is to be opened now, if it is: not for each
     /// frame, but before little is left. What nobody takes for long would keep the rest from those who share the window.
+    ///
+    /// To be asked whenever either side has moved, bytes that come included: so what has been taken is always less than what is left,
+    /// or the other side knows of it. It is never opened by nothing, which would be an error (section 6.9).
     pub(crate) fn take(&mut self, bytes: usize) -> Option<u32> {
         self.taken += u32::try_from(bytes).unwrap_or(0);
-        if self.taken < self.left.min(self.size / 2) {
+        if self.taken == 0 || self.taken < self.left.min(self.size / 2) {
             return None;
         }
         let taken = std::mem::take(&mut self.taken);
@@ -142,5 +145,18 @@ mod tests {
         assert_eq!((window.receive(90), window.take(9)), (Ok(()), None), "80 are never taken");
         assert_eq!((window.take(1), window.receive(20), window.take(1)), (Some(10), Ok(()), Some(1)));
         assert_eq!((window.receive(2), window.receive(usize::MAX)), (Err(Exceeded), Err(Exceeded)));
+    }
+
+    #[test]
+    fn what_comes_and_is_not_taken_lets_go_what_was_taken_before() {
+        let mut window = ReceiveWindow::new(100);
+        assert_eq!((window.receive(30), window.take(30)), (Ok(()), None), "70 are left");
+        assert_eq!((window.receive(40), window.take(0)), (Ok(()), Some(30)));
+        assert_eq!(
+            (window.receive(60), window.take(0)),
+            (Ok(()), None),
+            "nothing is left, and nothing was taken"
+        );
+        assert_eq!(window.take(1), Some(1));
     }
 }

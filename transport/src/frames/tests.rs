@@ -147,7 +147,7 @@ fn as_many_ended_streams_are_remembered_as_is_said() {
 
 /// How many frames of a kind pass, of many.
 fn passing(watch: &mut Watch, frame: &[u8], now: Instant) -> u32 {
-    (0..10 * MOST_IDLE_FRAMES).take_while(|_| watch.see(frame, now).is_ok()).count().try_into().unwrap()
+    (0..2 * MOST_WINDOWS).take_while(|_| watch.see(frame, now).is_ok()).count().try_into().unwrap()
 }
 
 #[test]
@@ -167,9 +167,34 @@ fn frames_without_content_are_bounded_by_time_and_by_what_they_go_with() {
         let later = now + Duration::from_secs(1);
         assert_eq!(passing(&mut watch, &frame, later), IDLE_FRAMES_PER_SECOND, "type {kind}, a second later");
         watch.place = Place::Head(Gathered::default());
-        watch.conduct.piece_sent();
+        watch.conduct.piece_sent(1_023);
         assert_eq!(passing(&mut watch, &frame, later), IDLE_FRAMES_OF_A_PIECE, "type {kind}, with a piece");
     }
+}
+
+#[test]
+fn who_reads_an_answer_little_by_little_may_open_both_windows_as_often_at_once_and_later() {
+    let now = Instant::now();
+    let update = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 4, 0]);
+    let rest = || {
+        let mut watch = Watch::new(now);
+        watch.see(&said(&[]), now).unwrap();
+        passing(&mut watch, &update, now);
+        watch.place = Place::Head(Gathered::default());
+        watch
+    };
+    for (pieces, bytes) in [(1, 16_384), (4_096, 1_024), (1_024, 16_384)] {
+        let mut watch = rest();
+        (0..pieces).for_each(|_| watch.conduct.piece_sent(bytes));
+        let needed = pieces * u32::try_from(2 * bytes / 1_024).unwrap();
+        assert!(passing(&mut watch, &update, now) >= needed, "{pieces} of {bytes} bytes");
+    }
+    let mut watch = rest();
+    (0..100_000).for_each(|_| watch.conduct.piece_sent(16_384));
+    let ping = frame(PING, 0, 0, &[0; 8]);
+    assert_eq!(passing(&mut watch, &ping, now), MOST_IDLE_FRAMES, "they pay for windows alone");
+    watch.place = Place::Head(Gathered::default());
+    assert_eq!(passing(&mut watch, &update, now), MOST_WINDOWS, "and for no more than that");
 }
 
 #[test]
@@ -206,6 +231,6 @@ fn requests_taken_back_are_bounded_by_time_and_by_answers() {
     watch.place = Place::Head(Gathered::default());
     let later = now + Duration::from_secs(1);
     assert_eq!(passing(&mut watch, &taken_back, later), TAKEN_BACK_PER_SECOND);
-    watch.conduct.piece_sent();
+    watch.conduct.piece_sent(16_384);
     assert_eq!(passing(&mut watch, &taken_back, later), 1, "with a piece of an answer");
 }

@@ -1,11 +1,12 @@
-//! What has come of a request's body and nobody has taken yet. It is bounded by the stream's window, which counts bytes; small
-//! pieces are put together, so that it is bounded in memory as well.
+//! What has come of a request's body and nobody has taken yet. It is bounded by the stream's window, which counts bytes. So that it is
+//! bounded in memory as well, small pieces are put together, and only the largest hold the memory that they came in, of which
+//! a client may fill the rest with what nobody keeps. What waits takes five times its bytes at most.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::http1::read_buffer::ReadBuffer;
+use crate::{http1::read_buffer::ReadBuffer, http2::frame::MAX_PAYLOAD_BYTES};
 
 /// Pieces up to this size are put together when several of them wait.
 const SMALL_BYTES: usize = 4 << 10;
@@ -28,31 +29,42 @@ impl Content {
     /// Takes as many bytes of those that have come.
     pub(super) fn add(&mut self, read: &mut ReadBuffer, count: usize) {
         if self.is_empty() {
-            self.first = read.take(count);
+            self.first = piece(read, count);
         } else if count <= SMALL_BYTES {
             self.small.extend_from_slice(&read.as_slice()[..count]);
             read.discard(count);
         } else {
             if !self.small.is_empty() {
-                self.further.push_back(self.small.split().freeze());
+                self.further.push_back(mem::take(&mut self.small).freeze());
             }
-            self.further.push_back(read.take(count));
+            self.further.push_back(piece(read, count));
         }
     }
 
     /// The next piece; none: there is none yet.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         if !self.first.is_empty() {
-            return Some(std::mem::take(&mut self.first));
+            return Some(mem::take(&mut self.first));
         }
         let further = self.further.pop_front();
-        further.or_else(|| (!self.small.is_empty()).then(|| self.small.split().freeze()))
+        further.or_else(|| (!self.small.is_empty()).then(|| mem::take(&mut self.small).freeze()))
     }
 
     /// Forgets what has come, and tells how much that was.
     pub(super) fn clear(&mut self) -> usize {
         std::iter::from_fn(|| self.take()).map(|piece| piece.len()).sum()
     }
+}
+
+/// Takes a piece that may wait for long. What is read at once is four frames of the largest size and the rest of one before them: those
+/// that are as large share its memory, as those of a fast upload are. Others are copied.
+fn piece(read: &mut ReadBuffer, count: usize) -> Bytes {
+    if count == MAX_PAYLOAD_BYTES || count <= SMALL_BYTES {
+        return read.take(count);
+    }
+    let piece = Bytes::copy_from_slice(&read.as_slice()[..count]);
+    read.discard(count);
+    piece
 }
 
 #[cfg(test)]
@@ -87,5 +99,44 @@ mod tests {
         assert!(content.further.is_empty() && content.small.capacity() <= 1 << 18);
         assert_eq!(content.clear(), 100_000);
         assert!(content.is_empty());
+    }
+    /// What a read brings at most, with a piece of a body at its beginning and frames that say nothing behind it.
+    const READ_BYTES: usize = 64 << 10;
+
+    #[test]
+    fn what_waits_holds_little_more_memory_than_its_bytes_whatever_came_with_it() {
+        for (count, is_shared) in [
+            (1, false),
+            (SMALL_BYTES, false),
+            (SMALL_BYTES + 1, false),
+            (MAX_PAYLOAD_BYTES - 1, false),
+            (MAX_PAYLOAD_BYTES, true),
+        ] {
+            let mut content = Content::default();
+            for _ in 0..2 {
+                let mut read = ReadBuffer::default();
+                read.extend(&vec![0; READ_BYTES]);
+                let memory = read.as_slice().as_ptr_range();
+                content.add(&mut read, count);
+                let newest = content.further.back().unwrap_or(&content.first);
+                assert_eq!(memory.contains(&newest.as_ptr()), is_shared, "{count}");
+                assert_eq!(read.len(), READ_BYTES - count);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_taken_leaves_no_memory_behind() {
+        let mut content = Content::default();
+        for large in [0, MAX_PAYLOAD_BYTES] {
+            let mut read = ReadBuffer::default();
+            for _ in 0..100_000 {
+                read.extend(b"x");
+                content.add(&mut read, 1);
+            }
+            read.extend(&vec![0; large]);
+            content.add(&mut read, large);
+            assert_eq!((content.clear(), content.small.capacity()), (100_000 + large, 0));
+        }
     }
 }

@@ -25,6 +25,16 @@ pub(super) struct Arrived {
     pub(super) head: Result<Head, Box<Refused>>,
 }
 
+/// Which stream a head is of.
+enum Number {
+    /// One that has begun already.
+    Known,
+    /// One that begins.
+    New,
+    /// One that begins behind the second farewell, which is not ours any more (RFC 9113 section 6.8).
+    TooLate,
+}
+
 impl State {
     /// Reads what has come, up to a request; none: all of it has been read.
     ///
@@ -63,19 +73,11 @@ impl State {
         let mut gathering = Gathering::new(self.max_head_bytes);
         let unpacked = self.decoder.decode(block, |field| gathering.take(field));
         unpacked.map_err(|_broken| Reason::COMPRESSION_ERROR)?;
-        if id <= self.last_stream {
-            return self.trailers(id, gathering, ends).map(|()| None);
+        match self.number(id)? {
+            Number::New => {}
+            Number::Known => return self.trailers(id, gathering, ends).map(|()| None),
+            Number::TooLate => return Ok(None),
         }
-        if id.is_multiple_of(2) {
-            return Err(Reason::PROTOCOL_ERROR);
-        }
-        self.last_stream = id;
-        // What comes behind the second farewell is not ours any more (RFC 9113 section 6.8).
-        if matches!(self.standing, Standing::Left | Standing::Over) {
-            self.remember(id);
-            return Ok(None);
-        }
-        self.last_served = id;
         let head = match gathering.into_head(ends) {
             Ok(head) => Ok(head),
             Err(NoHead::Refused(refused)) => Err(refused),
@@ -83,21 +85,38 @@ impl State {
             Err(NoHead::Flood) => return Err(Reason::ENHANCE_YOUR_CALM),
         };
         if self.streams.alive() >= MAX_STREAMS {
-            frame::reset(self.write.text(), id, Reason::REFUSED_STREAM);
-            self.remember(id);
+            self.refuse_further(id);
             return Ok(None);
         }
         let length = head.as_ref().ok().and_then(|head| head.length);
         Ok(Some(Arrived { opening: Opening { id, ends, length }, head }))
     }
 
+    /// The number of a stream that a head is of; they go up (RFC 9113 section 5.1.1).
+    fn number(&mut self, id: u32) -> Result<Number, Reason> {
+        if id <= self.last_stream {
+            return Ok(Number::Known);
+        }
+        if id.is_multiple_of(2) {
+            return Err(Reason::PROTOCOL_ERROR);
+        }
+        self.last_stream = id;
+        if matches!(self.standing, Standing::Left | Standing::Over) {
+            return Ok(Number::TooLate);
+        }
+        self.last_served = id;
+        Ok(Number::New)
+    }
+
+    /// A head of a stream that is not there. What has ended otherwise is found out before (see `Conduct`); what never began has no
+    /// number that is free any more (RFC 9113 section 5.1.1).
+    fn head_of_none(&self, id: u32) -> Result<(), Reason> {
+        if self.is_given_up(id) { Ok(()) } else { Err(Reason::PROTOCOL_ERROR) }
+    }
+
     /// A head of a stream that has begun already.
     fn trailers(&mut self, id: u32, gathering: Gathering, ends: Ends) -> Result<(), Reason> {
-        let Some(place) = self.streams.find(id) else {
-            // What has ended otherwise is found out before (see `Conduct`); what never began has no number that is free any more
-            // (RFC 9113 section 5.1.1).
-            return if self.taken_back.contains(&id) { Ok(()) } else { Err(Reason::PROTOCOL_ERROR) };
-        };
+        let Some(place) = self.streams.find(id) else { return self.head_of_none(id) };
         let Some(stream) = self.streams.at(place) else { return Ok(()) };
         if stream.request == Half::Ended {
             return Err(Reason::STREAM_CLOSED);
@@ -133,12 +152,7 @@ impl State {
             if id > self.last_stream {
                 return Err(Reason::PROTOCOL_ERROR);
             }
-            // RFC 9113 section 5.1. What was sent before the client knew that nobody wants it is no fault.
-            return if self.taken_back.contains(&id) {
-                Ok(())
-            } else {
-                self.refuse(id, Reason::STREAM_CLOSED)
-            };
+            return if self.is_given_up(id) { Ok(()) } else { self.refuse(id, Reason::STREAM_CLOSED) };
         };
         if stream.request == Half::Ended {
             return Err(Reason::STREAM_CLOSED);
@@ -159,24 +173,21 @@ impl State {
             stream.request = Half::Ended;
         }
         stream.wake();
-        if padding.counted > 0 {
-            self.taken(place, padding.counted);
-        }
+        // Nobody else takes the padding; and what was taken before may be worth telling, now that less is left.
+        self.taken(place, padding.counted);
         Ok(())
     }
 
     /// A stream that is said to depend on itself is no fault any more since RFC 9113; suites that follow RFC 7540 (section 5.3.1) look
     /// for one.
     fn circular(&mut self, id: u32, block: Option<&Bytes>) -> Result<(), Reason> {
-        if let Some(block) = block {
-            self.decoder.decode(block, drop).map_err(|_broken| Reason::COMPRESSION_ERROR)?;
-            if id.is_multiple_of(2) {
-                return Err(Reason::PROTOCOL_ERROR);
-            }
-            self.last_stream = self.last_stream.max(id);
-            self.last_served = self.last_served.max(id);
+        let Some(block) = block else { return self.refuse(id, Reason::PROTOCOL_ERROR) };
+        self.decoder.decode(block, drop).map_err(|_broken| Reason::COMPRESSION_ERROR)?;
+        match self.number(id)? {
+            Number::Known if self.streams.find(id).is_none() => self.head_of_none(id),
+            Number::Known | Number::New => self.refuse(id, Reason::PROTOCOL_ERROR),
+            Number::TooLate => Ok(()),
         }
-        self.refuse(id, Reason::PROTOCOL_ERROR)
     }
 
     fn reset_by_client(&mut self, id: u32) -> Result<(), Reason> {
@@ -196,12 +207,7 @@ impl State {
             self.encoder.set_max_table_bytes(bytes.last);
         }
         if let Some(bytes) = settings.window_bytes {
-            let before = std::mem::replace(&mut self.window_bytes, bytes);
-            for (_, stream) in self.streams.iter_mut() {
-                let followed = stream.send.follow(before, bytes);
-                followed.map_err(|_overflow| Reason::FLOW_CONTROL_ERROR)?;
-            }
-            self.queue_all();
+            self.follow(bytes).map_err(|_overflow| Reason::FLOW_CONTROL_ERROR)?;
         }
         frame::settings_taken(self.write.text());
         Ok(())

@@ -1,7 +1,8 @@
 //! What goes to the client. Frames are written straight into the connection's buffer, in the order in which they will be on the wire,
 //! since heads refer to those before them. Pieces of bodies go as far as three bounds allow: the stream's window, the
 //! connection's, and the room in the buffer, which holds what the client does not read for all streams together. Who has to wait
-//! for one of the latter two stands in a queue, and is granted a frame at a time.
+//! for one of the latter two stands in a queue, and is granted a frame at a time. Heads go before pieces: they wait for the client to
+//! read, and never for pieces that have not been written yet, or a few large answers would keep all others from beginning.
 
 use apigw_engine::fields::Fields;
 use apigw_transport::frames::HEAD_BYTES;
@@ -12,9 +13,13 @@ use http::{
 };
 
 use super::{state::State, streams::Half};
-use crate::http2::frame::{self, Ends, MAX_PAYLOAD_BYTES};
+use crate::http2::{
+    frame::{self, Ends, MAX_PAYLOAD_BYTES},
+    window::Overflow,
+};
 
-/// What may wait to be written of all answers of a connection: four frames of the largest size.
+/// What may wait to be written of all answers of a connection: four frames of the largest size. Pieces fill it and no more; a head may
+/// begin while less than that waits. So at most twice as much waits, and what the last head has above.
 const ROOM_BYTES: usize = 4 * (HEAD_BYTES + MAX_PAYLOAD_BYTES);
 
 /// While so much waits to be written nothing is read: what comes may want answers as well.
@@ -26,13 +31,19 @@ impl State {
         self.write.len() > MOST_WAITING_BYTES
     }
 
+    /// How much more may wait of pieces, besides what is promised to them.
     fn room(&self) -> usize {
         ROOM_BYTES.saturating_sub(self.write.len() + self.promised)
     }
 
+    /// Whether heads may be written. What is promised to pieces does not count: large ones in turn are always promised all there is.
+    fn has_room_for_heads(&self) -> bool {
+        self.write.len() < ROOM_BYTES
+    }
+
     /// Whether a stream's head may be written; if not, its task is woken when there is room.
     pub(super) fn may_begin(&mut self, place: usize) -> bool {
-        let has_room = self.room() > 0;
+        let has_room = self.has_room_for_heads();
         if !has_room && !self.heads.contains(&place) {
             self.heads.push(place);
         }
@@ -117,8 +128,8 @@ impl State {
         }
         let id = stream.id;
         frame::data(self.write.text(), id, content.len(), ends);
+        self.reader.conduct.piece_sent(content.len());
         self.write.queue(content);
-        self.reader.conduct.piece_sent();
         self.wake();
     }
 
@@ -153,7 +164,7 @@ impl State {
     }
 
     /// Their windows have moved.
-    pub(super) fn queue_all(&mut self) {
+    fn queue_all(&mut self) {
         for place in 0..self.streams.places() {
             self.enqueue(place);
         }
@@ -189,27 +200,54 @@ impl State {
     /// A stream does not want any more what it has wished for.
     pub(super) fn unwish(&mut self, place: usize) {
         let Some(stream) = self.streams.at(place) else { return };
-        let wish = std::mem::take(&mut stream.wish);
-        if wish.is_queued {
+        stream.wish.bytes = 0;
+        if std::mem::take(&mut stream.wish.is_queued) {
             self.queue.retain(|queued| *queued != place);
         }
-        if wish.granted > 0 {
-            stream.send.unspend(wish.granted);
-            self.send.unspend(wish.granted);
-            self.promised -= HEAD_BYTES + wish.granted;
-            self.use_room();
+        if stream.wish.granted > 0 {
+            self.revoke(place);
+            self.grant(None);
         }
     }
 
-    /// There is room again: some of what waited has been written, or is not wanted any more.
+    /// Takes back what a stream has been granted and has not taken yet.
+    fn revoke(&mut self, place: usize) {
+        let Some(stream) = self.streams.at(place).filter(|stream| stream.wish.granted > 0) else { return };
+        let granted = std::mem::take(&mut stream.wish.granted);
+        stream.send.unspend(granted);
+        self.send.unspend(granted);
+        self.promised -= HEAD_BYTES + granted;
+    }
+
+    /// The size with which windows begin has changed, and all windows with it. What was granted and not taken must not go out behind
+    /// the answer to that if there is no room for it any more (RFC 9113 section 6.9.2): it is granted anew, as far as there is.
+    ///
+    /// # Errors
+    /// When a window gets larger than windows are.
+    pub(super) fn follow(&mut self, bytes: u32) -> Result<(), Overflow> {
+        let before = std::mem::replace(&mut self.window_bytes, bytes);
+        for place in 0..self.streams.places() {
+            if bytes < before {
+                self.revoke(place);
+            }
+            if let Some(stream) = self.streams.at(place) {
+                stream.send.follow(before, bytes)?;
+            }
+        }
+        self.queue_all();
+        Ok(())
+    }
+
+    /// There is room again, since some of what waited has been written. Tasks run in the order in which they are woken: heads are
+    /// written first, or pieces would have filled the room by then.
     pub(super) fn use_room(&mut self) {
-        self.grant(None);
-        if self.room() > 0 {
+        if self.has_room_for_heads() {
             for place in std::mem::take(&mut self.heads) {
                 if let Some(stream) = self.streams.at(place) {
                     stream.wake();
                 }
             }
         }
+        self.grant(None);
     }
 }

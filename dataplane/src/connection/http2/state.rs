@@ -35,8 +35,9 @@ const FIRST_WINDOW_BYTES: u32 = 65_535;
 /// The largest number of a stream: a farewell with it says that all that comes is still served.
 const ANY_STREAM: u32 = (1 << 31) - 1;
 
-/// The most streams that are remembered after they were taken back here: what the client has sent before it knew comes to
-/// nothing. It may have begun as many again meanwhile.
+/// The most streams that are remembered after they were served and taken back here: what the client has sent before it knew comes
+/// to nothing. It may have begun as many again meanwhile. Those that were refused are as many as the client has begun before it
+/// knew how many it may, so of them the last alone is remembered.
 const MOST_TAKEN_BACK: usize = 2 * MAX_STREAMS;
 
 /// What is said in the ping behind the first farewell.
@@ -66,6 +67,8 @@ pub(super) struct State {
     pub(super) last_stream: u32,
     /// and the highest of those that are not passed over.
     pub(super) last_served: u32,
+    /// The highest that was refused because there were as many as may be.
+    last_refused: u32,
     /// Of all bodies together: those that come,
     pub(super) receive: ReceiveWindow,
     /// and those that go.
@@ -78,7 +81,7 @@ pub(super) struct State {
     pub(super) heads: Vec<usize>,
     /// Room that is promised to streams in `queue` and not taken yet.
     pub(super) promised: usize,
-    pub(super) taken_back: VecDeque<u32>,
+    taken_back: VecDeque<u32>,
     protocol_errors: usize,
     pub(super) standing: Standing,
     /// Whether the client has said its farewell.
@@ -111,6 +114,7 @@ impl State {
             max_head_bytes: usize::try_from(max_head_bytes).unwrap_or(usize::MAX),
             last_stream: 0,
             last_served: 0,
+            last_refused: 0,
             receive: ReceiveWindow::new(CONNECTION_WINDOW_BYTES),
             send: SendWindow::new(FIRST_WINDOW_BYTES),
             window_bytes: FIRST_WINDOW_BYTES,
@@ -281,8 +285,21 @@ impl State {
         self.wake();
     }
 
+    /// Refuses a stream that is one too many. Nothing was done for it, so it is no fault, and the client may ask again.
+    pub(super) fn refuse_further(&mut self, id: u32) {
+        frame::reset(self.write.text(), id, Reason::REFUSED_STREAM);
+        self.last_refused = id;
+    }
+
+    /// Whether what still comes on a stream that is not there may have been sent before the client knew that nobody wants it
+    /// (RFC 9113 section 5.1). Then it is passed over. So is what comes on any stream below one that was refused: to tell them
+    /// apart would take a list that only the client bounds.
+    pub(super) fn is_given_up(&self, id: u32) -> bool {
+        id <= self.last_refused || id > self.last_served || self.taken_back.contains(&id)
+    }
+
     /// Remembers a stream that was taken back here.
-    pub(super) fn remember(&mut self, id: u32) {
+    fn remember(&mut self, id: u32) {
         if self.taken_back.len() == MOST_TAKEN_BACK {
             self.taken_back.pop_front();
         }

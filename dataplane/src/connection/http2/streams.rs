@@ -189,11 +189,6 @@ impl Streams {
         self.places.len()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Stream)> {
-        let places = self.places.iter_mut().enumerate();
-        places.filter_map(|(place, stream)| stream.as_mut().map(|stream| (place, stream)))
-    }
-
     /// How many were taken back before anybody has looked at them.
     pub(super) fn unseen(&self) -> usize {
         let is_unseen = |stream: &&Stream| stream.fate == Fate::Over && stream.task.is_none();

@@ -1,14 +1,11 @@
 //! Streams and what becomes of them, frame by frame.
 
-use std::{
-    cell::RefCell,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    task::{Poll, Wake},
-};
+/// Bodies that come.
+mod receiving;
+/// Heads and bodies that go.
+mod sending;
+
+use std::{cell::RefCell, pin::Pin, task::Poll};
 
 use apigw_config::model::{Server, Upstream};
 use apigw_engine::fields::Fields;
@@ -102,6 +99,13 @@ impl Peer {
     fn resets(&mut self) -> Vec<(u32, Reason)> {
         let resets = self.heard().into_iter().filter(|(head, _)| head.kind == RST_STREAM);
         resets.map(|(head, code)| (head.stream, reason(&code))).collect()
+    }
+
+    /// By how much the window of a stream, or (0) of the connection, was opened each time.
+    fn opened(&mut self, stream: u32) -> Vec<u32> {
+        let opened =
+            self.heard().into_iter().filter(|(head, _)| (head.kind, head.stream) == (WINDOW_UPDATE, stream));
+        opened.map(|(_, bytes)| u32::from_be_bytes(bytes.try_into().unwrap())).collect()
     }
 
     /// How many bytes of bodies were written, by stream, in their order.
@@ -255,135 +259,6 @@ fn what_was_taken_back_here_is_remembered_for_as_many_streams_as_is_said() {
 }
 
 #[test]
-fn streams_send_in_turn_and_what_waits_to_be_written_is_bounded() {
-    let mut peer = Peer::new();
-    peer.settles(1 << 30);
-    peer.widens(0, 1 << 30).unwrap();
-    let streams = [1, 3, 5, 7, 9, 11].map(|id| peer.asks(id));
-    let mut bodies = streams.map(|stream| (stream, Bytes::from(vec![0; 3 * MAX_PAYLOAD_BYTES])));
-    peer.heard();
-    let mut pieces = Vec::new();
-    while pieces.len() < 18 {
-        for (stream, body) in &mut bodies {
-            let _ = stream.poll_send(body, Ends::Later);
-        }
-        let waiting = peer.state.borrow().write.len();
-        assert!((1..=4 * (HEAD_BYTES + MAX_PAYLOAD_BYTES)).contains(&waiting), "{waiting}");
-        pieces.extend(peer.pieces());
-    }
-    assert!(pieces.iter().all(|(_, length)| *length == MAX_PAYLOAD_BYTES));
-    // The first finds room for all; from then on each has its turn. Four at a time are written, in the order of their polls.
-    let order: Vec<_> = pieces.iter().map(|(id, _)| *id).collect();
-    assert_eq!(order, [1, 1, 1, 3, 3, 5, 7, 9, 3, 5, 7, 11, 5, 7, 9, 11, 9, 11]);
-}
-
-#[test]
-fn a_window_of_a_stream_stops_that_stream_alone() {
-    let mut peer = Peer::new();
-    peer.settles(10);
-    let (first, second) = (peer.asks(1), peer.asks(3));
-    let body = || Bytes::from(vec![0; 100]);
-    let (mut of_first, mut of_second) = (body(), body());
-    assert_eq!(first.poll_send(&mut of_first, Ends::Here), Poll::Ready(()));
-    assert_eq!(first.poll_send(&mut of_first, Ends::Here), Poll::Pending);
-    assert_eq!(second.poll_send(&mut of_second, Ends::Here), Poll::Ready(()));
-    assert_eq!(peer.pieces(), [(1, 10), (3, 10)]);
-    // Below 0, and back (RFC 9113 section 6.9.2).
-    peer.settles(4);
-    peer.widens(1, 6).unwrap();
-    assert_eq!(first.poll_send(&mut of_first, Ends::Here), Poll::Pending);
-    peer.widens(1, 80).unwrap();
-    assert_eq!(first.poll_send(&mut of_first, Ends::Here), Poll::Ready(()));
-    assert_eq!(peer.pieces(), [(1, 80)]);
-    peer.settles(14);
-    assert_eq!(first.poll_send(&mut of_first, Ends::Here), Poll::Ready(()));
-    assert_eq!((of_first.len(), peer.pieces()), (0, vec![(1, 10)]));
-}
-
-#[test]
-fn what_is_granted_twice_before_it_is_taken_is_not_lost() {
-    let mut peer = Peer::new();
-    peer.settles(0);
-    let stream = peer.asks(1);
-    let mut body = Bytes::from(vec![0; 1_000]);
-    assert_eq!(stream.poll_send(&mut body, Ends::Later), Poll::Pending);
-    peer.widens(1, 10).unwrap();
-    peer.widens(1, 20).unwrap();
-    peer.settles(3);
-    while stream.poll_send(&mut body, Ends::Later).is_ready() {}
-    let sent: usize = peer.pieces().iter().map(|(_, bytes)| bytes).sum();
-    let state = peer.state.borrow();
-    assert_eq!((sent, body.len(), state.promised), (33, 967, 0));
-    assert_eq!(state.send.room(), FIRST_WINDOW_BYTES as usize - 33);
-}
-
-#[test]
-fn who_leaves_gives_back_what_was_granted() {
-    let mut peer = Peer::new();
-    peer.settles(1 << 20);
-    let (first, second) = (peer.asks(1), peer.asks(3));
-    let mut all = Bytes::from(vec![0; FIRST_WINDOW_BYTES as usize]);
-    assert_eq!(first.poll_send(&mut all, Ends::Later), Poll::Ready(()));
-    peer.heard();
-    let mut rest = all;
-    while !rest.is_empty() {
-        let _ = first.poll_send(&mut rest, Ends::Later);
-        peer.heard();
-    }
-    let (mut of_first, mut of_second) = (Bytes::from_static(b"ab"), Bytes::from_static(b"cd"));
-    assert_eq!(first.poll_send(&mut of_first, Ends::Later), Poll::Pending, "the connection's window is shut");
-    assert_eq!(second.poll_send(&mut of_second, Ends::Later), Poll::Pending);
-    peer.widens(0, 2).unwrap();
-    // It is the first one's turn, which has been granted both bytes.
-    assert_eq!(second.poll_send(&mut of_second, Ends::Later), Poll::Pending);
-    first.unwish();
-    assert_eq!(second.poll_send(&mut of_second, Ends::Later), Poll::Ready(()));
-    assert_eq!(peer.pieces(), [(3, 2)]);
-}
-
-#[test]
-fn a_head_that_waits_goes_when_there_is_room_whoever_has_made_it() {
-    let mut peer = Peer::new();
-    peer.settles(1 << 30);
-    peer.widens(0, 1 << 30).unwrap();
-    let large = || Bytes::from(vec![0; 4 * MAX_PAYLOAD_BYTES]);
-    let (mut first, mut second) = (large(), large());
-    let [filling, waiting, head] = [1, 3, 5].map(|id| peer.asks(id));
-    peer.heard();
-    assert_eq!(filling.poll_send(&mut first, Ends::Here), Poll::Ready(()));
-    assert_eq!(waiting.poll_send(&mut second, Ends::Later), Poll::Pending);
-    assert_eq!(head.poll_room(), Poll::Pending, "there is no room");
-    let woken = Arc::new(Woken::default());
-    let waker = Waker::from(Arc::clone(&woken));
-    assert_eq!(head.runs(&Context::from_waker(&waker)), Run::First);
-    peer.heard();
-    assert_eq!(woken.0.swap(0, Ordering::Relaxed), 1, "what waited has been written");
-    // All room is promised to one that is taken back.
-    let others = [7, 9, 11].map(|id| peer.asks(id));
-    let mut bodies = [1, 2, 3].map(|_| large());
-    for (stream, body) in others.iter().zip(&mut bodies) {
-        let _ = stream.poll_send(body, Ends::Later);
-    }
-    peer.heard();
-    assert_eq!(head.poll_room(), Poll::Pending, "all of it is promised");
-    for id in [3, 7, 9, 11] {
-        peer.sends(RST_STREAM, 0, id, &[0; 4]).unwrap();
-    }
-    assert_eq!(woken.0.load(Ordering::Relaxed), 1, "what was promised is not wanted any more");
-    assert_eq!(head.poll_room(), Poll::Ready(()));
-}
-
-/// How often a task was woken.
-#[derive(Default)]
-struct Woken(AtomicU32);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[test]
 fn windows_of_bodies_are_kept_and_given_back() {
     let mut peer = Peer::new();
     let piece = [0; MAX_PAYLOAD_BYTES];
@@ -405,13 +280,12 @@ fn windows_of_bodies_are_kept_and_given_back() {
         for _ in 0..fits {
             overstepped = overstepped.and(peer.sends(DATA, 0, 3 + 2 * number, &piece));
         }
-        widened += peer.heard().iter().filter(|(head, _)| head.kind == WINDOW_UPDATE).count();
+        widened += peer.opened(0).iter().sum::<u32>();
     }
-    assert_eq!((overstepped, widened), (Err(Reason::FLOW_CONTROL_ERROR), 0));
+    // What the first one had sent, and nothing else.
+    assert_eq!((overstepped, widened), (Err(Reason::FLOW_CONTROL_ERROR), STREAM_WINDOW_BYTES + 1));
     drop(streams);
-    let given_back =
-        peer.heard().into_iter().filter(|(head, _)| (head.kind, head.stream) == (WINDOW_UPDATE, 0));
-    let given_back = given_back.map(|(_, bytes)| u32::from_be_bytes(bytes.try_into().unwrap())).sum::<u32>();
+    let given_back = peer.opened(0).iter().sum::<u32>();
     assert!(given_back >= CONNECTION_WINDOW_BYTES / 2, "{given_back}");
 }
 
