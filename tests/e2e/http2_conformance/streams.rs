@@ -227,9 +227,10 @@ const NUMBERS: &[Row] = &[
         expects: Expected::StreamError(1, code::PROTOCOL),
     },
     Row {
+        // The stream has not begun, so it cannot be told.
         name: "5.3.1: PRIORITY of a stream that depends on itself",
         sends: |peer| peer.frame(Kind::Priority, 0, 1, &[0, 0, 0, 1, 255]),
-        expects: Expected::StreamError(1, code::PROTOCOL),
+        expects: Expected::ConnectionError(code::PROTOCOL),
     },
     Row {
         name: "5.4.1: a fault of the connection is told before it ends",

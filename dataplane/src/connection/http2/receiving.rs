@@ -179,9 +179,16 @@ impl State {
     }
 
     /// A stream that is said to depend on itself is no fault any more since RFC 9113; suites that follow RFC 7540 (section 5.3.1) look
-    /// for one.
+    /// for one. A stream is told of it only where there is one: nothing can be said on one that has not begun (RFC 9113 section
+    /// 5.1), so there the connection is told, and a priority of one that has ended says nothing.
     fn circular(&mut self, id: u32, block: Option<&Bytes>) -> Result<(), Reason> {
-        let Some(block) = block else { return self.refuse(id, Reason::PROTOCOL_ERROR) };
+        let Some(block) = block else {
+            return match self.streams.find(id) {
+                Some(_) => self.refuse(id, Reason::PROTOCOL_ERROR),
+                None if id > self.last_stream => Err(Reason::PROTOCOL_ERROR),
+                None => Ok(()),
+            };
+        };
         self.decoder.decode(block, drop).map_err(|_broken| Reason::COMPRESSION_ERROR)?;
         match self.number(id)? {
             Number::Known if self.streams.find(id).is_none() => self.head_of_none(id),

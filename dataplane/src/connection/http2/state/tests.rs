@@ -11,7 +11,7 @@ use apigw_config::model::{Server, Upstream};
 use apigw_engine::fields::Fields;
 use apigw_transport::frames::{
     HEAD_BYTES, Head, flag,
-    kind::{DATA, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE},
+    kind::{DATA, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE},
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -31,6 +31,8 @@ use crate::{
 
 /// GET, http, `/`, and `a` as the host (RFC 7541 section 6).
 const REQUEST: &[u8] = b"\x82\x86\x84\x01\x01a";
+/// What stream 1 depends on: itself.
+const CIRCULAR: &[u8] = &[0, 0, 0, 1, 9];
 const ALL: u8 = flag::END_HEADERS | flag::END_STREAM;
 
 /// A client's end of a connection without a socket.
@@ -180,6 +182,16 @@ fn each_state_of_a_stream_takes_what_the_rfc_says() {
         ("closed", closed, WINDOW_UPDATE, 0, &[0; 4], None),
         ("closed", closed, RST_STREAM, 0, &[0; 4], None),
         ("passed over", passed_over, HEADERS, ALL, REQUEST, protocol),
+        // What depends on itself (RFC 7540 section 5.3.1): nothing is said on a stream that is not there.
+        ("idle", idle, PRIORITY, 0, CIRCULAR, protocol),
+        ("idle", idle, HEADERS, ALL | flag::PRIORITY, CIRCULAR, of_the_stream(Reason::PROTOCOL_ERROR)),
+        ("open", open, PRIORITY, 0, CIRCULAR, of_the_stream(Reason::PROTOCOL_ERROR)),
+        ("half-closed", half_closed, PRIORITY, 0, CIRCULAR, of_the_stream(Reason::PROTOCOL_ERROR)),
+        ("reset", reset, PRIORITY, 0, CIRCULAR, None),
+        ("closed", closed, PRIORITY, 0, CIRCULAR, None),
+        ("closed", closed, HEADERS, ALL | flag::PRIORITY, CIRCULAR, None),
+        ("passed over", passed_over, PRIORITY, 0, CIRCULAR, None),
+        ("passed over", passed_over, HEADERS, ALL | flag::PRIORITY, CIRCULAR, protocol),
     ] {
         let mut peer = Peer::new();
         begins(&mut peer);
