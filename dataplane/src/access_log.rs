@@ -260,7 +260,7 @@ impl Json<'_> {
         self.push_bytes(text.as_bytes())
     }
 
-    /// The same, of text that nobody has called so.
+    /// Adds UTF-8 that is JSON already, or needs no escape.
     fn push_bytes(&mut self, text: &[u8]) -> &mut Self {
         self.0.extend_from_slice(text);
         self

@@ -2,6 +2,7 @@
 //! gateway's own refusal.
 
 use apigw_tests::{
+    client::get_with,
     configuration::Document,
     gateway::Gateway,
     grpc::{
@@ -146,6 +147,9 @@ async fn a_deadline_that_is_none_is_refused() {
         check(&gateway, id, &status, Code::Internal, (400, "grpc_timeout_malformed"));
     }
     assert_eq!(origin.requests().len(), 0);
+    // To a request that is no call the field says nothing.
+    let answer = get_with(gateway.address(), "/", "grpc-timeout: soon\r\n");
+    assert_eq!((answer.status(), origin.requests().len()), (200, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ const MANY_BYTES: usize = 64 << 10;
 /// What is taken in pieces up to this size is copied, so that a small piece does not hold a large buffer.
 const COPIED_BYTES: usize = 4 << 10;
 
-/// Of memory that is mostly empty nothing is shared: so no piece holds more than so many times what had come with it.
+/// Memory is shared where at least one part of so many is filled: so pieces of it together hold at most so many times their size.
 const MOST_HELD: usize = 4;
 
 thread_local! {
@@ -38,7 +38,7 @@ pub(crate) struct ReadBuffer {
     memory: Vec<u8>,
     /// How many bytes at its beginning have been taken; not all of them.
     taken: usize,
-    /// What has come, where pieces that were taken share its memory: then this is all there is.
+    /// What has come, where pieces that were taken share its memory: while there is any, `memory` is empty.
     shared: Bytes,
     /// Whether the last read filled all the room there was.
     was_filled: bool,
@@ -76,8 +76,14 @@ impl ReadBuffer {
 
     /// Forgets the first bytes; there must be as many.
     pub(crate) fn discard(&mut self, count: usize) {
-        if !self.shared.is_empty() {
+        if count < self.shared.len() {
             return self.shared.advance(count);
+        }
+        if !self.shared.is_empty() {
+            assert_eq!(count, self.shared.len(), "there must be as many");
+            // Advanced to its end it would still hold its memory.
+            self.shared = Bytes::new();
+            return;
         }
         self.taken += count;
         assert!(self.taken <= self.memory.len(), "there must be as many");
@@ -139,7 +145,7 @@ impl ReadBuffer {
             self.memory.drain(..mem::take(&mut self.taken));
         }
         if self.room() < least {
-            self.memory.reserve_exact(wanted);
+            self.memory.reserve(wanted);
         }
     }
 
@@ -207,7 +213,7 @@ mod tests {
     fn what_has_come_is_taken_in_order_however_it_is_taken() {
         let mut random = fastrand::Rng::with_seed(7);
         let (mut buffer, mut came, mut held) = (ReadBuffer::default(), 0_u32, Vec::new());
-        let (mut gone, mut most) = (0_u32, 0);
+        let (mut gone, mut most, mut longest) = (0_u32, 0, 0);
         let next = |count: usize, from: &mut u32| -> Vec<u8> {
             let bytes = (*from..).take(count).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[1]);
             let bytes = bytes.collect();
@@ -236,10 +242,24 @@ mod tests {
                 _ => held.truncate(some),
             }
             most = most.max(buffer.memory.capacity());
+            longest = longest.max(buffer.len());
             assert_eq!(buffer.len(), usize::try_from(came - gone).unwrap());
         }
         assert!(held.iter().all(|(piece, bytes)| piece == bytes), "what is held does not change");
-        assert!(most <= 5 * MANY_BYTES, "{most}");
+        assert!(most <= 2 * (longest + MANY_BYTES), "{most} for {longest}");
+    }
+
+    #[test]
+    fn who_is_empty_holds_no_memory_of_pieces() {
+        let discard = |buffer: &mut ReadBuffer| buffer.discard(5);
+        let take = |buffer: &mut ReadBuffer| assert_eq!(buffer.take(5).len(), 5);
+        for end in [discard, take] {
+            let mut buffer = filled(&[7; FEW_BYTES]);
+            let piece = buffer.take(FEW_BYTES - 5);
+            assert!(!piece.is_unique());
+            end(&mut buffer);
+            assert!(piece.is_unique());
+        }
     }
 
     #[test]

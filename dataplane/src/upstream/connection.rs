@@ -2,9 +2,9 @@
 //! travels from the upstream's socket to the client's without waking anybody else.
 
 use std::{
-    future::poll_fn,
+    future::{Future as _, poll_fn},
     io, mem,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -12,7 +12,7 @@ use std::{
 use apigw_engine::{head::RequestHead, rejection::UpstreamFailure, snapshot::UpstreamId};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::{task::unconstrained, time::Instant};
 
 use super::{
     answer::{Repetition, SendError, UpstreamBroken},
@@ -37,9 +37,9 @@ use crate::{
 const MAX_BYTES_BEFORE_ANSWER: usize = 512 << 10;
 
 /// A connection. On the heap, since it goes from hand to hand with every request.
-pub(crate) struct Connection(Box<Held>);
+pub(crate) struct Connection(Box<Inner>);
 
-struct Held {
+struct Inner {
     wire: Wire,
     /// The request of the exchange that uses it; none: it waits, or one is about to use it.
     upload: Option<Upload>,
@@ -74,7 +74,7 @@ impl Connection {
     pub(crate) fn new(socket: Socket, upstream: UpstreamId) -> Self {
         let wire = Wire { socket, read: ReadBuffer::default(), write: WriteBuffer::default() };
         let last_used = Instant::now();
-        let held = Held { wire, upload: None, may_be_reused: false, upstream, is_reused: false, last_used };
+        let held = Inner { wire, upload: None, may_be_reused: false, upstream, is_reused: false, last_used };
         Self(Box::new(held))
     }
 
@@ -96,7 +96,9 @@ impl Connection {
     /// Looks whether a request can be sent now: not if the upstream has closed it, or sent bytes nobody asked for. If so, whoever
     /// asks is woken when something comes.
     pub(crate) fn is_usable(&mut self, context: &mut Context<'_>) -> bool {
-        self.0.wire.poll_fill(context).is_pending()
+        // Whoever has done much lately would be told that nothing has come, although nobody has looked.
+        let filled = poll_fn(|context| self.0.wire.poll_fill(context));
+        pin!(unconstrained(filled)).poll(context).is_pending()
     }
 
     /// Sends a request and waits for the head of its answer. Dropping the future closes the connection.
@@ -109,7 +111,7 @@ impl Connection {
         body: RequestBody,
         pool: Rc<Pool>,
     ) -> Result<Response<Http1Body>, Box<SendError>> {
-        let Held { wire, upload, is_reused, .. } = &mut *self.0;
+        let Inner { wire, upload, is_reused, .. } = &mut *self.0;
         let is_reused = *is_reused;
         let upload = upload.insert(Upload::begin(request, body, &mut wire.write));
         let mut awaited = AwaitedHead::default();
@@ -222,8 +224,8 @@ impl AwaitedHead {
     }
 }
 
-impl Held {
-    /// Whether the upstream has been given all of the present request.
+impl Inner {
+    /// Whether the upstream has been given all of the present request. There is one wherever this is asked.
     fn is_delivered(&self) -> bool {
         self.upload.as_ref().is_none_or(Upload::is_delivered)
     }

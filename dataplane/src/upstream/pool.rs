@@ -230,6 +230,21 @@ mod tests {
         assert!(take(&pool).is_none());
     }
 
+    #[tokio::test]
+    async fn however_many_are_closed_none_is_given_out() {
+        let pool = pool(300, 300);
+        let (near, mut far) = connections(300).await;
+        near.into_iter().for_each(|connection| pool.put(connection));
+        far.truncate(1);
+        for _ in 0..10 {
+            // Their ends reach the pool with the runtime's next events.
+            tokio::task::yield_now().await;
+        }
+        let mut taken = take(&pool).expect("the oldest is open");
+        assert_eq!(pool.count.get(), 0, "the others are gone");
+        assert!(taken.is_usable(&mut Context::from_waker(Waker::noop())));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_sweep_closes_what_waited_too_long() {
         let pool = pool(10, 10);

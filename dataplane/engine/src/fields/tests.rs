@@ -51,6 +51,16 @@ fn what_was_read_is_the_same_as_what_was_made() {
 }
 
 #[test]
+fn ready_names_of_one_length_are_told_apart() {
+    let long = HeaderName::from_bytes(&[b'x'; 64 + "via".len()]).unwrap();
+    let ready = ReadyFields::new([(VIA, HeaderValue::from_static("1"))]);
+    assert_eq!(ready.get(&VIA), Some(&HeaderValue::from_static("1")));
+    for other in [HeaderName::from_static("age"), HOST, long] {
+        assert_eq!(ready.get(&other), None, "{other}");
+    }
+}
+
+#[test]
 fn what_is_ready_is_as_if_it_had_been_added_one_by_one() {
     let ready = [(VIA, "2"), (COOKIE, "c"), (VIA, "3")];
     let ready = ready.map(|(name, value)| (name, HeaderValue::from_static(value)));
