@@ -3,6 +3,8 @@
 
 /// What it waits for, and until when.
 pub(crate) mod deadlines;
+/// What wakes it then.
+mod alarm;
 /// Its first bytes, where a proxy says whom it is of.
 mod proxied;
 /// Its first bytes, where TLS is spoken.
@@ -25,18 +27,15 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use apigw_config::names::Scheme;
 use apigw_engine::{head::RequestHead, rejection::Rejection};
 use http::{StatusCode, Version, header::EXPECT};
-use tokio::{
-    task::unconstrained,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use self::{
+    alarm::Alarm,
     client_io::{ArrivedHead, ClientIo, NoHead},
     deadlines::{Deadlines, Expired, Phase},
     handshake::Begun,
@@ -298,9 +297,8 @@ async fn drive(
     has_peer: impl Fn() -> bool,
 ) -> End {
     let deadlines = &client.deadlines;
-    let mut timer = pin!(sleep_until(deadlines.next().unwrap_or_else(Instant::now)));
-    // Whom the timer wakes for its present deadline.
-    let mut woken: Option<Waker> = None;
+    let timer = pin!(sleep_until(deadlines.next().unwrap_or_else(Instant::now)));
+    let mut alarm = Alarm::new(timer);
     poll_fn(|context| {
         loop {
             deadlines.wake(Instant::now());
@@ -310,23 +308,7 @@ async fn drive(
             if let Poll::Ready(end) = served.as_mut().poll(context) {
                 return Poll::Ready(end);
             }
-            // The timer is only ever moved forward here; a later deadline waits for it to fire.
-            if let Some(next) = deadlines.next()
-                && next < timer.deadline()
-            {
-                timer.as_mut().reset(next);
-                woken = None;
-            }
-            let is_woken = woken.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
-            if is_woken && !timer.is_elapsed() {
-                return Poll::Pending;
-            }
-            // Unconstrained: a peer that keeps the connection busy must not use up the timer's turn as well.
-            if pin!(unconstrained(timer.as_mut())).poll(context).is_pending() {
-                woken = Some(context.waker().clone());
-                return Poll::Pending;
-            }
-            woken = None;
+            ready!(alarm.poll(deadlines.next(), context));
             match deadlines.check(deadlines.now()) {
                 // The exchange sees it and answers.
                 Some(Expired::Phase(Phase::Upstream) | Expired::Exchange(_)) => {}
@@ -336,11 +318,8 @@ async fn drive(
                 Some(expired) => return Poll::Ready(End::Expired(expired)),
                 None => {}
             }
-            timer.as_mut().reset(deadlines.next().unwrap_or_else(|| deadlines.now() + UNHURRIED));
+            alarm.set(deadlines.next(), deadlines.now());
         }
     })
     .await
 }
-
-/// When a timer without a deadline looks again.
-const UNHURRIED: Duration = Duration::from_secs(3_600);

@@ -281,9 +281,11 @@ impl Fields {
 
     /// Puts a value in the place of one, and of all of its name behind it.
     fn replace_from(&mut self, first: usize, value: Value) {
+        let (line, behind) = (&self.lines[first], &self.lines[first + 1..]);
+        // Most names are there once, and none is copied for them.
+        let several = behind.iter().any(|other| other.name == line.name).then(|| line.name.clone());
         self.lines[first].value = value;
-        let name = self.lines[first].name.clone();
-        if self.lines[first + 1..].iter().any(|line| line.name == name) {
+        if let Some(name) = several {
             let mut index = 0;
             self.lines.retain(|line| {
                 index += 1;

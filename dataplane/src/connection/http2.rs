@@ -37,8 +37,8 @@ use std::{
 
 use apigw_transport::frames::PREFACE;
 use tokio::{
-    task::{spawn_local, unconstrained},
-    time::{Instant, Sleep, sleep_until, timeout},
+    task::spawn_local,
+    time::{Instant, sleep_until, timeout},
 };
 
 use self::{
@@ -48,7 +48,8 @@ use self::{
     stream::Serving,
 };
 use super::{
-    Client, UNHURRIED,
+    Client,
+    alarm::Alarm,
     deadlines::{Deadlines, Expired, Phase},
     refusal,
 };
@@ -88,8 +89,9 @@ pub(super) async fn serve(worker: Rc<Worker>, client: Rc<Client>, socket: Socket
     let ending = Ending(Rc::clone(&state));
     let mut connection = Connection { wire, state, worker, client, is_busy: false, farewell: None };
     let end = {
-        let mut timer = pin!(sleep_until(connection.client.deadlines.next().unwrap_or_else(Instant::now)));
-        poll_fn(|context| connection.poll(timer.as_mut(), context)).await
+        let timer = pin!(sleep_until(connection.client.deadlines.next().unwrap_or_else(Instant::now)));
+        let mut alarm = Alarm::new(timer);
+        poll_fn(|context| connection.poll(&mut alarm, context)).await
     };
     drop(ending);
     if let End::Told = end {
@@ -159,7 +161,7 @@ struct NoPreface;
 
 impl Connection {
     /// Reads, has served and writes until the connection ends, or a deadline has passed that ends it.
-    fn poll(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, alarm: &mut Alarm<'_>, context: &mut Context<'_>) -> Poll<End> {
         self.client.control.register(context);
         loop {
             let deadlines = &self.client.deadlines;
@@ -170,21 +172,11 @@ impl Connection {
             if let Poll::Ready(end) = self.poll_streams(context) {
                 return Poll::Ready(end);
             }
-            // The timer is only ever moved forward here; a later deadline waits for it to fire.
-            if let Some(next) = self.next_deadline()
-                && next < timer.deadline()
-            {
-                timer.as_mut().reset(next);
-            }
-            // Unconstrained: a client that keeps the connection busy must not use up the timer's turn as well.
-            if pin!(unconstrained(timer.as_mut())).poll(context).is_pending() {
-                return Poll::Pending;
-            }
+            ready!(alarm.poll(self.next_deadline(), context));
             if let Some(end) = self.check_deadlines() {
                 return Poll::Ready(end);
             }
-            let deadlines = &self.client.deadlines;
-            timer.as_mut().reset(self.next_deadline().unwrap_or_else(|| deadlines.now() + UNHURRIED));
+            alarm.set(self.next_deadline(), self.client.deadlines.now());
         }
     }
 

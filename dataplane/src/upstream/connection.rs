@@ -74,8 +74,8 @@ impl Connection {
     pub(crate) fn new(socket: Socket, upstream: UpstreamId) -> Self {
         let wire = Wire { socket, read: ReadBuffer::default(), write: WriteBuffer::default() };
         let last_used = Instant::now();
-        let held = Inner { wire, upload: None, may_be_reused: false, upstream, is_reused: false, last_used };
-        Self(Box::new(held))
+        let inner = Inner { wire, upload: None, may_be_reused: false, upstream, is_reused: false, last_used };
+        Self(Box::new(inner))
     }
 
     /// Where it leads.
@@ -257,17 +257,17 @@ impl Http1Body {
 
     /// The connection itself, when the upstream has been given all of the request and speaks another protocol now.
     pub(crate) fn wire(&mut self) -> Option<&mut Wire> {
-        let held = &mut self.used.as_mut()?.connection.0;
-        held.is_delivered().then_some(&mut held.wire)
+        let inner = &mut self.used.as_mut()?.connection.0;
+        inner.is_delivered().then_some(&mut inner.wire)
     }
 
     /// Gives the connection back, if the upstream is done with this exchange and nothing else came: what an upstream says
     /// unasked is nobody's answer.
     fn release(&mut self) {
         let Some(Used { mut connection, pool }) = self.used.take() else { return };
-        let held = &mut connection.0;
-        if held.may_be_reused && held.is_delivered() && held.wire.read.is_empty() {
-            (held.upload, held.is_reused) = (None, true);
+        let inner = &mut connection.0;
+        if inner.may_be_reused && inner.is_delivered() && inner.wire.read.is_empty() {
+            (inner.upload, inner.is_reused) = (None, true);
             pool.put(connection);
         }
     }
@@ -275,11 +275,11 @@ impl Http1Body {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, UpstreamBroken>> {
         loop {
             let Some(used) = &mut self.used else { return Poll::Ready(Ok(None)) };
-            let held = &mut used.connection.0;
-            if let Poll::Ready(Err(_broken)) = held.poll_upload(context) {
+            let inner = &mut used.connection.0;
+            if let Poll::Ready(Err(_broken)) = inner.poll_upload(context) {
                 return Poll::Ready(Err(UpstreamBroken::RequestBody));
             }
-            let wire = &mut held.wire;
+            let wire = &mut inner.wire;
             match self.decoder.decode(&mut wire.read)? {
                 Decoded::Content(bytes) => return Poll::Ready(Ok(Some(Frame::data(bytes)))),
                 Decoded::Trailers(fields) => return Poll::Ready(Ok(Some(Frame::trailers(fields.into())))),
@@ -289,7 +289,7 @@ impl Http1Body {
             match ready!(wire.poll_fill(context)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    held.may_be_reused = false;
+                    inner.may_be_reused = false;
                     if !self.decoder.connection_ended(&wire.read) {
                         return Poll::Ready(Err(UpstreamBroken::Truncated));
                     }
