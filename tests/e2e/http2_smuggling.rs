@@ -213,6 +213,16 @@ fn the_server_as_a_whole_is_asked_by_options_alone() {
     assert_eq!(origin.requests().len(), 0);
 }
 
+/// Sends a request piece by piece. The gateway has seen each before the next is sent.
+fn post(client: &mut FramePeer, length: &str, pieces: &[&[u8]]) {
+    client.head(1, 0, &[(":method", "POST"), SCHEME, PATH, AUTHORITY, ("content-length", length)]);
+    for (number, piece) in pieces.iter().enumerate() {
+        client.settle_surely(&[]);
+        let flags = if number + 1 == pieces.len() { END_STREAM } else { 0 };
+        client.frame(Kind::Data, flags, 1, piece);
+    }
+}
+
 #[test]
 fn a_body_that_is_not_as_long_as_it_says_is_no_whole_request_upstream() {
     let origin = Origin::saying("served");
@@ -226,16 +236,24 @@ fn a_body_that_is_not_as_long_as_it_says_is_no_whole_request_upstream() {
         ("9", &[b"abc", b"def", b"gh"]),
     ] {
         let mut client = FramePeer::open(gateway.address()).greet();
-        let head = [(":method", "POST"), SCHEME, PATH, AUTHORITY, ("content-length", length)];
-        client.head(1, 0, &head);
-        for (number, piece) in pieces.iter().enumerate() {
-            let flags = if number + 1 == pieces.len() { END_STREAM } else { 0 };
-            client.frame(Kind::Data, flags, 1, piece);
-        }
+        post(&mut client, length, pieces);
         let end = client.until(ends);
         assert!(end.status().is_none_or(|status| status >= 400), "{length}: {end:?}");
     }
     assert_eq!(origin.requests().len(), 0, "the upstream has seen no whole request: {:?}", origin.requests());
+}
+
+#[test]
+fn a_body_as_long_as_it_says_is_whole_when_its_end_is_said() {
+    for (length, pieces) in [("0", &[&b""[..]][..]), ("6", &[b"abcdef", b""]), ("6", &[b"abc", b"def", b""])]
+    {
+        let origin = Origin::saying("served");
+        let gateway = Gateway::standalone(Document::new().route("all", "/", origin.url()));
+        let mut client = FramePeer::open(gateway.address()).greet();
+        post(&mut client, length, pieces);
+        assert_eq!(client.until(ends).status(), Some(200), "{pieces:?}");
+        assert_eq!(origin.only_request().body, pieces.concat(), "{pieces:?}");
+    }
 }
 
 #[test]

@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(content.clear(), 100_000);
         assert!(content.is_empty());
     }
+
     /// What a read brings at most, with a piece of a body at its beginning and frames that say nothing behind it.
     const READ_BYTES: usize = 64 << 10;
 

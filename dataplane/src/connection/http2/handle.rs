@@ -79,6 +79,10 @@ impl StreamHandle {
     ) -> Poll<Option<Result<BodyPiece, BodyBroken>>> {
         let polled = self.with(|state, place| {
             let stream = state.streams.at(place)?;
+            if stream.awaits_end() {
+                register(stream, context);
+                return Some(Poll::Pending);
+            }
             if let Some(piece) = stream.content.take() {
                 // Whoever asks has room for it, so as much again may come.
                 state.taken(place, piece.len());

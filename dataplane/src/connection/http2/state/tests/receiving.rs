@@ -39,6 +39,21 @@ fn bodies_that_nobody_takes_do_not_hold_back_what_was_taken_of_others() {
 }
 
 #[test]
+fn a_body_as_long_as_its_head_says_is_for_nobody_before_its_end_is_said() {
+    let mut peer = Peer::new();
+    let four = [REQUEST, b"\x0f\x0d\x014"].concat();
+    let place = peer.sends(HEADERS, flag::END_HEADERS, 1, &four).unwrap().unwrap();
+    let stream = StreamHandle::new(&peer.state, place, 1);
+    for (piece, flags, taken) in [(&b"ab"[..], 0, 2), (b"c", 0, 1), (b"d", 0, 0), (b"", flag::END_STREAM, 1)]
+    {
+        assert!(!stream.is_read());
+        peer.sends(DATA, flags, 1, piece).unwrap();
+        assert_eq!(take(&stream), taken, "{piece:?}");
+    }
+    assert!(stream.is_read());
+}
+
+#[test]
 fn no_window_is_opened_by_nothing() {
     let mut peer = Peer::new();
     for stream in [1, 3, 5, 7] {
