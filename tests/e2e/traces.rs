@@ -170,14 +170,14 @@ fn each_attempt_is_a_span_of_its_own() {
         "tracing: {{otlp_endpoint: \"{}\"}}\nbackends:\n  - name: pool\n    endpoints:\n",
         collector.url()
     );
-    for url in [format!("http://{down}"), unwell.url(), well.url()] {
-        let _ = writeln!(text, "      - {{url: \"{url}\"}}");
+    for (url, weight) in [(format!("http://{down}"), 5), (unwell.url(), 5), (well.url(), 1)] {
+        let _ = writeln!(text, "      - {{url: \"{url}\", weight: {weight}}}");
     }
     let retry = "retry: {attempts: 2, on: [connect_failure, 503], budget_percent: 100}";
     let gateway = Gateway::standalone(format!(
         "{text}routes:\n  - {{name: all, match: {{path_prefix: /}}, backend: pool, {retry}}}\n"
     ));
-    // One worker sends to them in turn, so one of these begins with the endpoint that is down and goes on to the one that is unwell.
+    // Most of these begin with one of the heavy endpoints and go on to the other, in whatever order one worker takes them.
     let mut connection = Connection::open(gateway.address());
     for id in 0..9 {
         connection.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: r{id}\r\n\r\n"));
