@@ -10,6 +10,7 @@ mod follower;
 mod links;
 mod reading;
 mod settle;
+mod wake;
 
 use std::{
     io,
@@ -17,14 +18,13 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{SyncSender, sync_channel},
     },
     thread,
 };
 
 use tokio::sync::mpsc;
 
-use self::follower::Follower;
+use self::{follower::Follower, settle::Sign, wake::Wake};
 
 /// The most bytes of a file; a larger one is not read.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -107,8 +107,7 @@ impl FileWatch {
         }
         let path = std::path::absolute(path).map_err(WatchError::NoCurrentDirectory)?;
         let (contents, received) = mpsc::channel(1);
-        let (wake, signals) = sync_channel(1);
-        let wake = Wake(wake);
+        let (wake, signals) = wake::channel();
         let reload = Arc::new(AtomicBool::new(false));
         let follower = Follower::new(path, &wake, signals, Arc::clone(&reload), contents);
         thread::Builder::new()
@@ -129,7 +128,7 @@ impl FileWatch {
     /// Makes [`Self::next`] yield the content again, changed or not.
     pub fn reload(&self) {
         self.reload.store(true, Ordering::Release);
-        self.wake.up();
+        self.wake.up(Sign::Touched);
     }
 }
 
@@ -137,19 +136,7 @@ impl Drop for FileWatch {
     fn drop(&mut self) {
         // The follower finds the channel closed when it wakes.
         self.contents.close();
-        self.wake.up();
-    }
-}
-
-/// Tells the follower to look. Any number of calls before it does are one: nothing queues up, and none is lost, because
-/// it looks after it took the signal.
-#[derive(Debug, Clone)]
-struct Wake(SyncSender<()>);
-
-impl Wake {
-    fn up(&self) {
-        // Full: a signal is already waiting. Closed: nobody is left to look.
-        let _already_signalled = self.0.try_send(());
+        self.wake.up(Sign::Touched);
     }
 }
 

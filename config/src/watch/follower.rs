@@ -10,22 +10,23 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::RecvTimeoutError,
     },
     time::{Duration, Instant, SystemTime},
 };
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
 use tokio::sync::mpsc::Sender;
 
 use super::{
-    Content, Wake,
+    Content,
     links::{self, Way},
     reading::{self, Reading, Shown, Stamp},
-    settle::{Patience, Settling},
+    settle::{Patience, Settling, Sign},
+    wake::{Signals, Wake},
 };
 
 /// How often the file is looked at where no event comes.
@@ -41,10 +42,12 @@ pub(super) struct Follower {
     watched: BTreeSet<PathBuf>,
     /// What matters of what happens in the directories.
     names: Names,
-    signals: Receiver<()>,
+    signals: Signals,
     reload: Arc<AtomicBool>,
     contents: Sender<Content>,
     shown: Option<Shown>,
+    /// When the file was last read.
+    looked: Option<Instant>,
     /// Of the last look, when it is sure to tell any later change.
     stamp: Option<Stamp>,
 }
@@ -53,17 +56,15 @@ impl Follower {
     pub(super) fn new(
         path: PathBuf,
         wake: &Wake,
-        signals: Receiver<()>,
+        signals: Signals,
         reload: Arc<AtomicBool>,
         contents: Sender<Content>,
     ) -> Self {
         let (wake, names) = (wake.clone(), Names::default());
         let of_interest = names.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event
-                .map_or(true, |event| may_change_content(event.kind) && of_interest.have_any(&event.paths))
-            {
-                wake.up();
+            if let Some(sign) = event.map_or(Some(Sign::Touched), |event| of_interest.sign(&event)) {
+                wake.up(sign);
             }
         });
         let watcher = watcher
@@ -80,6 +81,7 @@ impl Follower {
             reload,
             contents,
             shown: None,
+            looked: None,
             stamp: None,
         }
     }
@@ -90,7 +92,7 @@ impl Follower {
         // come after it.
         let first = match reading::read(&self.path) {
             Reading::Stable(content, stamp) => self.remember(content, stamp),
-            Reading::Moving => self.settled_content(),
+            Reading::Moving => self.settled_content(Sign::Touched),
         };
         let mut next = Some(first);
         loop {
@@ -99,29 +101,34 @@ impl Follower {
             {
                 return;
             }
-            let woken = self.signals.recv_timeout(POLL);
-            if self.contents.is_closed() || woken == Err(RecvTimeoutError::Disconnected) {
+            let sign = match self.signals.wait(POLL) {
+                Ok(sign) => sign,
+                Err(RecvTimeoutError::Timeout) => Sign::Touched,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.contents.is_closed() {
                 return;
             }
-            next = self.look();
+            next = self.look(sign);
         }
     }
 
     /// The content, if it is not what was last shown, or if it is asked for.
-    fn look(&mut self) -> Option<Content> {
+    fn look(&mut self, sign: Sign) -> Option<Content> {
         let wanted = self.reload.swap(false, Ordering::Acquire);
         self.watch_directories();
         if !wanted && self.stamp == Some(Stamp::of(&self.path)) {
             return None;
         }
         let shown = self.shown.take();
-        let content = self.settled_content();
+        let content = self.settled_content(sign);
         (wanted || shown != self.shown).then_some(content)
     }
 
     /// Lets a change settle and reads what came of it.
-    fn settled_content(&mut self) -> Content {
-        let mut settling = Settling::since(Instant::now());
+    fn settled_content(&mut self, sign: Sign) -> Content {
+        let now = Instant::now();
+        let mut settling = Settling::since(now, sign.after(self.looked, now));
         let mut moving = 0;
         loop {
             self.settle(&mut settling);
@@ -134,7 +141,7 @@ impl Follower {
                 }
                 Reading::Moving => {
                     moving += 1;
-                    settling = Settling::since(Instant::now());
+                    settling = Settling::since(Instant::now(), Sign::Touched);
                 }
                 Reading::Stable(content, stamp) => {
                     let may_be_half_a_save = match &content {
@@ -152,8 +159,11 @@ impl Follower {
 
     fn settle(&self, settling: &mut Settling) {
         while let Some(wait) = settling.wait(Instant::now()) {
-            match self.signals.recv_timeout(wait) {
-                Ok(()) => settling.stir(Instant::now()),
+            match self.signals.wait(wait) {
+                Ok(sign) => {
+                    let now = Instant::now();
+                    settling.stir(now, sign.after(self.looked, now));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -161,6 +171,7 @@ impl Follower {
     }
 
     fn remember(&mut self, content: Content, stamp: Stamp) -> Content {
+        self.looked = Some(Instant::now());
         self.shown = Some(Shown::of(&content));
         self.stamp = Some(stamp).filter(|stamp| stamp.is_conclusive(SystemTime::now()));
         content
@@ -196,10 +207,23 @@ impl Names {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
-    /// Whether something of these may be on the way. An event without a path may be anybody's.
-    fn have_any(&self, paths: &[PathBuf]) -> bool {
+    /// What an event says of the file; none: nothing. An event without a path may be anybody's.
+    fn sign(&self, event: &Event) -> Option<Sign> {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        paths.is_empty() || paths.iter().any(|path| path.file_name().is_none_or(|name| names.contains(name)))
+        let is_on_the_way = |path: &PathBuf| path.file_name().is_none_or(|name| names.contains(name));
+        if !may_change_content(event.kind) {
+            return None;
+        }
+        let EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) = event.kind else {
+            let is_of_it = event.paths.is_empty() || event.paths.iter().any(is_on_the_way);
+            return is_of_it.then_some(Sign::Touched);
+        };
+        // What was moved comes first where both are told, and what it is called now last.
+        match event.paths.split_last() {
+            Some((now, _)) if is_on_the_way(now) => Some(Sign::Replaced),
+            Some((_, before)) => before.iter().any(is_on_the_way).then_some(Sign::Touched),
+            None => Some(Sign::Touched),
+        }
     }
 }
 
@@ -213,15 +237,18 @@ fn may_change_content(event: EventKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path, sync::mpsc::sync_channel};
+    use std::{fs, path::Path};
 
-    use super::{super::settle::LIMIT, *};
+    use super::{
+        super::{settle::LIMIT, wake},
+        *,
+    };
 
     /// Looks at a file as the thread would, one look after the other.
     fn follower_of(path: &Path) -> Follower {
-        let (wake, signals) = sync_channel(1);
+        let (wake, signals) = wake::channel();
         let (contents, _) = tokio::sync::mpsc::channel(1);
-        Follower::new(path.to_owned(), &Wake(wake), signals, Arc::default(), contents)
+        Follower::new(path.to_owned(), &wake, signals, Arc::default(), contents)
     }
 
     fn text(content: Option<Content>) -> Option<String> {
@@ -238,16 +265,31 @@ mod tests {
         let mut follower = follower_of(&path);
         for (content, shown) in [("one", Some("one")), ("one", None), ("two", Some("two")), ("two", None)] {
             fs::write(&path, content).unwrap();
-            assert_eq!(text(follower.look()).as_deref(), shown);
+            assert_eq!(text(follower.look(Sign::Touched)).as_deref(), shown);
         }
+    }
+
+    #[test]
+    fn the_system_tells_a_rename_from_writing() {
+        const LONG: Duration = Duration::from_secs(30);
+        let directory = tempfile::tempdir().unwrap();
+        let (path, new) = (directory.path().join("g.yaml"), directory.path().join("new"));
+        let mut follower = follower_of(&path);
+        follower.watch_directories();
+        fs::write(&path, "one").unwrap();
+        assert_eq!(follower.signals.wait(LONG), Ok(Sign::Touched));
+        fs::write(&new, "two").unwrap();
+        fs::rename(&new, &path).unwrap();
+        let mut told = std::iter::from_fn(|| follower.signals.wait(LONG).ok());
+        assert!(told.any(|sign| sign == Sign::Replaced));
     }
 
     #[test]
     fn absence_is_shown_once() {
         let directory = tempfile::tempdir().unwrap();
         let mut follower = follower_of(&directory.path().join("g.yaml"));
-        assert!(matches!(follower.look(), Some(Content::Unreadable(_))));
-        assert!(follower.look().is_none());
+        assert!(matches!(follower.look(Sign::Touched), Some(Content::Unreadable(_))));
+        assert!(follower.look(Sign::Touched).is_none());
     }
 
     #[test]
@@ -258,7 +300,7 @@ mod tests {
         for prepare in [|_: &Path| (), |path: &Path| fs::write(path, "").unwrap()] {
             prepare(&path);
             let start = Instant::now();
-            assert!(follower.look().is_some());
+            assert!(follower.look(Sign::Replaced).is_some());
             assert!(start.elapsed() >= LIMIT, "{:?}", start.elapsed());
         }
     }
@@ -267,19 +309,29 @@ mod tests {
     fn what_happens_to_other_files_is_no_reason_to_look() {
         let names = Names::default();
         names.become_those(["etc", "g.yaml"].map(OsString::from).into());
-        let check = |paths: &[&str], expected| {
-            let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
-            assert_eq!(names.have_any(&paths), expected, "{paths:?}");
+        let check = |kind, paths: &[&str], expected| {
+            let event = Event { kind, paths: paths.iter().map(PathBuf::from).collect(), ..Event::default() };
+            assert_eq!(names.sign(&event), expected, "{event:?}");
         };
-        check(&["/etc/g.yaml"], true);
-        check(&["/etc/g.yaml.new"], false);
-        // A rename tells both.
-        check(&["/etc/g.yaml.new", "/etc/g.yaml"], true);
-        check(&["/etc"], true);
-        check(&["/"], true);
-        check(&[], true);
+        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let (touched, replaced) = (Some(Sign::Touched), Some(Sign::Replaced));
+        check(written, &["/etc/g.yaml"], touched);
+        check(written, &["/etc/g.yaml.new"], None);
+        check(written, &["/etc"], touched);
+        check(written, &["/"], touched);
+        check(written, &[], touched);
+        check(EventKind::Access(AccessKind::Open(AccessMode::Read)), &["/etc/g.yaml"], None);
+        let renamed = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        check(renamed(RenameMode::From), &["/etc/g.yaml.new"], None);
+        check(renamed(RenameMode::To), &["/etc/g.yaml"], replaced);
+        check(renamed(RenameMode::Both), &["/etc/g.yaml.new", "/etc/g.yaml"], replaced);
+        check(renamed(RenameMode::From), &["/etc/g.yaml"], touched);
+        check(renamed(RenameMode::To), &["/etc/g.yaml~"], None);
+        check(renamed(RenameMode::Both), &["/etc/g.yaml", "/etc/g.yaml~"], touched);
+        check(renamed(RenameMode::Both), &[], touched);
         names.become_those(BTreeSet::new());
-        check(&["/etc/g.yaml"], false);
+        check(written, &["/etc/g.yaml"], None);
+        check(renamed(RenameMode::To), &["/etc/g.yaml"], None);
     }
 
     #[test]
@@ -290,7 +342,7 @@ mod tests {
         let mut follower = follower_of(&path);
         for _ in 0..2 {
             follower.reload.store(true, Ordering::Release);
-            assert_eq!(text(follower.look()).as_deref(), Some("one"));
+            assert_eq!(text(follower.look(Sign::Touched)).as_deref(), Some("one"));
         }
     }
 }

@@ -188,11 +188,10 @@ async fn a_cancelled_wait_loses_nothing() {
     scene.expect("two").await;
 }
 
-#[tokio::test]
-async fn a_burst_of_saves_ends_with_the_last() {
+async fn check_burst(save: impl Fn(&Path, &str)) {
     let mut scene = Scene::with_file().await;
     for number in 0..200 {
-        fs::write(&scene.path, format!("{number}")).unwrap();
+        save(&scene.path, &number.to_string());
     }
     let mut yielded = 0;
     loop {
@@ -204,6 +203,17 @@ async fn a_burst_of_saves_ends_with_the_last() {
         }
     }
     assert!(yielded < 20, "{yielded} contents were yielded for one burst");
+}
+
+#[tokio::test]
+async fn a_burst_of_saves_ends_with_the_last() {
+    check_burst(|path, text| fs::write(path, text).unwrap()).await;
+    check_burst(|path, text| {
+        let new = path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    })
+    .await;
 }
 
 #[test]
