@@ -67,6 +67,8 @@ mod retries;
 mod hedging;
 // More clients than there is room for, and the end of the process.
 mod pressure;
+/// What the compiler is told of released programs.
+mod profile;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.
 mod upstream_failures;
 // Who is let in, by which token, and what the upstream is told of him.

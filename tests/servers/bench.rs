@@ -52,6 +52,9 @@ struct Flags {
     /// Uses nothing but what is built here: no peers, our upstream, our load.
     #[arg(long)]
     only_ours: bool,
+    /// Measures no other gateways.
+    #[arg(long)]
+    no_peers: bool,
     /// Writes every sample to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -115,7 +118,8 @@ fn measure(flags: &Flags) -> Result<ExitCode, Box<dyn Error>> {
 
 /// The gateways that are there, ours last.
 fn gateways(programs: &Programs, flags: &Flags) -> Vec<Gateway> {
-    let peers = [Kind::Nginx, Kind::Haproxy, Kind::Envoy].into_iter().filter(|_| !flags.only_ours);
+    let has_peers = !flags.only_ours && !flags.no_peers;
+    let peers = [Kind::Nginx, Kind::Haproxy, Kind::Envoy].into_iter().filter(|_| has_peers);
     let peers = peers.filter_map(|kind| {
         let tool = kind.tool()?;
         Some(Gateway { label: tool.name().into(), kind, program: tool.find()? })
