@@ -41,7 +41,7 @@ use self::{
     connection::Connection,
     connector::Connector,
     http2::{Link, Links, Place},
-    pool::{Limits, Pool},
+    pool::{Limits, Pool, Use},
 };
 use crate::{
     connection::deadlines::Deadlines,
@@ -81,8 +81,12 @@ impl Upstreams {
         let snapshot = &serving.snapshot;
         *self.tls.borrow_mut() = serving.upstream_tls().clone();
         let limits = Limits::new(&snapshot.settings().upstream, self.workers);
-        self.pool.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
-        self.links.reconfigure(limits, |upstream| snapshot.has_upstream(upstream));
+        let use_of = |upstream| {
+            let former = snapshot.had_upstream(upstream).then_some(Use::Former);
+            if snapshot.has_upstream(upstream) { Some(Use::Present) } else { former }
+        };
+        self.pool.reconfigure(limits, use_of);
+        self.links.reconfigure(limits, |upstream| use_of(upstream).is_some());
     }
 
     /// Closes connections that have waited too long, and counts those that still wait.

@@ -43,6 +43,33 @@ fn edit_takes_effect_however_it_is_saved() {
 }
 
 #[test]
+fn a_step_back_finds_the_connections_that_were_left() {
+    let (one, two) = (named("one"), named("two"));
+    let gateway = Gateway::standalone(numbered(0, &one));
+    // One worker's, since pools are.
+    let mut connection = Connection::open(gateway.address());
+    let mut ask_until = |number: usize| {
+        let path = format!(" /{number}/");
+        eventually(&format!("edit {number} takes effect"), || {
+            connection.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+            Some(connection.response()).filter(|answer| answer.text().contains(&path))
+        });
+    };
+    ask_until(0);
+    for (number, upstream) in (1..).zip([&two, &one, &two, &one]) {
+        gateway.file.save(numbered(number, upstream));
+        ask_until(number);
+    }
+    for upstream in [one, two] {
+        let requests = upstream.requests();
+        assert!(
+            requests.len() >= 2 && requests.iter().all(|request| request.connection == 0),
+            "{requests:?}"
+        );
+    }
+}
+
+#[test]
 fn edit_reaches_a_following_data_plane_however_it_is_saved() {
     let upstream = named("one");
     let fleet = Fleet::start(numbered(0, &upstream), 1);

@@ -1,12 +1,15 @@
 //! What runs: a configuration made ready to judge requests by.
 //!
 //! A snapshot never changes. State that must outlive it hangs on the stable ids that [`Snapshot::compile`] carries over
-//! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it.
+//! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it and for a few
+//! edits more.
 
 /// Where requests go.
 mod backend;
 /// From one snapshot to the next.
 mod compile;
+/// What may come back.
+mod former;
 /// Where routes lie.
 mod slots;
 /// Which backend a request goes to where several share them.
@@ -18,7 +21,7 @@ use std::{
 };
 
 pub(crate) use self::slots::Slots;
-use self::{backend::UpstreamKey, split::Split};
+use self::{backend::UpstreamKey, former::FormerUpstreams, split::Split};
 pub use self::{
     backend::{Affinity, Backend, ChoiceId, Endpoint, Upstream, UpstreamId},
     slots::Slot,
@@ -69,6 +72,7 @@ pub struct Snapshot {
     table: RouteTable,
     upstreams: SharedTable<UsedUpstream>,
     upstream_ids: SharedTable<UpstreamId>,
+    former_upstreams: FormerUpstreams,
     trusting: Trusting,
     vouched: VouchedTally,
     vouched_headers: Arc<VouchedHeaders>,
@@ -327,6 +331,12 @@ impl Snapshot {
         self.is_used(upstream)
     }
 
+    /// Whether none does, but lately one did; if one does again, the upstream is the same.
+    #[must_use]
+    pub fn had_upstream(&self, upstream: UpstreamId) -> bool {
+        self.former_upstreams.contains(upstream)
+    }
+
     /// Header fields that upstreams believe to be the gateway's own words, on whatever route.
     #[must_use]
     pub fn vouched(&self) -> &Arc<VouchedHeaders> {
@@ -407,10 +417,30 @@ mod tests {
         let without = snapshot(&[("b", "http://h:2")], Some(&first)).unwrap();
         let again = snapshot(&[("a", "http://h:1")], Some(&without)).unwrap();
         assert_ne!(route(&again, "/a").id, route(&first, "/a").id);
-        assert_ne!(
-            route(&again, "/a").backend().unwrap().endpoints()[0].upstream.id,
-            route(&first, "/a").backend().unwrap().endpoints()[0].upstream.id
-        );
+    }
+
+    #[test]
+    fn an_upstream_that_comes_back_soon_is_the_same() {
+        let upstream = |snapshot: &Snapshot| {
+            Arc::clone(&route(snapshot, "/a").backend().unwrap().endpoints()[0].upstream)
+        };
+        let mut latest = snapshot(&[("a", "http://h:1")], None).unwrap();
+        let first = upstream(&latest);
+        for (others, is_remembered) in [(1, true), (16, true), (17, false)] {
+            for port in 2..2 + others {
+                latest = snapshot(&[("a", &format!("http://h:{port}"))], Some(&latest)).unwrap();
+                assert!(!latest.has_upstream(first.id));
+            }
+            assert_eq!(latest.had_upstream(first.id), is_remembered, "{others}");
+            latest = snapshot(&[("a", "http://h:1")], Some(&latest)).unwrap();
+            assert!(!latest.has_same_upstreams());
+            let back = upstream(&latest);
+            assert_eq!(
+                (back.id == first.id, latest.had_upstream(back.id)),
+                (is_remembered, false),
+                "{others}"
+            );
+        }
     }
 
     #[test]

@@ -52,10 +52,10 @@ impl Links {
         Self { limits: Cell::new(limits), ways: RefCell::default(), idle: Cell::new(0) }
     }
 
-    /// Takes other limits, and lets go of what leads to upstreams that are no longer used; requests under way end there.
-    pub(super) fn reconfigure(&self, limits: Limits, is_used: impl Fn(UpstreamId) -> bool) {
+    /// Takes other limits, and lets go of what leads to upstreams that are gone; requests under way end there.
+    pub(super) fn reconfigure(&self, limits: Limits, is_kept: impl Fn(UpstreamId) -> bool) {
         self.limits.set(limits);
-        self.ways.borrow_mut().retain(|upstream, _| is_used(*upstream));
+        self.ways.borrow_mut().retain(|upstream, _| is_kept(*upstream));
     }
 
     /// A place for a request on a connection that there is.

@@ -2,7 +2,8 @@
 //!
 //! Bounds: what the file allows, divided among the workers, is what may wait for longer than a second; besides, as many
 //! wait as were in use at once within that second. So a steady load with more connections than may wait does not close and open them with
-//! each request. Whoever takes a connection finds out whether it still lives; those that nobody takes are looked after
+//! each request. Those of upstreams that an edit has left behind have what room the others leave, for as long as the upstream may
+//! come back. Whoever takes a connection finds out whether it still lives; those that nobody takes are looked after
 //! by [`Pool::sweep`].
 
 use std::{
@@ -57,11 +58,28 @@ impl Limits {
     }
 }
 
+/// Whether an upstream is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Use {
+    #[default]
+    Present,
+    /// Not any more, but it may be again.
+    Former,
+}
+
+/// The connections to one upstream that wait.
+#[derive(Default)]
+struct Waiting {
+    of_upstream: Use,
+    /// Oldest first.
+    connections: VecDeque<Connection>,
+}
+
 /// The unused connections of one worker.
 pub(crate) struct Pool {
     limits: Cell<Limits>,
-    /// Oldest first. An upstream without connections has no entry.
-    waiting: RefCell<FxHashMap<UpstreamId, VecDeque<Connection>>>,
+    /// An upstream without connections has no entry.
+    waiting: RefCell<FxHashMap<UpstreamId, Waiting>>,
     count: Cell<usize>,
     /// When it was last swept: as exact as who waits for how long need be known, and no look at the clock for each request.
     now: Cell<Instant>,
@@ -77,13 +95,17 @@ impl Pool {
         }
     }
 
-    /// Takes other limits, and closes what leads to upstreams that are no longer used, so that it takes no room from
-    /// others. What is over the limits goes with the next sweep.
-    pub(crate) fn reconfigure(&self, limits: Limits, is_used: impl Fn(UpstreamId) -> bool) {
+    /// Takes other limits, and closes what leads to upstreams that are of no use any more. What is over the limits goes with the
+    /// next sweep.
+    pub(crate) fn reconfigure(&self, limits: Limits, use_of: impl Fn(UpstreamId) -> Option<Use>) {
         self.limits.set(limits);
         let mut waiting = self.waiting.borrow_mut();
-        waiting.retain(|upstream, _| is_used(*upstream));
-        self.count.set(waiting.values().map(VecDeque::len).sum());
+        waiting.retain(|upstream, waiting| {
+            let of_upstream = use_of(*upstream);
+            waiting.of_upstream = of_upstream.unwrap_or_default();
+            of_upstream.is_some()
+        });
+        self.count.set(waiting.values().map(|waiting| waiting.connections.len()).sum());
     }
 
     /// The connection used last, if one is left that can send a request now.
@@ -103,7 +125,7 @@ impl Pool {
             return;
         }
         connection.set_last_used(self.now.get());
-        self.waiting.borrow_mut().entry(connection.upstream()).or_default().push_back(connection);
+        self.waiting.borrow_mut().entry(connection.upstream()).or_default().connections.push_back(connection);
         self.count.set(self.count.get() + 1);
     }
 
@@ -115,19 +137,25 @@ impl Pool {
         let mut context = Context::from_waker(Waker::noop());
         let mut waiting = self.waiting.borrow_mut();
         let mut count = 0;
-        waiting.retain(|_, connections| {
-            connections.retain_mut(|connection| {
-                let is_fresh = now.duration_since(connection.last_used()) < limits.idle;
-                is_fresh && connection.is_usable(&mut context)
+        for first_and_then in [Use::Present, Use::Former] {
+            waiting.retain(|_, Waiting { of_upstream, connections }| {
+                if *of_upstream != first_and_then {
+                    return true;
+                }
+                connections.retain_mut(|connection| {
+                    let is_fresh = now.duration_since(connection.last_used()) < limits.idle;
+                    is_fresh && connection.is_usable(&mut context)
+                });
+                let is_over =
+                    |waiting: usize| waiting > limits.per_upstream || count + waiting > limits.total;
+                let is_unneeded = |oldest: &Connection| now.duration_since(oldest.last_used()) >= IN_USE;
+                while is_over(connections.len()) && connections.front().is_some_and(is_unneeded) {
+                    connections.pop_front();
+                }
+                count += connections.len();
+                !connections.is_empty()
             });
-            let is_over = |waiting: usize| waiting > limits.per_upstream || count + waiting > limits.total;
-            let is_unneeded = |oldest: &Connection| now.duration_since(oldest.last_used()) >= IN_USE;
-            while is_over(connections.len()) && connections.front().is_some_and(is_unneeded) {
-                connections.pop_front();
-            }
-            count += connections.len();
-            !connections.is_empty()
-        });
+        }
         self.count.set(count);
     }
 
@@ -137,7 +165,7 @@ impl Pool {
     }
 
     fn pop(&self, upstream: UpstreamId) -> Option<Connection> {
-        let connection = self.waiting.borrow_mut().get_mut(&upstream)?.pop_back()?;
+        let connection = self.waiting.borrow_mut().get_mut(&upstream)?.connections.pop_back()?;
         self.count.set(self.count.get() - 1);
         Some(connection)
     }
@@ -145,6 +173,12 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use apigw_config::{
+        model::{self, GatewayConfig, Settings},
+        names::{PathPrefix, RouteName, UpstreamUrl},
+        wire::{Hash, Revision},
+    };
+    use apigw_engine::snapshot::Snapshot;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -152,11 +186,15 @@ mod tests {
 
     /// Connections of one upstream, with the far ends that keep them open.
     async fn connections(count: usize) -> (Vec<Connection>, Vec<TcpStream>) {
+        connections_to(UpstreamId::default(), count).await
+    }
+
+    async fn connections_to(upstream: UpstreamId, count: usize) -> (Vec<Connection>, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            near.push(Connection::new(Socket::Plain(Stream::Tcp(stream)), UpstreamId::default()));
+            near.push(Connection::new(Socket::Plain(Stream::Tcp(stream)), upstream));
             far.push(listener.accept().await.unwrap().0);
         }
         (near, far)
@@ -204,15 +242,56 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unused_upstreams_leave_their_room() {
+    async fn upstreams_that_are_gone_leave_their_room() {
         let pool = pool(2, 2);
         let (near, _far) = connections(2).await;
         near.into_iter().for_each(|connection| pool.put(connection));
-        pool.reconfigure(pool.limits.get(), |_| true);
-        assert_eq!(pool.count.get(), 2);
-        pool.reconfigure(pool.limits.get(), |_| false);
+        for use_of in [Use::Present, Use::Former] {
+            pool.reconfigure(pool.limits.get(), |_| Some(use_of));
+            assert_eq!(pool.count.get(), 2);
+        }
+        pool.reconfigure(pool.limits.get(), |_| None);
         assert_eq!(pool.count.get(), 0);
         assert!(take(&pool).is_none());
+    }
+
+    /// The ids of two upstreams.
+    fn two_upstreams() -> [UpstreamId; 2] {
+        let route = |number: u16| {
+            let url = UpstreamUrl::new(&format!("http://127.0.0.1:{number}")).unwrap();
+            let (name, prefix) = (format!("r{number}"), format!("/{number}"));
+            model::Route::new(RouteName::new(&name).unwrap(), PathPrefix::new(&prefix).unwrap(), url)
+        };
+        let config = GatewayConfig::new(Settings::default(), vec![route(1), route(2)]).unwrap();
+        let revision = Revision { epoch: 1, seq: 1, root_hash: Hash::of(b"x") };
+        let snapshot = Snapshot::compile(config, revision, None).unwrap();
+        let ids: Vec<_> = snapshot.upstreams().map(|upstream| upstream.id).collect();
+        ids.try_into().unwrap()
+    }
+
+    #[tokio::test]
+    async fn upstreams_that_may_come_back_have_what_room_is_left() {
+        let ids = two_upstreams();
+        for former in ids {
+            let pool = pool(3, 3);
+            let mut open = Vec::new();
+            for upstream in ids {
+                let (near, far) = connections_to(upstream, 2).await;
+                near.into_iter().for_each(|connection| pool.put(connection));
+                open.extend(far);
+            }
+            let use_of = |upstream| Some(if upstream == former { Use::Former } else { Use::Present });
+            pool.reconfigure(pool.limits.get(), use_of);
+            pool.sweep(Instant::now());
+            assert_eq!(pool.count.get(), 4, "all were in use just now");
+            pool.sweep(Instant::now() + IN_USE);
+            let mut context = Context::from_waker(Waker::noop());
+            let left = ids.map(|upstream| {
+                let taken = std::iter::from_fn(|| pool.take(upstream, &mut context)).count();
+                (upstream == former, taken)
+            });
+            assert!(left.contains(&(true, 1)) && left.contains(&(false, 2)), "{left:?}");
+        }
     }
 
     #[tokio::test]

@@ -20,8 +20,9 @@ use apigw_config::{
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
-    Backend, Changes, ChoiceId, CompiledRoute, Destination, Group, GroupId, NamedBackends, NamedRoute,
-    RouteId, Slot, Slots, Snapshot, Split, Trusting, Upstream, UpstreamId, UpstreamKey, UsedUpstream,
+    Backend, Changes, ChoiceId, CompiledRoute, Destination, FormerUpstreams, Group, GroupId, NamedBackends,
+    NamedRoute, RouteId, Slot, Slots, Snapshot, Split, Trusting, Upstream, UpstreamId, UpstreamKey,
+    UsedUpstream,
 };
 use crate::{
     access::{Sources, VouchedTally},
@@ -47,6 +48,8 @@ struct Compilation<'p> {
     table: RouteTable,
     upstreams: SharedTable<UsedUpstream>,
     upstream_ids: SharedTable<UpstreamId>,
+    /// Those that nobody used any more when they were let go of.
+    departed_upstreams: Vec<(UpstreamKey, Arc<Upstream>)>,
     trusting: Trusting,
     vouched: VouchedTally,
     /// How many upstreams the previous snapshot did not have.
@@ -80,6 +83,7 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
         groups.push(kept.map_or_else(|| compilation.put_in(*id, routes, &places), Arc::clone));
     }
     let changes = compilation.changes(&departed);
+    let former_upstreams = compilation.former_upstreams(base);
     let addresses = match base {
         Some(base) => Arc::clone(&base.addresses),
         None => Arc::new(AddressPolicy::new(&config.settings().server.address_lists)),
@@ -98,6 +102,7 @@ pub(super) fn compile(config: GatewayConfig, revision: Revision, previous: Optio
         table: compilation.table,
         upstreams: compilation.upstreams,
         upstream_ids: compilation.upstream_ids,
+        former_upstreams,
         trusting: compilation.trusting,
         vouched_headers: Arc::new(compilation.vouched.headers(&compilation.files)),
         vouched: compilation.vouched,
@@ -130,6 +135,7 @@ impl<'p> Compilation<'p> {
                 table: base.table.clone(),
                 upstreams: base.upstreams.clone(),
                 upstream_ids: base.upstream_ids.clone(),
+                departed_upstreams: Vec::new(),
                 trusting: base.trusting,
                 vouched: base.vouched.clone(),
                 new_upstreams: 0,
@@ -149,6 +155,7 @@ impl<'p> Compilation<'p> {
             table: RouteTable::default(),
             upstreams: SharedTable::default(),
             upstream_ids: SharedTable::default(),
+            departed_upstreams: Vec::new(),
             trusting: 0,
             vouched: VouchedTally::default(),
             new_upstreams: 0,
@@ -341,7 +348,9 @@ impl<'p> Compilation<'p> {
             Some(known) => Arc::clone(&known.upstream),
             None => {
                 self.new_upstreams += 1;
-                Arc::new(Upstream::new(url, &key, UpstreamId(self.new_id())))
+                let former = self.previous.and_then(|previous| previous.former_upstreams.find(&key));
+                former
+                    .map_or_else(|| Arc::new(Upstream::new(url, &key, UpstreamId(self.new_id()))), Arc::clone)
             }
         };
         self.upstream_ids.insert(table_hash(&upstream.id), upstream.id);
@@ -358,10 +367,22 @@ impl<'p> Compilation<'p> {
         used.users -= 1;
         if used.users == 0 {
             self.trusting -= usize::from(key.needs_platform_roots());
-            let id = used.upstream.id;
+            let upstream = Arc::clone(&used.upstream);
             self.upstreams.remove(hash, |used| used.key == *key);
-            self.upstream_ids.remove(table_hash(&id), |other| *other == id);
+            self.upstream_ids.remove(table_hash(&upstream.id), |other| *other == upstream.id);
+            self.departed_upstreams.push((key.clone(), upstream));
         }
+    }
+
+    /// The upstreams that were used until lately, where these tables were begun with.
+    fn former_upstreams(&mut self, base: Option<&Snapshot>) -> FormerUpstreams {
+        let Some(previous) = self.previous else { return FormerUpstreams::default() };
+        let all = previous.upstreams.iter().filter(|_| base.is_none());
+        let departed = std::mem::take(&mut self.departed_upstreams).into_iter();
+        let departed = departed.chain(all.map(|used| (used.key.clone(), Arc::clone(&used.upstream))));
+        let is_used =
+            |key: &UpstreamKey| self.upstreams.find(table_hash(key), |used| used.key == *key).is_some();
+        previous.former_upstreams.after(departed, is_used)
     }
 
     /// What became of the previous snapshot, of which these groups were not taken over.
