@@ -41,7 +41,7 @@ use self::{
     connection::Connection,
     connector::Connector,
     http2::{Link, Links, Place},
-    pool::{Limits, Pool, Use},
+    pool::{Limits, Pool},
 };
 use crate::{
     connection::deadlines::Deadlines,
@@ -81,12 +81,9 @@ impl Upstreams {
         let snapshot = &serving.snapshot;
         *self.tls.borrow_mut() = serving.upstream_tls().clone();
         let limits = Limits::new(&snapshot.settings().upstream, self.workers);
-        let use_of = |upstream| {
-            let former = snapshot.had_upstream(upstream).then_some(Use::Former);
-            if snapshot.has_upstream(upstream) { Some(Use::Present) } else { former }
-        };
-        self.pool.reconfigure(limits, use_of);
-        self.links.reconfigure(limits, |upstream| use_of(upstream).is_some());
+        let is_used = |upstream| snapshot.has_upstream(upstream);
+        self.pool.reconfigure(limits, is_used, snapshot.former_upstreams());
+        self.links.reconfigure(limits, is_used, snapshot.former_upstreams());
     }
 
     /// Closes connections that have waited too long, and counts those that still wait.

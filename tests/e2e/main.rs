@@ -67,7 +67,7 @@ mod retries;
 mod hedging;
 // More clients than there is room for, and the end of the process.
 mod pressure;
-/// What the compiler is told of released programs.
+// What the compiler is told of released programs.
 mod profile;
 // An upstream that misbehaves costs its own requests an honest answer, and nobody else anything.
 mod upstream_failures;

@@ -11,15 +11,17 @@ const DEPENDENCY: &[&str] = &["-C", "linker-plugin-lto"];
 const PROGRAM: &[&str] = &["-C", "lto"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository is there")
 }
 
 /// A profile that there is, and the version that it is for.
 fn profile() -> (String, PathBuf) {
-    let profiles = root().join("profile").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let files = root().join("profile").read_dir().expect("the directory is there");
+    let profiles = files.flatten().map(|entry| entry.path());
     let path = profiles.filter(|path| path.extension().is_some_and(|kind| kind == "profdata")).max();
     let path = path.expect("a profile");
-    (path.file_stem().unwrap().to_str().unwrap().to_owned(), path)
+    let version = path.file_stem().and_then(|version| version.to_str()).expect("a version");
+    (version.to_owned(), path)
 }
 
 /// What a compiler of that version is asked for beyond these, and what is said about it.
@@ -30,12 +32,12 @@ fn added(version: &str, arguments: &[&str], counts: Option<&str>) -> (Vec<String
         Some(counts) => command.env("APIGW_TRAIN", counts),
         None => command.env_remove("APIGW_TRAIN"),
     };
-    let output = command.output().unwrap();
+    let output = command.output().expect("the script runs");
     assert!(output.status.success(), "{output:?}");
-    let passed: Vec<_> = str::from_utf8(&output.stdout).unwrap().lines().map(str::to_owned).collect();
+    let passed: Vec<_> = str::from_utf8(&output.stdout).expect("text").lines().map(str::to_owned).collect();
     let (as_asked, added) = passed.split_at(arguments.len());
     assert_eq!(as_asked, arguments);
-    (added.to_vec(), String::from_utf8(output.stderr).unwrap())
+    (added.to_vec(), String::from_utf8(output.stderr).expect("text"))
 }
 
 #[test]

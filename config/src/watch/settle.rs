@@ -130,7 +130,7 @@ mod tests {
         for (looked, counts_for) in [
             (None, Sign::Replaced),
             (Some(start), Sign::Touched),
-            (start.checked_sub(PAUSE - Duration::from_nanos(1)), Sign::Touched),
+            (start.checked_sub(STEP), Sign::Touched),
             (start.checked_sub(PAUSE), Sign::Replaced),
         ] {
             assert_eq!(Sign::Replaced.after(looked, start), counts_for, "{looked:?}");

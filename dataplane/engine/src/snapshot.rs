@@ -1,8 +1,8 @@
 //! What runs: a configuration made ready to judge requests by.
 //!
 //! A snapshot never changes. State that must outlive it hangs on the stable ids that [`Snapshot::compile`] carries over
-//! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it and for a few
-//! edits more.
+//! from the previous snapshot: of a route as long as its name stays, of an upstream as long as some route uses it, and
+//! until 16 more have been left behind.
 
 /// Where requests go.
 mod backend;
@@ -331,10 +331,9 @@ impl Snapshot {
         self.is_used(upstream)
     }
 
-    /// Whether none does, but lately one did; if one does again, the upstream is the same.
-    #[must_use]
-    pub fn had_upstream(&self, upstream: UpstreamId) -> bool {
-        self.former_upstreams.contains(upstream)
+    /// Upstreams that none uses, but lately one did; if one does again, the upstream is the same. A few.
+    pub fn former_upstreams(&self) -> impl Iterator<Item = UpstreamId> {
+        self.former_upstreams.ids()
     }
 
     /// Header fields that upstreams believe to be the gateway's own words, on whatever route.
@@ -426,17 +425,18 @@ mod tests {
         };
         let mut latest = snapshot(&[("a", "http://h:1")], None).unwrap();
         let first = upstream(&latest);
+        let is_former = |snapshot: &Snapshot, id| snapshot.former_upstreams().any(|former| former == id);
         for (others, is_remembered) in [(1, true), (16, true), (17, false)] {
             for port in 2..2 + others {
                 latest = snapshot(&[("a", &format!("http://h:{port}"))], Some(&latest)).unwrap();
                 assert!(!latest.has_upstream(first.id));
             }
-            assert_eq!(latest.had_upstream(first.id), is_remembered, "{others}");
+            assert_eq!(is_former(&latest, first.id), is_remembered, "{others}");
             latest = snapshot(&[("a", "http://h:1")], Some(&latest)).unwrap();
             assert!(!latest.has_same_upstreams());
             let back = upstream(&latest);
             assert_eq!(
-                (back.id == first.id, latest.had_upstream(back.id)),
+                (back.id == first.id, is_former(&latest, back.id)),
                 (is_remembered, false),
                 "{others}"
             );

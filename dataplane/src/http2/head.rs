@@ -194,6 +194,8 @@ impl Gathering {
             join_cookies(&mut self.fields);
         }
         let length = self.length(ends)?;
+        // What a tunnel carries is no body (RFC 8441 section 5).
+        let length = length.filter(|_| self.protocol.is_none());
         let Some(method) = self.method.take() else { return Err(NoHead::Malformed) };
         let is_tunnel = method == Method::CONNECT && self.protocol.is_none();
         if self.protocol.is_some() && method != Method::CONNECT {

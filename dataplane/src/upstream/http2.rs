@@ -37,6 +37,8 @@ pub(super) struct Links {
     limits: Cell<Limits>,
     /// By where they lead. An upstream that nobody has asked has no entry.
     ways: RefCell<FxHashMap<UpstreamId, Rc<Way>>>,
+    /// The upstreams that are not used, but may be again.
+    former: RefCell<Vec<UpstreamId>>,
     idle: Cell<usize>,
 }
 
@@ -49,13 +51,26 @@ struct Way {
 
 impl Links {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits: Cell::new(limits), ways: RefCell::default(), idle: Cell::new(0) }
+        Self {
+            limits: Cell::new(limits),
+            ways: RefCell::default(),
+            former: RefCell::default(),
+            idle: Cell::new(0),
+        }
     }
 
-    /// Takes other limits, and lets go of what leads to upstreams that are gone; requests under way end there.
-    pub(super) fn reconfigure(&self, limits: Limits, is_kept: impl Fn(UpstreamId) -> bool) {
+    /// Takes other limits, and lets go of what leads to upstreams that are neither used nor among the `former`; requests under way
+    /// end there.
+    pub(super) fn reconfigure(
+        &self,
+        limits: Limits,
+        is_used: impl Fn(UpstreamId) -> bool,
+        former: impl Iterator<Item = UpstreamId>,
+    ) {
         self.limits.set(limits);
-        self.ways.borrow_mut().retain(|upstream, _| is_kept(*upstream));
+        let former: Vec<_> = former.collect();
+        self.ways.borrow_mut().retain(|upstream, _| is_used(*upstream) || former.contains(upstream));
+        *self.former.borrow_mut() = former;
     }
 
     /// A place for a request on a connection that there is.
@@ -82,20 +97,27 @@ impl Links {
     /// Closes what has waited too long, and what is over the limits; counts what waits.
     pub(super) fn sweep(&self, now: Instant) {
         let limits = self.limits.get();
+        let former = self.former.borrow();
         let mut idle = 0;
-        self.ways.borrow_mut().retain(|_, way| {
-            let mut links = way.links.borrow_mut();
-            let mut waiting = 0;
-            links.retain(|link| {
-                let Some(unused) = link.unused_for(now) else { return link.is_open() };
-                let is_over = waiting >= limits.per_upstream() || idle + waiting >= limits.total();
-                let is_kept = link.is_open() && unused < limits.idle() && (unused < IN_USE || !is_over);
-                waiting += usize::from(is_kept);
-                is_kept
+        // Those of upstreams that are used come first.
+        for is_former in [false, true] {
+            self.ways.borrow_mut().retain(|upstream, way| {
+                if former.contains(upstream) != is_former {
+                    return true;
+                }
+                let mut links = way.links.borrow_mut();
+                let mut waiting = 0;
+                links.retain(|link| {
+                    let Some(unused) = link.unused_for(now) else { return link.is_open() };
+                    let is_over = waiting >= limits.per_upstream() || idle + waiting >= limits.total();
+                    let is_kept = link.is_open() && unused < limits.idle() && (unused < IN_USE || !is_over);
+                    waiting += usize::from(is_kept);
+                    is_kept
+                });
+                idle += waiting;
+                !links.is_empty() || way.dialling.borrow().is_some()
             });
-            idle += waiting;
-            !links.is_empty() || way.dialling.borrow().is_some()
-        });
+        }
         self.idle.set(idle);
     }
 

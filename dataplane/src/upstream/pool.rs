@@ -58,28 +58,13 @@ impl Limits {
     }
 }
 
-/// Whether an upstream is used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Use {
-    #[default]
-    Present,
-    /// Not any more, but it may be again.
-    Former,
-}
-
-/// The connections to one upstream that wait.
-#[derive(Default)]
-struct Waiting {
-    of_upstream: Use,
-    /// Oldest first.
-    connections: VecDeque<Connection>,
-}
-
 /// The unused connections of one worker.
 pub(crate) struct Pool {
     limits: Cell<Limits>,
-    /// An upstream without connections has no entry.
-    waiting: RefCell<FxHashMap<UpstreamId, Waiting>>,
+    /// Oldest first. An upstream without connections has no entry.
+    waiting: RefCell<FxHashMap<UpstreamId, VecDeque<Connection>>>,
+    /// The upstreams that are not used, but may be again.
+    former: RefCell<Vec<UpstreamId>>,
     count: Cell<usize>,
     /// When it was last swept: as exact as who waits for how long need be known, and no look at the clock for each request.
     now: Cell<Instant>,
@@ -90,22 +75,26 @@ impl Pool {
         Self {
             limits: Cell::new(limits),
             waiting: RefCell::default(),
+            former: RefCell::default(),
             count: Cell::new(0),
             now: Cell::new(Instant::now()),
         }
     }
 
-    /// Takes other limits, and closes what leads to upstreams that are of no use any more. What is over the limits goes with the
-    /// next sweep.
-    pub(crate) fn reconfigure(&self, limits: Limits, use_of: impl Fn(UpstreamId) -> Option<Use>) {
+    /// Takes other limits, and closes what leads to upstreams that are neither used nor among the `former`. What is over the limits
+    /// goes with the next sweep.
+    pub(crate) fn reconfigure(
+        &self,
+        limits: Limits,
+        is_used: impl Fn(UpstreamId) -> bool,
+        former: impl Iterator<Item = UpstreamId>,
+    ) {
         self.limits.set(limits);
+        let former: Vec<_> = former.collect();
         let mut waiting = self.waiting.borrow_mut();
-        waiting.retain(|upstream, waiting| {
-            let of_upstream = use_of(*upstream);
-            waiting.of_upstream = of_upstream.unwrap_or_default();
-            of_upstream.is_some()
-        });
-        self.count.set(waiting.values().map(|waiting| waiting.connections.len()).sum());
+        waiting.retain(|upstream, _| is_used(*upstream) || former.contains(upstream));
+        self.count.set(waiting.values().map(VecDeque::len).sum());
+        *self.former.borrow_mut() = former;
     }
 
     /// The connection used last, if one is left that can send a request now.
@@ -125,7 +114,7 @@ impl Pool {
             return;
         }
         connection.set_last_used(self.now.get());
-        self.waiting.borrow_mut().entry(connection.upstream()).or_default().connections.push_back(connection);
+        self.waiting.borrow_mut().entry(connection.upstream()).or_default().push_back(connection);
         self.count.set(self.count.get() + 1);
     }
 
@@ -136,10 +125,12 @@ impl Pool {
         // Nobody waits for these connections: what comes on them is looked at in the next sweep.
         let mut context = Context::from_waker(Waker::noop());
         let mut waiting = self.waiting.borrow_mut();
+        let former = self.former.borrow();
         let mut count = 0;
-        for first_and_then in [Use::Present, Use::Former] {
-            waiting.retain(|_, Waiting { of_upstream, connections }| {
-                if *of_upstream != first_and_then {
+        // Those of upstreams that are used come first.
+        for is_former in [false, true] {
+            waiting.retain(|upstream, connections| {
+                if former.contains(upstream) != is_former {
                     return true;
                 }
                 connections.retain_mut(|connection| {
@@ -165,7 +156,7 @@ impl Pool {
     }
 
     fn pop(&self, upstream: UpstreamId) -> Option<Connection> {
-        let connection = self.waiting.borrow_mut().get_mut(&upstream)?.connections.pop_back()?;
+        let connection = self.waiting.borrow_mut().get_mut(&upstream)?.pop_back()?;
         self.count.set(self.count.get() - 1);
         Some(connection)
     }
@@ -173,6 +164,8 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use apigw_config::{
         model::{self, GatewayConfig, Settings},
         names::{PathPrefix, RouteName, UpstreamUrl},
@@ -218,7 +211,7 @@ mod tests {
         let (near, _far) = connections(put).await;
         near.into_iter().for_each(|connection| pool.put(connection));
         pool.sweep(Instant::now() + IN_USE);
-        std::iter::from_fn(|| take(&pool)).count()
+        iter::from_fn(|| take(&pool)).count()
     }
 
     #[tokio::test]
@@ -246,11 +239,11 @@ mod tests {
         let pool = pool(2, 2);
         let (near, _far) = connections(2).await;
         near.into_iter().for_each(|connection| pool.put(connection));
-        for use_of in [Use::Present, Use::Former] {
-            pool.reconfigure(pool.limits.get(), |_| Some(use_of));
-            assert_eq!(pool.count.get(), 2);
-        }
-        pool.reconfigure(pool.limits.get(), |_| None);
+        pool.reconfigure(pool.limits.get(), |_| true, iter::empty());
+        assert_eq!(pool.count.get(), 2);
+        pool.reconfigure(pool.limits.get(), |_| false, iter::once(UpstreamId::default()));
+        assert_eq!(pool.count.get(), 2);
+        pool.reconfigure(pool.limits.get(), |_| false, iter::empty());
         assert_eq!(pool.count.get(), 0);
         assert!(take(&pool).is_none());
     }
@@ -272,25 +265,29 @@ mod tests {
     #[tokio::test]
     async fn upstreams_that_may_come_back_have_what_room_is_left() {
         let ids = two_upstreams();
-        for former in ids {
+        for (former, comes_late) in ids.into_iter().flat_map(|id| [(id, false), (id, true)]) {
             let pool = pool(3, 3);
             let mut open = Vec::new();
+            let edit = || pool.reconfigure(pool.limits.get(), |id| id != former, iter::once(former));
+            if comes_late {
+                edit();
+            }
             for upstream in ids {
                 let (near, far) = connections_to(upstream, 2).await;
                 near.into_iter().for_each(|connection| pool.put(connection));
                 open.extend(far);
             }
-            let use_of = |upstream| Some(if upstream == former { Use::Former } else { Use::Present });
-            pool.reconfigure(pool.limits.get(), use_of);
+            if !comes_late {
+                edit();
+            }
             pool.sweep(Instant::now());
             assert_eq!(pool.count.get(), 4, "all were in use just now");
             pool.sweep(Instant::now() + IN_USE);
             let mut context = Context::from_waker(Waker::noop());
-            let left = ids.map(|upstream| {
-                let taken = std::iter::from_fn(|| pool.take(upstream, &mut context)).count();
-                (upstream == former, taken)
-            });
-            assert!(left.contains(&(true, 1)) && left.contains(&(false, 2)), "{left:?}");
+            for upstream in ids {
+                let left = iter::from_fn(|| pool.take(upstream, &mut context)).count();
+                assert_eq!(left, if upstream == former { 1 } else { 2 }, "{comes_late}");
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Identity of an upstream's connections and addresses: as long as anything uses that scheme, host and port, in that backend
-/// and by its settings. Never used twice; the default is no upstream's.
+/// and by its settings, or may do so again. Never used twice; the default is no upstream's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct UpstreamId(pub(super) u64);
 

@@ -374,12 +374,12 @@ impl<'p> Compilation<'p> {
         }
     }
 
-    /// The upstreams that were used until lately, where these tables were begun with.
-    fn former_upstreams(&mut self, base: Option<&Snapshot>) -> FormerUpstreams {
+    /// The upstreams that were used until lately. Without a base, all that the previous snapshot had have departed.
+    fn former_upstreams(&self, base: Option<&Snapshot>) -> FormerUpstreams {
         let Some(previous) = self.previous else { return FormerUpstreams::default() };
         let all = previous.upstreams.iter().filter(|_| base.is_none());
-        let departed = std::mem::take(&mut self.departed_upstreams).into_iter();
-        let departed = departed.chain(all.map(|used| (used.key.clone(), Arc::clone(&used.upstream))));
+        let departed = self.departed_upstreams.iter().map(|(key, upstream)| (key, upstream));
+        let departed = departed.chain(all.map(|used| (&used.key, &used.upstream)));
         let is_used =
             |key: &UpstreamKey| self.upstreams.find(table_hash(key), |used| used.key == *key).is_some();
         previous.former_upstreams.after(departed, is_used)

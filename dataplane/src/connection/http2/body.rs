@@ -30,9 +30,9 @@ impl StreamBody {
         self.stream.is_read()
     }
 
-    /// How many bytes follow, where that is known. That none do is known when the end has come.
+    /// How many bytes follow, where that is known. That none do is known when all has come.
     pub(crate) fn remaining(&self) -> Option<u64> {
-        self.remaining.filter(|bytes| *bytes > 0 || self.has_ended())
+        self.remaining.filter(|bytes| *bytes > 0 || self.stream.has_come())
     }
 
     /// What comes next; none: it has ended.

@@ -50,6 +50,14 @@ impl Content {
         further.or_else(|| (!self.small.is_empty()).then(|| mem::take(&mut self.small).freeze()))
     }
 
+    /// Keeps the last byte of a piece that was taken, behind which nothing has come. It is copied, so that it does not keep the
+    /// memory of the others.
+    pub(super) fn keep_last(&mut self, piece: &mut Bytes) {
+        debug_assert!(self.is_empty(), "it is the last");
+        let last = piece.split_off(piece.len().saturating_sub(1));
+        self.first = Bytes::copy_from_slice(&last);
+    }
+
     /// Forgets what has come, and tells how much that was.
     pub(super) fn clear(&mut self) -> usize {
         std::iter::from_fn(|| self.take()).map(|piece| piece.len()).sum()

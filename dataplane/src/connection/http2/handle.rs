@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{
     state::{Standing, State},
-    streams::{Fate, Stream},
+    streams::{Fate, Half, Stream},
 };
 use crate::{
     connection::{
@@ -67,6 +67,11 @@ impl StreamHandle {
         self.with(|state, place| state.streams.at(place).map(does)).flatten()
     }
 
+    /// Whether all of the request has come.
+    pub(super) fn has_come(&self) -> bool {
+        self.with_stream(|stream| stream.request == Half::Ended).unwrap_or(false)
+    }
+
     /// Whether all of the request's body has been taken.
     pub(super) fn is_read(&self) -> bool {
         self.with_stream(|stream| stream.is_read()).unwrap_or(false)
@@ -79,11 +84,11 @@ impl StreamHandle {
     ) -> Poll<Option<Result<BodyPiece, BodyBroken>>> {
         let polled = self.with(|state, place| {
             let stream = state.streams.at(place)?;
-            if stream.awaits_end() {
-                register(stream, context);
-                return Some(Poll::Pending);
+            let mut piece = stream.content.take().unwrap_or_default();
+            if stream.awaits_end() && stream.content.is_empty() {
+                stream.content.keep_last(&mut piece);
             }
-            if let Some(piece) = stream.content.take() {
+            if !piece.is_empty() {
                 // Whoever asks has room for it, so as much again may come.
                 state.taken(place, piece.len());
                 return Some(Poll::Ready(Some(Ok(BodyPiece::Content(piece)))));

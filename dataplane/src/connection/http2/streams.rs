@@ -102,7 +102,7 @@ impl Stream {
         self.request == Half::Ended && self.content.is_empty() && self.trailers.is_none()
     }
 
-    /// Whether as much has come as the head has said, and the end has not been said. What has come then is for nobody yet: if more
+    /// Whether as much has come as the head has said, and the end has not been said. The last byte is for nobody then: if more
     /// comes the request is malformed, and an upstream that counts bytes would have taken it for whole.
     pub(super) fn awaits_end(&self) -> bool {
         self.request == Half::Open && self.remaining == Some(0)

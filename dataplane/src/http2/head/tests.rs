@@ -147,6 +147,8 @@ fn a_tunnel_names_its_end_and_nothing_else() {
     let websocket = [(":scheme", "http"), (":path", "/s"), (":protocol", "websocket")];
     let head = gathered(&[CONNECT, &websocket].concat()).into_head(Ends::Later).unwrap();
     assert_eq!((head.request.uri.to_string(), head.protocol), ("/s".to_owned(), Some(value("websocket"))));
+    let with_length = [CONNECT, &websocket, &[("content-length", "5")]].concat();
+    assert_eq!(gathered(&with_length).into_head(Ends::Later).unwrap().length, None, "that is no body's");
     assert!(is_malformed(&gathered(&[CONNECT, &websocket[1..]].concat()).into_head(Ends::Later)));
 }
 

@@ -39,18 +39,37 @@ fn bodies_that_nobody_takes_do_not_hold_back_what_was_taken_of_others() {
 }
 
 #[test]
-fn a_body_as_long_as_its_head_says_is_for_nobody_before_its_end_is_said() {
-    let mut peer = Peer::new();
+fn the_last_byte_of_a_body_is_for_nobody_before_its_end_is_said() {
     let four = [REQUEST, b"\x0f\x0d\x014"].concat();
-    let place = peer.sends(HEADERS, flag::END_HEADERS, 1, &four).unwrap().unwrap();
-    let stream = StreamHandle::new(&peer.state, place, 1);
-    for (piece, flags, taken) in [(&b"ab"[..], 0, 2), (b"c", 0, 1), (b"d", 0, 0), (b"", flag::END_STREAM, 1)]
-    {
-        assert!(!stream.is_read());
-        peer.sends(DATA, flags, 1, piece).unwrap();
-        assert_eq!(take(&stream), taken, "{piece:?}");
+    for (pieces, taken) in [
+        (&[&b"ab"[..], b"c", b"d", b""][..], &[2, 1, 0, 1][..]),
+        (&[b"abcd", b""], &[3, 1]),
+        (&[b"abc", b"d"], &[3, 1]),
+    ] {
+        let mut peer = Peer::new();
+        let place = peer.sends(HEADERS, flag::END_HEADERS, 1, &four).unwrap().unwrap();
+        let stream = StreamHandle::new(&peer.state, place, 1);
+        for (number, (piece, taken)) in (1..).zip(pieces.iter().zip(taken)) {
+            assert!(!stream.is_read());
+            let flags = if number == pieces.len() { flag::END_STREAM } else { 0 };
+            peer.sends(DATA, flags, 1, piece).unwrap();
+            assert_eq!(take(&stream), *taken, "{piece:?} of {pieces:?}");
+        }
+        assert!(stream.is_read());
     }
-    assert!(stream.is_read());
+}
+
+#[test]
+fn bodies_whose_end_is_not_said_keep_no_room_from_others() {
+    let bytes = STREAM_WINDOW_BYTES.to_string();
+    let length = [b"\x0f\x0d", &[u8::try_from(bytes.len()).unwrap()][..], bytes.as_bytes()].concat();
+    let mut peer = Peer::new();
+    for stream in (1..).step_by(2).take(2 * (CONNECTION_WINDOW_BYTES / STREAM_WINDOW_BYTES) as usize) {
+        let head = [REQUEST, &length].concat();
+        let place = peer.sends(HEADERS, flag::END_HEADERS, stream, &head).unwrap().unwrap();
+        peer.fills(stream);
+        assert_eq!(take(&StreamHandle::new(&peer.state, place, stream)), STREAM_WINDOW_BYTES as usize - 1);
+    }
 }
 
 #[test]
