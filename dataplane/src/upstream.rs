@@ -13,6 +13,9 @@ mod upload;
 mod http2;
 /// What comes back.
 pub(crate) mod answer;
+// Beneath them:
+/// What is kept for used and for former upstreams.
+mod by_upstream;
 
 use std::{
     cell::RefCell,

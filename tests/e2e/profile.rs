@@ -1,18 +1,13 @@
 //! Released programs are optimised by a profile, and nothing else is: what `profile/rustc` makes of what cargo asks for.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
+
+use crate::repository::root;
 
 /// What cargo adds for a dependency that is optimised across crates,
 const DEPENDENCY: &[&str] = &["-C", "linker-plugin-lto"];
 /// and for a program.
 const PROGRAM: &[&str] = &["-C", "lto"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository is there")
-}
 
 /// A profile that there is, and the version that it is for.
 fn profile() -> (String, PathBuf) {

@@ -22,12 +22,14 @@ use std::{
 };
 
 use apigw_engine::{rejection::UpstreamFailure, snapshot::UpstreamId};
-use rustc_hash::FxHashMap;
 use tokio::time::{Instant, timeout};
 
 use self::dialling::{Dialling, Turn};
 pub(super) use self::link::{Link, Place};
-use super::pool::{IN_USE, Limits};
+use super::{
+    by_upstream::ByUpstream,
+    pool::{IN_USE, Limits},
+};
 
 /// The most connections of a worker to one upstream.
 const MAX_LINKS: usize = 100;
@@ -35,10 +37,7 @@ const MAX_LINKS: usize = 100;
 /// All connections of a worker that speak HTTP/2.
 pub(super) struct Links {
     limits: Cell<Limits>,
-    /// By where they lead. An upstream that nobody has asked has no entry.
-    ways: RefCell<FxHashMap<UpstreamId, Rc<Way>>>,
-    /// The upstreams that are not used, but may be again.
-    former: RefCell<Vec<UpstreamId>>,
+    ways: RefCell<ByUpstream<Rc<Way>>>,
     idle: Cell<usize>,
 }
 
@@ -51,12 +50,7 @@ struct Way {
 
 impl Links {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits: Cell::new(limits),
-            ways: RefCell::default(),
-            former: RefCell::default(),
-            idle: Cell::new(0),
-        }
+        Self { limits: Cell::new(limits), ways: RefCell::default(), idle: Cell::new(0) }
     }
 
     /// Takes other limits, and lets go of what leads to upstreams that are neither used nor among the `former`; requests under way
@@ -68,14 +62,12 @@ impl Links {
         former: impl Iterator<Item = UpstreamId>,
     ) {
         self.limits.set(limits);
-        let former: Vec<_> = former.collect();
-        self.ways.borrow_mut().retain(|upstream, _| is_used(*upstream) || former.contains(upstream));
-        *self.former.borrow_mut() = former;
+        self.ways.borrow_mut().reconfigure(is_used, former);
     }
 
     /// A place for a request on a connection that there is.
     pub(super) fn free_place(&self, upstream: UpstreamId) -> Option<Place> {
-        self.ways.borrow().get(&upstream)?.free_place()
+        self.ways.borrow().get(upstream)?.free_place()
     }
 
     /// A place for a request, on a connection that has one or on a new one. `open` may take as long as `limit`.
@@ -88,7 +80,7 @@ impl Links {
         limit: Duration,
         open: impl AsyncFn() -> Result<Link, UpstreamFailure>,
     ) -> Result<Place, UpstreamFailure> {
-        let way = Rc::clone(self.ways.borrow_mut().entry(upstream).or_default());
+        let way = Rc::clone(self.ways.borrow_mut().entry(upstream));
         // Others may give up what this request waits for, one after the other.
         let found = timeout(limit, way.place_on_new(&open)).await;
         found.unwrap_or(Err(UpstreamFailure::ConnectTimeout))
@@ -97,27 +89,20 @@ impl Links {
     /// Closes what has waited too long, and what is over the limits; counts what waits.
     pub(super) fn sweep(&self, now: Instant) {
         let limits = self.limits.get();
-        let former = self.former.borrow();
         let mut idle = 0;
-        // Those of upstreams that are used come first.
-        for is_former in [false, true] {
-            self.ways.borrow_mut().retain(|upstream, way| {
-                if former.contains(upstream) != is_former {
-                    return true;
-                }
-                let mut links = way.links.borrow_mut();
-                let mut waiting = 0;
-                links.retain(|link| {
-                    let Some(unused) = link.unused_for(now) else { return link.is_open() };
-                    let is_over = waiting >= limits.per_upstream() || idle + waiting >= limits.total();
-                    let is_kept = link.is_open() && unused < limits.idle() && (unused < IN_USE || !is_over);
-                    waiting += usize::from(is_kept);
-                    is_kept
-                });
-                idle += waiting;
-                !links.is_empty() || way.dialling.borrow().is_some()
+        self.ways.borrow_mut().retain(|way| {
+            let mut links = way.links.borrow_mut();
+            let mut waiting = 0;
+            links.retain(|link| {
+                let Some(unused) = link.unused_for(now) else { return link.is_open() };
+                let is_over = waiting >= limits.per_upstream() || idle + waiting >= limits.total();
+                let is_kept = link.is_open() && unused < limits.idle() && (unused < IN_USE || !is_over);
+                waiting += usize::from(is_kept);
+                is_kept
             });
-        }
+            idle += waiting;
+            !links.is_empty() || way.dialling.borrow().is_some()
+        });
         self.idle.set(idle);
     }
 

@@ -15,10 +15,9 @@ use std::{
 
 use apigw_config::model::Upstream;
 use apigw_engine::snapshot::UpstreamId;
-use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::connection::Connection;
+use super::{by_upstream::ByUpstream, connection::Connection};
 
 /// A connection that was used this lately counts as in use: another request may want it at once.
 pub(super) const IN_USE: Duration = Duration::from_secs(1);
@@ -61,10 +60,8 @@ impl Limits {
 /// The unused connections of one worker.
 pub(crate) struct Pool {
     limits: Cell<Limits>,
-    /// Oldest first. An upstream without connections has no entry.
-    waiting: RefCell<FxHashMap<UpstreamId, VecDeque<Connection>>>,
-    /// The upstreams that are not used, but may be again.
-    former: RefCell<Vec<UpstreamId>>,
+    /// Oldest first.
+    waiting: RefCell<ByUpstream<VecDeque<Connection>>>,
     count: Cell<usize>,
     /// When it was last swept: as exact as who waits for how long need be known, and no look at the clock for each request.
     now: Cell<Instant>,
@@ -75,7 +72,6 @@ impl Pool {
         Self {
             limits: Cell::new(limits),
             waiting: RefCell::default(),
-            former: RefCell::default(),
             count: Cell::new(0),
             now: Cell::new(Instant::now()),
         }
@@ -90,11 +86,9 @@ impl Pool {
         former: impl Iterator<Item = UpstreamId>,
     ) {
         self.limits.set(limits);
-        let former: Vec<_> = former.collect();
         let mut waiting = self.waiting.borrow_mut();
-        waiting.retain(|upstream, _| is_used(*upstream) || former.contains(upstream));
+        waiting.reconfigure(is_used, former);
         self.count.set(waiting.values().map(VecDeque::len).sum());
-        *self.former.borrow_mut() = former;
     }
 
     /// The connection used last, if one is left that can send a request now.
@@ -114,7 +108,7 @@ impl Pool {
             return;
         }
         connection.set_last_used(self.now.get());
-        self.waiting.borrow_mut().entry(connection.upstream()).or_default().push_back(connection);
+        self.waiting.borrow_mut().entry(connection.upstream()).push_back(connection);
         self.count.set(self.count.get() + 1);
     }
 
@@ -125,28 +119,20 @@ impl Pool {
         // Nobody waits for these connections: what comes on them is looked at in the next sweep.
         let mut context = Context::from_waker(Waker::noop());
         let mut waiting = self.waiting.borrow_mut();
-        let former = self.former.borrow();
         let mut count = 0;
-        // Those of upstreams that are used come first.
-        for is_former in [false, true] {
-            waiting.retain(|upstream, connections| {
-                if former.contains(upstream) != is_former {
-                    return true;
-                }
-                connections.retain_mut(|connection| {
-                    let is_fresh = now.duration_since(connection.last_used()) < limits.idle;
-                    is_fresh && connection.is_usable(&mut context)
-                });
-                let is_over =
-                    |waiting: usize| waiting > limits.per_upstream || count + waiting > limits.total;
-                let is_unneeded = |oldest: &Connection| now.duration_since(oldest.last_used()) >= IN_USE;
-                while is_over(connections.len()) && connections.front().is_some_and(is_unneeded) {
-                    connections.pop_front();
-                }
-                count += connections.len();
-                !connections.is_empty()
+        waiting.retain(|connections| {
+            connections.retain_mut(|connection| {
+                let is_fresh = now.duration_since(connection.last_used()) < limits.idle;
+                is_fresh && connection.is_usable(&mut context)
             });
-        }
+            let is_over = |waiting: usize| waiting > limits.per_upstream || count + waiting > limits.total;
+            let is_unneeded = |oldest: &Connection| now.duration_since(oldest.last_used()) >= IN_USE;
+            while is_over(connections.len()) && connections.front().is_some_and(is_unneeded) {
+                connections.pop_front();
+            }
+            count += connections.len();
+            !connections.is_empty()
+        });
         self.count.set(count);
     }
 
@@ -156,7 +142,7 @@ impl Pool {
     }
 
     fn pop(&self, upstream: UpstreamId) -> Option<Connection> {
-        let connection = self.waiting.borrow_mut().get_mut(&upstream)?.pop_back()?;
+        let connection = self.waiting.borrow_mut().get_mut(upstream)?.pop_back()?;
         self.count.set(self.count.get() - 1);
         Some(connection)
     }
