@@ -204,7 +204,7 @@ async fn serve_requests(worker: &Rc<Worker>, client: &Rc<Client>, io: &Rc<Client
         };
         is_first = false;
         let begun = read.and_then(|request| Ok((begin(&request, io)?, request)));
-        let (asked, request) = match begun {
+        let (mut asked, request) = match begun {
             Ok(begun) => begun,
             Err(error) => return End::Refused(refused(error, max_header_bytes)),
         };
@@ -218,6 +218,8 @@ async fn serve_requests(worker: &Rc<Worker>, client: &Rc<Client>, io: &Rc<Client
             tunnel::run(response, client, io).await;
             return End::Gone;
         }
+        let goes_on = poll_fn(|context| Poll::Ready(goes_on_behind(&response.body, io, context))).await;
+        asked.is_last |= !goes_on;
         let mut outgoing = Outgoing::begin(response, &asked, io, &worker.date());
         let is_last = match poll_fn(|context| outgoing.poll(io, context)).await {
             Ok(()) => outgoing.is_last(),
@@ -227,12 +229,31 @@ async fn serve_requests(worker: &Rc<Worker>, client: &Rc<Client>, io: &Rc<Client
             Err(Broken::Client) => return End::Gone,
         };
         drop(outgoing);
-        client.deadlines.flushed();
-        if is_last || !poll_fn(|context| Poll::Ready(io.skip_body(context))).await {
+        if is_last || !skip_rest(client, io).await {
             return End::Closed;
         }
         client.deadlines.flushed();
     }
+}
+
+/// Whether the connection can go on behind an answer that is about to begin, whatever becomes of the request's body.
+fn goes_on_behind(answer: &ResponseBody, io: &ClientIo, context: &mut Context<'_>) -> bool {
+    // While an upstream answers, it is given the rest of the body.
+    if answer.is_own() { io.can_skip_body(context) } else { !io.is_rest_long() }
+}
+
+/// Reads the present request to its end where its answer did not wait for that, and tells whether another may follow.
+async fn skip_rest(client: &Client, io: &ClientIo) -> bool {
+    if io.has_body_ended() {
+        return true;
+    }
+    client.deadlines.rest_awaited();
+    let mut skipped = 0;
+    poll_fn(|context| match io.poll_skip_body(&mut skipped, context) {
+        Poll::Pending if client.is_draining() => Poll::Ready(false),
+        polled => polled,
+    })
+    .await
 }
 
 /// The next request's head. There is none when the worker drains, unless it has begun to come.

@@ -106,7 +106,6 @@ pub(crate) async fn serve(
     record.set_target(&head.method, &head.uri, address);
     record.begin_trace(&client, &head);
     let (is_head, version) = (head.method == Method::HEAD, head.version);
-    let has_body = !body.has_ended();
     let is_opening = matches!(body, ClientBody::Opening);
 
     let mut response = match answer(&worker, &client, &view, &mut record, head, body).await {
@@ -131,8 +130,7 @@ pub(crate) async fn serve(
             response.headers.insert(CONTENT_LENGTH, length);
         }
     }
-    // After an answer of our own, nobody reads what is left of the request.
-    if client.is_draining() || has_body && matches!(response.body, Source::Own(_)) {
+    if client.is_draining() {
         response.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response.headers.insert(X_REQUEST_ID, record.request_id().clone());

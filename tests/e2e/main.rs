@@ -25,6 +25,8 @@ mod http11_cases;
 mod response_cases;
 // Bodies of any size pass in memory that does not grow, up to the limit of the file.
 mod bodies;
+// What is left of a body when its answer has come.
+mod rests;
 // Tunnels open when both sides agree, and hold what they hold to their end.
 mod websockets;
 // The same in streams of HTTP/2.

@@ -27,7 +27,7 @@ use crate::socket::Socket;
 const MOST_AHEAD_BYTES: usize = 64 << 10;
 
 /// The most bytes of a body nobody wanted that are thrown away so that the connection can go on.
-const MOST_SKIPPED_BYTES: usize = 256 << 10;
+const MOST_SKIPPED_BYTES: u64 = 1 << 20;
 
 const INVITATION: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -183,17 +183,39 @@ impl ClientIo {
         }
     }
 
-    /// Throws away what is left of the present request's body, as far as it has come, and tells whether that was all.
-    pub(super) fn skip_body(&self, context: &mut Context<'_>) -> bool {
-        let mut skipped = 0;
-        while !self.has_body_ended() && !self.awaits_invitation.get() && skipped < MOST_SKIPPED_BYTES {
-            match self.poll_body(context) {
-                Poll::Ready(Some(Ok(BodyPiece::Content(bytes)))) => skipped += bytes.len(),
-                Poll::Ready(Some(Ok(BodyPiece::Trailers(_)))) => {}
-                Poll::Ready(None | Some(Err(_))) | Poll::Pending => break,
+    /// Whether what is left of a body that nobody will read can be thrown away behind the answer, so that the connection goes on.
+    /// Not if it is long, or may never come: the client waits to be asked for it, or has taken too long already. Of unknown
+    /// length it must be there, and is thrown away at once. Otherwise the answer must be the last, and say so: a next request
+    /// that the client sends behind the body would be lost.
+    pub(super) fn can_skip_body(&self, context: &mut Context<'_>) -> bool {
+        if self.has_body_ended() {
+            return true;
+        }
+        if self.awaits_invitation.get() || self.deadlines.expired().is_some() {
+            return false;
+        }
+        match self.remaining_body() {
+            Some(bytes) => bytes <= MOST_SKIPPED_BYTES,
+            None => matches!(self.poll_skip_body(&mut 0, context), Poll::Ready(true)),
+        }
+    }
+
+    /// Whether more of the present request's body follows than is thrown away, as far as is known.
+    pub(super) fn is_rest_long(&self) -> bool {
+        self.remaining_body().is_some_and(|bytes| bytes > MOST_SKIPPED_BYTES)
+    }
+
+    /// Throws away what is left of the present request's body. Ready when that was all, or when it is not to be waited for.
+    pub(super) fn poll_skip_body(&self, skipped: &mut u64, context: &mut Context<'_>) -> Poll<bool> {
+        while *skipped < MOST_SKIPPED_BYTES {
+            match ready!(self.poll_body(context)) {
+                Some(Ok(BodyPiece::Content(bytes))) => *skipped += bytes.len() as u64,
+                Some(Ok(BodyPiece::Trailers(_))) => {}
+                None => return Poll::Ready(true),
+                Some(Err(_)) => return Poll::Ready(false),
             }
         }
-        self.has_body_ended()
+        Poll::Ready(self.has_body_ended())
     }
 
     /// Ready when the client has gone. Takes what it sends ahead, within bounds.

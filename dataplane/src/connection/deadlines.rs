@@ -369,6 +369,12 @@ impl Deadlines {
         self.enter(Phase::Flushing, None);
     }
 
+    /// The client has its answer, and nobody wants what it still sends of its request: all of that is to come within the time
+    /// for a body.
+    pub(crate) fn rest_awaited(&self) {
+        self.enter(Phase::Flushing, Some(self.timeouts.get().read));
+    }
+
     /// Everything written so far is with the system.
     pub(crate) fn flushed(&self) {
         if self.phase.get() == Phase::Flushing && self.body.get() == Body::Ended {

@@ -47,9 +47,14 @@ impl ResponseBody {
         Self { source, record, telling }
     }
 
+    /// Whether no upstream has a part in it, and nobody reads what is left of the request.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own(_))
+    }
+
     /// Whether what is left of it is not wanted any more, and its end is to be asked for at once.
     pub(crate) fn is_overdue(&self) -> bool {
-        !matches!(self.source, Source::Own(_)) && self.record.is_overdue()
+        !self.is_own() && self.record.is_overdue()
     }
 
     /// Ends an answer that breaks off. The upstream's part of it is dropped, and so it is told.
