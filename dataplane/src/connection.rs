@@ -17,7 +17,7 @@ mod outgoing;
 pub(crate) mod http2;
 /// What follows an answer that leaves HTTP.
 mod tunnel;
-/// Its end, when a request could not be read.
+/// Its end, also when a request could not be read.
 mod refusal;
 
 use std::{
@@ -102,6 +102,8 @@ impl Control {
 enum End {
     /// As either side wished, or with a fault that nobody is to hear of.
     Closed,
+    /// The client has its answer, and had said that it would ask for nothing more.
+    Done,
     /// A request came that cannot be read.
     Refused(Rejection),
     Expired(Expired),
@@ -157,6 +159,7 @@ pub(crate) async fn serve(
         End::Refused(rejection) => Some(rejection),
         End::Expired(Expired::Phase(Phase::Head)) => Some(Rejection::HeadTimeout),
         End::Closed => None,
+        End::Done => return refusal::say_farewell(socket).await,
         End::CutOff => return socket.reset(),
         // What the client does not accept cannot be delivered, and nobody is at fault for what never came.
         End::Expired(_) | End::Gone => return,
@@ -218,6 +221,7 @@ async fn serve_requests(worker: &Rc<Worker>, client: &Rc<Client>, io: &Rc<Client
             tunnel::run(response, client, io).await;
             return End::Gone;
         }
+        let is_wanted_last = asked.is_last;
         let goes_on = poll_fn(|context| Poll::Ready(goes_on_behind(&response.body, io, context))).await;
         asked.is_last |= !goes_on;
         let mut outgoing = Outgoing::begin(response, &asked, io, &worker.date());
@@ -229,6 +233,9 @@ async fn serve_requests(worker: &Rc<Worker>, client: &Rc<Client>, io: &Rc<Client
             Err(Broken::Client) => return End::Gone,
         };
         drop(outgoing);
+        if is_wanted_last && poll_fn(|context| Poll::Ready(io.is_silent(context))).await {
+            return End::Done;
+        }
         if is_last || !skip_rest(client, io).await {
             return End::Closed;
         }

@@ -15,6 +15,8 @@ use apigw_config::names::{ListenAddress, SocketPath, TrafficAddress};
 use apigw_transport::socket_file::{self, SocketFile, SocketFileError};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::socket::stream;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
 
@@ -155,6 +157,7 @@ fn bind_all(mut address: SocketAddr, workers: usize, is_own: bool) -> io::Result
         let socket = socket(address)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
+        stream::tune(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from(socket);
@@ -220,6 +223,21 @@ mod tests {
         for socket in listeners.sockets {
             assert!(matches!(socket, ListeningSocket::Tcp(s) if s.local_addr().unwrap().port() == port));
         }
+    }
+
+    #[test]
+    fn what_is_accepted_is_tuned_as_its_listener() {
+        let listeners = bind("127.0.0.1:0".parse().as_ref().unwrap(), 1, &[]).unwrap();
+        let _client = std::net::TcpStream::connect(("127.0.0.1", port(&listeners))).unwrap();
+        let ListeningSocket::Tcp(listener) = &listeners.sockets[0] else {
+            unreachable!("a port was asked for")
+        };
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = Socket::from(accepted);
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
+        let times = (accepted.tcp_keepalive_time().unwrap(), accepted.tcp_keepalive_interval().unwrap());
+        assert_eq!(times, (stream::PEER_CHECK, stream::PEER_CHECK));
     }
 
     #[test]

@@ -218,6 +218,12 @@ impl ClientIo {
         Poll::Ready(self.has_body_ended())
     }
 
+    /// Whether nothing has come that was not taken, as far as the runtime has heard.
+    pub(super) fn is_silent(&self, context: &mut Context<'_>) -> bool {
+        let mut read = self.read.borrow_mut();
+        self.has_body_ended() && read.is_empty() && self.poll_fill(&mut read, context).is_pending()
+    }
+
     /// Ready when the client has gone. Takes what it sends ahead, within bounds.
     pub(super) fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
         // Whoever reads the body will see it.

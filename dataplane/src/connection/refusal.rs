@@ -1,4 +1,5 @@
-//! The end of a connection whose next request could not be read: an answer all the same, and time for it to arrive.
+//! The end of a connection: where its next request could not be read an answer all the same, and time for what was said last to
+//! arrive.
 
 use std::{rc::Rc, time::Duration};
 
@@ -47,6 +48,13 @@ pub(super) async fn answer(worker: &Rc<Worker>, client: &Client, socket: &mut So
 async fn deliver(socket: &mut Socket, bytes: &[u8]) -> std::io::Result<()> {
     socket.write_all(bytes).await?;
     socket.flush().await
+}
+
+/// Ends a connection on which nothing more comes. In TLS the last word is said (RFC 8446 section 6.1).
+pub(super) async fn say_farewell(mut socket: Socket) {
+    if !matches!(socket, Socket::Plain(_)) {
+        let _ = timeout(PATIENCE, socket.shutdown()).await;
+    }
 }
 
 /// Ends our side and waits for the client to end its own. A socket closed while bytes arrive resets the connection, and

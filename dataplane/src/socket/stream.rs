@@ -27,7 +27,7 @@ use crate::http1::read_buffer::ReadBuffer;
 pub(crate) const LOCAL_PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// How long a peer may be silent before the system asks whether it is there, and between two such questions.
-const PEER_CHECK: Duration = Duration::from_secs(30);
+pub(crate) const PEER_CHECK: Duration = Duration::from_secs(30);
 
 /// A connection in clear.
 #[derive(Debug)]
@@ -57,14 +57,13 @@ impl Stream {
         }
     }
 
-    /// Sends without delay, and asks a silent peer now and then whether it is still there.
+    /// Tunes a connection that was made from here; one that was accepted is as its listener is.
     pub(crate) fn tune(&self) -> io::Result<()> {
-        // Of a program on this machine the system knows without asking.
-        let Self::Tcp(stream) = self else { return Ok(()) };
-        // Without it the second write of a message would wait for the peer's acknowledgement of the first.
-        stream.set_nodelay(true)?;
-        SockRef::from(stream)
-            .set_tcp_keepalive(&TcpKeepalive::new().with_time(PEER_CHECK).with_interval(PEER_CHECK))
+        match self {
+            Self::Tcp(stream) => tune(&SockRef::from(stream)),
+            // Of a program on this machine the system knows without asking.
+            Self::Unix(_) => Ok(()),
+        }
     }
 
     /// Ends the connection so that its peer sees that it was cut off; between programs of one machine there is no such end.
@@ -137,6 +136,14 @@ impl Stream {
     pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, stream => stream.poll_read_ready(context))
     }
+}
+
+/// Has a TCP socket send without delay, and ask a silent peer now and then whether it is still there. What is said of a listener
+/// holds for all that it accepts (tcp(7): options are inherited), without a system call for each.
+pub(crate) fn tune(socket: &socket2::Socket) -> io::Result<()> {
+    // Without it the second write of a message would wait for the peer's acknowledgement of the first.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PEER_CHECK).with_interval(PEER_CHECK))
 }
 
 impl AsFd for Stream {

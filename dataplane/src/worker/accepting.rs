@@ -117,9 +117,6 @@ fn start_connection(
     stream: Stream,
     peer: IpAddr,
 ) {
-    if stream.tune().is_err() {
-        return; // It is gone already.
-    }
     let max_connections = worker.view().snapshot().settings().server.max_connections.get();
     let Some(place) = worker.shared.places.take(max_connections) else {
         return turn_away(worker, stream, peer);
