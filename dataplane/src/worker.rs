@@ -16,7 +16,7 @@ mod view;
 pub(crate) mod retirement;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     hash::RandomState,
     net::IpAddr,
     rc::Rc,
@@ -319,8 +319,8 @@ impl Worker {
     }
 
     /// The counters of requests that met no route.
-    pub(crate) fn counters_without_route(&self) -> Arc<RouteCounters> {
-        Arc::clone(&self.without_route)
+    pub(crate) fn counters_without_route(&self) -> &Arc<RouteCounters> {
+        &self.without_route
     }
 
     /// What this worker counts beside requests.
@@ -329,8 +329,8 @@ impl Worker {
     }
 
     /// The present time as the `Date` of an answer (RFC 9110 section 6.6.1), at most some ticks old.
-    pub(crate) fn date(&self) -> HeaderValue {
-        self.date.borrow().clone()
+    pub(crate) fn date(&self) -> Ref<'_, HeaderValue> {
+        self.date.borrow()
     }
 
     /// Whether what was under way has been ended where it stood.

@@ -262,13 +262,19 @@ pub(crate) fn prepare_request(
         headers.extend(certificate.chain().map(|value| (CLIENT_CERT_CHAIN, value.clone())));
     }
     if let Some(host) = host {
-        headers.insert(HOST, host.clone());
+        headers.insert(HOST, copy(host));
     }
     headers.insert(X_REQUEST_ID, request_id.clone());
     if sender == Sender::Stranger {
         // Last: a name that is looked for later is then looked for among these, too.
         headers.append_ready(Arc::clone(&peer.forwarded));
     }
+}
+
+/// A value that all workers have in common, for one request alone. Sharing it would have them hand the count of who shares it from
+/// processor to processor.
+fn copy(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_maybe_shared(pieces::copy(value.as_bytes())).expect("it is a value already")
 }
 
 /// Whether a field is written of every request, whatever its client says.

@@ -59,8 +59,8 @@ pub(crate) struct Record {
     /// Somebody whom a file of credentials or a service names; none: nobody is known, or by a token, whose subject is not ours to
     /// write.
     caller: Option<Arc<Vouched>>,
-    /// Of the route, once it is known.
-    counters: Arc<RouteCounters>,
+    /// Of the route; none: it is not known yet.
+    counters: Option<Arc<RouteCounters>>,
     /// What its judgements leave for the answer.
     answer_fields: AnswerFields,
     /// Its place among those of its route that are under way.
@@ -116,7 +116,7 @@ impl Record {
             target: None,
             route: None,
             caller: None,
-            counters: worker.counters_without_route(),
+            counters: None,
             answer_fields: AnswerFields::default(),
             permit: None,
             lesson: None,
@@ -157,7 +157,7 @@ impl Record {
             Passage::WouldReject(rejection) => {
                 let reason = rejection.into().answer().reason;
                 self.shadow.get_or_insert(reason);
-                self.counters.count_shadow(reason);
+                self.counters().count_shadow(reason);
                 None
             }
         }
@@ -291,9 +291,9 @@ impl Record {
         }
     }
 
-    /// What is counted of the route, once it is known.
+    /// What is counted of the route, once it is known, and before of requests that meet none.
     pub(crate) fn counters(&self) -> &Arc<RouteCounters> {
-        &self.counters
+        self.counters.as_ref().unwrap_or_else(|| self.worker.counters_without_route())
     }
 
     /// Notes the form in which the path is judged.
@@ -309,7 +309,7 @@ impl Record {
             self.deadlines.follow_route(timeouts);
         }
         self.route = Some(route.slot);
-        self.counters = self.worker.counters_of(route);
+        self.counters = Some(self.worker.counters_of(route));
     }
 
     /// Notes who sends the request, if it is not a token that names him.
@@ -332,7 +332,7 @@ impl Record {
         let now = self.now();
         let duration = now.saturating_duration_since(self.began);
         self.upstream_duration = Some(duration);
-        self.counters.count_upstream(duration);
+        self.counters().count_upstream(duration);
         if !status.is_server_error() {
             // While the client still sends, the time is its own.
             self.teach_limit(now, self.deadlines.whole_since(self.began));
@@ -370,7 +370,7 @@ impl Record {
     pub(crate) fn set_answer(&mut self, answer: &Answer) {
         self.status = Some(answer.status);
         self.why = answer.reason;
-        self.counters.count_rejection(answer.reason);
+        self.counters().count_rejection(answer.reason);
     }
 
     /// Tells a limit that follows the upstream how long it took. What fails at once would look like an upstream that is well.

@@ -45,7 +45,7 @@ impl Record {
             trace.end_attempt(self.deadlines.now(), attempt.why);
         }
         self.failed_attempts.push(attempt);
-        self.counters.count_retry(reason.as_str());
+        self.counters().count_retry(reason.as_str());
     }
 
     /// Notes that a second endpoint is asked while the first may still answer. Both are busy.
@@ -53,7 +53,7 @@ impl Record {
         let first = Asked { upstream: self.upstream.take(), used: self.endpoint_use.take() };
         self.hedged = Some(Box::new(first));
         self.set_endpoint(endpoint);
-        self.counters.count_retry(RetryReason::Hedge.as_str());
+        self.counters().count_retry(RetryReason::Hedge.as_str());
     }
 
     /// Notes why one of the two is not the request's outcome; the other is the endpoint that is asked from now on.
@@ -79,7 +79,7 @@ impl Record {
 
     /// Notes that there would be another attempt, if the budget were not spent.
     pub(crate) fn count_refused_retry(&self) {
-        self.counters.count_refused_retry();
+        self.counters().count_refused_retry();
     }
 
     pub(super) fn endpoint_failed(&mut self, now: Duration) {

@@ -54,7 +54,7 @@ impl Record {
         let duration = now.saturating_duration_since(self.began);
         let status = self.status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let method = self.target.as_ref().map(Target::method);
-        self.counters.count(method, status, duration);
+        self.counters().count(method, status, duration);
         let upstream = self.upstream.as_ref().map_or([][..].into(), |upstream| upstream.name_bytes());
         let line = Line {
             request_id: self.request_id.as_bytes(),
