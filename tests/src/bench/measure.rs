@@ -108,7 +108,7 @@ impl Bench {
     /// Starts a gateway and waits until it answers 200.
     fn start(&self, subject: Subject<'_>) -> Result<Live, Invalid> {
         let Subject { gateway, shape, .. } = subject;
-        let answer = Answer { letter: 'A', bytes: shape.answer_bytes };
+        let answer = Answer::of(shape, 'A');
         let upstream = self.site.upstream(answer)?.address();
         // Signing and writing files are not part of the start.
         let tokens = self.site.tokens(shape.tokens)?;

@@ -30,7 +30,7 @@ pub const COMPARED: [&str; 7] = ["plain", "policies", "jwt", "jwt-many", "tls", 
 pub const COMPARISON: &str = "comparison";
 
 /// What is shown of scenarios that vary something: a figure, and how it grows.
-const GROWING: [(&str, Figure, Growth); 8] = [
+const GROWING: [(&str, Figure, Growth); 9] = [
     ("routes", Figure::Cpu, Growth::Even),
     ("routes", Figure::Ready, Growth::Factors),
     ("routes", Figure::Proportional, Growth::Factors),
@@ -39,6 +39,7 @@ const GROWING: [(&str, Figure, Growth); 8] = [
     ("connections", Figure::Cpu, Growth::Even),
     ("connections", Figure::Proportional, Growth::Factors),
     ("bodies", Figure::Cpu, Growth::Factors),
+    ("uploads", Figure::Cpu, Growth::Factors),
 ];
 
 /// Characters on a line of a caption.
@@ -145,7 +146,7 @@ fn growing(
     let (growth_across, unit) = match axis {
         Axis::Workers => (Growth::Even, Unit::Number),
         Axis::Routes | Axis::Connections => (Growth::Factors, Unit::Number),
-        Axis::AnswerBytes => (Growth::Factors, Unit::Bytes),
+        Axis::RequestBytes | Axis::AnswerBytes => (Growth::Factors, Unit::Bytes),
     };
     let title = format!("{}: {}", answered.scenario.about, figure.axis());
     let chart = Lines {

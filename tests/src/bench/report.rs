@@ -78,7 +78,7 @@ pub fn json(circumstances: &Circumstances, all: &[Answered]) -> Value {
         json!({
             "gateway": row.label,
             "routes": shape.routes, "workers": shape.workers, "connections": shape.connections,
-            "answer_bytes": shape.answer_bytes, "tokens": shape.tokens,
+            "request_bytes": shape.request_bytes, "answer_bytes": shape.answer_bytes, "tokens": shape.tokens,
             "samples": samples.collect::<Vec<_>>(),
             "invalid": row.problem.as_ref().map(ToString::to_string),
         })

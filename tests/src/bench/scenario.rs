@@ -88,7 +88,7 @@ const PLAIN_COST: Scenario = Scenario {
 };
 
 /// All questions, in the order in which they are asked.
-pub const SCENARIOS: [Scenario; 13] = [
+pub const SCENARIOS: [Scenario; 14] = [
     PLAIN_COST,
     Scenario {
         name: "policies",
@@ -168,6 +168,13 @@ pub const SCENARIOS: [Scenario; 13] = [
         name: "bodies",
         about: "Longer answers",
         varied: Some((Axis::AnswerBytes, Values::Of(&[0, 1 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20]))),
+        measure: Measure::Cost,
+        ..PLAIN_COST
+    },
+    Scenario {
+        name: "uploads",
+        about: "Requests with a body",
+        varied: Some((Axis::RequestBytes, Values::Of(&[1 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20]))),
         measure: Measure::Cost,
         ..PLAIN_COST
     },

@@ -9,6 +9,8 @@ pub struct Shape {
     pub workers: usize,
     /// How many connections of clients are busy.
     pub connections: usize,
+    /// How long the body of each request is; 0: it has none.
+    pub request_bytes: usize,
     /// How long each answer is.
     pub answer_bytes: usize,
     /// How clients reach it.
@@ -50,6 +52,8 @@ pub enum Axis {
     Workers,
     /// [`Shape::connections`].
     Connections,
+    /// [`Shape::request_bytes`].
+    RequestBytes,
     /// [`Shape::answer_bytes`].
     AnswerBytes,
 }
@@ -62,6 +66,7 @@ pub const PLAIN: Shape = Shape {
     routes: 1,
     workers: 2,
     connections: 64,
+    request_bytes: 0,
     answer_bytes: 48,
     door: Door::Clear,
     protection: Protection::Bare,
@@ -73,6 +78,12 @@ impl Shape {
     #[must_use]
     pub fn path(&self) -> String {
         format!("{}x", prefix(self.routes - 1))
+    }
+
+    /// How it is asked for.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        if self.request_bytes == 0 { "GET" } else { "POST" }
     }
 
     /// Without what a bare proxy does not do; the requests are the same.
@@ -90,6 +101,7 @@ impl Axis {
             Self::Routes => Shape { routes: value, ..shape },
             Self::Workers => Shape { workers: value, ..shape },
             Self::Connections => Shape { connections: value, ..shape },
+            Self::RequestBytes => Shape { request_bytes: value, ..shape },
             Self::AnswerBytes => Shape { answer_bytes: value, ..shape },
         }
     }
@@ -101,6 +113,7 @@ impl Axis {
             Self::Routes => shape.routes,
             Self::Workers => shape.workers,
             Self::Connections => shape.connections,
+            Self::RequestBytes => shape.request_bytes,
             Self::AnswerBytes => shape.answer_bytes,
         }
     }
@@ -109,7 +122,7 @@ impl Axis {
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
-            Self::AnswerBytes => "bytes",
+            Self::RequestBytes | Self::AnswerBytes => "bytes",
             Self::Routes | Self::Workers | Self::Connections => self.title(),
         }
     }
@@ -121,6 +134,7 @@ impl Axis {
             Self::Routes => "routes",
             Self::Workers => "workers",
             Self::Connections => "connections",
+            Self::RequestBytes => "size of a request",
             Self::AnswerBytes => "size of an answer",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
-use super::{Invalid, family::Family, gateway::nginx, site::Site};
+use super::{Invalid, family::Family, gateway::nginx, shape::Shape, site::Site};
 use crate::{
     client,
     waiting::{DEADLINE, within},
@@ -15,6 +15,26 @@ pub struct Answer {
     pub letter: char,
     /// How many bytes.
     pub bytes: usize,
+    /// When it is given.
+    pub given: Given,
+}
+
+/// When a service answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Given {
+    /// When it has a request's head.
+    AtOnce,
+    /// When it has all of a request.
+    BehindTheBody,
+}
+
+impl Answer {
+    /// What is answered to requests of this shape, by this letter.
+    #[must_use]
+    pub fn of(shape: &Shape, letter: char) -> Self {
+        let given = if shape.request_bytes == 0 { Given::AtOnce } else { Given::BehindTheBody };
+        Self { letter, bytes: shape.answer_bytes, given }
+    }
 }
 
 /// A running service.
@@ -52,8 +72,8 @@ impl Upstream {
     }
 
     fn of_nginx(site: &Site, program: &Path, answer: Answer) -> Result<Self, Invalid> {
-        let Answer { letter, bytes } = answer;
-        let directory = site.directory().join(format!("upstream-{letter}-{bytes}"));
+        let Answer { letter, bytes, given } = answer;
+        let directory = site.directory().join(format!("upstream-{letter}-{bytes}-{given:?}"));
         fs::create_dir_all(&directory)?;
         let text = letter.to_string().repeat(bytes);
         let location = if bytes <= MOST_IN_FILE {
@@ -67,9 +87,23 @@ impl Upstream {
             )
         };
         let address = super::site::free_address();
-        let http = format!(
-            "access_log off; server {{ listen {address}; default_type text/plain; location / {{ {location} }} }}"
-        );
+        let server = |listen: &str, location: &str| {
+            format!("server {{ listen {listen}; default_type text/plain; location / {{ {location} }} }}\n")
+        };
+        let address_text = address.to_string();
+        let servers = match given {
+            Given::AtOnce => server(&address_text, &location),
+            // Who forwards a request reads it first; who answers does not.
+            Given::BehindTheBody => {
+                let inner = format!("unix:{}/inner.sock", directory.display());
+                let reading = format!(
+                    "client_max_body_size 0; client_body_buffer_size 2m; proxy_pass_request_body off;\n\
+                     proxy_set_header Content-Length \"\"; proxy_pass http://{inner};"
+                );
+                server(&address_text, &reading) + &server(&inner, &location)
+            }
+        };
+        let http = format!("access_log off; {servers}");
         let clients = site.most_clients();
         let command = nginx::command(program, &directory, nginx::Process { workers: 1, clients }, &http)?;
         Ok(Self { address, family: Family::start(command)? })

@@ -64,7 +64,8 @@ pub(super) fn gateway(program: &Path, start: Start<'_>) -> Result<Command, Inval
          server {{\nlisten {address} {listen};\n{certificate}\
          proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
          proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n\
-         proxy_max_temp_file_size 0; # answers stay in memory\n{limits}\n{locations}}}"
+         proxy_max_temp_file_size 0; # answers stay in memory\n\
+         proxy_request_buffering off; client_max_body_size 0; # and requests go on as they come\n{limits}\n{locations}}}"
     );
     let process = Process { workers: shape.workers, clients: site.most_clients() };
     Ok(command(program, directory, process, &http)?)

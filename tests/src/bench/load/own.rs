@@ -55,9 +55,13 @@ impl OwnLoad {
         let Order { address, shape, tokens, lasting, pace, .. } = order;
         let connections = shape.connections.min(MOST_CONNECTIONS);
         let request = |field: &str| {
-            let mut text = format!("GET {} HTTP/1.1\r\nHost: gateway.example\r\n", shape.path());
+            let mut text =
+                format!("{} {} HTTP/1.1\r\nHost: gateway.example\r\n", shape.method(), shape.path());
+            if shape.request_bytes > 0 {
+                let _ = write!(text, "Content-Length: {}\r\n", shape.request_bytes);
+            }
             let _ = write!(text, "{field}\r\n");
-            text
+            text + &"a".repeat(shape.request_bytes)
         };
         let requests: Arc<[String]> = match tokens {
             [] => [request("")].into(),

@@ -25,9 +25,17 @@ pub(super) fn command(program: &Path, order: Order<'_>) -> io::Result<Command> {
     Ok(command)
 }
 
-/// What flags cannot say, in Lua: pauses, and several tokens.
+/// What flags cannot say, in Lua: bodies, pauses, and several tokens.
 fn script(order: Order<'_>) -> String {
     let mut script = String::new();
+    if order.shape.request_bytes > 0 {
+        let _ = writeln!(
+            script,
+            "wrk.method = \"{}\"\nwrk.body = string.rep(\"a\", {})",
+            order.shape.method(),
+            order.shape.request_bytes
+        );
+    }
     if let Some(pause) = order.pace.pause(order.shape.connections) {
         // From none to twice the mean, in whole milliseconds.
         let twice = 2.0 * pause;

@@ -70,7 +70,7 @@ type Texts = [(char, String); 2];
 /// The file as it is, whose last route leads to A, and as it is to be, where it leads to B.
 fn texts(bench: &Bench, live: &Live, shape: &Shape) -> Result<Texts, Invalid> {
     let to = |letter| {
-        let answer = Answer { letter, bytes: shape.answer_bytes };
+        let answer = Answer::of(shape, letter);
         Ok::<_, Invalid>(bench.site.upstream(answer)?.address())
     };
     let upstream = to('A')?;
